@@ -1,0 +1,17 @@
+"""What a user did wrong, in one line: what, where, what to do instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Printed without a traceback; the program ends with status 2."""
+
+
+def suggest(word: str, words: Iterable[str]) -> str:
+    """'; did you mean X?' if one of the words is near, else '; there are …'."""
+    words = sorted(words)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else f"; there is {', '.join(words) or 'none'}"

@@ -1,0 +1,110 @@
+"""The part of a Tensor that only moves numbers: rows, heads, transposes, masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from microgpt_lab.autograd import Tensor
+
+
+class Moves:
+    """What gives a Tensor of the same numbers in other places: none of it makes a new Value."""
+
+    __slots__ = ()
+    data: list[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The numbers along the last axis, list by list."""
+        width = self.shape[-1]
+        return [self.data[i : i + width] for i in range(0, len(self.data), width)]
+
+    def matrices(self) -> list[list[list[Any]]]:
+        """The rows of each matrix of the last two axes."""
+        rows, height = self.rows, self.shape[-2]
+        return [rows[i : i + height] for i in range(0, len(rows), height)]
+
+    def stretch(self, shape: tuple[int, ...]) -> Tensor:
+        """A single row or column, or both, repeated to fill this shape."""
+        if self.shape == shape:
+            return self  # type: ignore[return-value]
+        rows, width = self.rows, shape[-1]
+        if self.shape[-1] == 1:
+            rows = [row * width for row in rows]
+        if len(rows) == 1:
+            rows = rows * (math.prod(shape) // width)
+        return self._view(list(chain.from_iterable(rows)), shape)
+
+    @property
+    def T(self) -> Tensor:
+        """The last two axes, swapped."""
+        *lead, height, width = self.shape
+        size = height * width
+        starts = range(0, len(self.data), size)
+        columns = (self.data[s + c : s + size : width] for s in starts for c in range(width))
+        return self._view(list(chain.from_iterable(columns)), (*lead, width, height))
+
+    def __getitem__(self, columns: slice) -> Tensor:
+        """A slice of the last axis."""
+        rows = [row[columns] for row in self.rows]
+        return self._view(list(chain.from_iterable(rows)), (*self.shape[:-1], len(rows[0])))
+
+    def concat(self, *others: Tensor) -> Tensor:
+        """Joined along the last axis."""
+        parts = zip(self.rows, *(other.rows for other in others), strict=True)
+        width = sum(part.shape[-1] for part in (self, *others))
+        return self._view(
+            [x for rows in parts for row in rows for x in row], (*self.shape[:-1], width), *others
+        )
+
+    def total(self) -> Tensor:
+        """The sum of all numbers, (1, 1)."""
+        return self._view(self.data, (1, len(self.data))).sum()
+
+    def split_heads(self, heads: int) -> Tensor:
+        """(…, T, C) to (…, heads, T, C / heads)."""
+        *lead, height, width = self.shape
+        size = width // heads
+        rows = [row[h * size : (h + 1) * size] for m in self.matrices() for h in range(heads) for row in m]
+        return self._view(list(chain.from_iterable(rows)), (*lead, heads, height, size))
+
+    def merge_heads(self) -> Tensor:
+        """(…, heads, T, D) to (…, T, heads * D): what `split_heads` split."""
+        *lead, heads, height, size = self.shape
+        matrices = self.matrices()
+        groups = [matrices[i : i + heads] for i in range(0, len(matrices), heads)]
+        data = [x for group in groups for rows in zip(*group, strict=True) for row in rows for x in row]
+        return self._view(data, (*lead, height, heads * size))
+
+    def causal(self) -> Tensor:
+        """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
+        *_, height, width = self.shape
+        hidden = [self.constant(-math.inf)]
+        data = []
+        for i, row in enumerate(self.rows):
+            seen = width - height + i % height + 1
+            data += row[:seen] + hidden * (width - seen)
+        return self._view(data, self.shape)
+
+    def take(self, ids: Sequence[int]) -> Tensor:
+        """The rows of these numbers: (len(ids), C)."""
+        rows = self.rows
+        return self._view([x for i in ids for x in rows[i]], (len(ids), self.shape[-1]))
+
+    def pick(self, ids: Sequence[int]) -> Tensor:
+        """The number ids[t] of each row t: (T, 1)."""
+        return self._view([row[i] for row, i in zip(self.rows, ids, strict=True)], (*self.shape[:-1], 1))
+
+
+def common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that both stretch to."""
+    longest = max(len(a), len(b))
+    pairs = list(zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b, strict=True))
+    if any(x != y and 1 not in (x, y) for x, y in pairs):
+        raise ValueError(f"shapes {a} and {b} do not go together")
+    return tuple(max(pair) for pair in pairs)

@@ -1,0 +1,255 @@
+"""Find, check, name and build the parts that plugins offer."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import inspect
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from microgpt_lab import hookspecs
+from microgpt_lab.errors import UserError, suggest
+
+KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
+EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
+
+
+def home() -> Path:
+    """The user's own lab folder, which may hold plugins/, conf/ and experiments/."""
+    return Path(os.environ.get("MICROGPT_LAB_HOME") or "~/.microgpt_lab").expanduser()
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only parameter of a part: a value that can be configured."""
+
+    type: Any
+    default: Any
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values of a Literal."""
+        return typing.get_args(self.type) if typing.get_origin(self.type) is typing.Literal else ()
+
+
+@dataclass(frozen=True)
+class Part:
+    kind: str
+    name: str
+    make: Callable[..., Any]
+    provider: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    @property
+    def options(self) -> dict[str, Option]:
+        return options_of(self.make)
+
+    def build(self, **options: Any) -> Any:
+        """The function with its options bound, or an instance of the class."""
+        values = {key: self._checked(key, value) for key, value in options.items()}
+        try:
+            return (
+                self.make(**values) if inspect.isclass(self.make) else functools.partial(self.make, **values)
+            )
+        except ModuleNotFoundError as error:
+            raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
+        except ValueError as error:
+            raise UserError(f"{self.kind}={self.name}: {error}") from None
+
+    def _checked(self, key: str, value: Any) -> Any:
+        if key not in self.options:
+            raise UserError(f"{self.kind}={self.name} has no option '{key}'{suggest(key, self.options)}")
+        choices = self.options[key].choices
+        if choices and value not in choices:
+            raise UserError(
+                f"{self.kind}.{key}={value} is not a choice{suggest(str(value), map(str, choices))}"
+            )
+        return value
+
+
+@dataclass
+class Registry:
+    """All parts by kind and name, the plugins that watch, and why others were skipped."""
+
+    parts: dict[tuple[str, str], Part] = field(default_factory=dict)
+    clashes: dict[tuple[str, str], str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    watchers: list[Any] = field(default_factory=list)
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(name for k, name in self.parts if k == kind)
+
+    def get(self, kind: str, name: str) -> Part:
+        if (kind, name) in self.clashes:
+            raise UserError(self.clashes[kind, name])
+        if (kind, name) in self.parts:
+            return self.parts[kind, name]
+        for plugin, why in self.skipped.items():
+            if plugin.rpartition(".")[2] == name:
+                raise UserError(f"{kind}={name}: plugin {plugin} was skipped: {why}")
+        raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind))}")
+
+    def add(self, part: Part) -> None:
+        key = part.kind, part.name
+        if key in self.parts:
+            both = f"{self.parts[key].provider} and {part.provider}"
+            self.clashes[key] = f"{part.kind}={part.name} is offered twice, by {both}: remove or rename one"
+        else:
+            self.parts[key] = part
+
+
+def options_of(make: Callable[..., Any]) -> dict[str, Option]:
+    """The keyword-only parameters of a function or a class, with their types and defaults."""
+    hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    parameters = inspect.signature(make).parameters.values()
+    keyword_only = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for parameter in keyword_only:
+        if parameter.name not in hints or parameter.default is parameter.empty:
+            raise TypeError(f"option '{parameter.name}' of {make.__qualname__} needs a type and a default")
+    return {p.name: Option(hints[p.name], p.default) for p in keyword_only}
+
+
+def part_name(make: Callable[..., Any]) -> str:
+    """`name` of the class if it has one, else its own name in lower case."""
+    return getattr(make, "name", make.__name__.lower().strip("_"))
+
+
+def unavailable(error: ModuleNotFoundError) -> str:
+    """What to install: one of our extras if it brings the module, else the module."""
+    module = (error.name or "").partition(".")[0]
+    try:
+        needs = importlib.metadata.requires("microgpt-lab") or []
+    except importlib.metadata.PackageNotFoundError:
+        needs = []
+    for need in needs:
+        if need.lower().startswith(module.lower()) and "extra ==" in need:
+            extra = need.rpartition("extra ==")[2].strip(" '\"")
+            return f"unavailable: pip install 'microgpt-lab[{extra}]'"
+    return f"unavailable: pip install {module}"
+
+
+def plugin_folders() -> Iterator[tuple[str, Path]]:
+    """The packages that plugin files are imported as, and their folders: ours, then the user's."""
+    yield "microgpt_lab_plugins", (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
+    named = filter(None, os.environ.get("MICROGPT_LAB_PLUGINS", "").split(os.pathsep))
+    for i, folder in enumerate([home() / "plugins", *map(Path, named)]):
+        yield f"microgpt_lab_user{i}", folder.expanduser().resolve()
+
+
+def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The name of each plugin and how to import it."""
+    for package, folder in plugin_folders():
+        if not folder.is_dir():
+            if not package.endswith(("plugins", "user0")):
+                yield str(folder), functools.partial(_raise, f"there is no folder {folder}")
+            continue
+        mount = types.ModuleType(package)
+        mount.__path__ = [str(folder)]
+        sys.modules[package] = mount  # so that files are importable by name, in every process
+        for file in sorted(folder.rglob("*.py")):
+            path = file.relative_to(folder).with_suffix("")
+            if not any(name.startswith(("_", ".")) for name in path.parts):
+                name = ".".join((package, *path.parts))
+                yield name, functools.partial(importlib.import_module, name)
+    for entry in importlib.metadata.entry_points(group="microgpt_lab"):
+        yield f"{entry.value} ({entry.dist.name if entry.dist else entry.name})", entry.load
+
+
+def _raise(message: str) -> None:
+    raise FileNotFoundError(message)
+
+
+def collect(module: Any, provider: str) -> list[Part]:
+    """The parts that a module's hooks return, checked."""
+    manager = pluggy.PluginManager("microgpt_lab")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    manager.check_pending()
+    for caller in manager.get_hookcallers(module) or ():
+        for impl in caller.get_hookimpls():
+            if impl.kwargnames:  # pluggy would never pass them
+                raise TypeError(f"hook {caller.name} must not give defaults: {', '.join(impl.kwargnames)}")
+    parts = []
+    for kind in KINDS:
+        for made in getattr(manager.hook, kind + "s")():
+            if not isinstance(made, list) or not all(callable(make) for make in made):
+                raise TypeError(f"hook {kind}s must return a list of functions or classes")
+            parts += [Part(kind, part_name(make), make, provider) for make in made]
+    for part in parts:
+        part.options  # noqa: B018  raises for options that cannot be configured
+    return parts
+
+
+@functools.cache
+def registry() -> Registry:
+    """Everything that is installed. A plugin that fails is skipped and remembered."""
+    found = Registry()
+    for name, load in modules():
+        try:
+            module = load()
+            parts = collect(module, name)
+        except ModuleNotFoundError as error:
+            found.skipped[name] = unavailable(error)
+        except Exception as error:
+            found.skipped[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+        else:
+            for part in parts:
+                found.add(part)
+            found.watchers.append(module)
+    return found
+
+
+def part(kind: str, name: str, **options: Any) -> Any:
+    """Build a part by name.
+
+    >>> gelu = part("activation", "gelu", approximate="tanh")
+    """
+    if kind not in KINDS:
+        raise UserError(f"'{kind}' is no kind of part{suggest(kind, KINDS)}")
+    return registry().get(kind, name).build(**options)
+
+
+class Watchers:
+    """Tells callbacks, and plugins that watch, what happens in a run.
+
+    One that raises is dropped with a warning; it cannot disturb the run or the others.
+    """
+
+    def __init__(
+        self, callbacks: list[Any], warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    ):
+        self.watchers, self.warn = [*callbacks, *registry().watchers], warn
+
+    def __call__(self, event: str, **facts: Any) -> bool:
+        """Whether any answered with something true."""
+        answer = False
+        for watcher in list(self.watchers):
+            method = getattr(watcher, event, None)
+            if method is None or (
+                isinstance(watcher, types.ModuleType) and not hasattr(method, "microgpt_lab_impl")
+            ):
+                continue
+            try:
+                names = pluggy.varnames(method)[0]
+                answer = bool(method(**{name: facts[name] for name in names})) or answer
+            except Exception as error:
+                self.watchers.remove(watcher)
+                name = getattr(watcher, "__name__", part_name(type(watcher)))
+                self.warn(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}")
+        return answer

@@ -1,0 +1,19 @@
+from typing import Literal
+
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import erf, tanh
+
+
+def gelu(x, *, approximate: Literal["none", "tanh"] = "none"):
+    """x Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel, 2016).
+
+    `approximate="tanh"` is 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), as GPT-2 has it.
+    """
+    if approximate == "tanh":
+        return x * 0.5 * (tanh((x + x**3 * 0.044715) * 0.7978845608028654) + 1)
+    return x * 0.5 * (erf(x * 2**-0.5) + 1)
+
+
+@hookimpl
+def activations():
+    return [gelu]

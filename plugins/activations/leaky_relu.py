@@ -1,0 +1,12 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import where
+
+
+def leaky_relu(x, *, slope: float = 0.01):
+    """x above 0, slope · x below (Maas et al., 2013)."""
+    return where(x > 0, x, x * slope)
+
+
+@hookimpl
+def activations():
+    return [leaky_relu]

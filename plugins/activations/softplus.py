@@ -1,0 +1,12 @@
+from microgpt_lab import hookimpl
+from microgpt_lab import ops
+
+
+def softplus(x):
+    """log(1 + exp(x)), a smooth relu (Dugas et al., 2001)."""
+    return ops.softplus(x)
+
+
+@hookimpl
+def activations():
+    return [softplus]

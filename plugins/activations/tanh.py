@@ -1,0 +1,12 @@
+from microgpt_lab import hookimpl
+from microgpt_lab import ops
+
+
+def tanh(x):
+    """(exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+    return ops.tanh(x)
+
+
+@hookimpl
+def activations():
+    return [tanh]

@@ -1,0 +1,48 @@
+import gc
+
+from microgpt_lab import Tensor, hookimpl
+
+
+class Python:
+    """The reference: pure Python, and every number of a gradient's computation is a `Value`."""
+
+    def __init__(self):
+        self.leaves = {}  # the weights as Values, which live as long as the run
+
+    def tensor(self, rows):
+        return Tensor([float(x) for row in rows for x in row], (len(rows), len(rows[0])))
+
+    def value_and_grad(self, loss, weights):
+        """The loss of these weights, and its gradient by each.
+
+        A graph has no reference cycles and is freed as it goes out of use, so the garbage collector
+        would search it in vain: it rests meanwhile.
+        """
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return self._value(loss, weights), {name: self._grad(name) for name in weights}
+        finally:
+            if enabled:
+                gc.enable()
+
+    def _value(self, loss, weights):
+        for name, weight in weights.items():
+            leaf = self.leaves.get(name)
+            if leaf is None or leaf.shape != weight.shape:
+                self.leaves[name] = weight.tracked()
+                continue
+            for value, x in zip(leaf.data, weight.data):
+                value.data, value.grad = x, 0.0
+        result = loss({name: self.leaves[name] for name in weights})
+        result.backward()
+        return result.item()
+
+    def _grad(self, name):
+        leaf = self.leaves[name]
+        return Tensor([value.grad for value in leaf.data], leaf.shape)
+
+
+@hookimpl
+def backends():
+    return [Python]

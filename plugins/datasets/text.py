@@ -1,0 +1,25 @@
+import re
+from pathlib import Path
+from typing import Literal
+
+from microgpt_lab import UserError, hookimpl
+from microgpt_lab.data import read
+
+
+def text(*, path: str = "", unit: Literal["lines", "paragraphs", "stream"] = "lines", block_size: int = 16):
+    """A text file of yours, in UTF-8: a document a line, a paragraph (between empty lines), or a stream
+    cut into pieces that fill the block.
+    """
+    if not path:
+        raise UserError("dataset=text needs a file: dataset.path=FILE")
+    content = read(Path(path))
+    if unit == "stream":
+        size = max(1, block_size - 1)
+        return [content[i : i + size] for i in range(0, len(content), size)]
+    pieces = content.split("\n") if unit == "lines" else re.split(r"\n\s*\n", content)
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+@hookimpl
+def datasets():
+    return [text]

@@ -1,0 +1,26 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import tanh
+
+
+class DyT:
+    """g tanh(a x) + b: dynamic tanh, a layer in place of a norm (Zhu et al., 2025). x: (…, C).
+
+    a is one learned number that starts at `alpha`; g and b are learned, (1, C), from 1 and 0.
+    `affine=false` leaves g and b out.
+    """
+
+    def __init__(self, *, alpha: float = 0.5, affine: bool = True):
+        self.alpha, self.affine = alpha, affine
+
+    def init(self, embed):
+        affine = {"gain": [[1.0] * embed], "bias": [[0.0] * embed]} if self.affine else {}
+        return {"alpha": [[self.alpha]]} | affine
+
+    def __call__(self, x, alpha, gain=None, bias=None):
+        x = tanh(x * alpha)
+        return x if gain is None else x * gain + bias
+
+
+@hookimpl
+def norms():
+    return [DyT]

@@ -1,0 +1,24 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import mean
+
+
+class RMSNorm:
+    """x / √(mean(x²) + eps), over the last axis (Zhang & Sennrich, 2019). x: (…, C).
+
+    `gain`: times a learned g of shape (1, C) that starts at 1, as in the paper.
+    """
+
+    def __init__(self, *, eps: float = 1e-5, gain: bool = False):
+        self.eps, self.gain = eps, gain
+
+    def init(self, embed):
+        return {"gain": [[1.0] * embed]} if self.gain else {}
+
+    def __call__(self, x, gain=None):
+        x = x * (mean(x * x) + self.eps) ** -0.5
+        return x if gain is None else x * gain
+
+
+@hookimpl
+def norms():
+    return [RMSNorm]

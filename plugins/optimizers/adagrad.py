@@ -1,0 +1,21 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import sqrt
+
+
+class Adagrad:
+    """w - lr g / (√s + eps), with s the sum of all g² so far (Duchi et al., 2011)."""
+
+    def __init__(self, *, lr: float = 0.05, eps: float = 1e-10):
+        self.lr, self.eps = lr, eps
+
+    def init(self, w):
+        return (w * 0.0,)
+
+    def update(self, g, state, w, lr, step):
+        s = state[0] + g * g
+        return w - g * lr / (sqrt(s) + self.eps), (s,)
+
+
+@hookimpl
+def optimizers():
+    return [Adagrad]

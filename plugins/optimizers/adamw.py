@@ -1,0 +1,31 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import sqrt
+
+
+class AdamW:
+    """Adam with decoupled weight decay: w (1 - lr weight_decay) - lr m̂ / (√v̂ + eps) (Loshchilov & Hutter, 2017)."""
+
+    def __init__(
+        self,
+        *,
+        lr: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
+        self.lr, self.beta1, self.beta2, self.eps, self.weight_decay = lr, beta1, beta2, eps, weight_decay
+
+    def init(self, w):
+        return w * 0.0, w * 0.0
+
+    def update(self, g, state, w, lr, step):
+        m = state[0] * self.beta1 + g * (1 - self.beta1)
+        v = state[1] * self.beta2 + g * g * (1 - self.beta2)
+        m_hat, v_hat = m / (1 - self.beta1 ** (step + 1)), v / (1 - self.beta2 ** (step + 1))
+        return w * (1 - lr * self.weight_decay) - m_hat * lr / (sqrt(v_hat) + self.eps), (m, v)
+
+
+@hookimpl
+def optimizers():
+    return [AdamW]

@@ -1,0 +1,21 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import sqrt
+
+
+class RMSProp:
+    """w - lr g / (√v + eps), with v ← ρ v + (1 - ρ) g² (Tieleman & Hinton, 2012)."""
+
+    def __init__(self, *, lr: float = 0.003, rho: float = 0.99, eps: float = 1e-8):
+        self.lr, self.rho, self.eps = lr, rho, eps
+
+    def init(self, w):
+        return (w * 0.0,)
+
+    def update(self, g, state, w, lr, step):
+        v = state[0] * self.rho + g * g * (1 - self.rho)
+        return w - g * lr / (sqrt(v) + self.eps), (v,)
+
+
+@hookimpl
+def optimizers():
+    return [RMSProp]

@@ -1,0 +1,13 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.schedule import warm
+
+
+def linear(step, steps, *, warmup: float = 0.0, final: float = 0.0):
+    """From 1 to `final` in a straight line, after a warm-up over this fraction of the steps."""
+    factor, progress = warm(step, steps, warmup)
+    return factor * (1 - (1 - final) * progress)
+
+
+@hookimpl
+def schedulers():
+    return [linear]

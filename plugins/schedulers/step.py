@@ -1,0 +1,13 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.schedule import warm
+
+
+def step_(step, steps, *, warmup: float = 0.0, every: float = 0.3, gamma: float = 0.1):
+    """Times `gamma` after each further `every` (a fraction) of the steps."""
+    factor, progress = warm(step, steps, warmup)
+    return factor * gamma ** int(progress / every)
+
+
+@hookimpl
+def schedulers():
+    return [step_]

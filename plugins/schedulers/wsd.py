@@ -1,0 +1,14 @@
+from microgpt_lab import hookimpl
+from microgpt_lab.schedule import warm
+
+
+def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float = 0.0):
+    """Warm-up, stable, decay (Hu et al., 2024): 1, then straight to `final` over the last `decay` of the steps."""
+    factor = warm(step, steps, warmup)[0]
+    left = 1 - step / steps
+    return factor * (1.0 if left > decay else final + (1 - final) * left / decay)
+
+
+@hookimpl
+def schedulers():
+    return [wsd]
