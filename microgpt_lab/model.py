@@ -40,9 +40,9 @@ class GPT:
     def __init__(
         self,
         vocab_size: int,
-        *,
         activation: Callable[[Array], Array],
         norm: Callable[..., Array],
+        *,
         layers: int = 1,
         heads: int = 4,
         embed: int = 16,

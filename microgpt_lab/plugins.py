@@ -246,7 +246,7 @@ class Watchers:
             ):
                 continue
             try:
-                names = pluggy.varnames(method)[0]
+                names = inspect.signature(method).parameters
                 answer = bool(method(**{name: facts[name] for name in names})) or answer
             except Exception as error:
                 self.watchers.remove(watcher)

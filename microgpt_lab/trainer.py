@@ -53,6 +53,7 @@ class Trainer:
         self.state = {name: optimizer.init(w) for name, w in self.weights.items()}
         self.grads: Weights = {}
         self.step = 0
+        self.validated = -1, math.nan
 
     @property
     def parameters(self) -> int:
@@ -65,16 +66,24 @@ class Trainer:
             started = time.perf_counter()
             metrics, tokens = self.update()
             metrics["perf/tokens_per_s"] = tokens / (time.perf_counter() - started)
-            if self.held_out and (
-                self.step == self.steps or self.eval_every and self.step % self.eval_every == 0
-            ):
-                metrics["loss/val"] = self.evaluate(self.held_out)
+            if self.held_out and self.is_due():
+                metrics["loss/val"] = self.validate()
                 self.watch(
                     "evaluated", step=self.step, loss=metrics["loss/val"], documents=len(self.held_out)
                 )
             self.watch("step_finished", step=self.step, metrics=metrics)
             if self.watch("should_stop", step=self.step, metrics=metrics):
                 break
+
+    def is_due(self) -> bool:
+        """Whether an evaluation follows this step."""
+        return self.step == self.steps or self.eval_every > 0 and self.step % self.eval_every == 0
+
+    def validate(self) -> float:
+        """The loss on the held-out documents, computed once a step."""
+        if self.validated[0] != self.step:
+            self.validated = self.step, self.evaluate(self.held_out)
+        return self.validated[1]
 
     def update(self) -> tuple[dict[str, float], int]:
         """One step of training: its metrics, and its number of tokens."""
@@ -124,7 +133,7 @@ class Trainer:
             count += len(targets)
         return nats / count
 
-    def sample(self, samples: int = 20, temperature: float = 0.5, rng: Random | None = None) -> list[str]:
+    def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
         """New documents; `rng` None goes on with the run's own generator, as microgpt.py does."""
         bos, rng = self.corpus.bos, rng or self.corpus.rng
         one = lambda: generate(self.model, self.weights, [bos], rng, stop=bos, temperature=temperature)

@@ -1,0 +1,24 @@
+"""The command line: one module a command; without a command's name, training."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from microgpt_lab.errors import UserError
+
+COMMANDS = {"sample": "sample from a finished run", "plugins": "list the parts that are installed"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0, 2 for what the user did wrong, 130 after Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else "train"
+    command = importlib.import_module(f"microgpt_lab.commands.{name}")
+    try:
+        return command.main(arguments if name == "train" else arguments[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,158 @@
+"""`python -m microgpt_lab [key=value …]`: train, once or (with -m) in a sweep. Hydra composes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from microgpt_lab import config
+from microgpt_lab.errors import UserError
+from microgpt_lab.plugins import CHECKOUT, HERE, home, registry
+from microgpt_lab.run import Run, execute
+
+CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
+EXPERIMENTS = CHECKOUT / "experiments" if CHECKOUT else HERE / "experiments"
+JOBS = "MICROGPT_LAB_JOBS"  # how many a sweep has, for its workers
+finished: list[dict[str, Any]] = []
+
+
+class Recipes(ConfigSource):
+    """`recipes:///folder`: each folder/<name>/recipe.yaml is experiment=<name>."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "recipes"
+
+    def _file(self, config_path: str) -> Path:
+        group, _, name = config_path.removesuffix(".yaml").partition("/")
+        return Path(self.path) / (name if group == "experiment" and name else "-") / "recipe.yaml"
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path in ("", "experiment")
+
+    def is_config(self, config_path: str) -> bool:
+        return self._file(config_path).is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path == "":
+            return [] if results_filter == ObjectType.CONFIG else ["experiment"]
+        if config_path != "experiment" or results_filter == ObjectType.GROUP:
+            return []
+        return sorted(file.parent.name for file in Path(self.path).glob("*/recipe.yaml"))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = self._file(config_path)
+        if not file.is_file():
+            raise ConfigLoadError(f"there is no {file}")
+        text = file.read_text(encoding="utf-8")
+        header = self._get_header_dict(text[:512])
+        return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
+
+
+class SearchPath(SearchPathPlugin):
+    """Our recipes, and the configuration and recipes of the user's own lab folder."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("microgpt_lab", f"recipes://{EXPERIMENTS}")
+        search_path.append("home", f"file://{home() / 'conf'}")
+        search_path.append("home", f"recipes://{home() / 'experiments'}")
+
+
+class CountJobs(Callback):
+    """Lets each job of a sweep know how many there are."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        swept = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        swept += OverridesParser.create().parse_overrides(
+            [f"{k}={v}" for k, v in (config.hydra.sweeper.params or {}).items()]
+        )
+        os.environ[JOBS] = str(
+            prod(len(list(o.sweep_string_iterator())) for o in swept if o.is_sweep_override())
+        )
+
+
+def run_name(overrides: list[str]) -> str:
+    """The overrides as part of a folder's name: without what file systems dislike, and not too long."""
+    name = re.sub(r"[^\w.,=+-]+", "-", ",".join(o.lstrip("+") for o in overrides)).strip(".-")
+    if len(name) <= 120:
+        return name
+    return f"{name[:110]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def register() -> None:
+    """Tell Hydra of the parts, the recipes and the names of folders."""
+    config.store()
+    OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
+    OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
+    Plugins.instance().register(Recipes)
+    Plugins.instance().register(SearchPath)
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+def job(cfg: DictConfig) -> float | None:
+    """One run. Returns the held-out loss, which a sweeper may minimise."""
+    hc = HydraConfig.get()
+    folder = Path(hc.runtime.output_dir)
+    swept = hc.mode == RunMode.MULTIRUN
+    number = (hc.job.num + 1, int(os.environ.get(JOBS, "0"))) if swept else None
+    try:
+        run = Run(config.plain(cfg), folder, list(hc.overrides.task), number)
+        summary = execute(run)
+    except (UserError, OmegaConfBaseException) as error:
+        for empty in (folder, folder.parent):
+            with contextlib.suppress(OSError):
+                empty.rmdir()  # nothing half-made stays behind
+        message = config.explain(error, []) if isinstance(error, OmegaConfBaseException) else str(error)
+        if swept:
+            print(f"error: {','.join(hc.overrides.task)}: {message}", file=sys.stderr)
+        finished.append({"status": "refused", "error": message})
+        return None
+    finished.append(summary)
+    if summary["status"] == "interrupted" and swept:
+        raise KeyboardInterrupt
+    return summary.get("loss/val")
+
+
+def main(arguments: list[str]) -> int:
+    for plugin, why in registry().skipped.items():
+        print(f"warning: plugin {plugin} is skipped: {why}", file=sys.stderr)
+    for clash in registry().clashes.values():
+        print(f"warning: {clash}", file=sys.stderr)
+    register()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
+    sys.argv = ["microgpt_lab", *arguments]
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(config.explain(error, arguments)) from None
+    refused = [summary["error"] for summary in finished if summary["status"] == "refused"]
+    if refused:
+        raise UserError(
+            refused[0] if len(finished) == 1 else f"{len(refused)} of {len(finished)} jobs were refused"
+        )
+    if any(summary["status"] == "diverged" for summary in finished):
+        return 1
+    return 130 if any(summary["status"] == "interrupted" for summary in finished) else 0

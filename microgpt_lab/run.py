@@ -1,0 +1,222 @@
+"""A run on disk: assembled from a configuration, executed, and written into its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+from microgpt_lab.data import Corpus, guessing
+from microgpt_lab.errors import UserError
+from microgpt_lab.model import GPT
+from microgpt_lab.plugins import CHECKOUT, KINDS, Watchers, options_of, registry
+from microgpt_lab.sampler import generate
+from microgpt_lab.trainer import Trainer
+
+log = logging.getLogger("microgpt_lab")
+PACKAGES = ("microgpt-lab", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
+
+
+@dataclass
+class Run:
+    """What callbacks know of a run. `job` is its number and the number of all in a sweep."""
+
+    config: dict[str, Any]
+    folder: Path
+    overrides: list[str] = field(default_factory=list)
+    job: tuple[int, int] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What sets it apart from the default."""
+        return ",".join(self.overrides) or "default"
+
+    def create(self, documents: list[str]) -> None:
+        """Write what is known before the first step into a folder that holds no other run."""
+        wanted, number = self.folder, 2
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with (self.folder / "config.yaml").open("x", encoding="utf-8") as file:
+                    yaml.safe_dump(self.config, file, sort_keys=False, allow_unicode=True)
+                break
+            except FileExistsError:
+                self.folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+        (self.folder / "overrides.yaml").write_text(
+            yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
+        )
+        self.environment = environment() | {
+            "documents": len(documents),
+            "documents_sha256": hashlib.sha256(
+                "\n".join(documents).encode("utf-8", "surrogatepass")
+            ).hexdigest(),
+            "plugins": {
+                kind: registry().get(kind, self.config[kind]["name"]).provider
+                for kind in KINDS
+                if kind != "callback"
+            },
+        }
+        self.write("environment.json", self.environment)
+
+    def write(self, name: str, content: Any) -> None:
+        """A JSON file, whole or not at all."""
+        path = self.folder / name
+        part = path.with_name(name + ".part")
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(path)
+
+
+def environment() -> dict[str, Any]:
+    """Where and with what a run was made."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {"python": sys.version, "platform": platform.platform(), "packages": versions} | git(
+        CHECKOUT or Path.cwd()
+    )
+
+
+def git(folder: Path) -> dict[str, Any]:
+    """The commit that is checked out here, and whether files differ from it; None without git."""
+    try:
+        answers = [
+            subprocess.run(
+                ["git", "-C", folder, *args], capture_output=True, text=True, check=True, timeout=10
+            ).stdout
+            for args in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return {"git_commit": None, "git_dirty": None}
+    return {"git_commit": answers[0].strip(), "git_dirty": bool(answers[1].strip())}
+
+
+def build(config: dict[str, Any], kind: str) -> Any:
+    """The part of this kind that the configuration names."""
+    options = dict(config[kind])
+    return registry().get(kind, options.pop("name")).build(**options)
+
+
+def assemble(config: dict[str, Any], documents: list[str] | None = None) -> Trainer:
+    """Everything that a run needs, checked; a UserError says what is wrong."""
+
+    def chosen(owner: Any) -> dict[str, Any]:
+        return {name: config[name] for name in options_of(owner) if name not in KINDS}
+
+    try:
+        corpus = Corpus(load(config) if documents is None else documents, **chosen(Corpus))
+        parts = {
+            kind: build(config, kind) for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
+        }
+        model = GPT(corpus.vocab_size, activation=parts["activation"], norm=parts["norm"], **chosen(GPT))
+        sampling = chosen(Trainer.sample)
+        if sampling["samples"] < 0 or sampling["temperature"] < 0:
+            raise ValueError("samples and temperature must not be negative")
+        return Trainer(
+            model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **chosen(Trainer)
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def load(config: dict[str, Any]) -> list[str]:
+    """The documents."""
+    documents = build(config, "dataset")()
+    if not documents:
+        raise UserError(f"dataset={config['dataset']['name']} has no documents")
+    return documents
+
+
+def execute(run: Run) -> dict[str, Any]:
+    """Train, evaluate, sample; returns what summary.json says. `status`: ok, interrupted or diverged."""
+    try:
+        documents = load(run.config)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    trainer = assemble(run.config, documents)
+    callbacks = [
+        registry().get("callback", name).build(**options_of_callback(options))
+        for name, options in run.config["callback"].items()
+    ]
+    run.create(documents)
+    handlers = [logging.FileHandler(run.folder / "log.txt", encoding="utf-8"), logging.StreamHandler()]
+    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers[1].setLevel(logging.WARNING)
+    log.setLevel(logging.INFO)
+    for handler in handlers:
+        log.addHandler(handler)
+    trainer.watch = Watchers(callbacks, warn=log.warning)
+    log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
+    started = time.perf_counter()
+    summary: dict[str, Any] = {"status": "failed", "parameters": trainer.parameters}
+    try:
+        trainer.watch("run_started", run=run, trainer=trainer)
+        trainer.train()
+        summary |= {"status": "ok"}
+        summary |= result(run.config, trainer)
+    except KeyboardInterrupt:
+        summary["status"] = "interrupted"
+    except FloatingPointError as error:
+        summary |= {"status": "diverged", "error": str(error)}
+    except BaseException as error:
+        summary["error"] = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        summary |= {"steps": trainer.step, "seconds": time.perf_counter() - started}
+        run.write("summary.json", summary)
+        trainer.watch("run_finished", run=run, summary=summary)
+        log.info("run %s: %s", run.name, summary["status"])
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+    return summary
+
+
+def options_of_callback(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "name"}
+
+
+def result(config: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
+    """What a finished run has come to: held-out loss, what guessing costs, samples and how many are new."""
+    corpus, held_out = trainer.corpus, trainer.held_out
+    figures: dict[str, Any] = {}
+    if held_out:
+        figures["loss/val"] = trainer.validate()
+        figures["documents/val"] = len(held_out)
+        seen = [corpus.tokens(document)[: trainer.model.block_size + 1] for document in held_out]
+        figures["guessing"] = guessing([corpus.tokens(d) for d in corpus.train], seen, corpus.vocab_size)
+    answer_after = getattr(registry().get("dataset", config["dataset"]["name"]).make, "answer_after", None)
+    if answer_after and held_out:
+        figures["exact_match"] = exact_match(trainer, held_out[:100], answer_after)
+    samples = trainer.sample(samples=config["samples"], temperature=config["temperature"])
+    known = set(corpus.train)
+    figures["samples"] = samples
+    figures["samples_new"] = (
+        sum(sample not in known for sample in samples) / len(samples) if samples else None
+    )
+    return figures
+
+
+def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> float:
+    """The part of the documents whose answer the model gives to the letter, taking the likeliest token."""
+    corpus, right = trainer.corpus, 0
+    for document in documents:
+        question, _, answer = document.partition(answer_after)
+        prompt = [corpus.bos, *corpus.encode(question + answer_after)]
+        ids = generate(trainer.model, trainer.weights, prompt, Random(0), stop=corpus.bos, temperature=0)
+        right += corpus.decode(ids) == answer
+    return right / len(documents)

@@ -1,0 +1,187 @@
+import math
+import os
+import time
+
+from rich.columns import Columns
+from rich.console import Console as Terminal
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from microgpt_lab import hookimpl
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+class Console:
+    """Shows a run: a bar on a terminal, lines in a pipe, one line a job in a sweep.
+
+    In a pipe there is a line at each evaluation, and at least every `seconds`.
+    """
+
+    def __init__(self, *, seconds: float = 10.0):
+        self.seconds, self.progress = seconds, None
+
+    def run_started(self, run, trainer):
+        self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
+        self.terminal = Terminal(highlight=False)
+        self.live = self.terminal.is_interactive
+        self.began = self.shown = time.monotonic()
+        if run.job is None:
+            self.header()
+        if self.live:
+            label = "train" if run.job is None else escape(f"{position(run.job)} {run.name}")
+            self.progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TextColumn("loss [bold yellow]{task.fields[loss]}[/]  val [bold green]{task.fields[val]}[/]"),
+                TextColumn("[dim]{task.fields[speed]} tok/s[/]  eta"),
+                TimeRemainingColumn(),
+                console=self.terminal,
+                transient=run.job is not None,
+            )
+            self.task = self.progress.add_task(label, total=trainer.steps, loss="…", val="…", speed="…")
+            self.progress.start()
+
+    def header(self):
+        run, corpus = self.run, self.trainer.corpus
+        commit = (run.environment["git_commit"] or "none")[:7] + (
+            "+dirty" if run.environment["git_dirty"] else ""
+        )
+        facts = {
+            "params": f"{self.trainer.parameters:,}",
+            "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs",
+            "split": f"{run.config['split']} {len(corpus.train):,}/{len(corpus.validation):,}/{len(corpus.test):,}",
+            "git": commit,
+        }
+        if self.live:
+            text = "   ".join(f"[dim]{name}[/] [bold]{escape(fact)}[/]" for name, fact in facts.items())
+            self.terminal.print(
+                Panel(text, title=f"[bold cyan]{escape(run.name)}", title_align="left", expand=False)
+            )
+        else:
+            self.plain(f"{run.name}: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
+
+    def step_finished(self, step, metrics):
+        self.losses.append(metrics["loss/train"])
+        self.val = metrics.get("loss/val", self.val)
+        recent = self.losses[-50:]
+        loss, speed = sum(recent) / len(recent), metrics["perf/tokens_per_s"]
+        if self.progress:
+            val = f"{self.val:.3f}" if self.val == self.val else "…"
+            self.progress.update(
+                self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
+            )
+        elif self.run.job is None and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
+            self.shown = time.monotonic()
+            left = (self.shown - self.began) / step * (self.trainer.steps - step)
+            val = f"  val {self.val:.4f}" if self.val == self.val else ""
+            self.plain(
+                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {speed:,.0f} tok/s  {left:.0f} s left"
+            )
+
+    def run_finished(self, run, summary):
+        if self.progress:
+            self.progress.stop()
+        if run.job is not None:
+            self.job_line(summary)
+        elif summary["status"] != "ok":
+            self.terminal.print(
+                f"{summary['status']} after {summary['steps']} steps {escape(summary.get('error', ''))}"
+            )
+            self.terminal.print(f"run dir {escape(place(run.folder))}", soft_wrap=True)
+        else:
+            self.end(summary)
+
+    def job_line(self, summary):
+        good = summary["status"] == "ok"
+        mark = "[green]✓[/]" if good else "[red]✗[/]"
+        if good:
+            val = (
+                f"val [bold]{summary['loss/val']:.4f}[/]"
+                if "loss/val" in summary
+                else "no held-out documents"
+            )
+        else:
+            val = f"{summary['status']} {escape(summary.get('error', ''))}"
+        line = f"{mark} {escape(position(self.run.job))} {escape(self.run.name)}  {val}  {summary['seconds']:.1f}s"
+        samples = escape(" ".join(summary.get("samples", [])[:3]))
+        self.terminal.print(f"{line}  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]", soft_wrap=True)
+
+    def end(self, summary):
+        result = Table(box=None, show_header=False, title="result", title_justify="left")
+        for name, value in figures(summary, self.losses):
+            result.add_row(f"[dim]{name}[/]", value)
+        samples = Table(box=None, title="samples", title_justify="left")
+        for name in ("#", "sample", "nll", "new?"):
+            samples.add_column(name, justify="right" if name in "# nll" else "left")
+        known = set(self.trainer.corpus.train)
+        for i, sample in enumerate(summary["samples"]):
+            nll = f"{self.trainer.evaluate([sample]):.2f}"
+            new = "[dim]in train[/]" if sample in known else "[green]new[/]"
+            samples.add_row(str(i), f"[cyan]{escape(sample)}[/]", nll, new)
+        self.terminal.print(Columns([result, samples], padding=(0, 4)) if self.live else result)
+        if not self.live:
+            self.terminal.print(samples)
+        if self.losses:
+            curve = sparkline(self.losses)
+            self.terminal.print(
+                f"[dim]loss[/] {self.losses[0]:.2f} [yellow]{curve}[/] {mean(self.losses[-50:]):.2f}"
+            )
+        self.terminal.print(f"[dim]run dir[/] {escape(place(self.run.folder))}", soft_wrap=True)
+        self.terminal.print(
+            f"[dim]view[/]    tensorboard --logdir {escape(place(self.run.folder.parent))}", soft_wrap=True
+        )
+
+    def plain(self, line):
+        self.terminal.print(escape(line), soft_wrap=True)
+
+
+def figures(summary, losses):
+    """The rows of the result: what a run has come to, beside what guessing costs on the same documents."""
+    if "loss/val" in summary:
+        val = summary["loss/val"]
+        yield "val loss", f"[bold]{val:.4f}[/] nats a token, on {summary['documents/val']:,} documents"
+        for name, nats in summary["guessing"].items():
+            worse = "beaten" if val < nats else "not beaten"
+            yield f"  {name}", f"{nats:.4f} [dim]{worse}[/]"
+        yield "perplexity", f"[bold]{math.exp(val):.2f}[/]"
+    elif losses:
+        yield "train loss", f"[bold]{mean(losses[-100:]):.4f}[/] mean of the last {len(losses[-100:])} steps"
+    if "exact_match" in summary:
+        yield "exact match", f"[bold]{summary['exact_match']:.0%}[/] of the answers"
+    if summary["samples_new"] is not None:
+        yield "new samples", f"[bold]{summary['samples_new']:.0%}[/]"
+    yield "time", f"[bold]{summary['seconds']:.1f}s[/]"
+
+
+def mean(numbers):
+    return sum(numbers) / len(numbers)
+
+
+def position(job):
+    number, total = job
+    return f"[{number:>{len(str(total))}}/{total}]" if total else f"[{number}]"
+
+
+def place(folder):
+    """The path as one would type it here."""
+    relative = os.path.relpath(folder)
+    return str(folder) if relative.startswith("..") else relative
+
+
+def sparkline(losses, width=20):
+    """The curve of a loss in one line of text, smoothed."""
+    if not losses:
+        return ""
+    size = max(1, math.ceil(len(losses) / width))
+    means = [mean(losses[i : i + size]) for i in range(0, len(losses), size)]
+    low, high = min(means), max(means)
+    return "".join(BLOCKS[round((y - low) / (high - low or 1) * (len(BLOCKS) - 1))] for y in means)
+
+
+@hookimpl
+def callbacks():
+    return [Console]

@@ -1,0 +1,29 @@
+import math
+
+from microgpt_lab import hookimpl
+
+
+class EarlyStopping:
+    """Stops after `patience` evaluations in a row that were not better by `min_delta` nats (see eval_every)."""
+
+    name = "early_stopping"
+
+    def __init__(self, *, patience: int = 3, min_delta: float = 0.0):
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, not {patience}")
+        self.patience, self.min_delta = patience, min_delta
+        self.best, self.worse = math.inf, 0
+
+    def evaluated(self, loss):
+        if loss < self.best - self.min_delta:
+            self.best, self.worse = loss, 0
+        else:
+            self.worse += 1
+
+    def should_stop(self):
+        return self.worse >= self.patience
+
+
+@hookimpl
+def callbacks():
+    return [EarlyStopping]
