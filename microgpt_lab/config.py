@@ -114,6 +114,10 @@ def wrong_name(key: str, value: str) -> str:
                 except UserError as error:
                     return str(error)
         return ""
+    if option == "name" and group in KINDS:
+        return f"{key} cannot be set; did you mean '{group}={value}'?"
+    if not option and group in KINDS and value in ("null", ""):
+        return f"{group} must be one of: {', '.join(registry().names(group))}"
     if group in KINDS or group == "experiment":
         names = {
             o for (k, _), part in registry().parts.items() if k == group for o in (*part.options, "name")

@@ -64,6 +64,14 @@ def logsumexp(row: list[float]) -> float:
     return top + log(sum([math.exp(x - top) for x in row]))
 
 
+def softmax(row: list[float]) -> list[float]:
+    """exp(x) / Σ exp(x), likewise."""
+    top = max(row)
+    shares = [exp(x - top) for x in row]
+    total = sum(shares)
+    return [share / total for share in shares]
+
+
 # name: (f(x), its derivative given x and y = f(x))
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], float]]] = {
     "exp": (exp, lambda x, y: y),

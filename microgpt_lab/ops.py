@@ -85,7 +85,7 @@ def logsumexp(x: Array) -> Array:
 
 def softmax(x: Array) -> Array:
     """exp(x) / sum exp(x): positive, and 1 in all. (…, C)."""
-    return exp(log_softmax(x))
+    return x.softmax()
 
 
 def log_softmax(x: Array) -> Array:

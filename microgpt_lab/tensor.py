@@ -163,6 +163,16 @@ class Tensor(Moves):
     def logsumexp(self) -> Tensor:
         return self.reduce(floats.logsumexp, lambda row, y: [floats.exp(x - y) for x in row])
 
+    def softmax(self) -> Tensor:
+        """exp(x - logsumexp(x)) as one Value a number, from x and its row's logsumexp."""
+        shares = [floats.softmax(row) for row in self.detach().rows]
+        if not self.is_tracked:
+            return Tensor([p for row in shares for p in row], self.shape)
+        sums, values = self.logsumexp(), []
+        for row, row_sum, share in zip(self.rows, sums.data, shares):
+            values += [Value(p, (x, row_sum), (p, -p)) for x, p in zip(row, share)]
+        return Tensor(values, self.shape, (self, sums))
+
     def __matmul__(self, other: Tensor) -> Tensor:
         """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes, to (…, T, D)."""
         if self.shape[-1] != other.shape[-2] or other.shape[:-2] not in ((), self.shape[:-2]):

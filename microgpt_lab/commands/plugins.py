@@ -19,18 +19,17 @@ def main(arguments: list[str]) -> int:
     if kind and kind not in KINDS:
         raise UserError(f"'{kind}' is no kind of part{suggest(kind, KINDS)}")
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
     table = Table(box=None, pad_edge=False)
     for heading in ("part", "what it is", "options", "from"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "part")
     for part in sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name)):
         if kind in (None, part.kind):
             options = " ".join(f"{name}={option.default}" for name, option in part.options.items())
-            table.add_row(
-                f"[cyan]{part.kind}={part.name}[/]",
-                escape(part.summary),
-                escape(options),
-                f"[dim]{part.provider}[/]",
-            )
+            provider = "" if part.provider.startswith("microgpt_lab_plugins.") else part.provider
+            name = f"[cyan]{part.kind}={part.name}[/]"
+            table.add_row(name, escape(part.summary), escape(options), f"[dim]{escape(provider)}[/]")
     console.print(table)
     for plugin, why in registry().skipped.items():
         console.print(f"[red]skipped[/] {escape(plugin)}: {escape(why)}", soft_wrap=True)

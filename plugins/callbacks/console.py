@@ -108,7 +108,11 @@ class Console:
             val = f"{summary['status']} {escape(summary.get('error', ''))}"
         line = f"{mark} {escape(position(self.run.job))} {escape(self.run.name)}  {val}  {summary['seconds']:.1f}s"
         samples = escape(" ".join(summary.get("samples", [])[:3]))
-        self.terminal.print(f"{line}  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]", soft_wrap=True)
+        line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
+        if self.live:
+            self.terminal.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            self.terminal.print(line, soft_wrap=True)
 
     def end(self, summary):
         result = Table(box=None, show_header=False, title="result", title_justify="left")

@@ -1,0 +1,74 @@
+"""The lab equals microgpt.py: its published losses and samples, and an independent copy elsewhere."""
+
+from pathlib import Path
+
+import pytest
+from benchmarks.reference import Node, Reference
+
+from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab.data import lines
+
+GOLDEN = Path(__file__).parent / "golden"
+US_NAMES = Path(__file__).parents[1] / "plugins" / "datasets" / "us_names.txt"
+
+
+def train(documents, steps, *, activation="relu", seed=42, optimizer=None, of=1000, **options):
+    """The losses of the first steps of a run of `of`, and its trainer."""
+    sizes = {k: options.pop(k) for k in ("layers", "heads", "embed", "block_size") if k in options}
+    corpus = Corpus(documents, split="none", seed=seed)
+    model = GPT(corpus.vocab_size, part("activation", activation), part("norm", "rmsnorm"), **sizes)
+    parts = part("optimizer", "adam", **optimizer or {}), part("scheduler", "linear"), part("backend", "python")
+    trainer = Trainer(model, corpus, *parts, steps=of, seed=seed, **options)
+    return [trainer.update()[0]["loss/train"] for _ in range(steps)], trainer
+
+
+def published():
+    return [float(line.split()[1]) for line in (GOLDEN / "microgpt_losses.txt").read_text().splitlines()]
+
+
+def test_the_first_200_published_losses(karpathy_names):
+    losses, _ = train(lines(karpathy_names), 200)
+    assert losses == pytest.approx(published()[:200], rel=0, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_all_published_losses_and_samples(karpathy_names):
+    losses, trainer = train(lines(karpathy_names), 1000)
+    assert losses == pytest.approx(published(), rel=0, abs=1e-6)
+    samples = (line.split(": ")[1] for line in (GOLDEN / "microgpt_samples.txt").read_text().splitlines())
+    assert trainer.sample() == list(samples)
+
+
+def silu(x):
+    return x * (Node(1.0) + (-x).exp()) ** -1
+
+
+SETTINGS = {
+    "another seed": {"seed": 7},
+    "wide and deep": {"layers": 2, "embed": 24, "heads": 3, "seed": 1},
+    "one head, short block": {"heads": 1, "embed": 8, "block_size": 4, "seed": 3},
+    "many heads": {"heads": 8, "embed": 8, "layers": 3, "seed": 5},
+    "square relu": {"activation": "relu2", "seed": 2},
+    "silu": {"activation": "silu", "seed": 4},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_an_independent_copy_of_the_algorithm(settings):
+    documents = lines(US_NAMES)[:500]
+    activations = {"relu2": lambda x: x.relu() ** 2, "silu": silu, "relu": Node.relu}
+    chosen = settings | {"activation": activations[settings.get("activation", "relu")]}
+    reference = Reference(documents, **chosen)
+    expected = [reference.train_step() for _ in range(6)]
+    assert train(documents, 6, **settings)[0] == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+def test_the_243_lines():
+    """The earlier edition: squared ReLU, block 8, small weights, projections from zero, other betas."""
+    documents = lines(US_NAMES)[:500]
+    same = {"block_size": 8, "seed": 42}
+    activation = lambda x: x.relu() ** 2  # noqa: E731
+    reference = Reference(documents, **same, std=0.02, zero=True, steps=500, betas=(0.9, 0.95), activation=activation)
+    expected = [reference.train_step() for _ in range(6)]
+    options = {"init_std": 0.02, "zero_init": True, "of": 500, "optimizer": {"beta1": 0.9, "beta2": 0.95}}
+    assert train(documents, 6, activation="relu2", **same, **options)[0] == pytest.approx(expected, rel=0, abs=1e-12)

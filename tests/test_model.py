@@ -1,0 +1,111 @@
+"""The GPT: its gradients, its cache, and what does not look ahead."""
+
+import random
+
+import pytest
+
+from microgpt_lab import GPT, part
+from microgpt_lab.sampler import Cache, distribution, generate
+from microgpt_lab.testing import assert_gradients, tensor
+
+IDS, TARGETS = [4, 0, 2, 1, 3], [0, 2, 1, 3, 4]
+
+
+def small(**options):
+    norm = options.pop("norm", part("norm", "layernorm", gain=True, bias=True))
+    sizes = {"layers": 2, "heads": 2, "embed": 4, "block_size": 6} | options
+    model = GPT(5, part("activation", "gelu"), norm, **sizes)
+    return model, {name: tensor(rows) for name, rows in model.init(random.Random(1), std=0.5).items()}
+
+
+@pytest.mark.parametrize("tie", [False, True])
+def test_gradients_of_the_whole_model(tie):
+    model, weights = small(tie_embeddings=tie)
+    names = list(weights)
+    assert_gradients(lambda *w: model.nll(dict(zip(names, w, strict=True)), IDS, TARGETS), *weights.values())
+
+
+@pytest.mark.parametrize("norm", ["rmsnorm", "layernorm", "dyt", "none"])
+def test_cached_and_plain_logits_agree(norm):
+    model, weights = small(norm=part("norm", norm))
+    plain = model.logits(weights, IDS).tolist()
+    cache, rows = Cache(), []
+    for ids in (IDS[:2], IDS[2:3], IDS[3:]):  # several tokens at once, or one
+        rows += model.logits(weights, ids, cache).tolist()
+    for expected, row in zip(plain, rows, strict=True):
+        assert row == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_token_does_not_see_those_after_it():
+    model, weights = small()
+    before = model.logits(weights, IDS).tolist()
+    after = model.logits(weights, [*IDS[:-1], 0]).tolist()
+    assert before[:-1] == after[:-1]
+    assert before[-1] != after[-1]
+
+
+def test_tied_embeddings_share_one_matrix():
+    assert "lm_head" not in small(tie_embeddings=True)[1]
+
+
+def test_zero_init_still_draws():
+    model, _ = small()
+    rngs = random.Random(3), random.Random(3)
+    plain, zero = model.init(rngs[0]), model.init(rngs[1], zero=True)
+    assert rngs[0].getstate() == rngs[1].getstate()
+    assert not any(x for name in ("layer0.wo", "layer1.fc2") for row in zero[name] for x in row)
+    assert plain["layer1.fc1"] == zero["layer1.fc1"]
+
+
+@pytest.mark.parametrize("wrong", [{"embed": 5}, {"layers": 0}, {"heads": 0}, {"block_size": -1}])
+def test_impossible_sizes(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        small(**wrong)
+
+
+def test_equals_pytorch():
+    torch = pytest.importorskip("torch", reason="the optional check against PyTorch needs microgpt-lab[torch]")
+    model, weights = small(norm=part("norm", "rmsnorm"))
+    leaves = {name: w.tracked() for name, w in weights.items()}
+    loss = model.nll(leaves, IDS, TARGETS).total()
+    loss.backward()
+    w = {name: torch.tensor(x.tolist(), dtype=torch.float64, requires_grad=True) for name, x in weights.items()}
+
+    def norm(x):
+        return x * (x.pow(2).mean(-1, keepdim=True) + 1e-5) ** -0.5
+
+    x = norm(w["wte"][IDS] + w["wpe"][: len(IDS)])
+    for i in range(2):
+        h = norm(x)
+        q, k, v = ((h @ w[f"layer{i}.{n}"].T).view(-1, 2, 2).transpose(0, 1) for n in ("wq", "wk", "wv"))
+        y = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
+        x = x + y.transpose(0, 1).reshape(-1, 4) @ w[f"layer{i}.wo"].T
+        x = x + torch.nn.functional.gelu(norm(x) @ w[f"layer{i}.fc1"].T) @ w[f"layer{i}.fc2"].T
+    expected = torch.nn.functional.cross_entropy(x @ w["lm_head"].T, torch.tensor(TARGETS), reduction="sum")
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    for name, leaf in leaves.items():
+        assert [x.grad for x in leaf.data] == pytest.approx(w[name].grad.flatten().tolist(), rel=1e-9, abs=1e-12)
+
+
+LOGITS = [1.0, 3.0, 2.0, -1.0]
+
+
+def test_temperature_zero_takes_the_likeliest():
+    assert distribution(LOGITS, temperature=0) == [0, 1, 0, 0]
+
+
+def test_top_k_and_top_p_keep_the_likeliest():
+    assert [p > 0 for p in distribution(LOGITS, top_k=2)] == [False, True, True, False]
+    assert [p > 0 for p in distribution(LOGITS, top_p=0.5)] == [False, True, False, False]
+    assert sum(distribution(LOGITS)) == pytest.approx(1.0)
+
+
+def test_lower_temperatures_are_sharper():
+    assert distribution(LOGITS, 0.5)[1] > distribution(LOGITS, 1.0)[1] > distribution(LOGITS, 2.0)[1]
+
+
+def test_generation_ends_with_the_block():
+    model, weights = small()
+    tokens = generate(model, weights, [4], random.Random(0), stop=-1)
+    assert len(tokens) == model.block_size
