@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Callable
 from types import NoneType
 from typing import Any
 
@@ -23,7 +24,7 @@ from microgpt_lab.model import GPT
 from microgpt_lab.plugins import KINDS, Option, options_of, registry
 from microgpt_lab.trainer import Trainer
 
-NODES: dict[Any, type[ValueNode]] = {bool: BooleanNode, int: IntegerNode, float: FloatNode, str: StringNode}
+NODES: dict[Any, Callable[..., ValueNode]] = {bool: BooleanNode, int: IntegerNode, float: FloatNode, str: StringNode}
 
 
 def run_options() -> dict[str, Option]:
@@ -84,46 +85,49 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return config
 
 
-def explain(error: Exception, arguments: list[str]) -> str:
-    """Hydra's or OmegaConf's complaint as one line, with a suggestion for a near name."""
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        key = key.lstrip("+~").partition("@")[0]
-        if not equals or argument.startswith("-") or key.startswith("hydra"):
-            continue
-        problem = wrong_name(key, value)
-        if problem:
-            return problem
+def explain(error: Exception, experiments: list[str]) -> str:
+    """Hydra's or OmegaConf's complaint as one line, with a suggestion for a name that is near."""
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    full_key = getattr(error, "full_key", None) or next(
-        (x[10:] for x in lines if x.startswith("full_key: ")), ""
+    if found := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", message):
+        return unknown_part(found[1], found[2], experiments)
+    if found := re.search(r"Could not override '([\w.]+)'", str(error)):
+        return unknown_key(found[1])
+    if found := re.match(r"Error parsing override '([^'=]*)'", message):
+        return f"cannot read '{found[1]}': write key=value"
+    lines = [line.strip() for line in message.splitlines() if line.strip()] or [type(error).__name__]
+    key = next(
+        (line[10:] for line in lines if line.startswith("full_key: ")), getattr(error, "full_key", "") or ""
     )
-    first = lines[0] if lines else type(error).__name__
-    return f"{full_key}: {first}" if full_key and full_key not in first else first
+    if key.endswith(".name") and "read-only" in lines[0]:
+        return f"{key} cannot be set: a part is chosen with {key.removesuffix('.name')}=NAME"
+    return lines[0] if key in lines[0] else f"{key}: {lines[0]}"
 
 
-def wrong_name(key: str, value: str) -> str:
-    """What is wrong with `key=value` if a name in it is unknown, else ''."""
+def unknown_part(group: str, name: str, experiments: list[str]) -> str:
+    if group not in KINDS:
+        return f"{group}={name} is unknown{suggest(name, experiments if group == 'experiment' else [])}"
+    try:
+        registry().get(group, name)
+    except UserError as error:
+        return str(error)
+    return f"{group}={name} could not be loaded"
+
+
+def unknown_key(key: str) -> str:
     group, _, option = key.partition(".")
-    if not option and group in KINDS:
-        for name in re.findall(r"[\w.-]+", value) if re.fullmatch(r"[\[\]\w.,\s-]*", value) else ():
-            if name not in registry().names(group) and name not in ("default", "null"):
-                try:
-                    registry().get(group, name)
-                except UserError as error:
-                    return str(error)
-        return ""
-    if option == "name" and group in KINDS:
-        return f"{key} cannot be set; did you mean '{group}={value}'?"
-    if not option and group in KINDS and value in ("null", ""):
-        return f"{group} must be one of: {', '.join(registry().names(group))}"
-    if group in KINDS or group == "experiment":
-        names = {
-            o for (k, _), part in registry().parts.items() if k == group for o in (*part.options, "name")
-        }
-        if option and group != "callback" and option not in names:
-            return f"'{key}' is no option{suggest(key, {f'{group}.{name}' for name in names})}"
-        return ""
-    known = {*run_options(), *KINDS, "experiment"}
-    return "" if group in known else f"'{key}' is unknown{suggest(key, known)}"
+    if not option or group not in KINDS:
+        return f"'{key}' is unknown{suggest(key, {*run_options(), *KINDS, 'experiment'})}"
+    parts = [part for part in registry().parts.values() if part.kind == group]
+    if group == "callback":
+        keys = {f"callback.{part.name}.{option}" for part in parts for option in part.options}
+    else:
+        keys = {f"{group}.{option}" for part in parts for option in part.options}
+    return f"'{key}' is no option of the chosen {group}{suggest(key, keys)}"
+
+
+def check(arguments: list[str]) -> None:
+    """Refuse what Hydra would answer with a traceback."""
+    for argument in arguments:
+        kind, _, value = argument.partition("=")
+        if kind in KINDS and kind != "callback" and value in ("", "null"):
+            raise UserError(f"{kind} must be one of: {', '.join(registry().names(kind))}")

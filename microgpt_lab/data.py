@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from microgpt_lab.errors import suggest
+
 
 class Split(NamedTuple):
     train: list[str]
@@ -30,7 +32,7 @@ def zero2hero(documents: list[str]) -> Split:
 
 
 def eureka(documents: list[str]) -> Split:
-    """Shuffled with seed 42: 1000 for test, 1000 for validation, the rest to train on (EurekaLabs ngram, 2024)."""
+    """Shuffled with seed 42: 1000 test, 1000 validate, the rest trains (EurekaLabs ngram, 2024)."""
     if len(documents) <= 2000:
         raise ValueError(
             f"split=eureka holds 2000 documents out, the data set has {len(documents)}: use zero2hero"
@@ -42,7 +44,7 @@ def eureka(documents: list[str]) -> Split:
 
 
 def makemore(documents: list[str]) -> Split:
-    """PyTorch's randperm with seed 3407; the last min(1000, n // 10) validate and test (makemore.py, 2022)."""
+    """PyTorch's randperm, seed 3407; the last min(1000, n // 10) validate and test (makemore.py, 2022)."""
     order = torch_randperm(len(documents), seed=3407)
     shuffled = [documents[i] for i in order]
     cut = len(documents) - min(1000, len(documents) // 10)
@@ -83,7 +85,7 @@ class Corpus:
         if not documents:
             raise ValueError("the data set is empty")
         if split not in SPLITS:
-            raise ValueError(f"split={split} is unknown: {', '.join(SPLITS)}")
+            raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")
         self.chars = sorted(set("".join(documents)))
         self.bos = len(self.chars)
         self.vocab_size = self.bos + 1

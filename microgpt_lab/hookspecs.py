@@ -5,6 +5,7 @@ the rest watch a run. A callback part may have methods of the names below, witho
 takes those arguments that it needs, and cannot change a run's numbers.
 """
 
+# pyright: reportReturnType=false
 from __future__ import annotations
 
 from collections.abc import Callable

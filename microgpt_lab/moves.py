@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microgpt_lab.autograd import Tensor
+    from microgpt_lab.tensor import Tensor
 
 
 class Moves:
     """What gives a Tensor of the same numbers in other places: none of it makes a new Value."""
 
     __slots__ = ()
-    data: list[Any]
-    shape: tuple[int, ...]
+    if TYPE_CHECKING:
+        data: list[Any]
+        shape: tuple[int, ...]
+        constant: Callable[[float], Any]
+        sum: Callable[[], Tensor]
+        _view: Callable[..., Tensor]
 
     @property
     def rows(self) -> list[list[Any]]:
@@ -57,7 +61,7 @@ class Moves:
     def concat(self, *others: Tensor) -> Tensor:
         """Joined along the last axis."""
         parts = zip(self.rows, *(other.rows for other in others), strict=True)
-        width = sum(part.shape[-1] for part in (self, *others))
+        width = self.shape[-1] + sum(other.shape[-1] for other in others)
         return self._view(
             [x for rows in parts for row in rows for x in row], (*self.shape[:-1], width), *others
         )

@@ -17,7 +17,10 @@ from microgpt_lab.moves import Moves, common_shape
 
 
 def elementwise(f: Callable, careful: Callable | None = None) -> Callable[[Tensor, Tensor | float], Tensor]:
-    """`f` of each pair of numbers; `careful` is f where f raises. An axis of length 1 stretches to the other's."""
+    """`f` of each pair of numbers; `careful` does the same where f raises.
+
+    An axis of length 1 stretches to the length of the other's.
+    """
 
     def method(self: Tensor, other: Tensor | float) -> Tensor:
         a, b, parents, shape = self.data, repeat(other), (self,), self.shape

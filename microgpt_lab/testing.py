@@ -1,10 +1,10 @@
 """What plugin authors test with: `check` holds a part to what the lab expects of its kind.
 
-    from microgpt_lab.testing import check, parts_of
+from microgpt_lab.testing import check, parts_of
 
-    @pytest.mark.parametrize("part", parts_of(my_module), ids=str)
-    def test_part(part):
-        check(part)
+@pytest.mark.parametrize("part", parts_of(my_module), ids=str)
+def test_part(part):
+    check(part)
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def noise(height: int, width: int, seed: int = 0) -> Tensor:
     return tensor([[rng.gauss(0, 1) for _ in range(width)] for _ in range(height)])
 
 
-def assert_gradients(f: Callable[..., Tensor], *inputs: Tensor, step: float = 1e-6, tolerance: float = 1e-5) -> None:
+def assert_gradients(
+    f: Callable[..., Tensor], *inputs: Tensor, step: float = 1e-6, tolerance: float = 1e-5
+) -> None:
     """The gradients of the sum of `f` equal central differences, (f(x + h) - f(x - h)) / 2h."""
     leaves = [x.tracked() for x in inputs]
     weights = noise(len(inputs[0].data), 1, seed=7).data
@@ -61,7 +63,9 @@ def assert_gradients(f: Callable[..., Tensor], *inputs: Tensor, step: float = 1e
                 ends.append(value(*inputs[:i], Tensor(data, x.shape), *inputs[i + 1 :]).item())
             expected = (ends[0] - ends[1]) / (2 * step)
             close = math.isclose(leaf.data[j].grad, expected, rel_tol=tolerance, abs_tol=tolerance)
-            assert close, f"input {i}, number {j} ({number}): gradient {leaf.data[j].grad}, difference {expected}"
+            assert close, (
+                f"input {i}, number {j} ({number}): gradient {leaf.data[j].grad}, difference {expected}"
+            )
 
 
 def check_activation(f: Callable[[Any], Any]) -> None:

@@ -77,7 +77,7 @@ class Trainer:
 
     def is_due(self) -> bool:
         """Whether an evaluation follows this step."""
-        return self.step == self.steps or self.eval_every > 0 and self.step % self.eval_every == 0
+        return self.step == self.steps or (self.eval_every > 0 and self.step % self.eval_every == 0)
 
     def validate(self) -> float:
         """The loss on the held-out documents, computed once a step."""
@@ -135,6 +135,8 @@ class Trainer:
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
         """New documents; `rng` None goes on with the run's own generator, as microgpt.py does."""
-        bos, rng = self.corpus.bos, rng or self.corpus.rng
-        one = lambda: generate(self.model, self.weights, [bos], rng, stop=bos, temperature=temperature)
-        return [self.corpus.decode(one()) for _ in range(samples)]
+        bos, rng, documents = self.corpus.bos, rng or self.corpus.rng, []
+        for _ in range(samples):
+            ids = generate(self.model, self.weights, [bos], rng, stop=bos, temperature=temperature)
+            documents.append(self.corpus.decode(ids))
+        return documents

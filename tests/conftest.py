@@ -22,11 +22,20 @@ def karpathy_names():
 def lab(tmp_path):
     """Runs the command line as a user would, in another folder; returns the finished process."""
 
-    def run(*arguments, cwd=tmp_path, env=None, check=None, command=(sys.executable, "-P", "-m", "microgpt_lab")):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))}
+    def run(
+        *arguments, cwd=tmp_path, env=None, check=None, command=(sys.executable, "-P", "-m", "microgpt_lab")
+    ):
+        clean = {
+            k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))
+        }
         clean["MICROGPT_LAB_HOME"] = str(tmp_path / "home")
         done = subprocess.run(
-            [*command, *arguments], cwd=cwd, env=clean | (env or {}), capture_output=True, text=True, timeout=120
+            [*command, *arguments],
+            cwd=cwd,
+            env=clean | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         if check is not None:
             assert done.returncode == check, done.stdout + done.stderr

@@ -42,7 +42,17 @@ def test_functions_of_values(name, size, sign):
 @given(any_float, any_float)
 def test_no_value_raises_or_turns_complex(x, y):
     a, b = Value(x), Value(y)
-    results = [a + b, a - b, a * b, a / b, a**2, a**-1, a**0.5, a**-0.5, *(a.apply(name) for name in FUNCTIONS)]
+    results = [
+        a + b,
+        a - b,
+        a * b,
+        a / b,
+        a**2,
+        a**-1,
+        a**0.5,
+        a**-0.5,
+        *(a.apply(name) for name in FUNCTIONS),
+    ]
     for result in results:
         assert isinstance(result.data, float)
         result.backward()

@@ -32,7 +32,9 @@ def test_splits_have_the_published_sizes(karpathy_names, name):
 
 def test_randperm_is_pytorchs():
     """`torch.manual_seed(3407); torch.randperm(10)` and the first of 1000."""
-    torch = pytest.importorskip("torch", reason="the optional check against PyTorch needs microgpt-lab[torch]")
+    torch = pytest.importorskip(
+        "torch", reason="the optional check against PyTorch needs microgpt-lab[torch]"
+    )
     for n in (10, 1000):
         torch.manual_seed(3407)
         assert torch_randperm(n, 3407) == torch.randperm(n).tolist()
@@ -55,7 +57,9 @@ def test_characters_outside_the_vocabulary_are_named():
         Corpus(["ab"], split="none").encode("az!")
 
 
-@pytest.mark.parametrize(("documents", "split"), [([], "none"), (["a"], "zero2hero"), (["a"] * 9, "eureka"), (["a"], "x")])
+@pytest.mark.parametrize(
+    ("documents", "split"), [([], "none"), (["a"], "zero2hero"), (["a"] * 9, "eureka"), (["a"], "x")]
+)
 def test_data_that_cannot_be_split(documents, split):
     with pytest.raises(ValueError, match=r"empty|too few|2000|unknown"):
         Corpus(documents, split=split)
@@ -63,7 +67,9 @@ def test_data_that_cannot_be_split(documents, split):
 
 def test_the_order_of_documents_is_the_seeds():
     documents = [str(i) for i in range(20)]
-    assert Corpus(documents, seed=1).train == Corpus(documents, seed=1).train != Corpus(documents, seed=2).train
+    assert (
+        Corpus(documents, seed=1).train == Corpus(documents, seed=1).train != Corpus(documents, seed=2).train
+    )
 
 
 def test_guessing_what_is_certain_costs_little():
@@ -77,7 +83,9 @@ def test_guessing_names_costs_what_was_published(karpathy_names):
     corpus = Corpus(lines(karpathy_names))
     tokens = [[corpus.tokens(d) for d in documents] for documents in (corpus.train, corpus.validation)]
     nats = guessing(*tokens, corpus.vocab_size)
-    assert nats == pytest.approx({"uniform": 3.296, "unigram": 2.83, "bigram": 2.46, "trigram": 2.22}, abs=0.02)
+    assert nats == pytest.approx(
+        {"uniform": 3.296, "unigram": 2.83, "bigram": 2.46, "trigram": 2.22}, abs=0.02
+    )
 
 
 def test_lines_are_cut_at_newlines_alone(tmp_path):
@@ -94,7 +102,11 @@ def test_text_in_another_encoding_names_the_byte(tmp_path):
 
 @pytest.mark.parametrize(
     ("unit", "expected"),
-    [("lines", ["one", "two", "three"]), ("paragraphs", ["one\ntwo", "three"]), ("stream", ["one\ntwo", "\n\nthree"])],
+    [
+        ("lines", ["one", "two", "three"]),
+        ("paragraphs", ["one\ntwo", "three"]),
+        ("stream", ["one\ntwo", "\n\nthree"]),
+    ],
 )
 def test_text_as_lines_paragraphs_or_a_stream(tmp_path, unit, expected):
     (tmp_path / "text").write_text("one\ntwo\n\nthree")

@@ -1,5 +1,6 @@
 """The lab equals microgpt.py: its published losses and samples, and an independent copy elsewhere."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.data import lines
 
 GOLDEN = Path(__file__).parent / "golden"
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 US_NAMES = Path(__file__).parents[1] / "plugins" / "datasets" / "us_names.txt"
 
 
@@ -17,7 +19,11 @@ def train(documents, steps, *, activation="relu", seed=42, optimizer=None, of=10
     sizes = {k: options.pop(k) for k in ("layers", "heads", "embed", "block_size") if k in options}
     corpus = Corpus(documents, split="none", seed=seed)
     model = GPT(corpus.vocab_size, part("activation", activation), part("norm", "rmsnorm"), **sizes)
-    parts = part("optimizer", "adam", **optimizer or {}), part("scheduler", "linear"), part("backend", "python")
+    parts = (
+        part("optimizer", "adam", **optimizer or {}),
+        part("scheduler", "linear"),
+        part("backend", "python"),
+    )
     trainer = Trainer(model, corpus, *parts, steps=of, seed=seed, **options)
     return [trainer.update()[0]["loss/train"] for _ in range(steps)], trainer
 
@@ -68,7 +74,24 @@ def test_the_243_lines():
     documents = lines(US_NAMES)[:500]
     same = {"block_size": 8, "seed": 42}
     activation = lambda x: x.relu() ** 2  # noqa: E731
-    reference = Reference(documents, **same, std=0.02, zero=True, steps=500, betas=(0.9, 0.95), activation=activation)
+    reference = Reference(
+        documents, **same, std=0.02, zero=True, steps=500, betas=(0.9, 0.95), activation=activation
+    )
     expected = [reference.train_step() for _ in range(6)]
     options = {"init_std": 0.02, "zero_init": True, "of": 500, "optimizer": {"beta1": 0.9, "beta2": 0.95}}
-    assert train(documents, 6, activation="relu2", **same, **options)[0] == pytest.approx(expected, rel=0, abs=1e-12)
+    assert train(documents, 6, activation="relu2", **same, **options)[0] == pytest.approx(
+        expected, rel=0, abs=1e-12
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["microgpt", "microgpt-243"])
+def test_recipes_give_what_they_expect(lab, tmp_path, karpathy_names, name):
+    expected = json.loads((EXPERIMENTS / name / "expected.json").read_text())
+    lab(f"experiment={name}", f"dataset.path={karpathy_names}", "hydra.run.dir=run", check=0)
+    rows = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    losses = {str(row["step"]): row["loss/train"] for row in rows}
+    assert {step: losses[step] for step in expected["steps"]} == pytest.approx(
+        expected["steps"], rel=0, abs=expected["tolerance"]
+    )
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["samples"] == expected["samples"]

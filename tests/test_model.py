@@ -64,12 +64,16 @@ def test_impossible_sizes(wrong):
 
 
 def test_equals_pytorch():
-    torch = pytest.importorskip("torch", reason="the optional check against PyTorch needs microgpt-lab[torch]")
+    torch = pytest.importorskip(
+        "torch", reason="the optional check against PyTorch needs microgpt-lab[torch]"
+    )
     model, weights = small(norm=part("norm", "rmsnorm"))
     leaves = {name: w.tracked() for name, w in weights.items()}
     loss = model.nll(leaves, IDS, TARGETS).total()
     loss.backward()
-    w = {name: torch.tensor(x.tolist(), dtype=torch.float64, requires_grad=True) for name, x in weights.items()}
+    w = {
+        name: torch.tensor(x.tolist(), dtype=torch.float64, requires_grad=True) for name, x in weights.items()
+    }
 
     def norm(x):
         return x * (x.pow(2).mean(-1, keepdim=True) + 1e-5) ** -0.5
@@ -85,7 +89,9 @@ def test_equals_pytorch():
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     for name, leaf in leaves.items():
-        assert [x.grad for x in leaf.data] == pytest.approx(w[name].grad.flatten().tolist(), rel=1e-9, abs=1e-12)
+        assert [x.grad for x in leaf.data] == pytest.approx(
+            w[name].grad.flatten().tolist(), rel=1e-9, abs=1e-12
+        )
 
 
 LOGITS = [1.0, 3.0, 2.0, -1.0]

@@ -72,6 +72,15 @@ class Recipes(ConfigSource):
         return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
 
 
+def experiments() -> list[str]:
+    """The names of all recipes."""
+    return sorted(
+        f.parent.name
+        for folder in (EXPERIMENTS, home() / "experiments")
+        for f in folder.glob("*/recipe.yaml")
+    )
+
+
 class SearchPath(SearchPathPlugin):
     """Our recipes, and the configuration and recipes of the user's own lab folder."""
 
@@ -125,7 +134,9 @@ def job(cfg: DictConfig) -> float | None:
         for empty in (folder, folder.parent):
             with contextlib.suppress(OSError):
                 empty.rmdir()  # nothing half-made stays behind
-        message = config.explain(error, []) if isinstance(error, OmegaConfBaseException) else str(error)
+        message = (
+            config.explain(error, experiments()) if isinstance(error, OmegaConfBaseException) else str(error)
+        )
         if swept:
             print(f"error: {','.join(hc.overrides.task)}: {message}", file=sys.stderr)
         finished.append({"status": "refused", "error": message})
@@ -141,13 +152,14 @@ def main(arguments: list[str]) -> int:
         print(f"warning: plugin {plugin} is skipped: {why}", file=sys.stderr)
     for clash in registry().clashes.values():
         print(f"warning: {clash}", file=sys.stderr)
+    config.check(arguments)
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
     sys.argv = ["microgpt_lab", *arguments]
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(config.explain(error, arguments)) from None
+        raise UserError(config.explain(error, experiments())) from None
     refused = [summary["error"] for summary in finished if summary["status"] == "refused"]
     if refused:
         raise UserError(

@@ -1,5 +1,4 @@
-from microgpt_lab import hookimpl
-from microgpt_lab import ops
+from microgpt_lab import hookimpl, ops
 
 
 def softplus(x):

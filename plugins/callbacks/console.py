@@ -50,10 +50,11 @@ class Console:
         commit = (run.environment["git_commit"] or "none")[:7] + (
             "+dirty" if run.environment["git_dirty"] else ""
         )
+        sizes = "/".join(f"{len(part):,}" for part in (corpus.train, corpus.validation, corpus.test))
         facts = {
             "params": f"{self.trainer.parameters:,}",
             "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs",
-            "split": f"{run.config['split']} {len(corpus.train):,}/{len(corpus.validation):,}/{len(corpus.test):,}",
+            "split": f"{run.config['split']} {sizes}",
             "git": commit,
         }
         if self.live:
@@ -77,9 +78,9 @@ class Console:
         elif self.run.job is None and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
             self.shown = time.monotonic()
             left = (self.shown - self.began) / step * (self.trainer.steps - step)
-            val = f"  val {self.val:.4f}" if self.val == self.val else ""
+            val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
             self.plain(
-                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {speed:,.0f} tok/s  {left:.0f} s left"
+                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left"
             )
 
     def run_finished(self, run, summary):
@@ -106,7 +107,8 @@ class Console:
             )
         else:
             val = f"{summary['status']} {escape(summary.get('error', ''))}"
-        line = f"{mark} {escape(position(self.run.job))} {escape(self.run.name)}  {val}  {summary['seconds']:.1f}s"
+        name = escape(f"{position(self.run.job)} {self.run.name}")
+        line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         samples = escape(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
         if self.live:

@@ -4,7 +4,7 @@ from microgpt_lab import hookimpl
 
 
 class EarlyStopping:
-    """Stops after `patience` evaluations in a row that were not better by `min_delta` nats (see eval_every)."""
+    """Stops after `patience` evaluations in a row not better by `min_delta` nats (see eval_every)."""
 
     name = "early_stopping"
 

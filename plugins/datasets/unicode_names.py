@@ -3,7 +3,6 @@ from unicodedata import ucd_3_2_0
 
 from microgpt_lab import hookimpl
 
-
 NUMBERED = ("CJK UNIFIED IDEOGRAPH", "CJK COMPATIBILITY IDEOGRAPH", "HANGUL SYLLABLE")
 
 

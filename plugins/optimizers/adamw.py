@@ -3,7 +3,10 @@ from microgpt_lab.ops import sqrt
 
 
 class AdamW:
-    """Adam with decoupled weight decay: w (1 - lr weight_decay) - lr m̂ / (√v̂ + eps) (Loshchilov & Hutter, 2017)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2017).
+
+    w (1 - lr weight_decay) - lr m̂ / (√v̂ + eps), with m̂ and v̂ as in Adam.
+    """
 
     def __init__(
         self,

@@ -4,7 +4,10 @@ from microgpt_lab import hookimpl
 
 
 def one_cycle(step, steps, *, peak: float = 0.3, start: float = 0.04, final: float = 0.0001):
-    """From `start` up to 1 at `peak` (a fraction of the steps) and down to `final`, on half cosines (Smith, 2018)."""
+    """From `start` up to 1 and down to `final`, on half cosines (Smith, 2018).
+
+    The top comes at `peak`, a fraction of the steps.
+    """
     progress = step / steps
     if progress < peak:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / peak)) / 2

@@ -3,7 +3,10 @@ from microgpt_lab.schedule import warm
 
 
 def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float = 0.0):
-    """Warm-up, stable, decay (Hu et al., 2024): 1, then straight to `final` over the last `decay` of the steps."""
+    """Warm-up, stable, decay (Hu et al., 2024).
+
+    1 after the warm-up, then straight to `final` over the last `decay` (a fraction) of the steps.
+    """
     factor = warm(step, steps, warmup)[0]
     left = 1 - step / steps
     return factor * (1.0 if left > decay else final + (1 - final) * left / decay)

@@ -64,12 +64,12 @@ class Node:
         visit(self)
         self.grad = 1
         for node in reversed(order):
-            for parent, slope in zip(node.above, node.slopes):  # noqa: B905
+            for parent, slope in zip(node.above, node.slopes):
                 parent.grad += slope * node.grad
 
 
 def linear(x, w):
-    return [sum(wi * xi for wi, xi in zip(row, x)) for row in w]  # noqa: B905
+    return [sum(wi * xi for wi, xi in zip(row, x)) for row in w]
 
 
 def softmax(logits):
@@ -132,7 +132,7 @@ class Reference:
 
     def logits(self, token, position, keys, values):
         w, dim = self.w, self.head_dim
-        x = rmsnorm([t + p for t, p in zip(w["wte"][token], w["wpe"][position])])  # noqa: B905
+        x = rmsnorm([t + p for t, p in zip(w["wte"][token], w["wpe"][position])])
         for i in range(self.layers):
             residual, x = x, rmsnorm(x)
             q, k, v = (linear(x, w[f"{name}{i}"]) for name in ("wq", "wk", "wv"))
@@ -141,16 +141,16 @@ class Reference:
             joined = []
             for start in range(0, len(x), dim):
                 part = slice(start, start + dim)
-                scores = [sum(a * b for a, b in zip(q[part], key[part])) / dim**0.5 for key in keys[i]]  # noqa: B905
+                scores = [sum(a * b for a, b in zip(q[part], key[part])) / dim**0.5 for key in keys[i]]
                 weights = softmax(scores)
                 joined += [
                     sum(weights[t] * values[i][t][j] for t in range(len(weights)))
                     for j in range(start, start + dim)
                 ]
-            x = [a + b for a, b in zip(linear(joined, w[f"wo{i}"]), residual)]  # noqa: B905
+            x = [a + b for a, b in zip(linear(joined, w[f"wo{i}"]), residual)]
             residual, x = x, linear(rmsnorm(x), w[f"fc1{i}"])
             x = linear([self.activation(xi) for xi in x], w[f"fc2{i}"])
-            x = [a + b for a, b in zip(x, residual)]  # noqa: B905
+            x = [a + b for a, b in zip(x, residual)]
         return linear(x, w["lm_head"])
 
     def train_step(self) -> float:

@@ -1,0 +1,245 @@
+"""The command line as a user has it: in a subprocess, in another folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
+
+
+def only(folder):
+    (entry,) = folder.iterdir()
+    return entry
+
+
+@pytest.fixture
+def finished(lab, tmp_path):
+    done = lab(*SHORT, "activation=gelu", "layers=2", check=0)
+    return only(tmp_path / "runs"), done
+
+
+def test_a_run_leaves_everything_in_its_folder(finished):
+    run, _ = finished
+    assert run.name.endswith("_steps=4,eval_docs=3,samples=2,embed=8,eval_every=2,activation=gelu,layers=2")
+    names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.tfevents")}
+    assert names == {
+        "config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl",
+        "summary.json", "checkpoint.json", "samples.txt", "log.txt",
+    }  # fmt: skip
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["layers"] == 2 and config["activation"] == {"name": "gelu", "approximate": "none"}
+    environment = json.loads((run / "environment.json").read_text())
+    assert {"python", "git_commit", "git_dirty", "documents_sha256"} <= set(environment)
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["status"] == "ok" and summary["documents/val"] == 3 and len(summary["samples"]) == 2
+    assert set(summary["guessing"]) == {"uniform", "unigram", "bigram", "trigram"}
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "loss/val" in row] == [2, 4]
+    assert rows[-1]["loss/val"] == summary["loss/val"]
+
+
+def test_a_pipe_gets_plain_lines(finished):
+    _, done = finished
+    assert "\x1b" not in done.stdout and "\r" not in done.stdout
+    assert "step 2/4  loss" in done.stdout and "step 4/4  loss" in done.stdout
+    assert "on 3 documents" in done.stdout and "trigram" in done.stdout
+    assert "tensorboard --logdir runs" in done.stdout
+
+
+def test_the_same_command_twice_gives_the_same_bits(lab, tmp_path):
+    for seed, folder in (("0", "one"), ("123", "two")):
+        lab(*SHORT, "dropout=0.2", f"hydra.run.dir={folder}", env={"PYTHONHASHSEED": seed}, check=0)
+    one, two = (json.loads((tmp_path / f / "checkpoint.json").read_text()) for f in ("one", "two"))
+    assert one == two
+
+
+def test_a_second_run_in_a_folder_gets_its_own(lab, tmp_path):
+    for _ in range(2):
+        lab(*SHORT, "hydra.run.dir=same", check=0)
+    assert (tmp_path / "same-2" / "summary.json").is_file()
+
+
+def test_sampling_from_a_finished_run(finished, lab):
+    run, _ = finished
+    command = (
+        "sample",
+        str(run),
+        "--prompt",
+        "em",
+        "--temperature",
+        "0.5",
+        "--top-k",
+        "5",
+        "-n",
+        "7",
+        "--seed",
+        "1",
+    )
+    lines = lab(*command, check=0).stdout.splitlines()
+    assert len(lines) == 7 and all(line.startswith("em") for line in lines)
+    assert lines == lab(*command, check=0).stdout.splitlines()
+    assert "'5' 'E'" in lab("sample", str(run), "--prompt", "E5", check=2).stderr
+    assert "no run with a checkpoint" in lab("sample", "nowhere", check=2).stderr
+
+
+WRONG = {
+    "activation=gleu": "did you mean 'gelu'",
+    "layres=2": "did you mean 'layers'",
+    "layers=two": "layers: Value 'two'",
+    "steps=???": "must be set: steps",
+    "steps=-5": "steps must be at least 0, not -5",
+    "heads=3": "embed=16 must be divisible by heads=3",
+    "split=zero2her": "did you mean 'zero2hero'",
+    "activation.slop=1": "no option",
+    "+activation.zzz=1": "no option 'zzz'",
+    "activation.name=gelu": "activation=NAME",
+    "optimizer=null": "optimizer must be one of: adagrad, adam",
+    "optimizer.lr=abc": "optimizer.lr: Value 'abc'",
+    "dropout=1.5": "dropout must be",
+    "temperature=-1": "must not be negative",
+    "dataset=text": "dataset.path=FILE",
+    "dataset=karpathy_names dataset.path=/no/file": "cannot read /no/file",
+    "callback=[console,jsnol]": "did you mean 'jsonl'",
+    "callback.console.secnds=1": "callback.console.secnds",
+    "experiment=microgtp": "did you mean 'microgpt'",
+    "+foo=1": "'foo' is unknown",
+    "gelu": "key=value",
+    "optimizer=sgd optimizer.nesterov=true": "nesterov=true needs a momentum",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_what_a_user_did_wrong_is_one_line(lab, tmp_path, command):
+    done = lab(*command.split(), check=2)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and WRONG[command] in line
+    assert not done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_data_set(lab, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert "no documents" in lab("dataset=text", "dataset.path=empty.txt", check=2).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
+
+
+def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
+    done = lab("-m", "activation=relu,gelu", "seed=1,2", *SHORT, check=0)
+    lines = done.stdout.splitlines()
+    assert [line[2:7] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    sweep = only(tmp_path / "runs")
+    runs = [path for path in sweep.iterdir() if path.is_dir()]
+    assert len(runs) == 4
+    assert all(json.loads((run / "summary.json").read_text())["status"] == "ok" for run in runs)
+
+
+def test_a_bad_job_does_not_stop_a_sweep(lab, tmp_path):
+    done = lab("-m", "heads=2,3,4", *SHORT, check=2)
+    assert len(done.stdout.splitlines()) == 2
+    assert "heads=3" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_long_overrides_make_a_folder_that_the_file_system_takes(lab, tmp_path):
+    (tmp_path / ("x" * 100)).mkdir()
+    (tmp_path / ("x" * 100) / ("y" * 200)).write_text("ab\nba\nbb\naa\n" * 5)
+    lab("dataset=text", f"dataset.path={'x' * 100}/{'y' * 200}", *SHORT, check=0)
+
+
+def test_divergence_ends_the_run_with_its_name(lab, tmp_path):
+    done = lab(*SHORT, "steps=30", "optimizer=sgd", "optimizer.lr=1e9", "norm=none", "samples=1", check=1)
+    summary = json.loads((only(tmp_path / "runs") / "summary.json").read_text())
+    assert summary["status"] == "diverged" and "step" in summary["error"]
+    assert "Traceback" not in done.stderr
+
+
+def test_early_stopping(lab, tmp_path):
+    callbacks = "callback=[early_stopping]"
+    lab(
+        "steps=50",
+        "eval_every=1",
+        "eval_docs=2",
+        "optimizer.lr=1e-12",
+        "samples=0",
+        "callback.early_stopping.min_delta=1",
+        callbacks,
+        check=0,
+    )
+    assert json.loads((only(tmp_path / "runs") / "summary.json").read_text())["steps"] == 4
+
+
+def test_a_task_reports_exact_matches(lab, tmp_path):
+    lab("dataset=reverse", *SHORT, check=0)
+    assert 0 <= json.loads((only(tmp_path / "runs") / "summary.json").read_text())["exact_match"] <= 1
+
+
+def test_ctrl_c_loses_nothing(tmp_path):
+    command = [sys.executable, "-P", "-m", "microgpt_lab", "steps=100000", "embed=8"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(300):
+        metrics = list(tmp_path.glob("runs/*/metrics.jsonl"))
+        if metrics and len(metrics[0].read_text().splitlines()) > 20:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors
+    run = only(tmp_path / "runs")
+    summary = json.loads((run / "summary.json").read_text())
+    steps = len((run / "metrics.jsonl").read_text().splitlines())
+    assert summary["status"] == "interrupted" and abs(summary["steps"] - steps) <= 1
+    assert (run / "checkpoint.json").is_file()
+
+
+def test_karpathy_names_offline_says_where_to_put_the_file(lab, tmp_path):
+    env = {
+        "https_proxy": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    (line,) = lab("dataset=karpathy_names", env=env, check=2).stderr.splitlines()
+    assert (
+        str(tmp_path / "cache" / "microgpt_lab" / "karpathy_names.txt") in line
+        and "dataset.path=FILE" in line
+    )
+
+
+def test_the_recipe_of_the_243_lines_is_configuration_alone(lab):
+    shown = yaml.safe_load(lab("experiment=microgpt-243", "--cfg", "job", check=0).stdout)
+    expected = {
+        "block_size": 8,
+        "init_std": 0.02,
+        "zero_init": True,
+        "steps": 500,
+        "split": "none",
+        "temperature": 0.5,
+    }
+    assert shown == shown | expected
+    assert shown["activation"]["name"] == "relu2"
+    assert (shown["optimizer"]["beta1"], shown["optimizer"]["beta2"]) == (0.9, 0.95)
+
+
+def test_help_and_info_and_completion_know_the_parts(lab):
+    shown = lab("--help", check=0).stdout
+    assert "gelu" in shown and "muon" in shown and "layers: 1" in shown
+    lab("--info", "defaults", check=0)
+    env = {"COMP_LINE": "microgpt-lab activation=ge", "COMP_POINT": "26"}
+    assert "activation=gelu" in lab("-sc", "query=bash", env=env, check=0).stdout
+
+
+def test_plugins_lists_every_part(lab):
+    shown = lab("plugins", "optimizer", check=0).stdout
+    assert "optimizer=muon" in shown and "activation" not in shown

@@ -1,0 +1,34 @@
+"""The wheel, installed in an empty environment and used from another folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_an_installed_wheel_trains_from_any_folder(lab, tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path / "dist"), str(ROOT)]
+    subprocess.run(build, check=True, timeout=300)
+    (wheel,) = (tmp_path / "dist").iterdir()
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run(install, check=True, timeout=300)
+    assert {path.name for path in site.iterdir()} >= {"microgpt_lab", "microgpt_lab_plugins"}
+    assert not {"plugins", "conf", "experiments", "tests"} & {path.name for path in site.iterdir()}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "microgpt_lab",
+        "steps=2",
+        "eval_docs=2",
+        "samples=1",
+        "activation=gelu",
+    ]
+    lab(command=command, cwd=elsewhere, env={"PYTHONPATH": str(site)}, check=0)
+    assert len(list((elsewhere / "runs").glob("*/summary.json"))) == 1
+    shown = lab("--help", cwd=elsewhere, env={"PYTHONPATH": str(site)}, check=0).stdout
+    assert "experiment: microgpt, microgpt-243" in shown

@@ -1,0 +1,150 @@
+"""Every part of every installed plugin is what its kind should be."""
+
+import pytest
+
+from microgpt_lab import GPT, Corpus, Trainer, UserError, part
+from microgpt_lab.plugins import Watchers, registry
+from microgpt_lab.testing import check
+
+NEEDS_A_FILE = {"text", "karpathy_names"}
+PARTS = [p for p in registry().parts.values() if p.name not in NEEDS_A_FILE]
+
+
+@pytest.mark.parametrize("each", PARTS, ids=lambda p: f"{p.kind}={p.name}")
+def test_part(each):
+    check(each)
+
+
+VARIANTS = [
+    ("activation", "gelu", {"approximate": "tanh"}),
+    ("activation", "leaky_relu", {"slope": 0.3}),
+    ("activation", "elu", {"alpha": 0.5}),
+    ("norm", "rmsnorm", {"gain": True}),
+    ("norm", "layernorm", {"gain": True, "bias": True}),
+    ("norm", "layernorm", {"bias": True}),
+    ("norm", "dyt", {"affine": False}),
+    ("optimizer", "sgd", {"momentum": 0.9}),
+    ("optimizer", "sgd", {"momentum": 0.9, "nesterov": True}),
+    ("optimizer", "adamw", {"weight_decay": 0.1}),
+    ("optimizer", "lion", {"weight_decay": 0.1}),
+    *(
+        ("scheduler", name, {"warmup": 0.2})
+        for name in ("linear", "constant", "cosine", "wsd", "exponential", "step")
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "options"), VARIANTS, ids=str)
+def test_part_with_options(kind, name, options):
+    from microgpt_lab.testing import CHECKS
+
+    CHECKS[kind](part(kind, name, **options))
+
+
+def tiny(watch=None, **parts):
+    corpus = Corpus(["anna", "bob", "cara", "dan"] * 10)
+    chosen = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"} | parts
+    built = {kind: part(kind, name) for kind, name in chosen.items()}
+    model = GPT(corpus.vocab_size, built["activation"], built["norm"], embed=8, heads=2, block_size=6)
+    watching = {"watch": watch} if watch else {}
+    return Trainer(
+        model, corpus, built["optimizer"], built["scheduler"], part("backend", "python"), steps=40, **watching
+    )
+
+
+SWAPPED = [(p.kind, p.name) for p in PARTS if p.kind in ("activation", "norm", "optimizer", "scheduler")]
+
+
+@pytest.mark.parametrize(("kind", "name"), SWAPPED, ids=str)
+def test_training_with_any_part_learns(kind, name):
+    trainer = tiny(**{kind: name})
+    before = trainer.evaluate(trainer.corpus.train)
+    trainer.train()
+    assert trainer.evaluate(trainer.corpus.train) < before
+
+
+def test_adam_is_kingma_and_ba():
+    """The state is kept in another scale than the paper's: the steps are the same."""
+    from microgpt_lab.testing import tensor
+
+    adam = part("optimizer", "adam", lr=0.1, beta1=0.9, beta2=0.95, eps=1e-3)
+    w, m, v = 1.0, 0.0, 0.0
+    weight = tensor([[w]])
+    state = adam.init(weight)
+    for step, g in enumerate([0.5, -2.0, 1e-3, 0.0, 3.0]):
+        weight, state = adam.update(tensor([[g]]), state, weight, 0.1, step)
+        m, v = 0.9 * m + 0.1 * g, 0.95 * v + 0.05 * g * g
+        w -= 0.1 * (m / (1 - 0.9 ** (step + 1))) / ((v / (1 - 0.95 ** (step + 1))) ** 0.5 + 1e-3)
+        assert weight.item() == pytest.approx(w, rel=1e-12)
+
+
+def test_muon_steps_are_nearly_orthogonal():
+    from microgpt_lab.testing import noise
+
+    muon = part("optimizer", "muon")
+    w = noise(3, 5)
+    step = (w - muon.update(noise(3, 5, seed=1), muon.init(w), w, 1.0, 0)[0]).tolist()
+    for i, a in enumerate(step):
+        for j, b in enumerate(step):
+            product = sum(x * y for x, y in zip(a, b, strict=True))
+            assert (0.4 < product < 1.6) if i == j else abs(product) < 0.4
+
+
+def test_warm_up_rises_to_the_top():
+    linear = part("scheduler", "linear", warmup=0.1)
+    factors = [linear(step, 100) for step in range(100)]
+    assert factors[:10] == sorted(factors[:10])
+    assert max(factors) == factors[10] == 1.0
+    assert part("scheduler", "linear")(25, 100) == 0.75
+
+
+def test_dropout_is_repeatable_and_off_in_evaluation():
+    def losses(seed):
+        trainer = tiny()
+        trainer.dropout, trainer.seed = 0.5, seed
+        return [trainer.update()[0]["loss/train"] for _ in range(5)]
+
+    assert losses(1) == losses(1) != losses(2)
+    trainer = tiny()
+    trainer.dropout = 0.5
+    assert trainer.evaluate(["anna"]) == trainer.evaluate(["anna"])
+
+
+def test_a_batch_is_the_mean_over_its_tokens():
+    trainer = tiny()
+    trainer.batch_size = 3
+    documents = trainer.corpus.train[:3]
+    expected = trainer.evaluate(documents)
+    assert trainer.update()[0]["loss/train"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_callbacks_cannot_change_a_result():
+    class Broken:
+        def step_finished(self, metrics):
+            metrics.clear()
+            raise RuntimeError("broken")
+
+    class Stops:
+        def should_stop(self, step):
+            return step == 3
+
+    warnings, plain = [], tiny()
+    plain.train()
+    watched = tiny(Watchers([Broken()], warn=warnings.append))
+    watched.train()
+    assert plain.weights["wte"].data == watched.weights["wte"].data
+    assert len(warnings) == 1 and "broken" in warnings[0]
+    stopped = tiny(Watchers([Stops()]))
+    stopped.train()
+    assert stopped.step == 3
+
+
+def test_options_are_checked():
+    with pytest.raises(UserError, match="did you mean 'slope'"):
+        part("activation", "leaky_relu", slop=0.1)
+    with pytest.raises(UserError, match="did you mean 'tanh'"):
+        part("activation", "gelu", approximate="tan")
+    with pytest.raises(UserError, match="did you mean 'gelu'"):
+        part("activation", "gleu")
+    with pytest.raises(UserError, match="did you mean 'optimizer'"):
+        part("optimiser", "adam")

@@ -1,0 +1,169 @@
+"""Plugins of others: found where they should be, isolated where they fail, one file each."""
+
+import ast
+import doctest
+import inspect
+from pathlib import Path
+
+import pytest
+
+from microgpt_lab import hookspecs
+from microgpt_lab.plugins import EVENTS, KINDS
+
+ROOT = Path(__file__).parents[1]
+SWISH = '''
+from microgpt_lab import hookimpl
+from microgpt_lab.ops import sigmoid
+
+def swish(x, *, beta: float = 1.0):
+    """x sigmoid(beta x)."""
+    return x * sigmoid(x * beta)
+
+@hookimpl
+def activations():
+    return [swish]
+'''
+SHORT = ("steps=2", "eval_docs=2", "samples=1", "embed=4")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    return folder
+
+
+def test_one_file_in_a_named_folder_is_enough(lab, folder):
+    (folder / "swish.py").write_text(SWISH)
+    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
+    lab(*SHORT, "activation=swish", "activation.beta=2", env=env, check=0)
+    assert "swish" in lab("--help", env=env, check=0).stdout
+    assert "beta: 1.0" in lab("activation=swish", "--cfg", "job", env=env, check=0).stdout
+    assert "could not be converted" in lab("activation=swish", "activation.beta=abc", env=env, check=2).stderr
+    assert "did you mean 'swish'" in lab("activation=swishh", env=env, check=2).stderr
+
+
+def test_the_labs_own_folder_counts_and_the_current_one_does_not(lab, tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "swish.py").write_text(SWISH)
+    assert "unknown" in lab("activation=swish", *SHORT, check=2).stderr
+    (tmp_path / "home").mkdir()
+    (tmp_path / "plugins").rename(tmp_path / "home" / "plugins")
+    lab("activation=swish", *SHORT, check=0)
+
+
+def test_recipes_and_presets_of_the_labs_own_folder(lab, tmp_path):
+    recipe = tmp_path / "home" / "experiments" / "short" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("# @package _global_\nsteps: 3\n")
+    preset = tmp_path / "home" / "conf" / "activation" / "leaky_steep.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("defaults:\n  - leaky_relu\nslope: 0.3\n")
+    shown = lab("experiment=short", "activation=leaky_steep", "--cfg", "job", check=0).stdout
+    assert "steps: 3" in shown and "slope: 0.3" in shown and "name: leaky_relu" in shown
+
+
+BROKEN = {
+    "raises at import": "1 / 0",
+    "syntax": "def",
+    "raises when asked": "from microgpt_lab import hookimpl\n@hookimpl\ndef activations():\n    1 / 0",
+    "no list": "from microgpt_lab import hookimpl\n@hookimpl\ndef activations():\n    return 3",
+    "unknown hook": "from microgpt_lab import hookimpl\n@hookimpl\ndef activation():\n    return []",
+    "unknown argument": "from microgpt_lab import hookimpl\n@hookimpl\ndef step_finished(steps):\n    pass",
+    "option without type": SWISH.replace(": float", ""),
+    "default in a hook": "from microgpt_lab import hookimpl\n@hookimpl\ndef step_finished(step=1):\n    pass",
+}
+
+
+@pytest.mark.parametrize("source", BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_is_skipped_with_its_name(lab, folder, source):
+    (folder / "bad_one.py").write_text(source)
+    (folder / "swish.py").write_text(SWISH)
+    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
+    done = lab(*SHORT, "activation=swish", env=env, check=0)
+    assert "bad_one is skipped: " in done.stderr
+    assert "Traceback" not in done.stderr
+    asked = lab(*SHORT, "activation=bad_one", env=env, check=2)
+    assert "bad_one was skipped: " in asked.stderr
+
+
+def test_a_missing_dependency_reads_unavailable(lab, folder):
+    (folder / "needs.py").write_text("import no_such_package\n" + SWISH)
+    done = lab(*SHORT, env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0)
+    assert "unavailable: pip install no_such_package" in done.stderr
+    (folder / "needs.py").write_text(
+        SWISH.replace("    return x", "    import no_such_package\n    return x")
+    )
+
+
+def test_two_parts_with_one_name_name_both_providers(lab, folder):
+    for name in ("first", "second"):
+        (folder / f"{name}.py").write_text(SWISH)
+    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
+    lab(*SHORT, env=env, check=0)
+    error = lab(*SHORT, "activation=swish", env=env, check=2).stderr.splitlines()[-1]
+    assert ".first" in error and ".second" in error
+
+
+def test_a_plugin_module_can_watch_runs(lab, folder):
+    source = "from microgpt_lab import hookimpl\n@hookimpl\ndef step_finished(step):\n    print('seen', step)"
+    (folder / "watch.py").write_text(source)
+    assert "seen 2" in lab(*SHORT, env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0).stdout
+
+
+def test_every_hook_has_an_example_that_runs():
+    hooks = {name: f for name, f in vars(hookspecs).items() if hasattr(f, "microgpt_lab_spec")}
+    assert set(hooks) == {f"{kind}s" for kind in KINDS} | set(EVENTS)
+    for name, hook in hooks.items():
+        test = doctest.DocTestParser().get_doctest(inspect.getdoc(hook), {}, name, None, 0)
+        assert test.examples, f"{name} has no example"
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        runner.run(test)
+        assert not runner.failures, name
+
+
+CORE = ("autograd", "floats", "moves", "tensor", "ops", "model", "data", "sampler", "trainer", "errors")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_the_standard_library_and_itself_alone(module):
+    import sys
+
+    for name in imported(ROOT / "microgpt_lab" / f"{module}.py"):
+        top, _, rest = name.partition(".")
+        assert top in sys.stdlib_module_names or (
+            top == "microgpt_lab" and rest.partition(".")[0] in (*CORE, "")
+        ), name
+
+
+def test_plugins_use_the_public_api_and_no_other_plugin():
+    public = ("microgpt_lab", "microgpt_lab.ops", "microgpt_lab.data", "microgpt_lab.schedule")
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for name in imported(path):
+            if name.startswith(("microgpt_lab", "plugins")):
+                assert name.startswith(public) and not name.startswith("microgpt_lab_plugins"), (path, name)
+
+
+def test_only_the_command_line_and_config_import_hydra_and_nothing_instantiates():
+    for path in (ROOT / "microgpt_lab").rglob("*.py"):
+        names = list(imported(path))
+        if path.parent.name != "commands" and path.name != "config.py":
+            assert not [name for name in names if name.startswith(("hydra", "omegaconf"))], path
+        assert "hydra.utils" not in str(names) and "instantiate" not in path.read_text(), path
+
+
+def test_the_reading_path_is_short():
+    lines = sum(
+        len((ROOT / "microgpt_lab" / f"{m}.py").read_text().splitlines())
+        for m in ("autograd", "ops", "model", "trainer")
+    )
+    assert lines <= 500
