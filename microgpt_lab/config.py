@@ -24,7 +24,12 @@ from microgpt_lab.model import GPT
 from microgpt_lab.plugins import KINDS, Option, options_of, registry
 from microgpt_lab.trainer import Trainer
 
-NODES: dict[Any, Callable[..., ValueNode]] = {bool: BooleanNode, int: IntegerNode, float: FloatNode, str: StringNode}
+NODES: dict[Any, Callable[..., ValueNode]] = {
+    bool: BooleanNode,
+    int: IntegerNode,
+    float: FloatNode,
+    str: StringNode,
+}
 
 
 def run_options() -> dict[str, Option]:

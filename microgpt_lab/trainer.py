@@ -34,7 +34,7 @@ class Trainer:
         steps: int = 1000,
         batch_size: int = 1,
         eval_every: int = 500,
-        eval_docs: int = 250,
+        eval_docs: int = 200,
         dropout: float = 0.0,
         init_std: float = 0.08,
         zero_init: bool = False,

@@ -79,9 +79,7 @@ class Console:
             self.shown = time.monotonic()
             left = (self.shown - self.began) / step * (self.trainer.steps - step)
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
-            self.plain(
-                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left"
-            )
+            self.plain(f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left")
 
     def run_finished(self, run, summary):
         if self.progress:

@@ -20,7 +20,9 @@ DOCUMENTS = lines(Path(__file__).parents[2] / "plugins" / "datasets" / "us_names
 def trainer():
     corpus = Corpus(DOCUMENTS, split="none")
     model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"))
-    return Trainer(model, corpus, part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "python"))
+    return Trainer(
+        model, corpus, part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "python")
+    )
 
 
 @pytest.mark.benchmark(group="one training step")
@@ -57,4 +59,6 @@ def test_ratio_on_the_same_documents(benchmark):
 
     benchmark.pedantic(both, rounds=20)
     benchmark.extra_info["ratio"] = median(ratios)
-    print(f"\nthe published algorithm takes {median(ratios):.1f} times as long ({min(ratios):.1f} to {max(ratios):.1f})")
+    print(
+        f"\nthe published algorithm takes {median(ratios):.1f} times as long ({min(ratios):.1f} to {max(ratios):.1f})"
+    )
