@@ -148,3 +148,9 @@ def test_options_are_checked():
         part("activation", "gleu")
     with pytest.raises(UserError, match="did you mean 'optimizer'"):
         part("optimiser", "adam")
+
+
+def test_evaluation_builds_no_graph():
+    trainer = tiny()
+    ids, targets = trainer.pair(trainer.corpus.tokens("anna"))
+    assert not trainer.model.nll(trainer.weights, ids, targets).is_tracked

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,7 +205,7 @@ def test_ctrl_c_loses_nothing(tmp_path):
     assert (run / "checkpoint.json").is_file()
 
 
-def test_karpathy_names_offline_says_where_to_put_the_file(lab, tmp_path):
+def test_karpathy_names_offline_says_where_to_put_the_file(lab, tmp_path, karpathy_names):
     env = {
         "https_proxy": "http://127.0.0.1:9",
         "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -215,6 +216,9 @@ def test_karpathy_names_offline_says_where_to_put_the_file(lab, tmp_path):
         str(tmp_path / "cache" / "microgpt_lab" / "karpathy_names.txt") in line
         and "dataset.path=FILE" in line
     )
+    (tmp_path / "cache" / "microgpt_lab").mkdir(parents=True, exist_ok=True)
+    shutil.copy(karpathy_names, tmp_path / "cache" / "microgpt_lab" / "karpathy_names.txt")
+    lab("dataset=karpathy_names", *SHORT, env=env, check=0)
 
 
 def test_the_recipe_of_the_243_lines_is_configuration_alone(lab):
