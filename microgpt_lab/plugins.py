@@ -147,17 +147,18 @@ def unavailable(error: ModuleNotFoundError) -> str:
 def plugin_folders() -> Iterator[tuple[str, Path]]:
     """The packages that plugin files are imported as, and their folders: ours, then the user's."""
     yield "microgpt_lab_plugins", (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
+    if (home() / "plugins").is_dir():
+        yield "microgpt_lab_home", (home() / "plugins").resolve()
     named = filter(None, os.environ.get("MICROGPT_LAB_PLUGINS", "").split(os.pathsep))
-    for i, folder in enumerate([home() / "plugins", *map(Path, named)]):
-        yield f"microgpt_lab_user{i}", folder.expanduser().resolve()
+    for i, folder in enumerate(named, start=1):
+        yield f"microgpt_lab_user{i}", Path(folder).expanduser().resolve()
 
 
 def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
     """The name of each plugin and how to import it."""
     for package, folder in plugin_folders():
         if not folder.is_dir():
-            if not package.endswith(("plugins", "user0")):
-                yield str(folder), functools.partial(_raise, f"there is no folder {folder}")
+            yield str(folder), functools.partial(missing, folder)
             continue
         mount = types.ModuleType(package)
         mount.__path__ = [str(folder)]
@@ -171,8 +172,8 @@ def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"{entry.value} ({entry.dist.name if entry.dist else entry.name})", entry.load
 
 
-def _raise(message: str) -> None:
-    raise FileNotFoundError(message)
+def missing(folder: Path) -> None:
+    raise FileNotFoundError(f"there is no folder {folder}")
 
 
 def collect(module: Any, provider: str) -> list[Part]:
@@ -206,7 +207,7 @@ def registry() -> Registry:
             parts = collect(module, name)
         except ModuleNotFoundError as error:
             found.skipped[name] = unavailable(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             found.skipped[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
         else:
             for part in parts:
@@ -239,6 +240,7 @@ class Watchers:
     def __call__(self, event: str, **facts: Any) -> bool:
         """Whether any answered with something true."""
         answer = False
+        facts = {k: types.MappingProxyType(v) if isinstance(v, dict) else v for k, v in facts.items()}
         for watcher in list(self.watchers):
             method = getattr(watcher, event, None)
             if method is None or (

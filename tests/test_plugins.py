@@ -65,6 +65,7 @@ def test_recipes_and_presets_of_the_labs_own_folder(lab, tmp_path):
 
 BROKEN = {
     "raises at import": "1 / 0",
+    "leaves at import": "raise SystemExit(3)",
     "syntax": "def",
     "raises when asked": "from microgpt_lab import hookimpl\n@hookimpl\ndef activations():\n    1 / 0",
     "no list": "from microgpt_lab import hookimpl\n@hookimpl\ndef activations():\n    return 3",
