@@ -4,7 +4,7 @@
 >>> y = (a * b).apply("tanh") + a**2
 >>> y.backward()
 >>> a.grad  # dy/da = b (1 - tanh(ab)²) + 2a
-3.9999263...
+3.9999...
 """
 
 from __future__ import annotations

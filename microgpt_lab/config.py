@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable
-from types import NoneType
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from omegaconf.nodes import AnyNode, BooleanNode, FloatNode, IntegerNode, StringNode, ValueNode
+from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, ValueNode
 
 from microgpt_lab.data import Corpus
 from microgpt_lab.errors import UserError, suggest
@@ -35,19 +35,12 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 def run_options() -> dict[str, Option]:
     """The top-level keys: options of the corpus, the model, the trainer and of sampling."""
     owners = (GPT, Corpus, Trainer, Trainer.sample)
-    options = {name: option for owner in owners for name, option in options_of(owner).items()}
-    return {name: option for name, option in options.items() if name not in KINDS}
+    return {name: option for owner in owners for name, option in options_of(owner).items()}
 
 
 def node(option: Option, default: Any) -> ValueNode:
     """A typed value: OmegaConf refuses what does not convert."""
-    of = (
-        [t for t in typing.get_args(option.type) if t is not NoneType]
-        if NoneType in typing.get_args(option.type)
-        else []
-    )
-    kind = of[0] if len(of) == 1 else str if option.choices else option.type
-    return NODES.get(kind, AnyNode)(default, is_optional=bool(of) or default is None)
+    return NODES[str if option.choices else option.type](default, is_optional=False)
 
 
 def store() -> None:
@@ -78,27 +71,38 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     if missing:
         raise UserError(f"must be set: {', '.join(f'{key}=…' for key in missing)}")
     config: dict[str, Any] = typing.cast(dict, OmegaConf.to_container(cfg, resolve=True))
-    config.pop("experiment", None)
+    if config.pop("experiment", None) is not None:
+        raise UserError("a recipe must begin with the line '# @package _global_'")
     known = {*run_options(), *KINDS}
     for key in config:
         if key not in known:
             raise UserError(f"'{key}' is unknown{suggest(key, known)}")
+    for key in known - set(config):
+        raise UserError(f"'{key}' must not be taken away")
     for kind in KINDS:
-        if config.get(kind) is None and kind != "callback":
-            raise UserError(f"{kind} must be one of: {', '.join(registry().names(kind))}")
-    config["callback"] = config.get("callback") or {}
+        parts = (
+            config[kind].values() if kind == "callback" and isinstance(config[kind], dict) else [config[kind]]
+        )
+        if not all(isinstance(part, dict) and "name" in part for part in parts):
+            raise UserError(f"{kind} must be chosen with {kind}=NAME (a preset needs 'defaults: [NAME]')")
     return config
 
 
-def explain(error: Exception, experiments: list[str]) -> str:
+def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -> str:
     """Hydra's or OmegaConf's complaint as one line, with a suggestion for a name that is near."""
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
     if found := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", message):
         return unknown_part(found[1], found[2], experiments)
     if found := re.search(r"Could not override '([\w.]+)'", str(error)):
         return unknown_key(found[1])
-    if found := re.match(r"Error parsing override '([^'=]*)'", message):
-        return f"cannot read '{found[1]}': write key=value"
+    if isinstance(error, OverrideParseException):
+        if "=" in error.override:
+            key = error.override.partition("=")[0]
+            return f"cannot read {error.override}: quote the value, as in \"{key}='a b'\""
+        near = suggest(error.override, commands)
+        return f"cannot read '{error.override}': write key=value, or a command{near}"
+    if "Ambiguous value" in message:
+        return f"{message.partition(chr(10))[0]}: several values make a sweep, with -m"
     lines = [line.strip() for line in message.splitlines() if line.strip()] or [type(error).__name__]
     key = next(
         (line[10:] for line in lines if line.startswith("full_key: ")), getattr(error, "full_key", "") or ""
@@ -123,6 +127,9 @@ def unknown_key(key: str) -> str:
     if not option or group not in KINDS:
         return f"'{key}' is unknown{suggest(key, {*run_options(), *KINDS, 'experiment'})}"
     parts = [part for part in registry().parts.values() if part.kind == group]
+    owners = [part.name for part in parts if option.rpartition(".")[2] in part.options]
+    if owners:
+        return f"'{key}' is an option of {group}={' or '.join(owners)}, which is not chosen"
     if group == "callback":
         keys = {f"callback.{part.name}.{option}" for part in parts for option in part.options}
     else:

@@ -77,8 +77,8 @@ class Corpus:
     """Documents, their characters as vocabulary, and a split.
 
     Tokens are numbers of characters in sorted order; the last token, `bos`, stands at both ends of
-    a document. `rng` shuffles the training documents; with split "none" it goes on to draw the
-    weights as microgpt.py's does.
+    a document. `rng` shuffles the training documents and goes on to draw a trainer's weights, as
+    microgpt.py's does: to compare two models fairly, give each a corpus of its own.
     """
 
     def __init__(self, documents: list[str], *, split: str = "zero2hero", seed: int = 42):

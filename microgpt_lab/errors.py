@@ -15,3 +15,10 @@ def suggest(word: str, words: Iterable[str]) -> str:
     words = sorted(words)
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else f"; there is {', '.join(words) or 'none'}"
+
+
+def at_least(bound: float, **values: float) -> None:
+    """ValueError for the first of the values that is smaller, or no finite number."""
+    for name, value in values.items():
+        if not bound <= value < float("inf"):
+            raise ValueError(f"{name} must be at least {bound}, not {value}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
+from microgpt_lab.errors import at_least
 from microgpt_lab.ops import Array, logsumexp, softmax
 
 if TYPE_CHECKING:
@@ -21,13 +22,6 @@ Weights = dict[str, Array]
 
 def identity(x: Array) -> Array:
     return x
-
-
-def at_least(bound: float, **values: float) -> None:
-    """ValueError for the first of the values that is smaller."""
-    for name, value in values.items():
-        if value < bound:
-            raise ValueError(f"{name} must be at least {bound}, not {value}")
 
 
 class GPT:

@@ -42,7 +42,10 @@ class Moves:
             rows = [row * width for row in rows]
         if len(rows) == 1:
             rows = rows * (math.prod(shape) // width)
-        return self._view(list(chain.from_iterable(rows)), shape)
+        data = list(chain.from_iterable(rows))
+        if len(data) != math.prod(shape):
+            raise ValueError(f"shapes {self.shape} and {shape} do not go together")
+        return self._view(data, shape)
 
     @property
     def T(self) -> Tensor:

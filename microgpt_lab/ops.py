@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from microgpt_lab.autograd import Value
+
 Array = Any  # a backend's tensor: what answers to the array protocol
 
 
@@ -54,7 +56,8 @@ def abs(x: Array) -> Array:
 def where(condition: Array, a: Array | float, b: Array | float) -> Array:
     """`a` where the condition (a comparison such as `x > 0`) holds, `b` elsewhere."""
     if isinstance(condition, bool):  # of two Values
-        return a if condition else b
+        picked = a if condition else b
+        return picked if isinstance(picked, Value) else Value(picked)
     return condition.where(a, b)
 
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import inspect
 import os
+import re
 import sys
 import types
 import typing
@@ -100,6 +101,8 @@ class Registry:
             raise UserError(self.clashes[kind, name])
         if (kind, name) in self.parts:
             return self.parts[kind, name]
+        if (kind, name.lower()) in self.parts:
+            raise UserError(f"{kind}={name} is unknown; did you mean '{name.lower()}'?")
         for plugin, why in self.skipped.items():
             if plugin.rpartition(".")[2] == name:
                 raise UserError(f"{kind}={name}: plugin {plugin} was skipped: {why}")
@@ -122,7 +125,18 @@ def options_of(make: Callable[..., Any]) -> dict[str, Option]:
     for parameter in keyword_only:
         if parameter.name not in hints or parameter.default is parameter.empty:
             raise TypeError(f"option '{parameter.name}' of {make.__qualname__} needs a type and a default")
-    return {p.name: Option(hints[p.name], p.default) for p in keyword_only}
+    options = {p.name: Option(hints[p.name], p.default) for p in keyword_only}
+    for name, option in options.items():
+        of = f"option '{name}' of {make.__qualname__}"
+        strings = option.choices and all(isinstance(choice, str) for choice in option.choices)
+        if name == "name":
+            raise TypeError(f"{of}: 'name' is the part's own")
+        if not strings and option.type not in (bool, int, float, str):
+            raise TypeError(f"{of} must be bool, int, float, str or a Literal of str")
+        expected = (int, float) if option.type is float else str if strings else option.type
+        if not isinstance(option.default, expected):
+            raise TypeError(f"{of}: its default {option.default!r} is of another type")
+    return options
 
 
 def part_name(make: Callable[..., Any]) -> str:
@@ -138,9 +152,11 @@ def unavailable(error: ModuleNotFoundError) -> str:
     except importlib.metadata.PackageNotFoundError:
         needs = []
     for need in needs:
-        if need.lower().startswith(module.lower()) and "extra ==" in need:
+        if module and re.match(rf"{re.escape(module)}\b", need, re.IGNORECASE) and "extra ==" in need:
             extra = need.rpartition("extra ==")[2].strip(" '\"")
             return f"unavailable: pip install 'microgpt-lab[{extra}]'"
+    if module.startswith("microgpt_lab"):
+        return f"broken: {error}"
     return f"unavailable: pip install {module}"
 
 
@@ -150,7 +166,7 @@ def plugin_folders() -> Iterator[tuple[str, Path]]:
     if (home() / "plugins").is_dir():
         yield "microgpt_lab_home", (home() / "plugins").resolve()
     named = filter(None, os.environ.get("MICROGPT_LAB_PLUGINS", "").split(os.pathsep))
-    for i, folder in enumerate(named, start=1):
+    for i, folder in enumerate(dict.fromkeys(named), start=1):
         yield f"microgpt_lab_user{i}", Path(folder).expanduser().resolve()
 
 
@@ -250,7 +266,7 @@ class Watchers:
             try:
                 names = inspect.signature(method).parameters
                 answer = bool(method(**{name: facts[name] for name in names})) or answer
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self.watchers.remove(watcher)
                 name = getattr(watcher, "__name__", part_name(type(watcher)))
                 self.warn(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}")

@@ -10,6 +10,8 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -18,9 +20,9 @@ from typing import Any
 import yaml
 
 from microgpt_lab.data import Corpus, guessing
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import UserError, at_least
 from microgpt_lab.model import GPT
-from microgpt_lab.plugins import CHECKOUT, KINDS, Watchers, options_of, registry
+from microgpt_lab.plugins import CHECKOUT, KINDS, Watchers, options_of, registry, unavailable
 from microgpt_lab.sampler import generate
 from microgpt_lab.trainer import Trainer
 
@@ -45,6 +47,7 @@ class Run:
 
     def create(self, documents: list[str]) -> None:
         """Write what is known before the first step into a folder that holds no other run."""
+        surroundings = environment()
         wanted, number = self.folder, 2
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ class Run:
         (self.folder / "overrides.yaml").write_text(
             yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
         )
-        self.environment = environment() | {
+        self.environment = surroundings | {
             "documents": len(documents),
             "documents_sha256": hashlib.sha256(
                 "\n".join(documents).encode("utf-8", "surrogatepass")
@@ -74,7 +77,9 @@ class Run:
         """A JSON file, whole or not at all."""
         path = self.folder / name
         part = path.with_name(name + ".part")
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
         part.replace(path)
 
 
@@ -108,24 +113,23 @@ def git(folder: Path) -> dict[str, Any]:
 def build(config: dict[str, Any], kind: str) -> Any:
     """The part of this kind that the configuration names."""
     options = dict(config[kind])
-    return registry().get(kind, options.pop("name")).build(**options)
+    return registry().get(kind if kind in KINDS else "callback", options.pop("name")).build(**options)
 
 
-def assemble(config: dict[str, Any], documents: list[str] | None = None) -> Trainer:
+def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
     """Everything that a run needs, checked; a UserError says what is wrong."""
 
     def chosen(owner: Any) -> dict[str, Any]:
-        return {name: config[name] for name in options_of(owner) if name not in KINDS}
+        return {name: config[name] for name in options_of(owner)}
 
     try:
-        corpus = Corpus(load(config) if documents is None else documents, **chosen(Corpus))
+        at_least(0, **chosen(Trainer.sample))
         parts = {
             kind: build(config, kind) for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
         }
-        model = GPT(corpus.vocab_size, activation=parts["activation"], norm=parts["norm"], **chosen(GPT))
-        sampling = chosen(Trainer.sample)
-        if sampling["samples"] < 0 or sampling["temperature"] < 0:
-            raise ValueError("samples and temperature must not be negative")
+        corpus = Corpus(documents, **chosen(Corpus))
+        model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **chosen(GPT))
+        check_learning_rate(config, parts["optimizer"], parts["scheduler"])
         return Trainer(
             model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **chosen(Trainer)
         )
@@ -133,82 +137,104 @@ def assemble(config: dict[str, Any], documents: list[str] | None = None) -> Trai
         raise UserError(str(error)) from None
 
 
+def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:
+    """That there is one, and that the scheduler's factors are numbers from 0 up."""
+    for name in ("lr", "init", "update"):
+        if not hasattr(optimizer, name):
+            raise ValueError(
+                f"optimizer={config['optimizer']['name']} has no '{name}', which optimizers need"
+            )
+    at_least(0, **{"optimizer.lr": optimizer.lr})
+    for step in {0, config["steps"] // 2, max(0, config["steps"] - 1)} if config["steps"] > 0 else ():
+        try:
+            factor = scheduler(step, config["steps"])
+            at_least(0, factor=factor)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise ValueError(f"scheduler={config['scheduler']['name']} at step {step}: {error}") from None
+
+
 def load(config: dict[str, Any]) -> list[str]:
     """The documents."""
-    documents = build(config, "dataset")()
+    name = f"dataset={config['dataset']['name']}"
+    try:
+        documents = build(config, "dataset")()
+    except ModuleNotFoundError as error:
+        raise UserError(f"{name} is {unavailable(error)}") from None
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+        raise UserError(f"{name}: {error}") from None
     if not documents:
-        raise UserError(f"dataset={config['dataset']['name']} has no documents")
+        raise UserError(f"{name} has no documents")
+    if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
+        raise UserError(f"{name} must return a list of strings")
     return documents
 
 
 def execute(run: Run) -> dict[str, Any]:
     """Train, evaluate, sample; returns what summary.json says. `status`: ok, interrupted or diverged."""
-    try:
-        documents = load(run.config)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    documents = load(run.config)
     trainer = assemble(run.config, documents)
-    callbacks = [
-        registry().get("callback", name).build(**options_of_callback(options))
-        for name, options in run.config["callback"].items()
-    ]
+    callbacks = [build(run.config["callback"], name) for name in run.config["callback"]]
     run.create(documents)
-    handlers = [logging.FileHandler(run.folder / "log.txt", encoding="utf-8"), logging.StreamHandler()]
-    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers[1].setLevel(logging.WARNING)
-    log.setLevel(logging.INFO)
-    for handler in handlers:
-        log.addHandler(handler)
-    trainer.watch = Watchers(callbacks, warn=log.warning)
-    log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
     started = time.perf_counter()
     summary: dict[str, Any] = {"status": "failed", "parameters": trainer.parameters}
-    try:
-        trainer.watch("run_started", run=run, trainer=trainer)
-        trainer.train()
-        summary |= {"status": "ok"}
-        summary |= result(run.config, trainer)
-    except KeyboardInterrupt:
-        summary["status"] = "interrupted"
-    except FloatingPointError as error:
-        summary |= {"status": "diverged", "error": str(error)}
-    except BaseException as error:
-        summary["error"] = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        summary |= {"steps": trainer.step, "seconds": time.perf_counter() - started}
-        run.write("summary.json", summary)
-        trainer.watch("run_finished", run=run, summary=summary)
-        log.info("run %s: %s", run.name, summary["status"])
-        for handler in handlers:
-            log.removeHandler(handler)
-            handler.close()
+    with logging_to(run.folder / "log.txt"):
+        trainer.watch = Watchers(callbacks, warn=log.warning)
+        log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
+        try:
+            trainer.watch("run_started", run=run, trainer=trainer)
+            trainer.train()
+            add_results(summary, run.config, trainer)
+            summary["status"] = "ok"
+        except KeyboardInterrupt:
+            summary["status"] = "interrupted"
+        except FloatingPointError as error:
+            summary |= {"status": "diverged", "error": str(error)}
+        except BaseException as error:
+            summary["error"] = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            summary |= {"steps": trainer.step, "seconds": time.perf_counter() - started}
+            run.write("summary.json", summary)
+            trainer.watch("run_finished", run=run, summary=summary)
+            log.info("run %s: %s", run.name, summary["status"])
     return summary
 
 
-def options_of_callback(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key != "name"}
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Log into this file; warnings to the terminal too."""
+    file, terminal = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler()
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    terminal.setLevel(logging.WARNING)
+    log.setLevel(logging.INFO)
+    log.addHandler(file)
+    log.addHandler(terminal)
+    try:
+        yield
+    finally:
+        log.removeHandler(file)
+        log.removeHandler(terminal)
+        file.close()
 
 
-def result(config: dict[str, Any], trainer: Trainer) -> dict[str, Any]:
+def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Trainer) -> None:
     """What a finished run has come to: held-out loss, what guessing costs, samples and how many are new."""
     corpus, held_out = trainer.corpus, trainer.held_out
-    figures: dict[str, Any] = {}
     if held_out:
-        figures["loss/val"] = trainer.validate()
-        figures["documents/val"] = len(held_out)
+        summary["loss/val"] = trainer.validate()
+        summary["documents/val"] = len(held_out)
         seen = [corpus.tokens(document)[: trainer.model.block_size + 1] for document in held_out]
-        figures["guessing"] = guessing([corpus.tokens(d) for d in corpus.train], seen, corpus.vocab_size)
+        summary["guessing"] = guessing([corpus.tokens(d) for d in corpus.train], seen, corpus.vocab_size)
     answer_after = getattr(registry().get("dataset", config["dataset"]["name"]).make, "answer_after", None)
     if answer_after and held_out:
-        figures["exact_match"] = exact_match(trainer, held_out[:100], answer_after)
+        summary["documents/exact_match"] = len(held_out[:100])
+        summary["exact_match"] = exact_match(trainer, held_out[:100], answer_after)
     samples = trainer.sample(samples=config["samples"], temperature=config["temperature"])
     known = set(corpus.train)
-    figures["samples"] = samples
-    figures["samples_new"] = (
+    summary["samples"] = samples
+    summary["samples_new"] = (
         sum(sample not in known for sample in samples) / len(samples) if samples else None
     )
-    return figures
 
 
 def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> float:

@@ -3,6 +3,8 @@
 
 def warm(step: int, steps: int, warmup: float) -> tuple[float, float]:
     """The factor of a linear warm-up over this fraction of the steps, and the progress (0 to 1) after it."""
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"warmup is a fraction of the steps, from 0 to 1, not {warmup}")
     first = round(warmup * steps)
     if step < first:
         return (step + 1) / (first + 1), 0.0

@@ -36,6 +36,10 @@ def elementwise(f: Callable, careful: Callable | None = None) -> Callable[[Tenso
     return method
 
 
+def power(x: Number, n: float) -> Number:
+    return x**n if isinstance(x, Value) else floats.power(x, n)
+
+
 class Tensor(Moves):
     """Numbers in the shape (…, T, C), all of them in the flat list `data`.
 
@@ -115,7 +119,7 @@ class Tensor(Moves):
     __sub__ = elementwise(operator.sub)
     __mul__ = __rmul__ = elementwise(operator.mul)
     __truediv__ = elementwise(operator.truediv, floats.divide)
-    __pow__ = elementwise(floats.power)
+    __pow__ = elementwise(power)
     __gt__ = elementwise(operator.gt)
     __lt__ = elementwise(operator.lt)
 

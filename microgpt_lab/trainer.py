@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from microgpt_lab.data import Corpus
-from microgpt_lab.model import GPT, Weights, at_least, identity
+from microgpt_lab.errors import at_least
+from microgpt_lab.model import GPT, Weights, identity
 from microgpt_lab.ops import Array
 from microgpt_lab.sampler import generate
 
@@ -95,15 +96,17 @@ class Trainer:
             total, *others = [self.model.nll(w, ids, targets, dropout).total() for ids, targets in pairs]
             return sum(others, start=total) * (1 / count)
 
-        value, self.grads = self.backend.value_and_grad(loss, self.weights)
-        lr = self.optimizer.lr * self.scheduler(self.step, self.steps)
-        for name, w in self.weights.items():
-            new = self.optimizer.update(self.grads[name], self.state[name], w, lr, self.step)
-            self.weights[name], self.state[name] = new
-        self.step += 1
-        norm = math.hypot(*(g.norm() for g in self.grads.values()))
+        value, grads = self.backend.value_and_grad(loss, self.weights)
+        norm = math.hypot(*(g.norm() for g in grads.values()))
         if not math.isfinite(value + norm):
-            raise FloatingPointError(f"step {self.step}: loss {value}, gradient norm {norm}")
+            raise FloatingPointError(f"step {self.step + 1}: loss {value}, gradient norm {norm}")
+        lr = self.optimizer.lr * self.scheduler(self.step, self.steps)
+        weights, state = {}, {}
+        for name, w in self.weights.items():
+            new = self.optimizer.update(grads[name], self.state[name], w, lr, self.step)
+            weights[name], state[name] = new
+        # All at once: whoever is interrupted keeps a step that was finished.
+        self.weights, self.state, self.grads, self.step = weights, state, grads, self.step + 1
         return {"loss/train": value, "optim/lr": lr, "optim/grad_norm": norm}, count
 
     def pair(self, tokens: list[int]) -> tuple[list[int], list[int]]:
@@ -131,6 +134,8 @@ class Trainer:
             ids, targets = self.pair(self.corpus.tokens(document))
             nats += self.model.nll(self.weights, ids, targets).total().item()
             count += len(targets)
+        if not math.isfinite(nats):
+            raise FloatingPointError(f"step {self.step}: held-out loss {nats / count}")
         return nats / count
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:

@@ -170,6 +170,23 @@ def test_products_that_do_not_fit(a, b):
         noise(*a) @ noise(*b)
 
 
+@pytest.mark.parametrize(("a", "b"), [((4, 3), (2, 4, 3)), ((2, 1, 3), (2, 4, 3))])
+def test_shapes_that_do_not_stretch(a, b):
+    with pytest.raises(ValueError, match="do not go together"):
+        Tensor([1.0] * math.prod(a), a) + Tensor([1.0] * math.prod(b), b)
+
+
+def test_roots_of_negative_values_are_nan_values():
+    y = tensor([[1.0, -1.0]]).tracked() ** 0.5
+    y.total().backward()
+    assert y.data[0].data == 1.0 and math.isnan(y.data[1].data)
+
+
+def test_where_and_maximum_of_values_are_values():
+    for y in (ops.maximum(Value(-1.0), 0.0), ops.where(Value(-1.0) > 0, 1.0, 0.0)):
+        assert isinstance(y, Value) and y.data == 0.0
+
+
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 4\)"):
         noise(2, 3) + noise(2, 4)

@@ -96,6 +96,7 @@ def test_warm_up_rises_to_the_top():
     assert factors[:10] == sorted(factors[:10])
     assert max(factors) == factors[10] == 1.0
     assert part("scheduler", "linear")(25, 100) == 0.75
+    assert part("scheduler", "linear", final=0.2)(50, 100) == pytest.approx(0.6)
 
 
 def test_dropout_is_repeatable_and_off_in_evaluation():
@@ -121,8 +122,15 @@ def test_a_batch_is_the_mean_over_its_tokens():
 def test_callbacks_cannot_change_a_result():
     class Broken:
         def step_finished(self, metrics):
-            metrics.clear()
-            raise RuntimeError("broken")
+            metrics["loss/train"] = 0.0
+
+    class Leaves:
+        def evaluated(self):
+            raise SystemExit(3)
+
+    class Sees(list):
+        def step_finished(self, metrics):
+            self.append(metrics["loss/train"])
 
     class Stops:
         def should_stop(self, step):
@@ -130,10 +138,12 @@ def test_callbacks_cannot_change_a_result():
 
     warnings, plain = [], tiny()
     plain.train()
-    watched = tiny(Watchers([Broken()], warn=warnings.append))
+    sees = Sees()
+    watched = tiny(Watchers([Broken(), Leaves(), sees], warn=warnings.append))
     watched.train()
     assert plain.weights["wte"].data == watched.weights["wte"].data
-    assert len(warnings) == 1 and "broken" in warnings[0]
+    assert len(warnings) == 2 and "broken" in warnings[0] and "leaves" in warnings[1]
+    assert len(sees) == 40 and all(sees)
     stopped = tiny(Watchers([Stops()]))
     stopped.train()
     assert stopped.step == 3
@@ -154,3 +164,21 @@ def test_evaluation_builds_no_graph():
     trainer = tiny()
     ids, targets = trainer.pair(trainer.corpus.tokens("anna"))
     assert not trainer.model.nll(trainer.weights, ids, targets).is_tracked
+
+
+def test_layernorm_has_mean_0_and_variance_1():
+    from microgpt_lab.testing import noise
+
+    for row in part("norm", "layernorm")(noise(3, 8) * 5.0 + 2.0).tolist():
+        assert sum(row) == pytest.approx(0, abs=1e-9)
+        assert sum(x * x for x in row) / 8 == pytest.approx(1, abs=1e-5)
+
+
+def test_dropout_keeps_the_mean():
+    from microgpt_lab.testing import tensor
+
+    trainer = tiny()
+    trainer.dropout = 0.25
+    dropped = trainer.dropout_of(0)(tensor([[1.0] * 100] * 100)).data
+    assert sorted(set(dropped)) == [0.0, 1 / 0.75]
+    assert sum(dropped) / len(dropped) == pytest.approx(1.0, abs=0.03)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_lab import hookspecs
+import microgpt_lab
+from microgpt_lab import autograd, hookspecs, plugins
 from microgpt_lab.plugins import EVENTS, KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +73,9 @@ BROKEN = {
     "unknown hook": "from microgpt_lab import hookimpl\n@hookimpl\ndef activation():\n    return []",
     "unknown argument": "from microgpt_lab import hookimpl\n@hookimpl\ndef step_finished(steps):\n    pass",
     "option without type": SWISH.replace(": float", ""),
+    "option of another type": SWISH.replace("float = 1.0", "list = ()"),
+    "default of another type": SWISH.replace("float = 1.0", "float = 'abc'"),
+    "option called name": SWISH.replace("beta: float = 1.0", "name: str = 'a'"),
     "default in a hook": "from microgpt_lab import hookimpl\n@hookimpl\ndef step_finished(step=1):\n    pass",
 }
 
@@ -123,6 +127,12 @@ def test_every_hook_has_an_example_that_runs():
         assert not runner.failures, name
 
 
+@pytest.mark.parametrize("module", [autograd, plugins])
+def test_examples_in_docstrings_run(module):
+    results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert results.attempted and not results.failed
+
+
 CORE = ("autograd", "floats", "moves", "tensor", "ops", "model", "data", "sampler", "trainer", "errors")
 
 
@@ -147,11 +157,13 @@ def test_the_core_imports_the_standard_library_and_itself_alone(module):
 
 
 def test_plugins_use_the_public_api_and_no_other_plugin():
-    public = ("microgpt_lab", "microgpt_lab.ops", "microgpt_lab.data", "microgpt_lab.schedule")
+    public = ("microgpt_lab.ops", "microgpt_lab.data", "microgpt_lab.schedule")
     for path in (ROOT / "plugins").rglob("*.py"):
         for name in imported(path):
+            assert name, f"{path} imports by a relative name"
             if name.startswith(("microgpt_lab", "plugins")):
-                assert name.startswith(public) and not name.startswith("microgpt_lab_plugins"), (path, name)
+                exported = name.removeprefix("microgpt_lab.") in microgpt_lab.__all__
+                assert name == "microgpt_lab" or exported or name.startswith(public), (path, name)
 
 
 def test_only_the_command_line_and_config_import_hydra_and_nothing_instantiates():

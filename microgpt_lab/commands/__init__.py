@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 from microgpt_lab.errors import UserError
 
 COMMANDS = {"sample": "sample from a finished run", "plugins": "list the parts that are installed"}
+
+
+class Parser(argparse.ArgumentParser):
+    """Whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,3 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

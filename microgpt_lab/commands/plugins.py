@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.plugins import KINDS, registry
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser("microgpt_lab plugins", description="List the parts that are installed.")
+    parser = Parser("microgpt_lab plugins", description="List the parts that are installed.")
     parser.add_argument("kind", nargs="?", help=f"only of this kind: {', '.join(KINDS)}")
     kind = parser.parse_args(arguments).kind
     if kind and kind not in KINDS:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError
 from microgpt_lab.model import GPT, Weights
-from microgpt_lab.plugins import KINDS, options_of
+from microgpt_lab.plugins import options_of
 from microgpt_lab.run import build
 from microgpt_lab.sampler import generate
 
@@ -20,19 +20,21 @@ def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
     path = folder / "checkpoint.json"
     try:
         saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        config, chars, weights = saved["config"], saved["chars"], saved["weights"]
+        config, chars = saved["config"], saved["chars"]
+        sizes = {name: config[name] for name in options_of(GPT)}
+        model = GPT(len(chars) + 1, build(config, "activation"), build(config, "norm"), **sizes)
+        tensor = build(config, "backend").tensor
+        weights = {name: tensor(matrix) for name, matrix in saved["weights"].items()}
+        model.logits(weights, [len(chars)])
     except OSError:
         raise UserError(f"there is no run with a checkpoint at {folder} (no {path.name})") from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged") from None
-    sizes = {name: config[name] for name in options_of(GPT) if name not in KINDS}
-    model = GPT(len(chars) + 1, activation=build(config, "activation"), norm=build(config, "norm"), **sizes)
-    backend = build(config, "backend")
-    return model, {name: backend.tensor(matrix) for name, matrix in weights.items()}, chars
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from None
+    return model, weights, chars
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser("microgpt_lab sample", description="Sample from a finished run.")
+    parser = Parser("microgpt_lab sample", description="Sample from a finished run.")
     parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
     parser.add_argument("--prompt", default="", help="what the documents begin with")
     parser.add_argument(
@@ -45,9 +47,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("-n", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same documents")
     args = parser.parse_args(arguments)
-    if args.temperature < 0 or args.top_k < 0 or args.n < 0 or not 0 < args.top_p <= 1:
+    if not 0 <= args.temperature < float("inf") or args.top_k < 0 or args.n < 0 or not 0 < args.top_p <= 1:
         raise UserError(
-            "temperature, top-k and n must not be negative, and top-p must be above 0 and at most 1"
+            "temperature, top-k and n must be numbers from 0 up, and top-p must be above 0 and at most 1"
         )
     model, weights, chars = load(args.run)
     unknown = sorted(set(args.prompt) - set(chars))

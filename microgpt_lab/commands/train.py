@@ -16,6 +16,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
@@ -26,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab import config
+from microgpt_lab.commands import COMMANDS
 from microgpt_lab.errors import UserError
 from microgpt_lab.plugins import CHECKOUT, HERE, home, registry
 from microgpt_lab.run import Run, execute
@@ -33,7 +35,8 @@ from microgpt_lab.run import Run, execute
 CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
 EXPERIMENTS = CHECKOUT / "experiments" if CHECKOUT else HERE / "experiments"
 JOBS = "MICROGPT_LAB_JOBS"  # how many a sweep has, for its workers
-finished: list[dict[str, Any]] = []
+finished: list[dict[str, Any]] = []  # summaries of this process's jobs
+absent: list[Path] = []  # folders that a single run makes
 
 
 class Recipes(ConfigSource):
@@ -90,25 +93,33 @@ class SearchPath(SearchPathPlugin):
         search_path.append("home", f"recipes://{home() / 'experiments'}")
 
 
-class CountJobs(Callback):
-    """Lets each job of a sweep know how many there are."""
+class Prepare(Callback):
+    """Before Hydra makes folders: note which are not there, and let jobs know how many they are."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.run.dir).absolute()
+        absent[:] = [path for path in (folder, *folder.parents) if not path.exists()]
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        swept = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        swept += OverridesParser.create().parse_overrides(
-            [f"{k}={v}" for k, v in (config.hydra.sweeper.params or {}).items()]
-        )
-        os.environ[JOBS] = str(
-            prod(len(list(o.sweep_string_iterator())) for o in swept if o.is_sweep_override())
-        )
+        params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+        swept = OverridesParser.create().parse_overrides([*config.hydra.overrides.task, *params])
+        os.environ[JOBS] = str(prod(map(values, swept)))
+
+
+def values(override: Override) -> int:
+    """How many values a sweep takes from an override."""
+    value = override.value()
+    if isinstance(value, Glob):
+        return len(value.filter(registry().names(override.key_or_group)))
+    return len(list(override.sweep_string_iterator())) if override.is_sweep_override() else 1
 
 
 def run_name(overrides: list[str]) -> str:
     """The overrides as part of a folder's name: without what file systems dislike, and not too long."""
     name = re.sub(r"[^\w.,=+-]+", "-", ",".join(o.lstrip("+") for o in overrides)).strip(".-")
-    if len(name) <= 120:
+    if len(name.encode()) <= 120:
         return name
-    return f"{name[:110]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name.encode()[:110].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def register() -> None:
@@ -130,12 +141,16 @@ def job(cfg: DictConfig) -> float | None:
     try:
         run = Run(config.plain(cfg), folder, list(hc.overrides.task), number)
         summary = execute(run)
-    except (UserError, OmegaConfBaseException) as error:
-        for empty in (folder, folder.parent):
+    except (UserError, OmegaConfBaseException, KeyboardInterrupt) as error:
+        for empty in [folder] if swept else absent:
             with contextlib.suppress(OSError):
                 empty.rmdir()  # nothing half-made stays behind
+        if isinstance(error, KeyboardInterrupt):
+            raise
         message = (
-            config.explain(error, experiments()) if isinstance(error, OmegaConfBaseException) else str(error)
+            config.explain(error, experiments(), COMMANDS)
+            if isinstance(error, OmegaConfBaseException)
+            else str(error)
         )
         if swept:
             print(f"error: {','.join(hc.overrides.task)}: {message}", file=sys.stderr)
@@ -148,6 +163,7 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def main(arguments: list[str]) -> int:
+    finished.clear()
     for plugin, why in registry().skipped.items():
         print(f"warning: plugin {plugin} is skipped: {why}", file=sys.stderr)
     for clash in registry().clashes.values():
@@ -159,7 +175,9 @@ def main(arguments: list[str]) -> int:
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(config.explain(error, experiments())) from None
+        raise UserError(config.explain(error, experiments(), COMMANDS)) from None
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None
     refused = [summary["error"] for summary in finished if summary["status"] == "refused"]
     if refused:
         raise UserError(

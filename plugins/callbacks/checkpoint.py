@@ -19,8 +19,9 @@ class Checkpoint:
         if self.every and step % self.every == 0:
             self.save()
 
-    def run_finished(self):
-        self.save()
+    def run_finished(self, summary):
+        if summary["status"] in ("ok", "interrupted"):  # what diverged would replace what was good
+            self.save()
 
     def save(self):
         trainer = self.trainer
@@ -32,7 +33,7 @@ class Checkpoint:
         }
         path = self.run.folder / "checkpoint.json"
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(content), encoding="utf-8")
+        part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
         part.replace(path)
         trainer.watch("checkpoint_saved", step=trainer.step, path=str(path))
 

@@ -151,11 +151,12 @@ def figures(summary, losses):
         for name, nats in summary["guessing"].items():
             worse = "beaten" if val < nats else "not beaten"
             yield f"  {name}", f"{nats:.4f} [dim]{worse}[/]"
-        yield "perplexity", f"[bold]{math.exp(val):.2f}[/]"
+        yield "perplexity", f"[bold]{math.exp(min(val, 700)):.2f}[/]"
     elif losses:
         yield "train loss", f"[bold]{mean(losses[-100:]):.4f}[/] mean of the last {len(losses[-100:])} steps"
     if "exact_match" in summary:
-        yield "exact match", f"[bold]{summary['exact_match']:.0%}[/] of the answers"
+        share, documents = summary["exact_match"], summary["documents/exact_match"]
+        yield "exact match", f"[bold]{share:.0%}[/] of the answers, on {documents} documents"
     if summary["samples_new"] is not None:
         yield "new samples", f"[bold]{summary['samples_new']:.0%}[/]"
     yield "time", f"[bold]{summary['seconds']:.1f}s[/]"

@@ -6,14 +6,14 @@ from microgpt_lab import hookimpl
 class Samples:
     """Writes samples.txt: a few documents at each evaluation, and those of the end."""
 
-    def __init__(self, *, number: int = 5, seed: int = 0):
-        self.number, self.seed = number, seed
+    def __init__(self, *, number: int = 5):
+        self.number = number
 
     def run_started(self, run, trainer):
         self.trainer, self.path = trainer, run.folder / "samples.txt"
 
     def evaluated(self, step):
-        self.write(step, self.trainer.sample(Random(self.seed), samples=self.number))
+        self.write(step, self.trainer.sample(Random(0), samples=self.number))
 
     def run_finished(self, summary):
         self.write(summary["steps"], summary.get("samples", []))

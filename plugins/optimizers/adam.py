@@ -9,6 +9,8 @@ class Adam:
     """
 
     def __init__(self, *, lr: float = 0.01, beta1: float = 0.85, beta2: float = 0.99, eps: float = 1e-8):
+        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+            raise ValueError(f"beta1 and beta2 must be from 0 to below 1, not {beta1} and {beta2}")
         self.lr, self.beta1, self.beta2, self.eps = lr, beta1, beta2, eps
 
     def init(self, w):

@@ -20,7 +20,9 @@ class Muon:
         beta2: float = 0.95,
         eps: float = 1e-8,
     ):
-        self.lr, self.momentum, self.adam_lr = lr, momentum, adam_lr
+        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+            raise ValueError(f"beta1 and beta2 must be from 0 to below 1, not {beta1} and {beta2}")
+        self.lr, self.momentum, self.adam_to_lr = lr, momentum, adam_lr / lr if lr else 0.0
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def init(self, w):
@@ -28,7 +30,7 @@ class Muon:
 
     def update(self, g, state, w, lr, step):
         if min(w.shape) == 1:
-            return self.adam(g, state, w, lr / self.lr * self.adam_lr, step)
+            return self.adam(g, state, w, lr * self.adam_to_lr, step)
         v = state[0] * self.momentum + g
         out, in_ = w.shape
         return w - orthogonalized(g + v * self.momentum) * (lr * max(1, out / in_) ** 0.5), (v,)

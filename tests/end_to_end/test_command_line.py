@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -104,7 +105,7 @@ WRONG = {
     "optimizer=null": "optimizer must be one of: adagrad, adam",
     "optimizer.lr=abc": "optimizer.lr: Value 'abc'",
     "dropout=1.5": "dropout must be",
-    "temperature=-1": "must not be negative",
+    "temperature=-1": "temperature must be at least 0",
     "dataset=text": "dataset.path=FILE",
     "dataset=karpathy_names dataset.path=/no/file": "cannot read /no/file",
     "callback=[console,jsnol]": "did you mean 'jsonl'",
@@ -112,6 +113,27 @@ WRONG = {
     "experiment=microgtp": "did you mean 'microgpt'",
     "+foo=1": "'foo' is unknown",
     "gelu": "key=value",
+    "samlpe": "did you mean 'sample'",
+    "activation=GELU": "did you mean 'gelu'",
+    "activation=relu,gelu": "several values make a sweep, with -m",
+    "optimizer.momentum=0.9": "an option of optimizer=muon or sgd",
+    "activation.slope=0.1": "an option of activation=leaky_relu",
+    "~layers": "'layers' must not be taken away",
+    "~callback": "Could not delete 'callback'",
+    "callback.console=null": "callback must be chosen",
+    "temperature=nan": "temperature must be at least 0, not nan",
+    "init_std=inf": "init_std must be",
+    "optimizer.lr=-1": "optimizer.lr must be at least 0",
+    "optimizer.beta1=1": "beta1 and beta2 must be from 0 to below 1",
+    "scheduler.warmup=100": "a fraction of the steps",
+    "scheduler=step scheduler.every=0": "scheduler=step at step",
+    "scheduler=exponential scheduler.final=-1": "scheduler=exponential at step",
+    "dataset=reverse dataset.letters=": "dataset=reverse: ",
+    "dataset=text dataset.path=a(1).txt": "quote the value",
+    "hydra.run.dir=/dev/null/run": "/dev/null/run",
+    "plugins optimiser": "did you mean 'optimizer'",
+    "sample": "required: RUN",
+    "sample x --top-k abc": "invalid int value",
     "optimizer=sgd optimizer.nesterov=true": "nesterov=true needs a momentum",
 }
 
@@ -123,6 +145,21 @@ def test_what_a_user_did_wrong_is_one_line(lab, tmp_path, command):
     assert line.startswith("error: ") and WRONG[command] in line
     assert not done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_run_takes_only_its_own_folders_away(lab, tmp_path):
+    (tmp_path / "outer" / "mine").mkdir(parents=True)
+    lab("heads=3", "hydra.run.dir=outer/mine", check=2)
+    lab("heads=3", "hydra.run.dir=.", check=2)
+    lab("heads=3", "hydra.run.dir=outer/a/b", check=2)
+    assert [path.name for path in tmp_path.rglob("*")] == ["outer", "mine"]
+
+
+def test_a_recipe_without_its_first_line_is_refused(lab, tmp_path):
+    recipe = tmp_path / "home" / "experiments" / "short" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("steps: 3\n")
+    assert "# @package _global_" in lab("experiment=short", check=2).stderr
 
 
 def test_an_empty_data_set(lab, tmp_path):
@@ -157,7 +194,35 @@ def test_divergence_ends_the_run_with_its_name(lab, tmp_path):
     done = lab(*SHORT, "steps=30", "optimizer=sgd", "optimizer.lr=1e9", "norm=none", "samples=1", check=1)
     summary = json.loads((only(tmp_path / "runs") / "summary.json").read_text())
     assert summary["status"] == "diverged" and "step" in summary["error"]
+    assert not list(tmp_path.glob("runs/*/checkpoint.json"))
     assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_that_closes_does_not_stop_the_run(lab, tmp_path):
+    command = (
+        f"'{sys.executable}' -P -m microgpt_lab steps=20 eval_every=2 eval_docs=2 hydra.run.dir=run | head -1"
+    )
+    lab(command=("bash", "-c", command), check=0)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
+
+
+def test_what_we_did_wrong_is_a_traceback_and_says_failed(lab, tmp_path):
+    (tmp_path / "home" / "plugins").mkdir(parents=True)
+    broken = "from microgpt_lab import hookimpl\ndef broken(x):\n    return x.nothing\n"
+    broken += "@hookimpl\ndef activations():\n    return [broken]"
+    (tmp_path / "home" / "plugins" / "broken.py").write_text(broken)
+    assert "Traceback" in lab("activation=broken", *SHORT, check=1).stderr
+    assert json.loads((only(tmp_path / "runs") / "summary.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.skipif(not shutil.which("script"), reason="needs the program `script` for a terminal")
+def test_no_color_is_respected_on_a_terminal(lab):
+    command = ("script", "-qec", f"'{sys.executable}' -P -m microgpt_lab {' '.join(SHORT)}", "/dev/null")
+    plain = lab(command=command, env={"TERM": "xterm-256color", "NO_COLOR": "1"}).stdout
+    coloured = lab(command=command, env={"TERM": "xterm-256color"}).stdout
+    assert "━" in plain and "4/4" in plain
+    colour = re.compile(r"\x1b\[(\d+;)*3\d[;m]")
+    assert colour.search(coloured) and not colour.search(plain)
 
 
 def test_early_stopping(lab, tmp_path):
