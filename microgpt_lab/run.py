@@ -110,10 +110,10 @@ def git(folder: Path) -> dict[str, Any]:
     return {"git_commit": answers[0].strip(), "git_dirty": bool(answers[1].strip())}
 
 
-def build(config: dict[str, Any], kind: str) -> Any:
-    """The part of this kind that the configuration names."""
-    options = dict(config[kind])
-    return registry().get(kind if kind in KINDS else "callback", options.pop("name")).build(**options)
+def build(kind: str, chosen: dict[str, Any]) -> Any:
+    """The part of this kind that is called `name`, with the other values as its options."""
+    options = dict(chosen)
+    return registry().get(kind, options.pop("name")).build(**options)
 
 
 def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
@@ -125,7 +125,8 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
     try:
         at_least(0, **chosen(Trainer.sample))
         parts = {
-            kind: build(config, kind) for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
+            kind: build(kind, config[kind])
+            for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
         }
         corpus = Corpus(documents, **chosen(Corpus))
         model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **chosen(GPT))
@@ -157,7 +158,7 @@ def load(config: dict[str, Any]) -> list[str]:
     """The documents."""
     name = f"dataset={config['dataset']['name']}"
     try:
-        documents = build(config, "dataset")()
+        documents = build("dataset", config["dataset"])()
     except ModuleNotFoundError as error:
         raise UserError(f"{name} is {unavailable(error)}") from None
     except (ValueError, LookupError, TypeError, ArithmeticError) as error:
@@ -173,7 +174,7 @@ def execute(run: Run) -> dict[str, Any]:
     """Train, evaluate, sample; returns what summary.json says. `status`: ok, interrupted or diverged."""
     documents = load(run.config)
     trainer = assemble(run.config, documents)
-    callbacks = [build(run.config["callback"], name) for name in run.config["callback"]]
+    callbacks = [build("callback", chosen) for chosen in run.config["callback"].values()]
     run.create(documents)
     started = time.perf_counter()
     summary: dict[str, Any] = {"status": "failed", "parameters": trainer.parameters}

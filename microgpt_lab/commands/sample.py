@@ -22,8 +22,8 @@ def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
         saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         config, chars = saved["config"], saved["chars"]
         sizes = {name: config[name] for name in options_of(GPT)}
-        model = GPT(len(chars) + 1, build(config, "activation"), build(config, "norm"), **sizes)
-        tensor = build(config, "backend").tensor
+        model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
+        tensor = build("backend", config["backend"]).tensor
         weights = {name: tensor(matrix) for name, matrix in saved["weights"].items()}
         model.logits(weights, [len(chars)])
     except OSError:
