@@ -2,6 +2,7 @@
 
 from microgpt_lab import ops
 from microgpt_lab.autograd import Value
+from microgpt_lab.backend import Backend
 from microgpt_lab.data import Corpus
 from microgpt_lab.errors import UserError
 from microgpt_lab.hookspecs import hookimpl
@@ -11,4 +12,4 @@ from microgpt_lab.tensor import Tensor
 from microgpt_lab.trainer import Trainer
 
 __version__ = "0.1.0"
-__all__ = ["GPT", "Corpus", "Tensor", "Trainer", "UserError", "Value", "hookimpl", "ops", "part"]
+__all__ = ["GPT", "Backend", "Corpus", "Tensor", "Trainer", "UserError", "Value", "hookimpl", "ops", "part"]

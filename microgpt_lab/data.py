@@ -100,10 +100,11 @@ class Corpus:
         self._ids = {char: i for i, char in enumerate(self.chars)}
 
     def encode(self, text: str) -> list[int]:
-        unknown = sorted(set(text) - set(self._ids))
-        if unknown:
-            raise ValueError(f"not in the vocabulary: {' '.join(map(repr, unknown))}")
-        return [self._ids[char] for char in text]
+        try:
+            return [self._ids[char] for char in text]
+        except KeyError:
+            unknown = sorted(set(text) - set(self._ids))
+            raise ValueError(f"not in the vocabulary: {' '.join(map(repr, unknown))}") from None
 
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(self.chars[i] for i in ids)

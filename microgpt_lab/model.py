@@ -20,10 +20,6 @@ Matrix = list[list[float]]
 Weights = dict[str, Array]
 
 
-def identity(x: Array) -> Array:
-    return x
-
-
 class GPT:
     """A decoder-only transformer over a vocabulary of `vocab_size` tokens.
 
@@ -50,6 +46,7 @@ class GPT:
         self.layers, self.heads, self.embed = layers, heads, embed
         self.activation, self.norm = activation, norm
         self.head = "wte" if tie_embeddings else "lm_head"
+        self.dropouts = 1 + 2 * layers  # how many masks `logits` takes
 
     def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
         """Gaussian matrices (out, in), drawn row by row in microgpt.py's order.
@@ -92,17 +89,18 @@ class GPT:
         return self.activation(x @ w[f"layer{i}.fc1"].T) @ w[f"layer{i}.fc2"].T
 
     def logits(
-        self,
-        w: Weights,
-        ids: Sequence[int],
-        cache: Cache | None = None,
-        dropout: Callable[[Array], Array] = identity,
+        self, w: Weights, ids: Sequence[int], cache: Cache | None = None, masks: Sequence[Array] = ()
     ) -> Array:
         """Unnormalised log-probabilities of the token after each: (…, T) to (…, T, vocab_size).
 
-        With a `cache`, `ids` are the tokens after those it holds. `dropout` is applied to the
-        embeddings and to what each block adds to the residual stream (Srivastava et al., 2014).
+        With a `cache`, `ids` are the tokens after those it holds. Dropout's `masks`, if any, are for
+        the embeddings and what each block adds to the residual stream (Srivastava et al., 2014).
         """
+        mask = iter(masks)
+
+        def dropout(x: Array) -> Array:
+            return x * next(mask) if masks else x
+
         x = w["wte"].take(ids)
         start = cache.length if cache is not None else 0
         stop = start + x.shape[-2]
@@ -115,12 +113,8 @@ class GPT:
         return x @ w[self.head].T
 
     def nll(
-        self,
-        w: Weights,
-        ids: Sequence[int],
-        targets: Sequence[int],
-        dropout: Callable[[Array], Array] = identity,
+        self, w: Weights, ids: Sequence[int], targets: Sequence[int], masks: Sequence[Array] = ()
     ) -> Array:
         """Negative log-likelihood of each target, in nats: (…, T) to (…, T, 1)."""
-        logits = self.logits(w, ids, dropout=dropout)
+        logits = self.logits(w, ids, masks=masks)
         return logsumexp(logits) - logits.pick(targets)  # = -log softmax(logits)[target]

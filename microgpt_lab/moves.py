@@ -69,9 +69,13 @@ class Moves:
             [x for rows in parts for row in rows for x in row], (*self.shape[:-1], width), *others
         )
 
+    def reshape(self, height: int, width: int) -> Tensor:
+        """The same numbers in order, (height, width)."""
+        return self._view(self.data, (height, width))
+
     def total(self) -> Tensor:
         """The sum of all numbers, (1, 1)."""
-        return self._view(self.data, (1, len(self.data))).sum()
+        return self.reshape(1, len(self.data)).sum()
 
     def split_heads(self, heads: int) -> Tensor:
         """(…, T, C) to (…, heads, T, C / heads)."""

@@ -252,6 +252,9 @@ class Watchers:
         self, callbacks: list[Any], warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
     ):
         self.watchers, self.warn = [*callbacks, *registry().watchers], warn
+        self.every = [
+            c.every for c in callbacks if isinstance(getattr(c, "every", None), int) and c.every > 0
+        ]
 
     def __call__(self, event: str, **facts: Any) -> bool:
         """Whether any answered with something true."""

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from microgpt_lab.backend import Batch
 from microgpt_lab.data import Corpus, guessing
 from microgpt_lab.errors import UserError, at_least
 from microgpt_lab.model import GPT
@@ -131,11 +133,35 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
         corpus = Corpus(documents, **chosen(Corpus))
         model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **chosen(GPT))
         check_learning_rate(config, parts["optimizer"], parts["scheduler"])
-        return Trainer(
+        trainer = Trainer(
             model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **chosen(Trainer)
         )
     except ValueError as error:
         raise UserError(str(error)) from None
+    if trainer.backend.fused > 1 and trainer.steps:
+        try_step(trainer, config)
+    return trainer
+
+
+def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
+    """Let the backend compile a step of the longest documents: UserError for a part that cannot run there."""
+    batch, *numbers = trainer.inputs(0)
+    longest = trainer.corpus.tokens(max(trainer.corpus.train, key=len))
+    largest = Batch(
+        [longest] * trainer.batch_size, trainer.model.block_size, mean=True, dropout=batch.dropout
+    )
+    try:
+        trainer.run(trainer.carry, [(largest, *numbers)])
+    except Exception as error:
+        modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
+        for kind in ("activation", "norm", "optimizer"):
+            part = registry().get(kind, config[kind]["name"])
+            if part.provider in modules:
+                reason = str(error).partition("\n")[0]
+                raise UserError(
+                    f"{kind}={part.name} cannot run on backend={config['backend']['name']}: {reason}"
+                ) from None
+        raise
 
 
 def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:

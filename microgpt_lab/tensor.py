@@ -100,9 +100,9 @@ class Tensor(Moves):
         """The rows, of floats."""
         return self.detach().rows
 
-    def norm(self) -> float:
-        """The square root of the sum of squares."""
-        return hypot(*self.detach().data)
+    def norm(self) -> Tensor:
+        """The square root of the sum of squares, (1, 1), which no gradient reaches."""
+        return Tensor([hypot(*self.detach().data)], (1, 1))
 
     def backward(self) -> None:
         """As `Value.backward`, for the sum of the numbers here."""

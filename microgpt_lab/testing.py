@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import chain
 from random import Random
 from typing import Any
 
 from microgpt_lab.autograd import Value
-from microgpt_lab.plugins import EVENTS, Part, collect, registry
+from microgpt_lab.data import Corpus
+from microgpt_lab.model import GPT
+from microgpt_lab.plugins import EVENTS, Part, collect, options_of, part, registry
 from microgpt_lab.tensor import Tensor
+from microgpt_lab.trainer import Trainer
 
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
 
@@ -95,14 +99,14 @@ def check_norm(norm: Any) -> None:
 def check_optimizer(optimizer: Any) -> None:
     for shape in ((4, 6), (1, 6)):
         target, w = noise(*shape), noise(*shape, seed=1)
-        state, before = optimizer.init(w), (w - target).norm()
+        state, before = optimizer.init(w), (w - target).norm().item()
         again = optimizer.update(w - target, state, w, optimizer.lr, 0)[0]
         for step in range(300):
             new, state = optimizer.update(w - target, state, w, optimizer.lr * (1 - step / 300), step)
             assert new.shape == w.shape
             assert step or new.data == again.data, "update must not depend on anything but its arguments"
             w = new
-        assert (w - target).norm() < before, "does not go downhill on (w - target)² / 2"
+        assert (w - target).norm().item() < before, "does not go downhill on (w - target)² / 2"
 
 
 def check_scheduler(scheduler: Callable[[int, int], float]) -> None:
@@ -120,17 +124,78 @@ def check_dataset(dataset: Callable[[], list[str]]) -> None:
 
 
 def check_backend(backend: Any) -> None:
-    python = registry().get("backend", "python").build()
+    """It computes what the python backend computes: single operations, then training with each part.
 
-    def loss(w: dict[str, Any]) -> Any:
-        return ((w["a"] @ w["b"].T).apply("tanh") * 0.5).total()
+    The third-party parts that are installed are held to it as well; see also `assert_same_losses`.
+    """
+    for name, f in OPERATIONS.items():
+        assert_same_gradients(backend, f, name)
+    assert_same_losses(backend, batch_size=5, dropout=0.2, grad_clip=0.5)
+    for each in registry().parts.values():
+        if each.kind in ("activation", "norm", "optimizer"):
+            assert_same_losses(backend, **{each.kind: each.build()})
 
-    rows = {"a": noise(3, 4).tolist(), "b": noise(5, 4, seed=1).tolist()}
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b: a + b * 2.0 + 1.0,
+    "subtract": lambda a, b: 1.0 - (a - b) - 0.5,
+    "multiply": lambda a, b: a * b * (a * a),
+    "divide": lambda a, b: 3.0 / (b * b + 1.0) + a / (b * b + 2.0) / 7.0,
+    "power": lambda a, b: a**2 + b**3.0 + (a * a + 1.0) ** -0.5 + (b * b + 1.0) ** 1.5 - a**1,
+    "columns and rows": lambda a, b: a * b[:1] + b[1:2] / (a[2:].sum() + 20.0) + a.reshape(4, 3)[:2].total(),
+    "matrix product": lambda a, b: (a @ b.T) @ (b + a),
+    "heads": lambda a, b: (
+        (a.split_heads(2) @ b.split_heads(2).T).causal().softmax() @ a.split_heads(2)
+    ).merge_heads(),
+    "slice and concat": lambda a, b: a[1:3].concat(b, a[:1]) ** 2.0,
+    "where": lambda a, b: (a > b).where(a * 2.0, b) + (a < 0.0).where(1.0, a),
+    "reductions": lambda a, b: a.sum() * b.max() + a.logsumexp() * b.total() - a.softmax(),
+    "rows and numbers": lambda a, b: a.take([2, 0, 2]) * b.pick([1, 3, 0]) + a.take(range(3)),
+    **{name: lambda a, b, name=name: (a * b).apply(name) for name in ("exp", "tanh", "erf", "sigmoid")},
+    **{name: lambda a, b, name=name: (a + b).apply(name) for name in ("softplus", "relu", "abs")},
+    **{name: lambda a, b, name=name: (a * a + 0.1).apply(name) * b for name in ("log", "sqrt")},
+}
+
+
+def assert_same_gradients(backend: Any, f: Callable[..., Any], name: str) -> None:
+    """f of two matrices (3, 4), and its gradients, are those of the python backend."""
+    rows = {"a": noise(3, 4).tolist(), "b": noise(3, 4, seed=1).tolist()}
     results = []
-    for each in (backend, python):
-        value, grads = each.value_and_grad(loss, {name: each.tensor(matrix) for name, matrix in rows.items()})
-        results.append([value, *(x for name in rows for row in grads[name].tolist() for x in row)])
-    assert all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12) for x, y in zip(*results, strict=True))
+    for each in (backend, registry().get("backend", "python").build()):
+        weights = {key: each.tensor(matrix) for key, matrix in rows.items()}
+        value, grads = each.value_and_grad(lambda w: (f(w["a"], w["b"]) * 0.7).total(), weights)
+        plain = f(weights["a"], weights["b"]).tolist()
+        results.append([value.item(), *chain(*plain, *grads["a"].tolist(), *grads["b"].tolist())])
+    close = [math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12) for x, y in zip(*results, strict=True)]
+    assert all(close), f"{name}: {results[0]} is not {results[1]}"
+
+
+def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
+    """A small model on a few names; `chosen` are built parts, and options of GPT and Trainer."""
+    parts = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
+    built = {kind: chosen.pop(kind, None) or part(kind, name) for kind, name in parts.items()}
+    corpus = Corpus(["anna", "bo", "caroline", "d", "ed", "florence"] * 8, split="none")
+    sizes: dict[str, Any] = {name: chosen.pop(name) for name in options_of(GPT) if name in chosen}
+    sizes = {"embed": 8, "heads": 2, "block_size": 7} | sizes
+    model = GPT(corpus.vocab_size, built["activation"], built["norm"], **sizes)
+    return Trainer(model, corpus, built["optimizer"], built["scheduler"], backend, steps=steps, **chosen)
+
+
+def losses(trainer: Trainer) -> list[float]:
+    """Of each step, to the end."""
+    found: list[float] = []
+    while trainer.step < trainer.steps:
+        steps = min(trainer.backend.fused, trainer.steps - trainer.step)
+        found += [metrics["loss/train"] for metrics in trainer.advance(steps)]
+    return found
+
+
+def assert_same_losses(backend: Any, steps: int = 20, tolerance: float = 1e-9, **chosen: Any) -> None:
+    """The losses of a small model's training are those of the python backend."""
+    expected = losses(small_trainer(registry().get("backend", "python").build(), steps, **chosen))
+    found = losses(small_trainer(backend, steps, **chosen))
+    for step, (x, y) in enumerate(zip(found, expected, strict=True), start=1):
+        assert abs(x - y) <= tolerance, f"step {step}: loss {x}, but {y} on the python backend"
 
 
 def check_callback(callback: Any) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from random import Random
+from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.data import Corpus
 from microgpt_lab.errors import at_least
-from microgpt_lab.model import GPT, Weights, identity
-from microgpt_lab.ops import Array
-from microgpt_lab.sampler import generate
+from microgpt_lab.evaluation import Evaluation
+from microgpt_lab.model import GPT, Weights
+from microgpt_lab.ops import Array, where
+from microgpt_lab.packing import Packing
 
 
-class Trainer:
+class Trainer(Evaluation):
     """Trains a model on a corpus: `train()`, then `evaluate`, `sample` and `weights`.
 
     The parts: `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`; `scheduler(step,
@@ -29,7 +30,7 @@ class Trainer:
         corpus: Corpus,
         optimizer: Any,
         scheduler: Callable[[int, int], float],
-        backend: Any,
+        backend: Backend,
         watch: Callable[..., bool] = lambda event, **facts: False,
         *,
         steps: int = 1000,
@@ -37,111 +38,112 @@ class Trainer:
         eval_every: int = 500,
         eval_docs: int = 200,
         dropout: float = 0.0,
+        grad_clip: float = 0.0,
         init_std: float = 0.08,
         zero_init: bool = False,
         seed: int = 42,
     ):
         at_least(1, batch_size=batch_size, eval_docs=eval_docs)
-        at_least(0, steps=steps, eval_every=eval_every, init_std=init_std)
+        at_least(0, steps=steps, eval_every=eval_every, init_std=init_std, grad_clip=grad_clip)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
-        self.model, self.corpus, self.backend, self.watch = model, corpus, backend, watch
-        self.optimizer, self.scheduler = optimizer, scheduler
+        super().__init__(model, corpus, backend, corpus.validation[:eval_docs])
+        self.optimizer, self.scheduler, self.watch = optimizer, scheduler, watch
         self.steps, self.batch_size, self.dropout, self.seed = steps, batch_size, dropout, seed
-        self.eval_every, self.held_out = eval_every, corpus.validation[:eval_docs]
+        self.grad_clip, self.eval_every = grad_clip, eval_every
         matrices = model.init(corpus.rng, std=init_std, zero=zero_init)
-        self.weights: Weights = {name: backend.tensor(matrix) for name, matrix in matrices.items()}
-        self.state = {name: optimizer.init(w) for name, w in self.weights.items()}
-        self.grads: Weights = {}
-        self.step = 0
-        self.validated = -1, math.nan
+        weights = {name: backend.tensor(matrix) for name, matrix in matrices.items()}
+        self.packing = Packing(optimizer, weights)
+        packed = self.packing.pack(weights)
+        self.carry = packed, {name: optimizer.init(w) for name, w in packed.items()}
+        self.step, self.pace = 0, 1
+        self.run = backend.scan(self.update)
+        self.slopes = backend.scan(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ()))
 
     @property
-    def parameters(self) -> int:
-        """How many numbers are trained."""
-        return sum(math.prod(w.shape) for w in self.weights.values())
+    def weights(self) -> Weights:
+        return self.packing.unpack(self.carry[0])
+
+    def value_and_grad(self, w: Weights, blocks: list[Block]) -> tuple[Array, Weights]:
+        return self.backend.value_and_grad(lambda w: self.loss(w, blocks), w)
+
+    def gradients(self) -> Weights:
+        """Those of the next step."""
+        return self.slopes(self.weights, [self.inputs(self.step)[:1]])[0]
+
+    def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
+        """A step, as a pure function that a backend may compile: the weights and the optimizer's
+        state, then these after the step, with its loss and gradient norm.
+
+        Gradients whose norm, over all weights, is above `grad_clip` are scaled down to it (Pascanu
+        et al., 2013).
+        """
+        packed, state = carry
+        value, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
+        grads = self.packing.pack(grads)
+        first, *others = [g.norm() for g in grads.values()]
+        norm = first.concat(*others).norm()
+        if self.grad_clip:
+            factor = where(norm > self.grad_clip, self.grad_clip / norm, 1.0)
+            grads = {name: g * factor for name, g in grads.items()}
+        new = {n: self.optimizer.update(grads[n], state[n], w, lr, step) for n, w in packed.items()}
+        return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), (value, norm)
+
+    def inputs(self, step: int) -> tuple[Batch, float, int]:
+        """What a step takes: its batch, its learning rate, its number."""
+        dropout = None
+        if self.dropout:
+            key = f"dropout {self.seed} {step}"
+            dropout = Dropout(key, self.dropout, self.model.dropouts, self.model.embed)
+        documents = self.corpus.batch(step, self.batch_size)
+        batch = Batch(documents, self.model.block_size, mean=True, dropout=dropout)
+        return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
+
+    def advance(self, steps: int = 1) -> list[dict[str, float]]:
+        """Make these steps, or those before one that diverges; the figures of each."""
+        started = time.perf_counter()
+        inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
+        carry, results = self.run(self.carry, inputs)
+        good = next((i for i, result in enumerate(results) if not math.isfinite(sum(result))), steps)
+        if not good:
+            loss, norm = results[0]
+            raise FloatingPointError(f"step {self.step + 1}: loss {loss}, gradient norm {norm}")
+        if good < steps:
+            carry, _ = self.run(self.carry, inputs[:good])
+        # All at once: whoever is interrupted keeps steps that were finished.
+        self.carry, self.step = carry, self.step + good
+        seconds = time.perf_counter() - started
+        self.pace = math.ceil(steps / seconds)
+        speed = sum(batch.tokens for batch, *_ in inputs) / seconds
+        return [
+            {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
+            for (_, lr, _), (loss, norm) in zip(inputs[:good], results)
+        ]
 
     def train(self) -> None:
         """All steps, or until a callback asks to stop."""
         while self.step < self.steps:
-            started = time.perf_counter()
-            metrics, tokens = self.update()
-            metrics["perf/tokens_per_s"] = tokens / (time.perf_counter() - started)
-            if self.held_out and self.is_due():
-                metrics["loss/val"] = self.validate()
-                self.watch(
-                    "evaluated", step=self.step, loss=metrics["loss/val"], documents=len(self.held_out)
-                )
-            self.watch("step_finished", step=self.step, metrics=metrics)
-            if self.watch("should_stop", step=self.step, metrics=metrics):
-                break
+            before, begun = self.carry, self.step
+            for step, metrics in enumerate(self.advance(self.next_look() - begun), start=begun + 1):
+                if self.held_out and step == self.next_evaluation(step - 1):
+                    loss = metrics["loss/val"] = self.validate()
+                    self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
+                self.watch("step_finished", step=step, metrics=metrics)
+                if self.watch("should_stop", step=step, metrics=metrics):
+                    if step < self.step:  # others were made with it: go back, and up to here only
+                        self.carry, self.step = before, begun
+                        self.advance(step - begun)
+                    return
 
-    def is_due(self) -> bool:
-        """Whether an evaluation follows this step."""
-        return self.step == self.steps or (self.eval_every > 0 and self.step % self.eval_every == 0)
+    def next_evaluation(self, step: int) -> int:
+        """The first step after this one that an evaluation follows."""
+        return (
+            min(self.steps, step - step % self.eval_every + self.eval_every)
+            if self.eval_every
+            else self.steps
+        )
 
-    def validate(self) -> float:
-        """The loss on the held-out documents, computed once a step."""
-        if self.validated[0] != self.step:
-            self.validated = self.step, self.evaluate(self.held_out)
-        return self.validated[1]
-
-    def update(self) -> tuple[dict[str, float], int]:
-        """One step of training: its metrics, and its number of tokens."""
-        pairs = [self.pair(tokens) for tokens in self.corpus.batch(self.step, self.batch_size)]
-        count = sum(len(targets) for _, targets in pairs)
-        dropout = self.dropout_of(self.step)
-
-        def loss(w: Weights) -> Array:
-            total, *others = [self.model.nll(w, ids, targets, dropout).total() for ids, targets in pairs]
-            return sum(others, start=total) * (1 / count)
-
-        value, grads = self.backend.value_and_grad(loss, self.weights)
-        norm = math.hypot(*(g.norm() for g in grads.values()))
-        if not math.isfinite(value + norm):
-            raise FloatingPointError(f"step {self.step + 1}: loss {value}, gradient norm {norm}")
-        lr = self.optimizer.lr * self.scheduler(self.step, self.steps)
-        weights, state = {}, {}
-        for name, w in self.weights.items():
-            new = self.optimizer.update(grads[name], self.state[name], w, lr, self.step)
-            weights[name], state[name] = new
-        # All at once: whoever is interrupted keeps a step that was finished.
-        self.weights, self.state, self.grads, self.step = weights, state, grads, self.step + 1
-        return {"loss/train": value, "optim/lr": lr, "optim/grad_norm": norm}, count
-
-    def pair(self, tokens: list[int]) -> tuple[list[int], list[int]]:
-        """Inputs and targets, as many as the block has places."""
-        size = self.model.block_size
-        return tokens[:-1][:size], tokens[1 : size + 1]
-
-    def dropout_of(self, step: int) -> Callable[[Array], Array]:
-        """x · mask / (1 - p), each mask drawn for this seed and step alone."""
-        if not self.dropout:
-            return identity
-        rng, keep = Random(f"dropout {self.seed} {step}"), 1 - self.dropout
-
-        def drop(x: Array) -> Array:
-            height, width = x.shape
-            mask = [[(rng.random() < keep) / keep for _ in range(width)] for _ in range(height)]
-            return x * self.backend.tensor(mask)
-
-        return drop
-
-    def evaluate(self, documents: Iterable[str]) -> float:
-        """Total nats over total tokens, on plain numbers: nothing is differentiated."""
-        nats, count = 0.0, 0
-        for document in documents:
-            ids, targets = self.pair(self.corpus.tokens(document))
-            nats += self.model.nll(self.weights, ids, targets).total().item()
-            count += len(targets)
-        if not math.isfinite(nats):
-            raise FloatingPointError(f"step {self.step}: held-out loss {nats / count}")
-        return nats / count
-
-    def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
-        """New documents; `rng` None goes on with the run's own generator, as microgpt.py does."""
-        bos, rng, documents = self.corpus.bos, rng or self.corpus.rng, []
-        for _ in range(samples):
-            ids = generate(self.model, self.weights, [bos], rng, stop=bos, temperature=temperature)
-            documents.append(self.corpus.decode(ids))
-        return documents
+    def next_look(self) -> int:
+        """The step up to which a backend may compute in one go, a second's worth at most."""
+        looks = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
+        return min(self.step + min(self.pace, self.backend.fused), self.next_evaluation(self.step), *looks)

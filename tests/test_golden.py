@@ -25,7 +25,7 @@ def train(documents, steps, *, activation="relu", seed=42, optimizer=None, of=10
         part("backend", "python"),
     )
     trainer = Trainer(model, corpus, *parts, steps=of, seed=seed, **options)
-    return [trainer.update()[0]["loss/train"] for _ in range(steps)], trainer
+    return [trainer.advance()[0]["loss/train"] for _ in range(steps)], trainer
 
 
 def published():

@@ -3,6 +3,7 @@
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
+from microgpt_lab.backend import Dropout
 from microgpt_lab.plugins import Watchers, registry
 from microgpt_lab.testing import check
 
@@ -103,7 +104,7 @@ def test_dropout_is_repeatable_and_off_in_evaluation():
     def losses(seed):
         trainer = tiny()
         trainer.dropout, trainer.seed = 0.5, seed
-        return [trainer.update()[0]["loss/train"] for _ in range(5)]
+        return [trainer.advance()[0]["loss/train"] for _ in range(5)]
 
     assert losses(1) == losses(1) != losses(2)
     trainer = tiny()
@@ -116,7 +117,7 @@ def test_a_batch_is_the_mean_over_its_tokens():
     trainer.batch_size = 3
     documents = trainer.corpus.train[:3]
     expected = trainer.evaluate(documents)
-    assert trainer.update()[0]["loss/train"] == pytest.approx(expected, rel=1e-12)
+    assert trainer.advance()[0]["loss/train"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_callbacks_cannot_change_a_result():
@@ -162,8 +163,8 @@ def test_options_are_checked():
 
 def test_evaluation_builds_no_graph():
     trainer = tiny()
-    ids, targets = trainer.pair(trainer.corpus.tokens("anna"))
-    assert not trainer.model.nll(trainer.weights, ids, targets).is_tracked
+    tokens = trainer.corpus.tokens("anna")
+    assert not trainer.model.nll(trainer.weights, tokens[:-1], tokens[1:]).is_tracked
 
 
 def test_layernorm_has_mean_0_and_variance_1():
@@ -175,10 +176,7 @@ def test_layernorm_has_mean_0_and_variance_1():
 
 
 def test_dropout_keeps_the_mean():
-    from microgpt_lab.testing import tensor
-
-    trainer = tiny()
-    trainer.dropout = 0.25
-    dropped = trainer.dropout_of(0)(tensor([[1.0] * 100] * 100)).data
+    (matrices,) = Dropout("any", 0.25, places=2, width=100).masks([50])
+    dropped = [x for rows in matrices for row in rows for x in row]
     assert sorted(set(dropped)) == [0.0, 1 / 0.75]
     assert sum(dropped) / len(dropped) == pytest.approx(1.0, abs=0.03)

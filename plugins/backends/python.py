@@ -1,9 +1,9 @@
 import gc
 
-from microgpt_lab import Tensor, hookimpl
+from microgpt_lab import Backend, Tensor, hookimpl
 
 
-class Python:
+class Python(Backend):
     """The reference: pure Python, and every number of a gradient's computation is a `Value`."""
 
     def __init__(self):
@@ -36,7 +36,7 @@ class Python:
                 value.data, value.grad = x, 0.0
         result = loss({name: self.leaves[name] for name in weights})
         result.backward()
-        return result.item()
+        return result.detach()
 
     def _grad(self, name):
         leaf = self.leaves[name]

@@ -42,7 +42,7 @@ class TensorBoard:
         self.write_text("samples", "  \n".join(self.trainer.sample(Random(0), samples=5)), step)
         if self.histograms:
             self.write_histograms("weights", self.trainer.weights, step)
-            self.write_histograms("gradients", self.trainer.grads, step)
+            self.write_histograms("gradients", self.trainer.gradients(), step)
 
     def run_finished(self, summary):
         if summary.get("samples"):

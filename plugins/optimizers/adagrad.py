@@ -5,6 +5,8 @@ from microgpt_lab.ops import sqrt
 class Adagrad:
     """w - lr g / (√s + eps), with s the sum of all g² so far (Duchi et al., 2011)."""
 
+    elementwise = True
+
     def __init__(self, *, lr: float = 0.05, eps: float = 1e-10):
         self.lr, self.eps = lr, eps
 

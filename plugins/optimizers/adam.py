@@ -8,6 +8,8 @@ class Adam:
     m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ).
     """
 
+    elementwise = True
+
     def __init__(self, *, lr: float = 0.01, beta1: float = 0.85, beta2: float = 0.99, eps: float = 1e-8):
         if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
             raise ValueError(f"beta1 and beta2 must be from 0 to below 1, not {beta1} and {beta2}")

@@ -8,6 +8,8 @@ class AdamW:
     w (1 - lr weight_decay) - lr m̂ / (√v̂ + eps), with m̂ and v̂ as in Adam.
     """
 
+    elementwise = True
+
     def __init__(
         self,
         *,

@@ -5,6 +5,8 @@ from microgpt_lab.ops import where
 class Lion:
     """w - lr (sign(β₁ m + (1 - β₁) g) + weight_decay w), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023)."""
 
+    elementwise = True
+
     def __init__(
         self, *, lr: float = 0.002, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0
     ):

@@ -5,6 +5,8 @@ from microgpt_lab.ops import sqrt
 class RMSProp:
     """w - lr g / (√v + eps), with v ← ρ v + (1 - ρ) g² (Tieleman & Hinton, 2012)."""
 
+    elementwise = True
+
     def __init__(self, *, lr: float = 0.003, rho: float = 0.99, eps: float = 1e-8):
         self.lr, self.rho, self.eps = lr, rho, eps
 

@@ -8,6 +8,8 @@ class SGD:
     (Sutskever et al., 2013).
     """
 
+    elementwise = True
+
     def __init__(self, *, lr: float = 0.1, momentum: float = 0.0, nesterov: bool = False):
         if nesterov and not momentum:
             raise ValueError("nesterov=true needs a momentum, such as 0.9")

@@ -27,7 +27,7 @@ def trainer():
 
 @pytest.mark.benchmark(group="one training step")
 def test_step_of_the_lab(benchmark):
-    benchmark.pedantic(trainer().update, rounds=60, warmup_rounds=5)
+    benchmark.pedantic(trainer().advance, rounds=60, warmup_rounds=5)
 
 
 @pytest.mark.benchmark(group="one training step")
@@ -55,7 +55,7 @@ def test_ratio_on_the_same_documents(benchmark):
 
     def both():
         theirs = seconds(reference.train_step)
-        ratios.append(theirs / seconds(lab.update))
+        ratios.append(theirs / seconds(lab.advance))
 
     benchmark.pedantic(both, rounds=20)
     benchmark.extra_info["ratio"] = median(ratios)

@@ -1,0 +1,103 @@
+"""What a run computes with: the batches that a backend is given, and what it must answer to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+from microgpt_lab.model import Weights
+from microgpt_lab.ops import Array
+
+
+class Dropout(NamedTuple):
+    """Which numbers a step drops: for each document `places` masks of (T, width).
+
+    They are drawn document by document, mask by mask, row by row, from a generator for this key
+    alone, so that every backend drops the same.
+    """
+
+    key: str
+    rate: float
+    places: int
+    width: int
+
+    def masks(self, heights: Iterable[int]) -> Iterator[list[list[list[float]]]]:
+        """For documents of these lengths, masks of 0 and 1 / (1 - rate)."""
+        rng, keep = Random(self.key), 1 - self.rate
+        for height in heights:
+            yield [
+                [[(rng.random() < keep) / keep for _ in range(self.width)] for _ in range(height)]
+                for _ in range(self.places)
+            ]
+
+
+class Batch:
+    """Inputs and targets of documents, as many tokens of each as the block has places.
+
+    Each token's loss counts `share`: 1 / `tokens` for the mean over all tokens, 1 for their sum.
+    """
+
+    def __init__(
+        self, documents: list[list[int]], block_size: int, *, mean: bool, dropout: Dropout | None = None
+    ):
+        self.pairs = [(tokens[:-1][:block_size], tokens[1 : block_size + 1]) for tokens in documents]
+        self.tokens = sum(len(targets) for _, targets in self.pairs)
+        self.share = 1 / self.tokens if mean else 1.0
+        self.dropout = dropout
+
+
+class Block(NamedTuple):
+    """A batch, or a part of it, as tensors: ids and targets (…, T), what a token's loss counts
+    (a number, or (…, T, 1) with 0 at the padding), and the dropout masks (…, T, C) in order.
+    """
+
+    ids: Any
+    targets: Any
+    share: Any
+    masks: Sequence[Array] = ()
+
+
+class Backend:
+    """A backend offers `tensor` and `value_and_grad`. To be faster, it overrides the rest.
+
+    `fused` is how many steps it may be handed at once, between two looks at the weights.
+    """
+
+    fused = 1
+
+    def tensor(self, rows: list[list[float]]) -> Array:
+        """A matrix."""
+        raise NotImplementedError
+
+    def value_and_grad(self, loss: Callable[[Weights], Array], weights: Weights) -> tuple[Array, Weights]:
+        """`loss(weights)`, of shape (1, 1), and its gradient by each weight; neither is differentiated on."""
+        raise NotImplementedError
+
+    def blocks(self, batch: Batch) -> list[Block]:
+        """The batch as tensors: here document by document, (T, C), with nothing padded."""
+        if batch.dropout is None:
+            return [Block(ids, targets, batch.share) for ids, targets in batch.pairs]
+        masks = batch.dropout.masks(len(ids) for ids, _ in batch.pairs)
+        return [
+            Block(ids, targets, batch.share, [self.tensor(rows) for rows in matrices])
+            for (ids, targets), matrices in zip(batch.pairs, masks, strict=True)
+        ]
+
+    def scan(self, f: Callable) -> Callable[[Any, list], tuple[Any, list[list[float]]]]:
+        """A function that carries something through `f`, again and again, as jax.lax.scan does.
+
+        `f(carry, blocks, *numbers) -> (carry, results)` is pure; a carry is tensors in dicts and
+        tuples, results are tensors of shape (1, 1). The function takes a carry and a list of
+        `(batch, *numbers)`, and returns the last carry and each call's results as floats. A
+        backend may compile `f`, which then sees numbers as tensors of shape (1, 1).
+        """
+
+        def run(carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
+            results = []
+            for batch, *numbers in inputs:
+                carry, values = f(carry, self.blocks(batch), *numbers)
+                results.append([value.item() for value in values])
+            return carry, results
+
+        return run

@@ -1,0 +1,182 @@
+"""The array protocol on JAX inside of compiled functions, and on NumPy outside. See docs/backends.md."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+
+ON_HOST = {
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "tanh": np.tanh,
+    "erf": scipy.special.erf,
+    "sigmoid": scipy.special.expit,
+    "softplus": lambda x: np.logaddexp(x, 0.0),
+    "relu": lambda x: np.maximum(x, 0.0),
+    "abs": np.abs,
+    "softmax": lambda x: scipy.special.softmax(x, -1),
+    "logsumexp": lambda x: scipy.special.logsumexp(x, -1, keepdims=True),
+}
+ON_DEVICE = {
+    "exp": jnp.exp,
+    "log": jnp.log,
+    "sqrt": jnp.sqrt,
+    "tanh": jnp.tanh,
+    "erf": jax.scipy.special.erf,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "relu": jax.nn.relu,
+    "abs": jnp.abs,
+    "softmax": jax.nn.softmax,
+    "logsumexp": lambda x: jax.nn.logsumexp(x, -1, keepdims=True),
+}
+
+
+def elementwise(f):
+    def method(self, other):
+        return Array(f(self.data, raw(other)))
+
+    return method
+
+
+def raw(x):
+    return x.data if isinstance(x, Array) else x
+
+
+@jax.tree_util.register_pytree_node_class
+class Array:
+    """Numbers (…, T, C). JAX differentiates."""
+
+    __slots__ = ("data",)
+    __array_ufunc__ = None  # a NumPy number on the left leaves the operation to us
+
+    def __init__(self, data):
+        self.data = data
+
+    def tree_flatten(self):
+        return (self.data,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, children):
+        return cls(*children)
+
+    @property
+    def xp(self):
+        """NumPy, or JAX's."""
+        return np if isinstance(self.data, np.ndarray) else jnp
+
+    @property
+    def shape(self):
+        return self.data.shape
+
+    __add__ = __radd__ = elementwise(operator.add)
+    __sub__ = elementwise(operator.sub)
+    __mul__ = __rmul__ = elementwise(operator.mul)
+    __truediv__ = elementwise(operator.truediv)
+    __rsub__ = elementwise(lambda x, y: y - x)
+    __rtruediv__ = elementwise(lambda x, y: y / x)
+    __rpow__ = elementwise(lambda x, y: y**x)
+    __gt__ = elementwise(operator.gt)
+    __lt__ = elementwise(operator.lt)
+
+    def __pow__(self, n):
+        if n == -0.5:  # as in norms; XLA has a faster way than its power
+            return Array(1 / self.xp.sqrt(self.data))
+        return Array(self.data ** (int(n) if n == int(n) else n))
+
+    def __neg__(self):
+        return Array(-self.data)
+
+    def __matmul__(self, other):
+        """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes."""
+        a, b = self.data, other.data
+        if a.shape[-1] != b.shape[-2] or b.shape[:-2] not in ((), a.shape[:-2]):
+            raise ValueError(f"cannot multiply {a.shape} by {b.shape}")
+        return Array(a @ b)
+
+    @property
+    def T(self):
+        return Array(self.data.swapaxes(-1, -2))
+
+    def __getitem__(self, columns):
+        """A slice of the last axis."""
+        return Array(self.data[..., columns])
+
+    def concat(self, *others):
+        """Joined along the last axis."""
+        return Array(self.xp.concatenate([self.data, *(other.data for other in others)], -1))
+
+    def reshape(self, height, width):
+        return Array(self.data.reshape(height, width))
+
+    def split_heads(self, heads):
+        """(…, T, C) to (…, heads, T, C / heads)."""
+        *lead, height, width = self.shape
+        return Array(self.data.reshape(*lead, height, heads, width // heads).swapaxes(-2, -3))
+
+    def merge_heads(self):
+        """(…, heads, T, D) to (…, T, heads * D)."""
+        *lead, heads, height, size = self.shape
+        return Array(self.data.swapaxes(-2, -3).reshape(*lead, height, heads * size))
+
+    def causal(self):
+        """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
+        height, width = self.shape[-2:]
+        seen = np.tri(height, width, width - height, dtype=bool)
+        return Array(self.xp.where(seen, self.data, -math.inf))
+
+    def take(self, ids):
+        """Rows by index: (T, C), or (B, T, C) for ids (B, T)."""
+        return Array(
+            self.data[ids.start : ids.stop] if isinstance(ids, range) else self.data[self.xp.asarray(ids)]
+        )
+
+    def pick(self, ids):
+        """The number ids[…, t] of each row: (…, T, 1)."""
+        hot = self.xp.asarray(ids)[..., None] == np.arange(self.shape[-1])
+        return Array(self.xp.where(hot, self.data, 0.0).sum(-1, keepdims=True))
+
+    def sum(self):
+        return Array(self.data.sum(-1, keepdims=True))
+
+    def max(self):
+        return self.pick(self.data.argmax(-1))  # the gradient goes to the first of equals
+
+    def total(self):
+        """The sum of all numbers, (1, 1)."""
+        return Array(self.data.sum().reshape(1, 1))
+
+    def norm(self):
+        """The square root of the sum of squares, (1, 1)."""
+        return Array(self.xp.sqrt((self.data * self.data).sum()).reshape(1, 1))
+
+    def apply(self, name):
+        """A function of each number, by its name above."""
+        return Array((ON_HOST if self.xp is np else ON_DEVICE)[name](self.data))
+
+    def logsumexp(self):
+        return self.apply("logsumexp")
+
+    def softmax(self):
+        return self.apply("softmax")
+
+    def where(self, a, b):
+        """`a` where this comparison holds, `b` elsewhere."""
+        return Array(self.xp.where(self.data, raw(a), raw(b)))
+
+    def tolist(self):
+        """The rows, as lists of floats."""
+        return np.asarray(self.data).reshape(-1, self.shape[-1]).tolist()
+
+    def item(self):
+        """The single number of an array of shape (1, 1)."""
+        return float(self.data[0, 0])
+
+    def __bool__(self):
+        raise TypeError("an array is neither true nor false: use where(condition, a, b)")

@@ -1,0 +1,88 @@
+"""Many steps in one compiled call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from microgpt_lab.backend import Block
+from microgpt_lab.padding import Padded, longest, padded
+
+from ._jax_array import Array
+
+
+class Scan:
+    """`Backend.scan`: a loop over at most `fused` batches, compiled for their height and length.
+
+    The documents of a batch are shared among all devices; the carry is on each of them.
+    """
+
+    def __init__(self, f: Callable, dtype: str, fused: int):
+        self.f, self.dtype, self.fused = f, dtype, fused
+        self.height, self.lengths = 0, ()  # to which batches are padded: a larger one compiles anew
+        devices = Mesh(np.array(jax.devices()), ("documents",))
+        self.devices = devices.size
+        self.shared = NamedSharding(devices, PartitionSpec(None, "documents"))
+        self.everywhere = NamedSharding(devices, PartitionSpec())
+        self.program = jax.jit(self.loop, static_argnames="lengths")
+
+    def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
+        results: list[list[float]] = []
+        with jax.enable_x64(self.dtype == "float64"):
+            carry = jax.device_put(carry, self.everywhere)
+            for start in range(0, len(inputs), self.fused):
+                some = inputs[start : start + self.fused]
+                carry, values = self.program(carry, *self.stacked(some), len(some), self.lengths)
+                results += np.asarray(values)[: len(some)].tolist()
+            return jax.tree.map(np.asarray, carry), results
+
+    def stacked(self, inputs: list) -> tuple[Padded, Any, Any]:
+        """The batches one upon the other, (fused, documents, T), the numbers, (fused, how many), and
+        the length that each batch needs.
+        """
+        needed = np.zeros(self.fused, np.int32)
+        for i, (batch, *_) in enumerate(inputs):
+            self.height = max(self.height, len(batch.pairs) + -len(batch.pairs) % self.devices)
+            needed[i] = longest(batch)
+        if not self.lengths or needed.max() > self.lengths[-1]:
+            most = int(needed.max())
+            self.lengths = tuple(sorted({-(-most * 3 // 4), most}))  # few batches need all of it
+        batches = padded(
+            [batch for batch, *_ in inputs], self.dtype, height=self.height, length=self.lengths[-1]
+        )
+        numbers = np.array([numbers for _, *numbers in inputs], self.dtype)
+        missing = self.fused - len(inputs)
+
+        def filled(values: np.ndarray) -> np.ndarray:
+            return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+
+        batches = jax.tree.map(lambda values: jax.device_put(filled(values), self.shared), batches)
+        return batches, filled(numbers), needed
+
+    def loop(
+        self, carry: Any, batches: Padded, numbers: Any, needed: Any, count: int, lengths: tuple[int, ...]
+    ) -> tuple[Any, Any]:
+        """`f` on the first `count`, each at the shortest length that holds it; the results, a row each."""
+
+        def once(length, i, carry):
+            ids, targets, share, masks = jax.tree.map(lambda x: x[i, :, :length], batches)
+            block = Block(ids, targets, Array(share), list(map(Array, masks)))
+            carry, results = self.f(carry, [block], *(Array(x[None, None]) for x in numbers[i]))
+            return carry, jnp.array([result.data[0, 0] for result in results])
+
+        def body(i, state):
+            carry, results = state
+            branch = jnp.searchsorted(jnp.array(lengths), needed[i])
+            carry, values = jax.lax.switch(branch, [partial(once, length) for length in lengths], i, carry)
+            return carry, results.at[i].set(values)
+
+        values = jax.eval_shape(partial(once, lengths[0]), 0, carry)[1]
+        return jax.lax.fori_loop(
+            0, count, body, (carry, jnp.zeros((self.fused, *values.shape), values.dtype))
+        )

@@ -1,0 +1,47 @@
+from typing import Literal
+
+import numpy
+
+from microgpt_lab import Backend, hookimpl
+
+
+class Jax(Backend):
+    """JAX: whole steps compiled by XLA, many of them in one call, batches shared among the devices.
+
+    Outside of compiled functions (sampling, say) tensors compute with NumPy on the host: a token at
+    a time is too little work for a device.
+    """
+
+    fused = 64
+
+    def __init__(self, *, dtype: Literal["float64", "float32"] = "float64"):
+        import jax
+
+        from ._jax_array import Array
+
+        self.dtype, self.jax, self.array = dtype, jax, Array
+
+    def tensor(self, rows):
+        return self.array(numpy.array(rows, self.dtype))
+
+    def value_and_grad(self, loss, weights):
+        def number(weights):
+            return loss(weights).data[0, 0]
+
+        with self.jax.enable_x64(self.dtype == "float64"):
+            value, grads = self.jax.value_and_grad(number)(weights)
+            return self.jax.tree.map(self.here, (self.array(value[None, None]), grads))
+
+    def here(self, values):
+        """On the host, unless a function is being compiled."""
+        return values if isinstance(values, self.jax.core.Tracer) else numpy.asarray(values)
+
+    def scan(self, f):
+        from ._jax_scan import Scan
+
+        return Scan(f, self.dtype, self.fused)
+
+
+@hookimpl
+def backends():
+    return [Jax]

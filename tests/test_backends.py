@@ -1,0 +1,217 @@
+"""Every backend computes what the python backend computes, with every part."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab.backend import Batch, Dropout
+from microgpt_lab.data import lines
+from microgpt_lab.padding import draw, padded
+from microgpt_lab.plugins import Watchers, registry
+from microgpt_lab.testing import OPERATIONS, assert_same_gradients, losses, small_trainer
+
+BACKENDS = [name for name in registry().names("backend") if name != "python"]
+SWAPPED = [
+    (p.kind, p.name) for p in registry().parts.values() if p.kind in ("activation", "norm", "optimizer")
+]
+
+
+@functools.cache
+def backend(name, **options):
+    if name == "jax":
+        pytest.importorskip("jax")
+    return part("backend", name, **options)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_operations_and_their_gradients(name, operation):
+    assert_same_gradients(backend(name), OPERATIONS[operation], operation)
+
+
+@functools.cache
+def reference(kind, name):
+    return losses(small_trainer(backend("python"), 200, **{kind: part(kind, name)}))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(("kind", "swapped"), SWAPPED, ids=str)
+def test_200_steps_with_every_part(kind, swapped, name):
+    found = losses(small_trainer(backend(name), 200, **{kind: part(kind, swapped)}))
+    assert found == pytest.approx(reference(kind, swapped), rel=0, abs=1e-9)
+
+
+SETTINGS = {
+    "a batch": {"batch_size": 5},
+    "dropout in a batch": {"dropout": 0.3, "batch_size": 3},
+    "clipping": {"grad_clip": 0.5},
+    "clipping by matrices": {"grad_clip": 0.5, "optimizer": ("muon", {})},
+    "two layers, tied": {"layers": 2, "tie_embeddings": True, "heads": 4},
+    "learned norms": {"norm": ("layernorm", {"gain": True, "bias": True}), "batch_size": 2},
+    "one place": {"block_size": 1, "batch_size": 4},
+    "gelu by tanh": {"activation": ("gelu", {"approximate": "tanh"})},
+    "momentum": {"optimizer": ("sgd", {"momentum": 0.9, "nesterov": True})},
+}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings(setting, name):
+    chosen = {k: part(k, v[0], **v[1]) if isinstance(v, tuple) else v for k, v in SETTINGS[setting].items()}
+    found = losses(small_trainer(backend(name), 40, **chosen))
+    assert found == pytest.approx(losses(small_trainer(backend("python"), 40, **chosen)), rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_evaluation_samples_and_gradients(name):
+    """Padded evaluation, cached sampling, and the gradients for histograms."""
+    ours, theirs = small_trainer(backend(name), 10), small_trainer(backend("python"), 10)
+    losses(ours), losses(theirs)
+    documents = ["anna", "d", "florence"] * 30
+    assert ours.evaluate(documents) == pytest.approx(theirs.evaluate(documents), abs=1e-12)
+    assert ours.sample(samples=10, temperature=1.0) == theirs.sample(samples=10, temperature=1.0)
+    for key, grad in theirs.gradients().items():
+        np.testing.assert_allclose(ours.gradients()[key].tolist(), grad.tolist(), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_published_losses_with_any_backend(name, karpathy_names):
+    corpus = Corpus(lines(karpathy_names), split="none")
+    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"))
+    parts = part("optimizer", "adam"), part("scheduler", "linear"), backend(name)
+    golden = (karpathy_names.parents[1] / "golden" / "microgpt_losses.txt").read_text().split()[1::2]
+    found = losses(Trainer(model, corpus, *parts, steps=1000))
+    assert found == pytest.approx(list(map(float, golden)), rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_float32_stays_near(name):
+    """24 bits hold seven digits; 50 steps of Adam, which divides by small roots, lose about three."""
+    found = losses(small_trainer(backend(name, dtype="float32"), 50, batch_size=4, dropout=0.1))
+    expected = losses(small_trainer(backend("python"), 50, batch_size=4, dropout=0.1))
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert found != expected
+
+
+def test_padding_counts_nothing():
+    batch = Batch([[0, 1, 2, 0], [0, 3, 0]], 8, mean=True)
+    tight, loose = padded([batch], "float64"), padded([batch], "float64", height=4, length=6)
+    assert tight.ids.tolist() == [[[0, 1, 2], [0, 3, 0]]]
+    assert tight.share[..., 0].tolist() == [[[0.2, 0.2, 0.2], [0.2, 0.2, 0.0]]]
+    assert loose.ids.shape == (1, 4, 6) and loose.share.sum() == pytest.approx(1.0)
+
+
+def test_numpy_draws_the_masks_that_python_draws():
+    dropout = Dropout("any key", 0.3, places=3, width=5)
+    batch = Batch([[0] * 4, [0] * 8], 16, mean=True, dropout=dropout)
+    for drawn, matrices in zip(draw(batch), dropout.masks([3, 7]), strict=True):
+        assert drawn.tolist() == matrices
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_who_stops_between_steps_made_together_gets_the_weights_of_that_step(name):
+    class Stops:
+        def should_stop(self, step):
+            return step == 13
+
+    trainer = small_trainer(backend(name), 40)
+    trainer.watch, trainer.pace = Watchers([Stops()]), 40
+    trainer.train()
+    expected = small_trainer(backend(name), 40)
+    expected.advance(13)
+    assert trainer.step == 13
+    assert trainer.weights["wte"].tolist() == expected.weights["wte"].tolist()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_steps_before_one_that_diverges_are_kept(name):
+    def factor(step, steps):
+        return 1.0 if step < 5 else 1e200
+
+    trainer = small_trainer(backend(name), 40, scheduler=factor)
+    assert len(trainer.advance(20)) == 6  # the loss of the seventh is not finite
+    assert np.isfinite(trainer.weights["wte"].tolist()).all() or trainer.step == 6
+    with pytest.raises(FloatingPointError, match="step 7"):
+        trainer.advance()
+
+
+def test_callbacks_with_every_see_the_weights_of_these_steps():
+    seen = []
+
+    class Looks:
+        every = 3
+
+        def step_finished(self, step):
+            seen.append((step, trainer.step))
+
+    trainer = small_trainer(backend("numpy"), 20)
+    trainer.watch, trainer.pace = Watchers([Looks()]), 20
+    trainer.train()
+    assert [step for step, now in seen if step == now] == [3, 6, 9, 12, 15, 18, 20]
+
+
+UNFIT = """
+from microgpt_lab import hookimpl
+
+def peeks(x):
+    '''Asks for single numbers.'''
+    return x * float(x.tolist()[0][0] > 0)
+
+def branches(x):
+    '''Asks whether a comparison holds.'''
+    return x if x > 0 else x * 0.5
+
+@hookimpl
+def activations():
+    return [peeks, branches]
+"""
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("activation", ["peeks", "branches"])
+def test_parts_that_cannot_run_there_are_refused_in_a_line(lab, tmp_path, name, activation):
+    backend(name)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "unfit.py").write_text(UNFIT)
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "mine")}
+    done = lab(f"activation={activation}", f"backend={name}", "steps=2", env=env, check=2)
+    assert done.stderr.startswith(f"error: activation={activation} cannot run on backend={name}: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+SHARDED = """
+import json, jax
+from microgpt_lab import part
+from microgpt_lab.testing import losses, small_trainer
+trainer = small_trainer(part("backend", "jax"), 10, batch_size=5, dropout=0.2)
+print(json.dumps([jax.device_count(), losses(trainer)]))
+"""
+
+
+def test_jax_shares_a_batch_among_its_devices():
+    pytest.importorskip("jax")
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4"
+    env = os.environ | {"XLA_FLAGS": flags}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED], env=env, capture_output=True, text=True, check=True
+    )
+    devices, found = json.loads(done.stdout)
+    assert devices == 4
+    expected = losses(small_trainer(backend("python"), 10, batch_size=5, dropout=0.2))
+    assert found == pytest.approx(expected, rel=0, abs=1e-9)
+
+
+def test_runs_on_every_backend_end_alike(lab, tmp_path):
+    summaries = {}
+    for name in ("python", "numpy"):
+        lab(f"backend={name}", "steps=30", "eval_docs=20", "batch_size=2", f"hydra.run.dir={name}", check=0)
+        summaries[name] = json.loads((tmp_path / name / "summary.json").read_text())
+    assert summaries["numpy"]["loss/val"] == pytest.approx(summaries["python"]["loss/val"], abs=1e-12)
+    assert summaries["numpy"]["samples"] == summaries["python"]["samples"]
