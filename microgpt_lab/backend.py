@@ -22,12 +22,17 @@ class Dropout(NamedTuple):
     places: int
     width: int
 
+    @property
+    def scale(self) -> float:
+        """What is kept is multiplied by this."""
+        return 1 / (1 - self.rate)
+
     def masks(self, heights: Iterable[int]) -> Iterator[list[list[list[float]]]]:
-        """For documents of these lengths, masks of 0 and 1 / (1 - rate)."""
+        """For documents of these lengths, masks of 0 and `scale`."""
         rng, keep = Random(self.key), 1 - self.rate
         for height in heights:
             yield [
-                [[(rng.random() < keep) / keep for _ in range(self.width)] for _ in range(height)]
+                [[(rng.random() < keep) * self.scale for _ in range(self.width)] for _ in range(height)]
                 for _ in range(self.places)
             ]
 
@@ -41,10 +46,11 @@ class Batch:
     def __init__(
         self, documents: list[list[int]], block_size: int, *, mean: bool, dropout: Dropout | None = None
     ):
-        self.pairs = [(tokens[:-1][:block_size], tokens[1 : block_size + 1]) for tokens in documents]
+        lengths = (min(len(tokens) - 1, block_size) for tokens in documents)
+        self.pairs = [(tokens[:n], tokens[1 : n + 1]) for tokens, n in zip(documents, lengths, strict=True)]
         self.tokens = sum(len(targets) for _, targets in self.pairs)
         self.share = 1 / self.tokens if mean else 1.0
-        self.dropout = dropout
+        self.block_size, self.dropout = block_size, dropout
 
 
 class Block(NamedTuple):

@@ -51,10 +51,21 @@ def makemore(documents: list[str]) -> Split:
     return Split(shuffled[:cut], shuffled[cut:], shuffled[cut:])
 
 
+def makemore_dev(documents: list[str]) -> Split:
+    """Of makemore's training documents alone, the last min(1000, n // 10) validate; for choosing settings.
+
+    What makemore holds out stays out of sight, to be looked at once with the settings chosen.
+    """
+    train = makemore(documents).train
+    cut = len(train) - min(1000, len(train) // 10)
+    return Split(train[:cut], train[cut:], [])
+
+
 SPLITS: dict[str, Callable[[list[str]], Split]] = {
     "zero2hero": zero2hero,
     "eureka": eureka,
     "makemore": makemore,
+    "makemore_dev": makemore_dev,
     "none": everything,
 }
 
@@ -97,6 +108,7 @@ class Corpus:
             )
         self.train = list(self.train)
         self.rng.shuffle(self.train)
+        self._encoded: dict[int, list[int]] = {}
         self._ids = {char: i for i, char in enumerate(self.chars)}
 
     def encode(self, text: str) -> list[int]:
@@ -115,8 +127,14 @@ class Corpus:
 
     def batch(self, step: int, size: int) -> list[list[int]]:
         """The tokens of the documents of this step: the training documents in order, again and again."""
-        start = step * size
-        return [self.tokens(self.train[i % len(self.train)]) for i in range(start, start + size)]
+        start, n = step * size, len(self.train)
+        return [self.train_tokens(i % n) for i in range(start, start + size)]
+
+    def train_tokens(self, i: int) -> list[int]:
+        """Those of a training document, which is encoded once."""
+        if i not in self._encoded:
+            self._encoded[i] = self.tokens(self.train[i])
+        return self._encoded[i]
 
 
 def guessing(train: list[list[int]], held_out: list[list[int]], vocab_size: int) -> dict[str, float]:

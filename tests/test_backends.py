@@ -107,11 +107,23 @@ def test_padding_counts_nothing():
     assert loose.ids.shape == (1, 4, 6) and loose.share.sum() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_lengths_are_rounded_up_no_further_than_the_block(name):
+    def found(backend):
+        corpus = Corpus(["ab" * 20, "abc", "b" * 16], split="none")
+        model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), block_size=17)
+        return losses(
+            Trainer(model, corpus, part("optimizer", "adam"), part("scheduler", "linear"), backend, steps=6)
+        )
+
+    assert found(backend(name)) == pytest.approx(found(backend("python")), rel=0, abs=1e-12)
+
+
 def test_numpy_draws_the_masks_that_python_draws():
     dropout = Dropout("any key", 0.3, places=3, width=5)
     batch = Batch([[0] * 4, [0] * 8], 16, mean=True, dropout=dropout)
-    for drawn, matrices in zip(draw(batch), dropout.masks([3, 7]), strict=True):
-        assert drawn.tolist() == matrices
+    for kept, matrices in zip(draw(batch), dropout.masks([3, 7]), strict=True):
+        assert (kept * dropout.scale).tolist() == matrices
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -42,9 +42,9 @@ class Scan:
                 results += np.asarray(values)[: len(some)].tolist()
             return jax.tree.map(np.asarray, carry), results
 
-    def stacked(self, inputs: list) -> tuple[Padded, Any, Any]:
-        """The batches one upon the other, (fused, documents, T), the numbers, (fused, how many), and
-        the length that each batch needs.
+    def stacked(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
+        """The batches one upon the other, (fused, documents, T), the scale of dropout, the numbers,
+        (fused, how many), and the length that each batch needs.
         """
         needed = np.zeros(self.fused, np.int32)
         for i, (batch, *_) in enumerate(inputs):
@@ -63,16 +63,17 @@ class Scan:
             return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 
         batches = jax.tree.map(lambda values: jax.device_put(filled(values), self.shared), batches)
-        return batches, filled(numbers), needed
+        scale = np.array(dropout.scale if (dropout := inputs[0][0].dropout) else 1.0, self.dtype)
+        return batches, scale, filled(numbers), needed
 
     def loop(
-        self, carry: Any, batches: Padded, numbers: Any, needed: Any, count: int, lengths: tuple[int, ...]
+        self, carry: Any, batches: Padded, scale: Any, numbers: Any, needed: Any, count: int, lengths: tuple
     ) -> tuple[Any, Any]:
         """`f` on the first `count`, each at the shortest length that holds it; the results, a row each."""
 
         def once(length, i, carry):
             ids, targets, share, masks = jax.tree.map(lambda x: x[i, :, :length], batches)
-            block = Block(ids, targets, Array(share), list(map(Array, masks)))
+            block = Block(ids, targets, Array(share), [Array(mask * scale) for mask in masks])
             carry, results = self.f(carry, [block], *(Array(x[None, None]) for x in numbers[i]))
             return carry, jnp.array([result.data[0, 0] for result in results])
 

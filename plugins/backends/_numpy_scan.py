@@ -34,9 +34,9 @@ class Recorded:
 
 
 def laid_out(values: np.ndarray) -> np.ndarray:
-    """A copy as the results of calls lie in memory; ids stay as they are."""
+    """A copy that lies in memory as the results of calls do."""
     if values.ndim < 3:
-        return values
+        return values.copy()
     buffer = empty(values.shape, values.dtype)
     np.copyto(buffer, values)
     return buffer
@@ -70,11 +70,12 @@ class Scan:
     def once(self, batch: Any, numbers: list[float]) -> list[float]:
         length = longest(batch)
         unit = max(1, 2 ** (length.bit_length() - 4))  # 8 to 16 lengths an octave
-        ids, targets, share, masks = padded([batch], self.dtype, length=-(-length // unit) * unit)
-        given = [
-            *(values[0] for values in (ids, targets, share, *masks)),
-            *(np.array([[x]], self.dtype) for x in numbers),
-        ]
+        length = min(-(-length // unit) * unit, batch.block_size)
+        ids, targets, share, masks = padded([batch], self.dtype, length=length)
+        scale = batch.dropout.scale if batch.dropout else 1.0
+        given = [ids[0], targets[0], share[0]]
+        given += [np.multiply(mask[0], scale, dtype=self.dtype) for mask in masks]
+        given += [np.array([[number]], self.dtype) for number in numbers]
         recorded = self.recorded.get(ids.shape)
         if recorded is None:
             recorded = Recorded(self.f, self.carry, given, len(masks), len(numbers))
