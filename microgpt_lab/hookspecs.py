@@ -56,7 +56,8 @@ def norms() -> list[Callable]:
 @hookspec
 def optimizers() -> list[Callable]:
     """Classes with an option `lr`, `init(w) -> state` and `update(g, state, w, lr, step) -> (new w,
-    new state)` on whole weight matrices. `step` counts from 0; `lr` is the scheduled one.
+    new state)` on whole weight matrices. `step` counts from 0; `lr` is the scheduled one. One that
+    treats each number by itself may say `elementwise = True`, and gets all weights in one row.
 
     >>> from microgpt_lab import hookimpl
     >>> class SignSGD:
@@ -109,8 +110,8 @@ def datasets() -> list[Callable]:
 
 @hookspec
 def backends() -> list[Callable]:
-    """Classes with `tensor(rows) -> a tensor that answers to the array protocol` and
-    `value_and_grad(loss, weights) -> (float, gradients by name)`.
+    """Subclasses of `Backend` with `tensor(rows) -> a tensor that answers to the array protocol` and
+    `value_and_grad(loss, weights) -> (tensor (1, 1), gradients by name)`. See docs/backends.md.
 
     >>> from microgpt_lab import hookimpl, part
     >>> Python = type(part("backend", "python"))

@@ -34,6 +34,8 @@ def check(part: Part) -> None:
     """AssertionError if the part is not what its kind should be."""
     assert part.summary, f"{part.kind}={part.name} needs a docstring"
     CHECKS[part.kind](part.build())
+    if part.kind in ("activation", "norm", "optimizer"):
+        assert_same_losses(registry().get("backend", "numpy").build(), **{part.kind: part.build()})
 
 
 def tensor(rows: list[list[float]]) -> Tensor:
@@ -107,6 +109,14 @@ def check_optimizer(optimizer: Any) -> None:
             assert step or new.data == again.data, "update must not depend on anything but its arguments"
             w = new
         assert (w - target).norm().item() < before, "does not go downhill on (w - target)² / 2"
+
+
+    if getattr(optimizer, "elementwise", False):
+        g, w = noise(4, 6), noise(4, 6, seed=1)
+        row_g, row_w = g.reshape(1, 24), w.reshape(1, 24)
+        as_matrix = optimizer.update(g, optimizer.init(w), w, optimizer.lr, 3)[0]
+        as_row = optimizer.update(row_g, optimizer.init(row_w), row_w, optimizer.lr, 3)[0]
+        assert as_matrix.data == as_row.data, "not elementwise: a row gives other numbers than a matrix"
 
 
 def check_scheduler(scheduler: Callable[[int, int], float]) -> None:

@@ -10,7 +10,11 @@ from typing import NoReturn
 
 from microgpt_lab.errors import UserError
 
-COMMANDS = {"sample": "sample from a finished run", "plugins": "list the parts that are installed"}
+COMMANDS = {
+    "bench": "time a configuration on every backend",
+    "plugins": "list the parts that are installed",
+    "sample": "sample from a finished run",
+}
 
 
 class Parser(argparse.ArgumentParser):

@@ -131,6 +131,17 @@ def register() -> None:
     Plugins.instance().register(SearchPath)
 
 
+def composed(overrides: list[str]) -> dict[str, Any]:
+    """The configuration of a run, for other commands."""
+    config.check(overrides)
+    register()
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return config.plain(hydra.compose("config", overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(config.explain(error, experiments(), COMMANDS)) from None
+
+
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
     """One run. Returns the held-out loss, which a sweeper may minimise."""

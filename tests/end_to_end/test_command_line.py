@@ -235,3 +235,26 @@ def test_help_and_info_and_completion_know_the_parts(lab):
 def test_plugins_lists_every_part(lab):
     shown = lab("plugins", "optimizer", check=0).stdout
     assert "optimizer=muon" in shown and "activation" not in shown
+
+
+def test_bench_compares_the_backends(lab):
+    small = ("embed=8", "batch_size=2", "--turns", "2", "--seconds", "0.05")
+    output = lab("bench", *small, check=0).stdout
+    rows = {line.split()[0]: line for line in output.splitlines() if "MiB" in line}
+    assert {"python", "numpy"} <= set(rows)
+    differences = [
+        float(line.split(" in ")[0].split()[-1]) for name, line in rows.items() if name != "python"
+    ]
+    assert all(difference < 1e-12 for difference in differences)
+
+
+def test_bench_refuses_in_a_line(lab):
+    assert "did you mean 'layers'" in lab("bench", "layres=2", check=2).stderr
+    assert "turns must be at least 1" in lab("bench", "--turns", "0", check=2).stderr
+
+
+def test_bench_against_pytorch(lab):
+    pytest.importorskip("torch")
+    output = lab("bench", "embed=8", "--turns", "1", "--seconds", "0", "--against", "torch", check=0).stdout
+    (line,) = [line for line in output.splitlines() if line.startswith("PyTorch")]
+    assert float(line.split(" in ")[0].split()[-1]) < 1e-12

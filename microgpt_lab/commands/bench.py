@@ -1,0 +1,180 @@
+"""`python -m microgpt_lab bench [key=value …]`: the same configuration on every backend, side by side."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from microgpt_lab.commands import Parser
+from microgpt_lab.commands.train import composed
+from microgpt_lab.errors import UserError, at_least
+from microgpt_lab.plugins import registry
+from microgpt_lab.run import assemble, load
+
+MIB = 2**20
+
+
+def work(pipe: Connection, config: dict[str, Any], against: str | None) -> None:
+    """In a process of its own, so that memory and threads are its own: train for as long as it is told.
+
+    Sends an error's text, or None; then, for each number of seconds received, what was done in it.
+    """
+    try:
+        trainer: Any = assemble(config, load(config))
+        if against == "torch":
+            from microgpt_lab.yardstick import Torch
+
+            trainer = Torch(trainer, config)
+        losses = [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]  # and compile
+    except (UserError, ModuleNotFoundError, FloatingPointError) as error:
+        pipe.send(str(error))
+        return
+    pipe.send(None)
+    while (seconds := pipe.recv()) is not None:
+        begun, first = time.perf_counter(), trainer.step
+        while time.perf_counter() - begun < seconds or trainer.step == first:
+            losses += [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]
+        spent = time.perf_counter() - begun
+        tokens = sum(trainer.inputs(step)[0].tokens for step in range(first, trainer.step))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if sys.platform == "darwin" else 1024
+        )
+        documents = (trainer.step - first) * config["batch_size"]
+        pipe.send({"seconds": spent, "documents": documents, "tokens": tokens, "memory": memory})
+    pipe.send(losses)
+
+
+def fused(trainer: Any) -> int:
+    """As many steps as a run would hand the backend at once."""
+    return min(trainer.backend.fused, trainer.pace) if trainer.step else 1
+
+
+class Contestant:
+    """A backend at work in another process."""
+
+    def __init__(self, name: str, config: dict[str, Any], against: str | None = None):
+        context = multiprocessing.get_context("spawn")
+        self.name, self.turns = name, []
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=work, args=(theirs, config, against), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.error: str | None = self.answer()
+
+    def answer(self) -> Any:
+        try:
+            return self.pipe.recv()
+        except EOFError:
+            raise UserError(f"{self.name} ended unexpectedly (out of memory?)") from None
+
+    def turn(self, seconds: float) -> None:
+        self.pipe.send(seconds)
+        self.turns.append(self.answer())
+
+    def finish(self) -> list[float]:
+        """The losses of all steps."""
+        self.pipe.send(None)
+        losses = self.answer()
+        self.process.join()
+        return losses
+
+    def per_document(self) -> list[float]:
+        """Seconds a document, of each turn."""
+        return [turn["seconds"] / turn["documents"] for turn in self.turns]
+
+
+def contestants(config: dict[str, Any], against: str | None, console: Console) -> list[Contestant]:
+    """Every backend that can run this here; a line for each that cannot."""
+    found = []
+    for name in sorted(registry().names("backend"), key=lambda name: name != "python"):
+        options = registry().get("backend", name).options
+        chosen = {key: value for key, value in config["backend"].items() if key in options}
+        with console.status(f"{name} …"):
+            found.append(Contestant(name, config | {"backend": {"name": name, **chosen}}))
+    if against:
+        with console.status(f"{against} …"):
+            numpy = {"name": "numpy", **{k: v for k, v in config["backend"].items() if k == "dtype"}}
+            found.append(
+                Contestant(f"PyTorch {numpy.get('dtype', 'float64')}", config | {"backend": numpy}, against)
+            )
+    for each in found:
+        if each.error is not None:
+            console.print(f"[yellow]{each.name} does not take part:[/] {escape(each.error)}", soft_wrap=True)
+    return [each for each in found if each.error is None]
+
+
+def table(found: list[Contestant], losses: dict[str, list[float]]) -> Table:
+    result = Table(box=None, pad_edge=False)
+    for heading in (
+        "backend",
+        "µs / document",
+        "tokens / s",
+        "× python",
+        "peak memory",
+        "largest loss difference",
+    ):
+        result.add_column(heading, justify="left" if heading == "backend" else "right")
+    reference, *_ = found
+    for each in found:
+        ratios = [
+            theirs / ours for theirs, ours in zip(reference.per_document(), each.per_document(), strict=True)
+        ]
+        spread = f" [dim]({min(ratios):,.0f} to {max(ratios):,.0f})[/]" if each is not reference else ""
+        pairs = list(zip(losses[reference.name], losses[each.name], strict=False))
+        difference = max(abs(x - y) for x, y in pairs)
+        result.add_row(
+            f"[cyan]{each.name}[/]",
+            f"{median(each.per_document()) * 1e6:,.1f}",
+            f"{median(turn['tokens'] / turn['seconds'] for turn in each.turns):,.0f}",
+            f"[bold]{median(ratios):,.1f}[/]{spread}",
+            f"{each.turns[-1]['memory'] / MIB:,.0f} MiB",
+            f"{difference:.1e} [dim]in {len(pairs):,} steps[/]" if each is not reference else "",
+        )
+    return result
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        "microgpt_lab bench", description="Time a configuration on every installed backend, in turns."
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="the configuration, as for training"
+    )
+    parser.add_argument("--against", choices=["torch"], help="also a plain PyTorch model, on the CPU, eager")
+    parser.add_argument("--turns", type=int, default=7, help="how often each has its turn (default: 7)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="how long a turn is, at least a step (default: 1)"
+    )
+    args = parser.parse_intermixed_args(arguments)
+    try:
+        at_least(1, turns=args.turns)
+        at_least(0, seconds=args.seconds)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    config = composed(args.overrides) | {"steps": 10**9, "eval_every": 0}
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 140
+    found = contestants(config, args.against, console)
+    if not found:
+        raise UserError("no backend can run this")
+    for number in range(1, args.turns + 1):
+        for each in found:
+            with console.status(f"turn {number} of {args.turns}: {each.name}"):
+                each.turn(args.seconds)
+    losses = {each.name: each.finish() for each in found}
+    sizes = ", ".join(
+        f"{key} {config[key]}" for key in ("layers", "embed", "heads", "block_size", "batch_size")
+    )
+    console.print(f"[bold]{sizes}[/], medians of {args.turns} turns of {args.seconds:g} s")
+    console.print(table(found, losses))
+    return 0
