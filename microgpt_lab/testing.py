@@ -110,7 +110,6 @@ def check_optimizer(optimizer: Any) -> None:
             w = new
         assert (w - target).norm().item() < before, "does not go downhill on (w - target)² / 2"
 
-
     if getattr(optimizer, "elementwise", False):
         g, w = noise(4, 6), noise(4, 6, seed=1)
         row_g, row_w = g.reshape(1, 24), w.reshape(1, 24)

@@ -26,7 +26,8 @@ MIB = 2**20
 def work(pipe: Connection, config: dict[str, Any], against: str | None) -> None:
     """In a process of its own, so that memory and threads are its own: train for as long as it is told.
 
-    Sends an error's text, or None; then, for each number of seconds received, what was done in it.
+    Sends an error's text, or None; then, for each number of seconds received, what was done in it;
+    at the end all losses.
     """
     try:
         trainer: Any = assemble(config, load(config))
@@ -88,8 +89,8 @@ class Contestant:
         return losses
 
     def per_document(self) -> list[float]:
-        """Seconds a document, of each turn."""
-        return [turn["seconds"] / turn["documents"] for turn in self.turns]
+        """Seconds a document, of each turn but the first, in which backends compile and record."""
+        return [turn["seconds"] / turn["documents"] for turn in self.turns[1:]]
 
 
 def contestants(config: dict[str, Any], against: str | None, console: Console) -> list[Contestant]:
@@ -134,7 +135,7 @@ def table(found: list[Contestant], losses: dict[str, list[float]]) -> Table:
         result.add_row(
             f"[cyan]{each.name}[/]",
             f"{median(each.per_document()) * 1e6:,.1f}",
-            f"{median(turn['tokens'] / turn['seconds'] for turn in each.turns):,.0f}",
+            f"{median(turn['tokens'] / turn['seconds'] for turn in each.turns[1:]):,.0f}",
             f"[bold]{median(ratios):,.1f}[/]{spread}",
             f"{each.turns[-1]['memory'] / MIB:,.0f} MiB",
             f"{difference:.1e} [dim]in {len(pairs):,} steps[/]" if each is not reference else "",
@@ -167,9 +168,11 @@ def main(arguments: list[str]) -> int:
     found = contestants(config, args.against, console)
     if not found:
         raise UserError("no backend can run this")
-    for number in range(1, args.turns + 1):
+    for number in range(args.turns + 1):
         for each in found:
-            with console.status(f"turn {number} of {args.turns}: {each.name}"):
+            with console.status(
+                f"turn {number} of {args.turns}: {each.name}" if number else f"{each.name} warms up"
+            ):
                 each.turn(args.seconds)
     losses = {each.name: each.finish() for each in found}
     sizes = ", ".join(

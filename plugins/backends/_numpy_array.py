@@ -10,22 +10,27 @@ import numpy as np
 
 from microgpt_lab.autograd import topological
 
-from ._numpy_functions import FUNCTIONS, power, power_slope
-from ._numpy_tape import (
-    Tape,
-    add_at,
-    axes_sum,
-    call,
+from ._numpy_calls import (
+    causal_masks,
     copy,
     empty,
-    into,
+    fit,
     joined,
+    one_hot_rows,
+    product,
+    product_fit,
+    reshape,
+    row_dot,
     row_max,
     row_sum,
     scatter,
     select,
+    sum_rows,
+    swap,
     take,
 )
+from ._numpy_functions import FUNCTIONS, power, power_slope
+from ._numpy_tape import Tape, call, into
 
 Pull = Callable[[np.ndarray], np.ndarray]  # from the gradient of a result to that of an operand
 
@@ -177,10 +182,7 @@ class Array:
 
     def causal(self):
         """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
-        height, width = self.shape[-2:]
-        seen = np.tri(height, width, width - height, self.data.dtype)
-        seen = np.asfortranarray(seen)  # as `empty` would have it
-        hidden = np.where(seen, 0.0, -math.inf).astype(seen.dtype)
+        seen, hidden = causal_masks(*self.shape[-2:], self.data.dtype)
         return Array(call(np.add, self.data, hidden), [(self, lambda g: call(np.multiply, g, seen))])
 
     def take(self, ids):
@@ -276,6 +278,10 @@ class Array:
             raise TypeError("what is recorded cannot depend on single numbers: use where(condition, a, b)")
 
 
+def raw(x):
+    return x.data if isinstance(x, Array) else x
+
+
 class Condition(Array):
     """A comparison, of numbers of this type."""
 
@@ -291,61 +297,3 @@ class Condition(Array):
         to_a = lambda g: fit(call(select, holds, g, 0.0), x)  # noqa: E731
         to_b = lambda g: fit(call(select, holds, 0.0, g), y)  # noqa: E731
         return Array(call(select, holds, x, y), [(a, to_a), (b, to_b)])
-
-
-def raw(x):
-    return x.data if isinstance(x, Array) else x
-
-
-def swap(x: np.ndarray) -> np.ndarray:
-    return x.swapaxes(-1, -2)
-
-
-def reshape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A view, or else a copy that a tape makes again."""
-    y = x.reshape(shape)
-    if not np.may_share_memory(x, y):
-        into(y.reshape(x.shape), copy, x)
-    return y
-
-
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return into(empty((*a.shape[:-1], b.shape[-1]), b.dtype), np.matmul, a, b)
-
-
-def row_dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The sum of x * y over the last axis."""
-    return call(row_sum, call(np.multiply, x, y))
-
-
-def sum_rows(g: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
-    """(N, C) to (size, C): the sum of those rows that have the same id."""
-    if size > 256:
-        return call(add_at, g, ids, size)
-    hot = call(take, np.eye(size, dtype=g.dtype), ids, 0)  # a product is faster, while it is small
-    return call(np.matmul, hot.T, g)
-
-
-def fit(g: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The gradient of `x` from that of a result to whose shape x was stretched: summed over the copies."""
-    if g.shape == x.shape:
-        return g
-    lead = g.ndim - x.ndim
-    axes = tuple(i for i, n in enumerate(g.shape) if n > 1 and (i < lead or x.shape[i - lead] == 1))
-    return reshape(call(axes_sum, g, axes) if axes else g, x.shape)
-
-
-def product_fit(g: np.ndarray, other: Any, x: np.ndarray) -> np.ndarray:
-    """`fit` of g * other."""
-    if x.shape == (*g.shape[:-1], 1) != g.shape == np.shape(other):
-        return row_dot(g, other)
-    return fit(call(np.multiply, g, other), x)
-
-
-def one_hot_rows(x, top, out=None):
-    """1 at the first number of each row that is its largest."""
-    if out is None:
-        out = np.empty_like(x)
-    found = x == top
-    np.copyto(out, found & (found.cumsum(-1) == 1))
-    return out

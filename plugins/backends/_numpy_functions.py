@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._numpy_tape import call, into, relu, select
+from ._numpy_calls import relu, select
+from ._numpy_tape import call, into
 
 try:
     from scipy.special import erf

@@ -11,7 +11,8 @@ from microgpt_lab.backend import Block
 from microgpt_lab.padding import longest, padded
 
 from ._numpy_array import Array
-from ._numpy_tape import Tape, copy, empty, into
+from ._numpy_calls import copy, empty
+from ._numpy_tape import Tape, into
 
 
 class Recorded:
