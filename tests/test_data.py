@@ -125,3 +125,10 @@ def test_unicode_names_are_the_same_everywhere():
     names = part("dataset", "unicode_names")()
     assert len(names) == 12_886
     assert names[0] == "SPACE"
+
+
+def test_makemore_dev_never_sees_what_makemore_holds_out():
+    documents = [f"document {i}" for i in range(200)]
+    whole, dev = SPLITS["makemore"](documents), SPLITS["makemore_dev"](documents)
+    assert dev.train + dev.validation == whole.train
+    assert len(dev.validation) == 18 and not dev.test
