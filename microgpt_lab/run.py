@@ -151,16 +151,19 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
         [longest] * trainer.batch_size, trainer.model.block_size, mean=True, dropout=batch.dropout
     )
     try:
-        trainer.run(trainer.carry, [(largest, *numbers)])
+        trainer.run(trainer.carry, [(largest, *numbers)] * 2)  # the second is a recorded one
+    except UserError:
+        raise
     except Exception as error:
-        modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
-        for kind in ("activation", "norm", "optimizer"):
-            part = registry().get(kind, config[kind]["name"])
-            if part.provider in modules:
-                reason = str(error).partition("\n")[0]
-                raise UserError(
-                    f"{kind}={part.name} cannot run on backend={config['backend']['name']}: {reason}"
-                ) from None
+        parts = {
+            kind: registry().get(kind, config[kind]["name"]) for kind in ("activation", "norm", "optimizer")
+        }
+        for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+            place = frame.f_globals.get("__name__"), frame.f_code.co_qualname.partition(".")[0]
+            for kind, part in parts.items():
+                if place == (part.provider, part.make.__qualname__):
+                    unfit = f"{kind}={part.name} cannot run on backend={config['backend']['name']}"
+                    raise UserError(f"{unfit}: {error}".partition("\n")[0]) from None
         raise
 
 

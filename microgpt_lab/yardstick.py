@@ -19,9 +19,9 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": F.tanh}
 class Block(nn.Module):
     """Attention and MLP, each after a norm, added to the residual stream."""
 
-    def __init__(self, embed: int, heads: int, activation: Any):
+    def __init__(self, embed: int, heads: int, activation: Any, norm: Any):
         super().__init__()
-        self.heads, self.activation = heads, activation
+        self.heads, self.activation, self.norm = heads, activation, norm
         self.wq = nn.Linear(embed, embed, bias=False)
         self.wk = nn.Linear(embed, embed, bias=False)
         self.wv = nn.Linear(embed, embed, bias=False)
@@ -31,27 +31,27 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         B, T, C = x.shape
-        y = F.rms_norm(x, (C,), eps=1e-5)
+        y = self.norm(x)
         q, k, v = (f(y).view(B, T, self.heads, -1).transpose(1, 2) for f in (self.wq, self.wk, self.wv))
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.wo(y.transpose(1, 2).reshape(B, T, C))
-        return x + self.fc2(self.activation(self.fc1(F.rms_norm(x, (C,), eps=1e-5))))
+        return x + self.fc2(self.activation(self.fc1(self.norm(x))))
 
 
 class Model(nn.Module):
-    def __init__(self, trainer: Trainer, activation: Any):
+    def __init__(self, trainer: Trainer, activation: Any, norm: Any):
         super().__init__()
-        gpt = trainer.model
+        gpt, self.norm = trainer.model, norm
         self.wte = nn.Embedding(gpt.vocab_size, gpt.embed)
         self.wpe = nn.Embedding(gpt.block_size, gpt.embed)
-        self.layers = nn.ModuleList(Block(gpt.embed, gpt.heads, activation) for _ in range(gpt.layers))
+        self.layers = nn.ModuleList(Block(gpt.embed, gpt.heads, activation, norm) for _ in range(gpt.layers))
         self.lm_head = nn.Linear(gpt.embed, gpt.vocab_size, bias=False)
         if gpt.head == "wte":
             self.lm_head.weight = self.wte.weight
 
     def forward(self, ids: Tensor) -> Tensor:
         x = self.wte(ids) + self.wpe.weight[: ids.shape[1]]
-        x = F.rms_norm(x, x.shape[-1:], eps=1e-5)
+        x = self.norm(x)
         for layer in self.layers:
             x = layer(x)
         return self.lm_head(x)
@@ -60,14 +60,15 @@ class Model(nn.Module):
 class Torch:
     """As much of a Trainer as a comparison needs, from the same weights on the same batches."""
 
-    def __init__(self, trainer: Trainer, config: dict[str, Any]):
+    def __init__(self, trainer: Trainer, config: dict[str, Any], dtype_name: str):
         check(config)
         self.trainer, self.backend, self.inputs = trainer, trainer.backend, trainer.inputs
-        self.step, self.pace, self.dtype = 0, 1, config["backend"].get("dtype", "float64")
+        self.step, self.pace, self.dtype = 0, 1, dtype_name
         dtype = getattr(torch, self.dtype)
         options = dict(config["activation"])
         activation = partial(ACTIVATIONS[options.pop("name")], **options)
-        self.model = Model(trainer, activation).to(dtype)
+        norm = partial(F.rms_norm, normalized_shape=(trainer.model.embed,), eps=config["norm"]["eps"])
+        self.model = Model(trainer, activation, norm).to(dtype)
         renamed = {f"{name.replace('layer', 'layers.')}.weight": w for name, w in trainer.weights.items()}
         weights = {name: torch.tensor(w.tolist(), dtype=dtype) for name, w in renamed.items()}
         if trainer.model.head == "wte":

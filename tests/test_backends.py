@@ -99,6 +99,49 @@ def test_float32_stays_near(name):
     assert found != expected
 
 
+class HeavyBall:
+    """Its state is the weight before."""
+
+    lr = 0.05
+
+    def init(self, w):
+        return w
+
+    def update(self, g, before, w, lr, step):
+        return w - g * lr + (w - before) * 0.5, w
+
+
+class Turns:
+    """Its state changes places, and names their order."""
+
+    lr = 0.05
+
+    def init(self, w):
+        return {"a": w * 0.0, "b": (w * 0.0, None)}
+
+    def update(self, g, state, w, lr, step):
+        return w - (g + state["a"] * 0.5) * lr, {"b": (state["a"], None), "a": state["b"][0] + g}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("optimizer", [HeavyBall, Turns])
+def test_states_that_are_old_weights_or_change_places(name, optimizer):
+    found = losses(small_trainer(backend(name), 20, optimizer=optimizer()))
+    expected = losses(small_trainer(backend("python"), 20, optimizer=optimizer()))
+    assert found == pytest.approx(expected, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_weights_without_a_gradient_have_one_of_zeros(name):
+    from microgpt_lab import ops
+
+    trainer = small_trainer(backend(name), 2, activation=lambda x: ops.where(x > 0, 1.0, 0.0) * x**0)
+    losses(trainer)
+    gradients = trainer.gradients()
+    assert {n: g.shape for n, g in gradients.items()} == {n: w.shape for n, w in trainer.weights.items()}
+    assert not np.any(gradients["layer0.fc1"].tolist())
+
+
 def test_padding_counts_nothing():
     batch = Batch([[0, 1, 2, 0], [0, 3, 0]], 8, mean=True)
     tight, loose = padded([batch], "float64"), padded([batch], "float64", height=4, length=6)
@@ -179,14 +222,22 @@ def branches(x):
     '''Asks whether a comparison holds.'''
     return x if x > 0 else x * 0.5
 
+def compares(x):
+    '''Asks for equality.'''
+    return x * 0.5 if x == 0 else x
+
+def counts(x):
+    '''Takes a comparison for a number.'''
+    return x * (x > 0)
+
 @hookimpl
 def activations():
-    return [peeks, branches]
+    return [peeks, branches, compares, counts]
 """
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("activation", ["peeks", "branches"])
+@pytest.mark.parametrize("activation", ["peeks", "branches", "compares", "counts"])
 def test_parts_that_cannot_run_there_are_refused_in_a_line(lab, tmp_path, name, activation):
     backend(name)
     (tmp_path / "mine").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
+import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -23,18 +24,19 @@ from microgpt_lab.run import assemble, load
 MIB = 2**20
 
 
-def work(pipe: Connection, config: dict[str, Any], against: str | None) -> None:
+def work(pipe: Connection, config: dict[str, Any], torch_dtype: str | None) -> None:
     """In a process of its own, so that memory and threads are its own: train for as long as it is told.
 
     Sends an error's text, or None; then, for each number of seconds received, what was done in it;
     at the end all losses.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     try:
         trainer: Any = assemble(config, load(config))
-        if against == "torch":
+        if torch_dtype:
             from microgpt_lab.yardstick import Torch
 
-            trainer = Torch(trainer, config)
+            trainer = Torch(trainer, config, torch_dtype)
         losses = [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]  # and compile
     except (UserError, ModuleNotFoundError, FloatingPointError) as error:
         pipe.send(str(error))
@@ -42,8 +44,12 @@ def work(pipe: Connection, config: dict[str, Any], against: str | None) -> None:
     pipe.send(None)
     while (seconds := pipe.recv()) is not None:
         begun, first = time.perf_counter(), trainer.step
-        while time.perf_counter() - begun < seconds or trainer.step == first:
-            losses += [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]
+        try:
+            while time.perf_counter() - begun < seconds or trainer.step == first:
+                losses += [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]
+        except FloatingPointError as error:
+            pipe.send(str(error))
+            return
         spent = time.perf_counter() - begun
         tokens = sum(trainer.inputs(step)[0].tokens for step in range(first, trainer.step))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
@@ -62,11 +68,11 @@ def fused(trainer: Any) -> int:
 class Contestant:
     """A backend at work in another process."""
 
-    def __init__(self, name: str, config: dict[str, Any], against: str | None = None):
+    def __init__(self, name: str, config: dict[str, Any], torch_dtype: str | None = None):
         context = multiprocessing.get_context("spawn")
         self.name, self.turns = name, []
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs, config, against), daemon=True)
+        self.process = context.Process(target=work, args=(theirs, config, torch_dtype), daemon=True)
         self.process.start()
         theirs.close()
         self.error: str | None = self.answer()
@@ -74,12 +80,15 @@ class Contestant:
     def answer(self) -> Any:
         try:
             return self.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise UserError(f"{self.name} ended unexpectedly (out of memory?)") from None
 
     def turn(self, seconds: float) -> None:
         self.pipe.send(seconds)
-        self.turns.append(self.answer())
+        turn = self.answer()
+        if isinstance(turn, str):
+            raise UserError(f"{self.name}: {turn}")
+        self.turns.append(turn)
 
     def finish(self) -> list[float]:
         """The losses of all steps."""
@@ -103,11 +112,11 @@ def contestants(config: dict[str, Any], against: str | None, console: Console) -
             found.append(Contestant(name, config | {"backend": {"name": name, **chosen}}))
     if against:
         with console.status(f"{against} …"):
-            numpy = {"name": "numpy", **{k: v for k, v in config["backend"].items() if k == "dtype"}}
-            found.append(
-                Contestant(f"PyTorch {numpy.get('dtype', 'float64')}", config | {"backend": numpy}, against)
-            )
+            dtype = config["backend"].get("dtype", "float64")
+            found.append(Contestant(f"PyTorch {dtype}", config | {"backend": {"name": "python"}}, dtype))
     for each in found:
+        if each.error is not None and each.name == config["backend"]["name"]:
+            raise UserError(each.error)
         if each.error is not None:
             console.print(f"[yellow]{each.name} does not take part:[/] {escape(each.error)}", soft_wrap=True)
     return [each for each in found if each.error is None]
@@ -119,7 +128,7 @@ def table(found: list[Contestant], losses: dict[str, list[float]]) -> Table:
         "backend",
         "µs / document",
         "tokens / s",
-        "× python",
+        f"× {found[0].name}",
         "peak memory",
         "largest loss difference",
     ):
@@ -161,7 +170,8 @@ def main(arguments: list[str]) -> int:
         at_least(0, seconds=args.seconds)
     except ValueError as error:
         raise UserError(str(error)) from None
-    config = composed(args.overrides) | {"steps": 10**9, "eval_every": 0}
+    endless = {"steps": 10**9, "eval_every": 0, "scheduler": {"name": "constant", "warmup": 0.0}}
+    config = composed(args.overrides) | endless
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 140

@@ -46,6 +46,8 @@ def elementwise(f):
 
 
 def raw(x):
+    if isinstance(x, Condition):
+        raise TypeError("a comparison is no number: use where(condition, a, b)")
     return x.data if isinstance(x, Array) else x
 
 
@@ -82,8 +84,17 @@ class Array:
     __rsub__ = elementwise(lambda x, y: y - x)
     __rtruediv__ = elementwise(lambda x, y: y / x)
     __rpow__ = elementwise(lambda x, y: y**x)
-    __gt__ = elementwise(operator.gt)
-    __lt__ = elementwise(operator.lt)
+
+    def __gt__(self, other):
+        return Condition(self.data > raw(other))
+
+    def __lt__(self, other):
+        return Condition(self.data < raw(other))
+
+    def __eq__(self, other):
+        raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
+
+    __hash__ = object.__hash__
 
     def __pow__(self, n):
         if n == -0.5:  # as in norms; XLA has a faster way than its power
@@ -153,8 +164,9 @@ class Array:
         return Array(self.data.sum().reshape(1, 1))
 
     def norm(self):
-        """The square root of the sum of squares, (1, 1)."""
-        return Array(self.xp.sqrt((self.data * self.data).sum()).reshape(1, 1))
+        """The square root of the sum of squares, (1, 1), which no gradient reaches."""
+        x = self.data if self.xp is np else jax.lax.stop_gradient(self.data)
+        return Array(self.xp.sqrt((x * x).sum()).reshape(1, 1))
 
     def apply(self, name):
         """A function of each number, by its name above."""
@@ -166,10 +178,6 @@ class Array:
     def softmax(self):
         return self.apply("softmax")
 
-    def where(self, a, b):
-        """`a` where this comparison holds, `b` elsewhere."""
-        return Array(self.xp.where(self.data, raw(a), raw(b)))
-
     def tolist(self):
         """The rows, as lists of floats."""
         return np.asarray(self.data).reshape(-1, self.shape[-1]).tolist()
@@ -178,5 +186,20 @@ class Array:
         """The single number of an array of shape (1, 1)."""
         return float(self.data[0, 0])
 
+
+class Condition:
+    """A comparison."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data):
+        self.data = data
+
+    def where(self, a, b):
+        """`a` where it holds, `b` elsewhere."""
+        a, b = raw(a), raw(b)
+        on_host = all(isinstance(x, (np.ndarray, float, int)) for x in (self.data, a, b))
+        return Array((np if on_host else jnp).where(self.data, a, b))
+
     def __bool__(self):
-        raise TypeError("an array is neither true nor false: use where(condition, a, b)")
+        raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")

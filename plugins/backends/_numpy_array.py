@@ -181,7 +181,7 @@ class Array:
 
     def causal(self):
         """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
-        seen, hidden = causal_masks(*self.shape[-2:], self.data.dtype)
+        seen, hidden = causal_masks(self.shape[-2], self.shape[-1], self.data.dtype)
         return Array(call(np.add, self.data, hidden), [(self, lambda g: call(np.multiply, g, seen))])
 
     def take(self, ids):
@@ -261,34 +261,36 @@ class Array:
 
     def tolist(self):
         """The rows, as lists of floats."""
-        self.refuse_to_look()
+        if Tape.recording is not None:
+            raise TypeError("what is recorded cannot depend on single numbers: use where(condition, a, b)")
         return self.data.reshape(-1, self.shape[-1]).tolist()
 
     def item(self):
         """The single number of an array of shape (1, 1)."""
-        self.refuse_to_look()
-        return float(self.data[0, 0])
+        return self.tolist()[0][0]
 
-    def __bool__(self):
-        raise TypeError("an array is neither true nor false: use where(condition, a, b)")
+    def __eq__(self, other):
+        raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
 
-    def refuse_to_look(self):
-        if Tape.recording is not None:
-            raise TypeError("what is recorded cannot depend on single numbers: use where(condition, a, b)")
+    __hash__ = object.__hash__
 
 
 def raw(x):
+    if isinstance(x, Condition):
+        raise TypeError("a comparison is no number: use where(condition, a, b)")
     return x.data if isinstance(x, Array) else x
 
 
-class Condition(Array):
+class Condition:
     """A comparison, of numbers of this type."""
 
-    __slots__ = ("dtype",)
+    __slots__ = ("data", "dtype")
 
     def __init__(self, data: np.ndarray, dtype: np.dtype):
-        super().__init__(data)
-        self.dtype = dtype
+        self.data, self.dtype = data, dtype
+
+    def __bool__(self):
+        raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")
 
     def where(self, a, b):
         """`a` where it holds, `b` elsewhere."""

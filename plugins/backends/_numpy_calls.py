@@ -41,6 +41,12 @@ def relu(x, out=None):
     return np.maximum(x, 0.0, out=out)
 
 
+def zeros(x, out=None):
+    out = np.empty_like(x) if out is None else out
+    out.fill(0)
+    return out
+
+
 def select(condition, a, b, out=None):
     if out is None:
         return np.where(condition, a, b)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._numpy_calls import relu, select
+from ._numpy_calls import relu, select, zeros
 from ._numpy_tape import call, into
 
 try:
@@ -45,7 +45,7 @@ def power_slope(x: np.ndarray, y: np.ndarray, n: float) -> np.ndarray:
     if n < 0:  # n y / x: where x is 0, both are infinite
         slope = call(np.divide, y, x)
         return into(slope, np.multiply, slope, n)
-    return call(np.multiply, power(x, n - 1), n) if n else call(np.zeros_like, x)
+    return call(np.multiply, power(x, n - 1), n) if n else call(zeros, x)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from microgpt_lab import UserError
 from microgpt_lab.backend import Block
 from microgpt_lab.padding import longest, padded
 
 from ._numpy_array import Array
 from ._numpy_calls import copy, empty
-from ._numpy_tape import Tape, into
+from ._numpy_tape import Tape, call, into
 
 
 class Recorded:
@@ -24,8 +25,13 @@ class Recorded:
         block = Block(ids, targets, Array(share), [Array(mask) for mask in rest[:masks]])
         with self.tape:
             new, results = f(carry, [block], *map(Array, rest[masks:]))
-            for buffer, leaf in zip(leaves(carry), leaves(new), strict=True):
-                into(buffer.data, copy, leaf.data)
+            pairs = [(buffer.data, leaf.data) for buffer, leaf in matched(carry, new)]
+            buffers = [buffer for buffer, _ in pairs]
+            for i, (buffer, data) in enumerate(pairs):
+                if any(np.may_share_memory(data, other) for other in buffers):  # an old weight as state, say
+                    pairs[i] = buffer, call(copy, data)
+            for buffer, data in pairs:
+                into(buffer, copy, data)
         self.results = [result.data for result in results]
 
     def __call__(self, inputs: list[np.ndarray]) -> None:
@@ -61,11 +67,10 @@ class Scan:
 
     def load(self, carry: Any) -> None:
         """Copy into the buffers that the tapes know."""
-        shapes = [leaf.shape for leaf in leaves(carry)]
-        if self.carry is None or shapes != [leaf.shape for leaf in leaves(self.carry)]:
+        if self.carry is None or any(x.shape != y.shape for x, y in matched(self.carry, carry)):
             self.carry, self.recorded = rebuilt(carry), {}
             return
-        for buffer, leaf in zip(leaves(self.carry), leaves(carry), strict=True):
+        for buffer, leaf in matched(self.carry, carry):
             np.copyto(buffer.data, leaf.data)
 
     def once(self, batch: Any, numbers: list[float]) -> list[float]:
@@ -86,19 +91,25 @@ class Scan:
         return [float(result[0, 0]) for result in recorded.results]
 
 
-def leaves(tree: Any) -> Iterator[Array]:
-    """The arrays in dicts and tuples."""
-    if isinstance(tree, Array):
-        yield tree
-    else:
-        for branch in tree.values() if isinstance(tree, dict) else tree:
-            yield from leaves(branch)
+def matched(known: Any, tree: Any) -> Iterator[tuple[Array, Array]]:
+    """The arrays at the same places of two trees of dicts and tuples."""
+    if isinstance(known, Array) and isinstance(tree, Array):
+        yield known, tree
+    elif isinstance(known, dict) and isinstance(tree, dict) and known.keys() == tree.keys():
+        for key in known:
+            yield from matched(known[key], tree[key])
+    elif isinstance(known, tuple) and isinstance(tree, tuple) and len(known) == len(tree):
+        for pair in zip(known, tree):
+            yield from matched(*pair)
+    elif not (known is None and tree is None):
+        raise UserError("an optimizer's state must be tensors, in tuples and dicts that keep their form")
 
 
 def rebuilt(tree: Any) -> Any:
     """The same with copies of the arrays."""
-    if isinstance(tree, Array):
-        return Array(tree.data.copy())
     if isinstance(tree, dict):
         return {key: rebuilt(branch) for key, branch in tree.items()}
-    return tuple(rebuilt(branch) for branch in tree)
+    if isinstance(tree, tuple):
+        branches = map(rebuilt, tree)
+        return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)
+    return Array(tree.data.copy()) if isinstance(tree, Array) else tree

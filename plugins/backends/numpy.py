@@ -23,8 +23,9 @@ class NumPy(Backend):
         y = loss(leaves)
         grads = y.backward()
         found = {name: grads.get(id(leaf)) for name, leaf in leaves.items()}
-        zero = {name: leaf * 0.0 for name, leaf in leaves.items() if found[name] is None}
-        return self.array(y.data), zero | {n: self.array(g) for n, g in found.items() if g is not None}
+        return self.array(y.data), {
+            n: weights[n] * 0.0 if g is None else self.array(g) for n, g in found.items()
+        }
 
     def scan(self, f):
         from ._numpy_scan import Scan
