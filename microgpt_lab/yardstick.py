@@ -1,5 +1,7 @@
 """The default architecture as one would write it in PyTorch, to compare with: on the CPU, eager."""
 
+# pyright: reportMissingImports=false
+# PyTorch is an extra that is asked for by hand.
 from __future__ import annotations
 
 from functools import partial
