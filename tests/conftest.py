@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-# What JAX compiles here runs for a moment only: optimising it takes longer. Subprocesses inherit it.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What JAX compiles in tests runs for a moment only: optimising it takes longer. Subprocesses inherit it.
+if "--benchmark-only" not in sys.argv:
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MICROGPT_LAB_TEST_DATA") or ROOT.parent / "shared" / "data")
