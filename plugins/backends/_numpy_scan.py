@@ -12,6 +12,7 @@ from microgpt_lab.backend import Block
 from microgpt_lab.padding import longest, padded
 
 from ._numpy_array import Array
+from ._numpy_buffers import shared
 from ._numpy_calls import copy, empty
 from ._numpy_tape import Tape, call, into
 
@@ -20,10 +21,10 @@ class Recorded:
     """`f(carry, blocks, *numbers)` on the buffers of a carry, for batches of one shape."""
 
     def __init__(self, f: Callable, carry: Any, inputs: list[np.ndarray], masks: int, numbers: int):
-        self.tape, self.inputs = Tape(), [laid_out(values) for values in inputs]
+        tape, self.inputs = Tape(), [laid_out(values) for values in inputs]
         ids, targets, share, *rest = self.inputs
         block = Block(ids, targets, Array(share), [Array(mask) for mask in rest[:masks]])
-        with self.tape:
+        with tape:
             new, results = f(carry, [block], *map(Array, rest[masks:]))
             pairs = [(buffer.data, leaf.data) for buffer, leaf in matched(carry, new)]
             buffers = [buffer for buffer, _ in pairs]
@@ -33,11 +34,13 @@ class Recorded:
             for buffer, data in pairs:
                 into(buffer, copy, data)
         self.results = [result.data for result in results]
+        tape.calls = shared(tape.calls, [*buffers, *self.inputs, *self.results])
+        self.play = tape.play
 
     def __call__(self, inputs: list[np.ndarray]) -> None:
         for buffer, values in zip(self.inputs, inputs, strict=True):
             np.copyto(buffer, values)
-        self.tape.play()
+        self.play()
 
 
 def laid_out(values: np.ndarray) -> np.ndarray:

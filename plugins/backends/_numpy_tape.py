@@ -21,7 +21,7 @@ class Tape:
     recording: Tape | None = None
 
     def __init__(self) -> None:
-        self.calls: list[Callable[[], object]] = []
+        self.calls: list[partial] = []
 
     def __enter__(self) -> Tape:
         Tape.recording = self
