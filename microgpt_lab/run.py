@@ -26,6 +26,7 @@ from microgpt_lab.errors import UserError, at_least
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import CHECKOUT, KINDS, Watchers, options_of, registry, unavailable
 from microgpt_lab.sampler import generate
+from microgpt_lab.sweep import Place
 from microgpt_lab.trainer import Trainer
 
 log = logging.getLogger("microgpt_lab")
@@ -34,12 +35,13 @@ PACKAGES = ("microgpt-lab", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
 
 @dataclass
 class Run:
-    """What callbacks know of a run. `job` is its number and the number of all in a sweep."""
+    """What callbacks know of a run. In a sweep, `jobs` is how many there are, and `place` where this one is."""
 
     config: dict[str, Any]
     folder: Path
     overrides: list[str] = field(default_factory=list)
-    job: tuple[int, int] | None = None
+    jobs: int | None = None
+    place: Place | None = None
     environment: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -59,9 +61,10 @@ class Run:
                 break
             except FileExistsError:
                 self.folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
-        (self.folder / "overrides.yaml").write_text(
-            yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
-        )
+        (self.folder / "summary.json").unlink(missing_ok=True)  # of a job that was refused here
+        if self.place:
+            self.place.folder = self.folder
+        self.write_overrides()
         self.environment = surroundings | {
             "documents": len(documents),
             "documents_sha256": hashlib.sha256(
@@ -74,6 +77,20 @@ class Run:
             },
         }
         self.write("environment.json", self.environment)
+
+    def end(self, status: str, error: str) -> dict[str, Any]:
+        """A job of a sweep that has no results is a row all the same."""
+        summary = {"status": status, "error": error}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.write_overrides()
+        self.write("summary.json", summary)
+        print(f"{status}: {self.name}: {error}", file=sys.stderr)
+        return summary
+
+    def write_overrides(self) -> None:
+        (self.folder / "overrides.yaml").write_text(
+            yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
+        )
 
     def write(self, name: str, content: Any) -> None:
         """A JSON file, whole or not at all."""
@@ -221,6 +238,7 @@ def execute(run: Run) -> dict[str, Any]:
             summary |= {"status": "diverged", "error": str(error)}
         except BaseException as error:
             summary["error"] = f"{type(error).__name__}: {error}"
+            log.info("run %s failed", run.name, exc_info=True)
             raise
         finally:
             summary |= {"steps": trainer.step, "seconds": time.perf_counter() - started}

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from microgpt_lab import hookimpl
+from microgpt_lab.sweep import position
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -28,10 +29,10 @@ class Console:
         self.terminal = Terminal(highlight=False)
         self.live = self.terminal.is_interactive
         self.began = self.shown = time.monotonic()
-        if run.job is None:
+        if run.jobs is None:
             self.header()
         if self.live:
-            label = "train" if run.job is None else escape(f"{position(run.job)} {run.name}")
+            label = "train" if run.jobs is None else escape(run.name)
             self.progress = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=30),
@@ -40,7 +41,7 @@ class Console:
                 TextColumn("[dim]{task.fields[speed]} tok/s[/]  eta"),
                 TimeRemainingColumn(),
                 console=self.terminal,
-                transient=run.job is not None,
+                transient=run.jobs is not None,
             )
             self.task = self.progress.add_task(label, total=trainer.steps, loss="…", val="…", speed="…")
             self.progress.start()
@@ -75,7 +76,7 @@ class Console:
             self.progress.update(
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
-        elif self.run.job is None and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
+        elif self.run.jobs is None and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
             self.shown = time.monotonic()
             left = (self.shown - self.began) / step * (self.trainer.steps - step)
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
@@ -84,7 +85,7 @@ class Console:
     def run_finished(self, run, summary):
         if self.progress:
             self.progress.stop()
-        if run.job is not None:
+        if run.jobs is not None:
             self.job_line(summary)
         elif summary["status"] != "ok":
             self.terminal.print(
@@ -105,7 +106,7 @@ class Console:
             )
         else:
             val = f"{summary['status']} {escape(summary.get('error', ''))}"
-        name = escape(f"{position(self.run.job)} {self.run.name}")
+        name = escape(f"{position(self.run.place.sweep, self.run.jobs)} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         samples = escape(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
@@ -164,11 +165,6 @@ def figures(summary, losses):
 
 def mean(numbers):
     return sum(numbers) / len(numbers)
-
-
-def position(job):
-    number, total = job
-    return f"[{number:>{len(str(total))}}/{total}]" if total else f"[{number}]"
 
 
 def place(folder):

@@ -1,0 +1,77 @@
+"""What Hydra does before a run or a sweep: told how many jobs there are, or stopped for a dry run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from microgpt_lab.plugins import registry
+from microgpt_lab.sweep import BEGAN, JOBS
+
+# Jobs side by side take a core each. Who sets these variables is obeyed.
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+absent: list[Path] = []  # folders that a single run makes
+
+
+class Planned(Exception):
+    """`--dry`: Hydra has composed, and shall not go on."""
+
+    def __init__(self, folder: str, jobs: list[list[str]]):
+        self.folder, self.jobs = Path(folder), jobs
+
+
+class Prepare(Callback):
+    """Before Hydra makes folders: note which are not there, and let jobs know how many they are."""
+
+    dry = False
+    sweep: Path | None = None
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if self.dry:
+            raise Planned(config.hydra.run.dir, [list(config.hydra.overrides.task)])
+        folder = Path(config.hydra.run.dir).absolute()
+        absent[:] = [path for path in (folder, *folder.parents) if not path.exists()]
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        searched = OmegaConf.select(config, "hydra.sweeper.n_trials")
+        found = [] if searched else jobs(config)
+        if self.dry:
+            raise Planned(config.hydra.sweep.dir, found)
+        os.environ[JOBS], os.environ[BEGAN] = str(searched or len(found)), str(time.time())
+        if not str(config.hydra.launcher._target_).endswith(".BasicLauncher"):
+            for name, value in ONE_THREAD.items():
+                os.environ.setdefault(name, value)
+        Prepare.sweep = Path(config.hydra.sweep.dir)
+        if searched:
+            self.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
+
+
+def jobs(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job of a grid."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
+    by_key = {override.get_key_element(): override for override in parsed}  # the last of a key counts
+    return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
+
+
+def choices(override: Override) -> list[str]:
+    """What a sweep makes of an override: `key=value` for each value."""
+    value, key = override.value(), override.get_key_element()
+    if isinstance(value, Glob):
+        return [f"{key}={name}" for name in value.filter(registry().names(override.key_or_group))]
+    if override.is_sweep_override():
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    return [override.input_line or ""]

@@ -1,0 +1,68 @@
+"""Recipes: each folder experiments/<name>/ with a recipe.yaml is `experiment=<name>`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from microgpt_lab.plugins import CHECKOUT, HERE, home
+
+CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
+OURS = CHECKOUT / "experiments" if CHECKOUT else HERE / "experiments"
+
+
+class Recipes(ConfigSource):
+    """`recipes:///folder`, as Hydra reads it."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "recipes"
+
+    def _file(self, config_path: str) -> Path:
+        group, _, name = config_path.removesuffix(".yaml").partition("/")
+        return Path(self.path) / (name if group == "experiment" and name else "-") / "recipe.yaml"
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path in ("", "experiment")
+
+    def is_config(self, config_path: str) -> bool:
+        return self._file(config_path).is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path == "":
+            return [] if results_filter == ObjectType.CONFIG else ["experiment"]
+        if config_path != "experiment" or results_filter == ObjectType.GROUP:
+            return []
+        return sorted(file.parent.name for file in Path(self.path).glob("*/recipe.yaml"))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = self._file(config_path)
+        if not file.is_file():
+            raise ConfigLoadError(f"there is no {file}")
+        text = file.read_text(encoding="utf-8")
+        header = self._get_header_dict(text[:512])
+        return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
+
+
+class SearchPath(SearchPathPlugin):
+    """Our recipes, and the configuration and recipes of the user's own lab folder."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("microgpt_lab", f"recipes://{OURS}")
+        search_path.append("home", f"file://{home() / 'conf'}")
+        search_path.append("home", f"recipes://{home() / 'experiments'}")
+
+
+def experiments() -> dict[str, Path]:
+    """The folders of all recipes, by name; of two with one name, that which Hydra takes."""
+    folders = (home() / "experiments", OURS)
+    found = {file.parent.name: file.parent for folder in folders for file in folder.glob("*/recipe.yaml")}
+    return dict(sorted(found.items()))
