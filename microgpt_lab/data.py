@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from microgpt_lab.errors import suggest
+from microgpt_lab.errors import at_least, suggest
 
 
 class Split(NamedTuple):
@@ -85,16 +85,19 @@ def torch_randperm(n: int, seed: int) -> list[int]:
 
 
 class Corpus:
-    """Documents, their characters as vocabulary, and a split.
+    """Documents, their characters as vocabulary, and a split. Of `train_docs`, so many to train on; 0 is all.
 
     Tokens are numbers of characters in sorted order; the last token, `bos`, stands at both ends of
     a document. `rng` shuffles the training documents and goes on to draw a trainer's weights, as
     microgpt.py's does: to compare two models fairly, give each a corpus of its own.
     """
 
-    def __init__(self, documents: list[str], *, split: str = "zero2hero", seed: int = 42):
+    def __init__(
+        self, documents: list[str], *, split: str = "zero2hero", train_docs: int = 0, seed: int = 42
+    ):
         if not documents:
             raise ValueError("the data set is empty")
+        at_least(0, train_docs=train_docs)
         if split not in SPLITS:
             raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")
         self.chars = sorted(set("".join(documents)))
@@ -108,6 +111,7 @@ class Corpus:
             )
         self.train = list(self.train)
         self.rng.shuffle(self.train)
+        self.train = self.train[: train_docs or None]
         self._encoded: dict[int, list[int]] = {}
         self._ids = {char: i for i, char in enumerate(self.chars)}
 

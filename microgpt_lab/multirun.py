@@ -26,8 +26,8 @@ ONE_THREAD = {
 absent: list[Path] = []  # folders that a single run makes
 
 
-class Planned(Exception):
-    """`--dry`: Hydra has composed, and shall not go on."""
+class Planned(BaseException):
+    """`--dry`: Hydra has composed, and shall not go on. No Exception: of those, callbacks only warn."""
 
     def __init__(self, folder: str, jobs: list[list[str]]):
         self.folder, self.jobs = Path(folder), jobs

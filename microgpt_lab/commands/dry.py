@@ -38,7 +38,9 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
         total += times[key]
         print(f"{name}  {clock(times[key])}")
     rest = len(jobs) - there - refused
-    print(f"{rest} to run, {there} there already, {refused} refused: about {clock(total)} one after the other")
+    print(
+        f"{rest} to run, {there} there already, {refused} refused: about {clock(total)} one after the other"
+    )
     return 2 if refused else 0
 
 

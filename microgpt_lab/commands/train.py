@@ -120,8 +120,12 @@ def conclude(sweep: Path, stopped: str | None) -> int:
     began = float(os.environ[BEGAN])
     counts = Counter(read_summary(folder)["status"] for folder in finished(sweep, began))
     unfinished = sum(read_summary(folder)["status"] == "unfinished" for folder in runs(sweep))
-    said = [f"{number} {status}" for status, number in sorted((counts + Counter(unfinished=unfinished)).items())]
-    print(f"{', '.join(said) or 'nothing to do'}; {len(finished(sweep))} of {os.environ[JOBS]} jobs in {sweep}")
+    said = [
+        f"{number} {status}" for status, number in sorted((counts + Counter(unfinished=unfinished)).items())
+    ]
+    print(
+        f"{', '.join(said) or 'nothing to do'}; {len(finished(sweep))} of {os.environ[JOBS]} jobs in {sweep}"
+    )
     if stopped:
         print(f"{stopped}; what is missing: the same command with hydra.sweep.dir={sweep}", file=sys.stderr)
     if stopped == "interrupted" or counts["interrupted"]:
