@@ -8,8 +8,21 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.hookspecs import hookimpl
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import part
+from microgpt_lab.results import load_sweep
 from microgpt_lab.tensor import Tensor
 from microgpt_lab.trainer import Trainer
 
 __version__ = "0.1.0"
-__all__ = ["GPT", "Backend", "Corpus", "Tensor", "Trainer", "UserError", "Value", "hookimpl", "ops", "part"]
+__all__ = [
+    "GPT",
+    "Backend",
+    "Corpus",
+    "Tensor",
+    "Trainer",
+    "UserError",
+    "Value",
+    "hookimpl",
+    "load_sweep",
+    "ops",
+    "part",
+]

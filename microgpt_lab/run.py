@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import subprocess
 import sys
@@ -30,12 +31,12 @@ from microgpt_lab.sweep import Place
 from microgpt_lab.trainer import Trainer
 
 log = logging.getLogger("microgpt_lab")
-PACKAGES = ("microgpt-lab", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
+PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
 
 
 @dataclass
 class Run:
-    """What callbacks know of a run. In a sweep, `jobs` is how many there are, and `place` where this one is."""
+    """What callbacks know of a run. In a sweep of so many `jobs`, `place` is where it belongs."""
 
     config: dict[str, Any]
     folder: Path
@@ -110,9 +111,12 @@ def environment() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
-    return {"python": sys.version, "platform": platform.platform(), "packages": versions} | git(
-        CHECKOUT or Path.cwd()
-    )
+    return {
+        "python": sys.version,
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "packages": versions,
+    } | git(CHECKOUT or Path.cwd())
 
 
 def git(folder: Path) -> dict[str, Any]:

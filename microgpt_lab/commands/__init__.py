@@ -12,7 +12,9 @@ from microgpt_lab.errors import UserError
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
+    "experiments": "list the recipes, or check one",
     "plugins": "list the parts that are installed",
+    "report": "compare the runs of a sweep",
     "sample": "sample from a finished run",
 }
 
