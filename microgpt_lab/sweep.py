@@ -79,7 +79,7 @@ def finished(sweep: Path, since: float = 0.0) -> list[Path]:
 
 def position(sweep: Path, jobs: int) -> str:
     """'[3/6]': how many are done; and the time left, at the pace of those done since the sweep began."""
-    began = float(os.environ.get(BEGAN, "0"))
+    began = float(os.environ.get(BEGAN) or 0)
     done, recent = len(finished(sweep)), len(finished(sweep, began))
     left = ""
     if began and recent and done < jobs:

@@ -71,7 +71,7 @@ def analyse(frame: pandas.DataFrame, options: Any) -> dict[str, Any]:
         "best": options.best,
         "keys": by,
         "baseline": baseline,
-        "rows": [row(place, group, found[0], baseline, metric) for place, group in enumerate(found, start=1)],
+        "rows": [row(place, group, baseline, metric) for place, group in enumerate(found, start=1)],
         "troubles": [trouble(group) for group in found if set(group.statuses) - {"ok"}],
         "swept": swept,
         "fixed": frame.attrs["fixed"],
@@ -95,10 +95,8 @@ def chosen(found: list[Group], against: str) -> Group:
     return fitting[0]
 
 
-def row(place: int, group: Group, first: Group, baseline: Group, metric: str) -> dict[str, Any]:
-    tie = group is not first and group.mean - group.half_width <= first.mean + first.half_width
-    if metric in HIGHER_IS_BETTER:
-        tie = group is not first and group.mean + group.half_width >= first.mean - first.half_width
+def row(place: int, group: Group, baseline: Group, metric: str) -> dict[str, Any]:
+    tie = group.difference is not None and not group.difference.is_told
     values = group.values.values()
     best = (max if metric in HIGHER_IS_BETTER else min)(values) if values else math.nan
     plus = "" if math.isnan(group.half_width) else f" ± {group.half_width:.4f}"

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,17 @@ def register() -> None:
     """Tell Hydra of the parts, the recipes and the names of folders."""
     config.store()
     OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
-    OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
+    OmegaConf.register_new_resolver(
+        "job_name", lambda o, num: run_name(told_apart(o)) or str(num), replace=True
+    )
     OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
     Plugins.instance().register(Recipes)
     Plugins.instance().register(SearchPath)
+
+
+def told_apart(overrides: Sequence[str]) -> list[str]:
+    """Those of a job, without the recipe that all jobs have."""
+    return [override for override in overrides if not override.startswith("experiment=")]
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
@@ -60,12 +68,13 @@ def explain(error: Exception) -> str:
 def job(cfg: DictConfig) -> float | None:
     """One run. Returns the held-out loss, which a sweeper may minimise; None if there is none."""
     hc = HydraConfig.get()
-    folder, overrides = Path(hc.runtime.output_dir), list(hc.overrides.task)
     swept = hc.mode == RunMode.MULTIRUN
+    overrides = told_apart(hc.overrides.task) if swept else list(hc.overrides.task)
+    folder = Path(hc.runtime.output_dir)
     try:
         run = Run(config.plain(cfg), folder, overrides)
         if swept:
-            run.jobs = int(os.environ.get(JOBS, "0"))
+            run.jobs = int(os.environ.get(JOBS) or 0)
             summary = perform(run, Path(hc.sweep.dir))
         else:
             ended.update(execute(run))
@@ -123,9 +132,7 @@ def conclude(sweep: Path, stopped: str | None) -> int:
     said = [
         f"{number} {status}" for status, number in sorted((counts + Counter(unfinished=unfinished)).items())
     ]
-    print(
-        f"{', '.join(said) or 'nothing to do'}; {len(finished(sweep))} of {os.environ[JOBS]} jobs in {sweep}"
-    )
+    print(f"{', '.join(said) or 'nothing to do'}; {len(finished(sweep))} jobs in {sweep}")
     if stopped:
         print(f"{stopped}; what is missing: the same command with hydra.sweep.dir={sweep}", file=sys.stderr)
     if stopped == "interrupted" or counts["interrupted"]:

@@ -1,0 +1,91 @@
+"""`python -m microgpt_lab experiments [check NAME]`: the recipes, and whether one still gives its figures."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from microgpt_lab.commands import Parser
+from microgpt_lab.commands.train import composed
+from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.recipes import experiments
+from microgpt_lab.results import curve
+from microgpt_lab.run import Run, execute
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("microgpt_lab experiments", description="List the recipes, or check one.")
+    parser.add_argument("action", nargs="?", choices=["check"], help="run a small part of one")
+    parser.add_argument("name", nargs="?", help="of the recipe to check")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as dataset.path=FILE")
+    options = parser.parse_args(arguments)
+    if options.action is None:
+        return show()
+    known = experiments()
+    if options.name not in known:
+        raise UserError(
+            f"check needs the name of a recipe, not '{options.name}'{suggest(str(options.name), known)}"
+        )
+    return check(options.name, known[options.name], options.overrides)
+
+
+def show() -> int:
+    """Name, question, and how long it took its author."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    table = Table(box=None, pad_edge=False)
+    for heading in ("experiment=", "question", "time", "folder"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "experiment=")
+    for name, folder in experiments().items():
+        comments = [
+            line[1:].strip() for line in (folder / "recipe.yaml").read_text(encoding="utf-8").splitlines()
+        ]
+        question = next((line for line in comments[1:2] if line), "")
+        minutes = expected(folder).get("seconds", 0) / 60
+        table.add_row(
+            f"[cyan]{name}[/]", escape(question), f"{minutes:.0f} min", f"[dim]{escape(str(folder))}[/]"
+        )
+    console.print(table)
+    return 0
+
+
+def expected(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise UserError(f"{folder / 'expected.json'} is not JSON: {error}") from None
+
+
+def check(name: str, folder: Path, overrides: list[str]) -> int:
+    """Run the recipe with the overrides of `check` in expected.json; status 1 if a figure is another."""
+    wanted = expected(folder).get("check")
+    if not wanted:
+        raise UserError(f"{folder / 'expected.json'} has no 'check'")
+    config = composed([f"experiment={name}", *wanted["overrides"], *overrides])
+    config["callback"] = {"jsonl": {"name": "jsonl"}}
+    with tempfile.TemporaryDirectory() as place:
+        run = Run(config, Path(place) / name)
+        summary = execute(run)
+        found = {key: summary.get(key, math.nan) for key in wanted.get("figures", {})}
+        losses = curve(run.folder, "loss/train")
+    pairs = [(key, wanted["figures"][key], value) for key, value in found.items()]
+    pairs += [
+        (f"loss at step {s}", loss, losses.get(int(s), math.nan))
+        for s, loss in wanted.get("steps", {}).items()
+    ]
+    good = True
+    for figure, value, got in pairs:
+        close = abs(got - value) <= wanted["tolerance"]
+        good = good and close
+        print(f"{'✓' if close else '✗'} {figure} {got:.6f}, expected {value:.6f} ± {wanted['tolerance']:g}")
+    return 0 if good else 1
