@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import pandas
@@ -64,9 +64,10 @@ def groups(frame: pandas.DataFrame, metric: str, by: Sequence[str]) -> list[Grou
     """The settings of these keys, the best first; those without a single good run last."""
     units = [key for key in frame.attrs["swept"] if key not in by]
     found = []
-    for setting, rows in frame.groupby(list(by), sort=False, dropna=False) if by else [((), frame)]:
-        good = rows[(rows["status"] == "ok") & rows[metric].notna()]
-        values = dict(zip(map(tuple, good[units].to_numpy().tolist()), good[metric].astype(float)))
+    for setting, rows in parted(frame, by):
+        good = cast(Any, rows)[(rows["status"] == "ok") & rows[metric].notna()]
+        pairs = zip(*(good[key] for key in units)) if units else [()]
+        values = dict(zip(pairs, good[metric].astype(float)))
         group = Group(
             setting=dict(zip(by, setting)),
             values=values,
@@ -80,6 +81,13 @@ def groups(frame: pandas.DataFrame, metric: str, by: Sequence[str]) -> list[Grou
         found.append(group)
     sign = -1 if metric in HIGHER_IS_BETTER else 1
     return sorted(found, key=lambda group: (math.isnan(group.mean), sign * group.mean))
+
+
+def parted(frame: pandas.DataFrame, keys: Sequence[str]) -> list[tuple[tuple, pandas.DataFrame]]:
+    """The rows of each combination of these keys' values, in the order of their first."""
+    if not keys:
+        return [((), frame)]
+    return cast(list, list(frame.groupby(list(keys), sort=False, dropna=False)))
 
 
 def mean_of(rows: pandas.DataFrame, column: str) -> float | None:
@@ -104,8 +112,8 @@ def compare(found: list[Group], baseline: Group) -> None:
         if half_width == 0:  # the same to the bit, or by the same amount each time
             p = 1.0 if mean == 0 else 0.0
         else:
-            p = float(stats.ttest_1samp(differences, 0.0).pvalue)
-        group.difference = Difference(mean, half_width, p, len(both))
+            p = cast(Any, stats.ttest_1samp(differences, 0.0)).pvalue
+        group.difference = Difference(mean, half_width, float(p), len(both))
     known = [group.difference for group in found if group.difference]
     if known:
         for difference, p in zip(known, stats.false_discovery_control([d.p for d in known])):
@@ -118,7 +126,7 @@ def best_of(frame: pandas.DataFrame, metric: str, key: str) -> pandas.DataFrame:
 
     others = [k for k in frame.attrs["swept"] if k not in (key, "seed")]
     kept = []
-    for _, rows in frame.groupby(others, sort=False, dropna=False) if others else [((), frame)]:
+    for _, rows in parted(frame, others):
         part = rows.copy()
         part.attrs = {"swept": [key, "seed"]}
         complete = [g for g in groups(part, metric, [key]) if len(g.values) == g.runs]

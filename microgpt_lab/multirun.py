@@ -56,7 +56,7 @@ class Prepare(Callback):
                 os.environ.setdefault(name, value)
         Prepare.sweep = Path(config.hydra.sweep.dir)
         if searched:
-            self.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
+            Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
 
 
 def jobs(config: DictConfig) -> list[list[str]]:

@@ -41,7 +41,7 @@ class Run:
     config: dict[str, Any]
     folder: Path
     overrides: list[str] = field(default_factory=list)
-    jobs: int | None = None
+    jobs: int = 0
     place: Place | None = None
     environment: dict[str, Any] = field(default_factory=dict)
 

@@ -46,7 +46,7 @@ def analyse(frame: pandas.DataFrame, options: Any) -> dict[str, Any]:
     metric, swept = options.metric, frame.attrs["swept"]
     if metric not in frame:
         frame[metric] = [last(options.sweep / run, metric) for run in frame.index]
-    if not frame[metric].notna().any():
+    if not len(frame[metric].dropna()):
         figures = [name for name in frame.select_dtypes("number") if name not in swept]
         raise UserError(f"no run has '{metric}'{suggest(metric, figures)}")
     by = [key for key in swept if key != "seed"]
@@ -87,7 +87,7 @@ def seeds(frame: pandas.DataFrame) -> str:
 
 def chosen(found: list[Group], against: str) -> Group:
     """The group that `key=value,…` describes."""
-    wanted = dict(part.partition("=")[::2] for part in against.split(","))
+    wanted = {key: value for key, _, value in (part.partition("=") for part in against.split(","))}
     fitting = [g for g in found if all(str(g.setting.get(key)) == value for key, value in wanted.items())]
     if len(fitting) != 1:
         names = ", ".join(group.name.replace(", ", ",") for group in (fitting or found)[:6])
@@ -131,6 +131,7 @@ def machine(environment: dict[str, Any]) -> str:
 def write(report: dict[str, Any], frame: pandas.DataFrame, sweep: Path) -> None:
     """report.md, report.html and the figure, beside the runs."""
     import jinja2
+    from markupsafe import Markup
 
     from microgpt_lab.figures import curves
 
@@ -142,7 +143,7 @@ def write(report: dict[str, Any], frame: pandas.DataFrame, sweep: Path) -> None:
         html = name.endswith(".html")
         environment = jinja2.Environment(autoescape=html, trim_blocks=True, undefined=jinja2.StrictUndefined)
         template = environment.from_string((texts / name).read_text(encoding="utf-8"))
-        inline = jinja2.utils.markupsafe.Markup(figure[figure.index("<svg") :]) if figure else ""
+        inline = Markup(figure[figure.index("<svg") :]) if figure else ""
         (sweep / name).write_text(template.render(report, figure=inline), encoding="utf-8")
 
 

@@ -111,11 +111,11 @@ def main(arguments: list[str]) -> int:
         from microgpt_lab.commands.dry import show
 
         return show(planned.folder, planned.jobs)
-    except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}") from None
     except KeyboardInterrupt:
         stopped = "interrupted"
     except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise UserError(f"{error.filename}: {error.strerror}") from None
         if not multirun.Prepare.sweep:
             raise
         stopped = f"the launcher stopped: {type(error).__name__}: {error}".partition("\n")[0]

@@ -29,10 +29,10 @@ class Console:
         self.terminal = Terminal(highlight=False)
         self.live = self.terminal.is_interactive
         self.began = self.shown = time.monotonic()
-        if run.jobs is None:
+        if not run.place:
             self.header()
         if self.live:
-            label = "train" if run.jobs is None else escape(run.name)
+            label = escape(run.name) if run.place else "train"
             self.progress = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=30),
@@ -41,7 +41,7 @@ class Console:
                 TextColumn("[dim]{task.fields[speed]} tok/s[/]  eta"),
                 TimeRemainingColumn(),
                 console=self.terminal,
-                transient=run.jobs is not None,
+                transient=bool(run.place),
             )
             self.task = self.progress.add_task(label, total=trainer.steps, loss="…", val="…", speed="…")
             self.progress.start()
@@ -76,9 +76,7 @@ class Console:
             self.progress.update(
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
-        elif self.run.jobs is None and (
-            "loss/val" in metrics or time.monotonic() - self.shown > self.seconds
-        ):
+        elif not self.run.place and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
             self.shown = time.monotonic()
             left = (self.shown - self.began) / step * (self.trainer.steps - step)
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
@@ -87,7 +85,7 @@ class Console:
     def run_finished(self, run, summary):
         if self.progress:
             self.progress.stop()
-        if run.jobs is not None:
+        if run.place:
             self.job_line(summary)
         elif summary["status"] != "ok":
             self.terminal.print(
