@@ -109,8 +109,8 @@ def compare(found: list[Group], baseline: Group) -> None:
             continue
         differences = [group.values[unit] - baseline.values[unit] for unit in both]
         mean, half_width = interval(differences)
-        if half_width == 0:  # the same to the bit, or by the same amount each time
-            p = 1.0 if mean == 0 else 0.0
+        if half_width < 1e-12:  # nothing, or the same amount each time
+            p = float(abs(mean) < 1e-12)
         else:
             p = cast(Any, stats.ttest_1samp(differences, 0.0)).pvalue
         group.difference = Difference(mean, half_width, float(p), len(both))

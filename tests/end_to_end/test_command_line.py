@@ -91,22 +91,6 @@ def test_sampling_from_a_finished_run(finished, lab):
     assert "no run with a checkpoint" in lab("sample", "nowhere", check=2).stderr
 
 
-def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
-    done = lab("-m", "activation=relu,gelu", "seed=1,2", *SHORT, check=0)
-    lines = done.stdout.splitlines()
-    assert [line[2:7] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
-    sweep = only(tmp_path / "runs")
-    runs = [path for path in sweep.iterdir() if path.is_dir()]
-    assert len(runs) == 4
-    assert all(json.loads((run / "summary.json").read_text())["status"] == "ok" for run in runs)
-
-
-def test_a_bad_job_does_not_stop_a_sweep(lab, tmp_path):
-    done = lab("-m", "heads=2,3,4", *SHORT, check=2)
-    assert len(done.stdout.splitlines()) == 2
-    assert "heads=3" in done.stderr and "Traceback" not in done.stderr
-
-
 def test_long_overrides_make_a_folder_that_the_file_system_takes(lab, tmp_path):
     (tmp_path / ("x" * 100)).mkdir()
     (tmp_path / ("x" * 100) / ("y" * 200)).write_text("ab\nba\nbb\naa\n" * 5)

@@ -1,0 +1,212 @@
+"""Sweeps as a user has them: what becomes of each job, on disk and on the screen, and what a report says."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
+SWEEP = ("-m", "hydra.sweep.dir=sweep", *SHORT)
+
+
+def summaries(folder):
+    return {file.parent.name: json.loads(file.read_text()) for file in folder.glob("*/summary.json")}
+
+
+def results(folder):
+    """What must be the same however the jobs were run."""
+    return {
+        tuple(sorted(name.split(","))): (found["loss/val"], found["samples"])
+        for name, found in summaries(folder).items()
+    }
+
+
+def plugin(tmp_path, text):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "mine.py").write_text(text)
+    return {"MICROGPT_LAB_PLUGINS": str(folder)}
+
+
+def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
+    done = lab(*SWEEP, "activation=relu,gelu", "seed=range(2)", check=0)
+    *lines, last = done.stdout.splitlines()
+    assert [re.match(r"✓ \[(\d/4)", line)[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert all("left]" in line for line in lines[:3])
+    assert last == "4 ok; 4 jobs in sweep"
+    assert {found["status"] for found in summaries(tmp_path / "sweep").values()} == {"ok"}
+
+
+PARTS = """
+import os
+from microgpt_lab import hookimpl
+
+def fails(x):
+    return x.no_such_method()
+
+def dies(x):
+    os.kill(os.getpid(), 9)
+
+@hookimpl
+def activations():
+    return [fails, dies]
+"""
+
+
+def test_failing_diverging_dying_and_refused_jobs_are_rows(lab, tmp_path):
+    env = plugin(tmp_path, PARTS)
+    short = ("backend=python", "optimizer.lr=0.01,1e300,-1", "activation=relu,fails,dies")
+    done = lab(*SWEEP, *short, env=env, check=2)
+    found = summaries(tmp_path / "sweep")
+    assert len(found) == 9 and "Traceback" not in done.stderr
+    statuses = {
+        (re.search(r"activation=(\w+)", name)[1], re.search(r"lr=([^,]+)", name)[1]): summary["status"]
+        for name, summary in found.items()
+    }
+    assert statuses["relu", "0.01"] == "ok"
+    assert statuses["relu", "1e+300"] == "diverged"
+    assert {statuses[name, "-1"] for name in ("relu", "fails", "dies")} == {"refused"}
+    assert {statuses["fails", lr] for lr in ("0.01", "1e+300")} == {"failed"}
+    assert {statuses["dies", lr] for lr in ("0.01", "1e+300")} == {"killed"}
+    assert "1 diverged, 2 failed, 2 killed, 1 ok, 3 refused" in done.stdout
+    failed = next(tmp_path.glob("sweep/*lr=0.01,activation=fails/log.txt"))
+    assert "no_such_method" in failed.read_text()
+
+
+def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, tmp_path):
+    lab(*SWEEP, "activation=relu", "seed=range(2)", check=0)
+    first = results(tmp_path / "sweep")
+    when = {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweep/*/summary.json")}
+    broken = next(tmp_path.glob("sweep/*seed=1*/summary.json"))
+    broken.unlink()  # as if it had been killed
+    done = lab(*SWEEP, "seed=range(2)", "activation=relu,gelu", check=0)
+    assert done.stdout.count("is there already") == 1
+    assert "3 ok; 4 jobs" in done.stdout
+    again = results(tmp_path / "sweep")
+    assert first.items() <= again.items() and len(again) == 4
+    untouched = [file for file, then in when.items() if file.is_file() and file.stat().st_mtime_ns == then]
+    assert len(untouched) == 1
+
+
+def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, "seed=range(3)", "steps=500"]
+    env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    for _ in range(600):
+        if summaries(tmp_path / "sweep") and len(list(tmp_path.glob("sweep/*/metrics.jsonl"))) == 2:
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(summaries(tmp_path / "sweep")) == 1
+    done = lab(*SWEEP, "seed=range(3)", "steps=500", check=0)
+    assert "is there already" in done.stdout and "2 ok; 3 jobs" in done.stdout
+    lab(*SWEEP, "seed=range(3)", "steps=500", "hydra.sweep.dir=whole", check=0)
+    assert results(tmp_path / "sweep") == results(tmp_path / "whole")
+
+
+def test_ctrl_c_ends_a_sweep_and_keeps_what_it_has(lab, tmp_path):
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, "seed=range(3)", "steps=100000"]
+    env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if list(tmp_path.glob("sweep/*/metrics.jsonl")):
+            break
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors
+    assert [found["status"] for found in summaries(tmp_path / "sweep").values()] == ["interrupted"]
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_give_equal_results(lab, tmp_path, launcher):
+    pytest.importorskip("joblib" if launcher == "joblib" else "submitit", reason=f"needs hydra's {launcher}")
+    env = plugin(tmp_path, PARTS.replace("return x.no_such_method()", "return x * x"))
+    grid = ("activation=relu,fails", "seed=range(2)")
+    lab(*SWEEP, *grid, env=env, check=0)
+    lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
+    assert results(tmp_path / "sweep") == results(tmp_path / "beside")
+
+
+def test_dry_says_what_would_run_and_leaves_nothing(lab, tmp_path):
+    lab(*SWEEP, "seed=range(2)", check=0)
+    before = sorted(tmp_path.rglob("*"))
+    done = lab(*SWEEP, "seed=range(3)", "heads=4,3", "--dry", check=2)
+    assert done.stdout.count("would be refused") == 3
+    assert "1 to run, 2 there already, 3 refused" in done.stdout  # heads=4 is the default
+    lab(*SHORT, "--dry", check=0)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_report_compares_and_counts(lab, tmp_path):
+    pandas = pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    lab(*SWEEP, "activation=relu,gelu", "optimizer.lr=0.01,1e300", "seed=range(2)", check=1)
+    done = lab("report", "sweep", "--against", "activation=relu,optimizer.lr=0.01", check=0)
+    assert "8 runs: 4 ok, 4 diverged" in done.stdout
+    assert "no run ended well" in done.stdout and "the baseline" in done.stdout
+    html = (tmp_path / "sweep" / "report.html").read_text()
+    assert "<svg" in html and not re.search(r'(src|href)="?http|<script|@import', html)
+    table = (tmp_path / "sweep" / "report.md").read_text()
+    assert "| activation | optimizer.lr | loss/val |" in table
+    from microgpt_lab import load_sweep
+
+    frame = load_sweep(tmp_path / "sweep")
+    assert isinstance(frame, pandas.DataFrame) and len(frame) == 8
+    assert frame.attrs["swept"] == ["activation", "optimizer.lr", "seed"]
+    assert frame.attrs["fixed"]["layers"] == 1
+    means = frame[frame["status"] == "ok"].groupby("activation")["loss/val"].mean()
+    assert all(f"{mean:.4f}" in done.stdout for mean in means)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["nowhere"], "nowhere holds no runs"),
+        (["sweep", "--metric", "loss/vla"], "did you mean 'loss/val'?"),
+        (["sweep", "--by", "layer"], "'layer' was not swept"),
+        (["sweep", "--against", "activation=silu"], "describes 0 rows"),
+    ],
+)
+def test_mistakes_in_a_report_are_a_line(lab, tmp_path, arguments, answer):
+    pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    run = tmp_path / "sweep" / "activation=relu"
+    run.mkdir(parents=True)
+    (run / "overrides.yaml").write_text("[activation=relu]")
+    (run / "summary.json").write_text('{"status": "ok", "loss/val": 2.0}')
+    (line,) = lab("report", *arguments, check=2).stderr.splitlines()
+    assert answer in line
+
+
+def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
+    folder = tmp_path / "home" / "experiments" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(
+        "# @package _global_\n# Mine?\ndefaults:\n  - override /backend: numpy\nsteps: 4\nembed: 8\n"
+        "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: range(2)\n"
+    )
+    lab("experiment=mine", check=0)
+    assert len(summaries(tmp_path / "runs" / "mine")) == 2
+    assert "is there already" in lab("experiment=mine", check=0).stdout
+    loss = next(found["loss/val"] for name, found in results_by_seed(tmp_path / "runs" / "mine") if name == 1)
+    expected = {"check": {"overrides": ["seed=1"], "figures": {"loss/val": loss}, "tolerance": 1e-9}}
+    (folder / "expected.json").write_text(json.dumps(expected))
+    assert re.search(r"mine +Mine\?", lab("experiments", check=0).stdout)
+    lab("experiments", "check", "mine", check=0)
+    expected["check"]["figures"]["loss/val"] += 1e-6
+    (folder / "expected.json").write_text(json.dumps(expected))
+    assert "✗" in lab("experiments", "check", "mine", check=1).stdout
+
+
+def results_by_seed(folder):
+    return [(int(name.partition("seed=")[2]), found) for name, found in summaries(folder).items()]
