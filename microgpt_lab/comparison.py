@@ -16,11 +16,12 @@ HIGHER_IS_BETTER = ("exact_match", "samples_new", "perf/tokens_per_s")
 
 @dataclass
 class Group:
-    """The runs of one setting. `values` are those of the runs that ended well, by what else was swept."""
+    """The runs of one setting, of which so many are `good`. `values` are their figures by seed."""
 
     setting: dict[str, Any]
     values: dict[tuple, float]
     runs: int
+    good: int
     statuses: dict[str, int]
     parameters: float | None
     seconds: float | None
@@ -61,26 +62,47 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def groups(frame: pandas.DataFrame, metric: str, by: Sequence[str]) -> list[Group]:
-    """The settings of these keys, the best first; those without a single good run last."""
-    units = [key for key in frame.attrs["swept"] if key not in by]
+    """The settings of these keys, the best first. Those of which runs failed come after those of which
+    none did: a lucky seed that survives is no winner.
+    """
+    others = [key for key in frame.attrs["swept"] if key not in by]
     found = []
     for setting, rows in parted(frame, by):
         good = cast(Any, rows)[(rows["status"] == "ok") & rows[metric].notna()]
-        pairs = zip(*(good[key] for key in units)) if units else [()]
-        values = dict(zip(pairs, good[metric].astype(float)))
         group = Group(
-            setting=dict(zip(by, setting)),
-            values=values,
+            setting=dict(zip(by, map(plain, setting))),
+            values=by_unit(good, metric, others),
             runs=len(rows),
+            good=len(good),
             statuses=rows["status"].value_counts().to_dict(),
             parameters=mean_of(rows, "parameters"),
             seconds=mean_of(good, "seconds"),
             folders=list(good.index),
         )
-        group.mean, group.half_width = interval(list(values.values()))
+        group.mean, group.half_width = interval(list(group.values.values()))
         found.append(group)
     sign = -1 if metric in HIGHER_IS_BETTER else 1
-    return sorted(found, key=lambda group: (math.isnan(group.mean), sign * group.mean))
+    return sorted(
+        found, key=lambda group: (math.isnan(group.mean), group.good < group.runs, sign * group.mean)
+    )
+
+
+def by_unit(rows: pandas.DataFrame, metric: str, others: Sequence[str]) -> dict[tuple, float]:
+    """The figure of each seed: the mean over what else was swept, of the seeds that have all of it.
+
+    Without seeds, the figure of each run, by what else was swept.
+    """
+    found: dict[tuple, list[float]] = {}
+    unit = ["seed"] if "seed" in others else others
+    for i, (value, *key) in enumerate(zip(rows[metric], *(rows[name] for name in unit))):
+        found.setdefault(tuple(map(plain, key)) if unit else (i,), []).append(float(value))
+    most = max(map(len, found.values()), default=0)
+    return {key: math.fsum(x) / len(x) for key, x in found.items() if len(x) == most}
+
+
+def plain(value: Any) -> Any:
+    """None for what pandas has as NaN; an option that the part lacks."""
+    return None if value != value else value
 
 
 def parted(frame: pandas.DataFrame, keys: Sequence[str]) -> list[tuple[tuple, pandas.DataFrame]]:
@@ -124,16 +146,13 @@ def best_of(frame: pandas.DataFrame, metric: str, key: str) -> pandas.DataFrame:
     """Of each setting of the other keys, the runs at that value of `key` which is best on the mean."""
     import pandas
 
-    others = [k for k in frame.attrs["swept"] if k not in (key, "seed")]
-    kept = []
-    for _, rows in parted(frame, others):
-        part = rows.copy()
-        part.attrs = {"swept": [key, "seed"]}
-        complete = [g for g in groups(part, metric, [key]) if len(g.values) == g.runs]
-        ranked = complete or groups(part, metric, [key])  # a value at which runs fail is no best one
-        kept.append(rows[rows[key] == ranked[0].setting[key]])
+    kept, swept = [], [name for name in frame.attrs["swept"] if name != key]
+    for _, rows in parted(frame, [name for name in swept if name != "seed"]):
+        rows.attrs = {"swept": [key, *(name for name in swept if name == "seed")]}
+        best = groups(rows, metric, [key])[0].setting[key]
+        kept += [part for (value,), part in parted(rows, [key]) if plain(value) == best]
     chosen = pandas.concat(kept)
-    chosen.attrs = frame.attrs
+    chosen.attrs = frame.attrs | {"swept": swept}
     return chosen
 
 
@@ -144,7 +163,7 @@ def sentence(group: Group, baseline: Group, metric: str) -> str:
     if not group.values:
         return "no run ended well"
     if group.difference is None:
-        return "cannot tell: fewer than two seeds in common"
+        return "cannot tell: fewer than two runs to compare"
     d = group.difference
     amount = f"{abs(d.mean):.4f} ± {d.half_width:.4f}"
     if not d.is_told:

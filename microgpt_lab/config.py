@@ -31,6 +31,14 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
     str: StringNode,
 }
 
+EXTRAS = {
+    "joblib": "joblib",
+    "optuna": "optuna",
+    "ray": "ray",
+    "submitit_local": "slurm",
+    "submitit_slurm": "slurm",
+}
+
 
 def run_options() -> dict[str, Option]:
     """The top-level keys: options of the corpus, the model, the trainer and of sampling."""
@@ -91,6 +99,8 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -> str:
     """Hydra's or OmegaConf's complaint as one line, with a suggestion for a name that is near."""
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
+    if found := re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", message):
+        return unknown_preset(found[1], found[2])
     if found := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", message):
         return unknown_part(found[1], found[2], experiments)
     if found := re.search(r"Could not override '([\w.]+)'", str(error)):
@@ -110,6 +120,14 @@ def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -
     if key.endswith(".name") and "read-only" in lines[0]:
         return f"{key} cannot be set: a part is chosen with {key.removesuffix('.name')}=NAME"
     return lines[0] if key in lines[0] else f"{key}: {lines[0]}"
+
+
+def unknown_preset(group: str, name: str) -> str:
+    """Hydra's launchers and sweepers come with extras."""
+    extra = EXTRAS.get(name)
+    return f"{group}={name} " + (
+        f"needs pip install 'microgpt-lab[{extra}]'" if extra else f"is unknown{suggest(name, EXTRAS)}"
+    )
 
 
 def unknown_part(group: str, name: str, experiments: list[str]) -> str:

@@ -43,8 +43,9 @@ def curves(groups: list[Group], sweep: Path, metric: str) -> str:
     axes.set_ylabel(metric)
     axes.grid(axis="y", color="#ddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", frameon=False)
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    for text in figure.legend(loc="outside right upper", frameon=False).get_texts():
+        text.set_parse_math(False)  # a value may hold a $
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
-    return text.getvalue()
+    return svg.getvalue()

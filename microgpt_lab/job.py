@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import multiprocessing
 import os
-import shutil
 import signal
+import sys
 import traceback
 from functools import partial
 from pathlib import Path
@@ -19,61 +20,70 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.run import Run, execute
 from microgpt_lab.sweep import Place, position, read_summary
 
+INTERRUPTED, ELSEWHERE = 130, 75  # exit statuses of the other process
+PR_SET_PDEATHSIG = 1
+
 
 def perform(run: Run, sweep: Path) -> dict[str, Any]:
     """Make the run, unless the sweep has it; its summary. `status` may be killed, refused or failed too."""
     run.place = Place(sweep, run.config)
+    if known := run.place.result():
+        remove_empty(run.folder)
+        print(f"= {position(sweep, run.jobs)} {run.name}  is there already")
+        return known
     run.place.path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(run.place.lock, timeout=0):
-            known = run.place.result()
-            if known:
-                remove_empty(run.folder)
-                print(f"= {position(sweep, run.jobs)} {run.name}  is there already")
-                return known
-            if run.place.folder:
-                shutil.rmtree(run.place.folder)  # it was stopped half-way
-            return perform_apart(run)
-    except Timeout:
+    status = in_a_fork(partial(attempt, run))
+    if status == INTERRUPTED:
+        raise KeyboardInterrupt
+    if status == ELSEWHERE:
         remove_empty(run.folder)
         print(f"= {run.name}  is at work in another process")
         return {"status": "elsewhere"}
+    if run.place.folder:
+        run.folder, run.claimed = run.place.folder, True
+        summary = read_summary(run.folder)
+        if summary["status"] != "unfinished":
+            return summary
+    return run.end("killed", signal.Signals(-status).name if status < 0 else f"exit status {status}")
 
 
-def perform_apart(run: Run) -> dict[str, Any]:
-    # A fork, for it has everything loaded. Nothing here has started threads yet.
-    for package in ("numpy", "tensorboardX"):
+def in_a_fork(function: Any) -> int:
+    """Call it in a process that has everything loaded and ends with this one; its exit status."""
+    for package in ("numpy", "tensorboardX"):  # what every job imports: once
         importlib.import_module(package)
-    process = multiprocessing.get_context("fork").Process(target=partial(attempt, run))
+    process = multiprocessing.get_context("fork").Process(target=function)
     process.start()
     try:
         process.join()
     except KeyboardInterrupt:
-        process.join()  # it got the signal too
+        process.join(timeout=1)
+        if process.is_alive() and process.pid:  # the signal came to us alone
+            os.kill(process.pid, signal.SIGINT)
+            process.join()
         raise
-    assert run.place and process.exitcode is not None
-    summary = read_summary(run.place.folder or run.folder)
-    if process.exitcode == 130:
-        raise KeyboardInterrupt
-    if summary["status"] == "unfinished":
-        by = signal.Signals(-process.exitcode).name if process.exitcode < 0 else f"exit {process.exitcode}"
-        run.folder = run.place.folder or run.folder
-        return run.end("killed", by)
-    return summary
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 def attempt(run: Run) -> None:
     """In the other process: everything that can go wrong is written down."""
+    assert run.place
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
-        if execute(run)["status"] == "interrupted":
-            os._exit(130)
+        with FileLock(run.place.lock, timeout=0):
+            run.place.clear()
+            if execute(run)["status"] == "interrupted":
+                sys.exit(INTERRUPTED)
+    except Timeout:
+        sys.exit(ELSEWHERE)
     except UserError as error:
         run.end("refused", str(error))
     except KeyboardInterrupt:
         remove_empty(run.folder)
-        os._exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
-        if not (run.folder / "summary.json").exists():  # it had not begun, and so not said what it is
+        if not run.claimed:  # else it has said what became of it
             run.end("failed", f"{type(error).__name__}: {error}")
             (run.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
 

@@ -75,3 +75,10 @@ def choices(override: Override) -> list[str]:
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [override.input_line or ""]
+
+
+def leave_nothing() -> None:
+    """Take Hydra's folder away again, where a sweep was refused before its first job."""
+    if (sweep := Prepare.sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
+        (sweep / "multirun.yaml").unlink()
+        sweep.rmdir()

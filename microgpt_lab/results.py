@@ -31,49 +31,73 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
 
     records = [read_run(run) for run in runs(Path(folder))]
     if not records:
-        raise UserError(f"{folder} holds no runs of a sweep")
-    keys = {key: None for record in records for key in record["overrides"]}  # in the order of their first
-    swept = [key for key in keys if len({repr(record["values"].get(key)) for record in records}) > 1]
-    swept.sort(key=lambda key: key == "seed")
-    rows = [{key: record["values"].get(key) for key in swept} | record["summary"] for record in records]
+        single = " but is a run itself" if (Path(folder) / "summary.json").exists() else ""
+        raise UserError(f"{folder} holds no runs of a sweep{single}")
+    swept = swept_keys(records)
+    rows = [record["summary"] | {key: record["values"].get(key) for key in swept} for record in records]
     frame = pandas.DataFrame(rows, index=pandas.Index([record["folder"] for record in records], name="run"))
+    complete = [record["values"] for record in records if record["complete"]]
     fixed = {
         key: value
-        for key, value in next(
-            (r["values"] for r in records if len(r["values"]) > len(r["overrides"])), {}
-        ).items()
-        if all(record["values"].get(key, value) == value for record in records)
+        for key, value in (complete[0] if complete else {}).items()
+        if key not in swept and all(values.get(key, value) == value for values in complete)
     }
-    environments = {
-        json.dumps(record["environment"], sort_keys=True): record["environment"] for record in records
-    }
-    frame.attrs |= {"swept": swept, "fixed": fixed, "environments": [e for e in environments.values() if e]}
+    made = {json.dumps(r["environment"], sort_keys=True): r["environment"] for r in records}
+    frame.attrs |= {"swept": swept, "fixed": fixed, "environments": [e for e in made.values() if e]}
     return frame
 
 
+def swept_keys(records: list[dict[str, Any]]) -> list[str]:
+    """The keys that differ: first what was said, in its order, then what else does; `seed` last.
+
+    Options of parts that were swept themselves differ because the parts do, and do not count.
+    """
+
+    def differs(key: str, among: list[dict[str, Any]]) -> bool:
+        return len({repr(record["values"].get(key)) for record in among}) > 1
+
+    said = {key: None for record in records for key in record["overrides"]}
+    swept = [key for key in said if differs(key, records)]
+    complete = [record for record in records if record["complete"]]
+    common = [key for key in complete[0]["values"] if key not in said] if complete else []
+    swept += [
+        key
+        for key in common
+        if key.partition(".")[0] not in swept
+        and all(key in record["values"] for record in complete)
+        and differs(key, complete)
+    ]
+    return sorted(swept, key=lambda key: key == "seed")
+
+
 def read_run(folder: Path) -> dict[str, Any]:
-    overrides = dict(
-        override.lstrip("+").partition("=")[::2]
-        for override in yaml.load((folder / "overrides.yaml").read_text(encoding="utf-8"), LOADER)
-    )
-    overrides.pop("experiment", None)
-    values: dict[str, Any] = {key: yaml.load(value, LOADER) for key, value in overrides.items()}
-    environment = {}
+    """What a run's files say, as far as they are there."""
+    listed = yaml.load((folder / "overrides.yaml").read_text(encoding="utf-8"), LOADER) or []
+    overrides = {key: scalar(value) for key, _, value in (o.lstrip("+").partition("=") for o in listed)}
+    config = environment = {}
     if (folder / "config.yaml").is_file():
-        config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), LOADER)
-        values = dict(flattened(config))
+        config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), LOADER) or {}
     if (folder / "environment.json").is_file():
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
         for detail in ("documents", "documents_sha256", "plugins"):
             environment.pop(detail, None)
-    summary = {key: x for key, x in read_summary(folder).items() if isinstance(x, (int, float, str))}
     return {
         "folder": folder.name,
         "overrides": overrides,
-        "values": values,
+        "complete": bool(config),
+        "values": overrides | dict(flattened(config)),
         "environment": environment,
-        "summary": summary,
+        "summary": {key: x for key, x in read_summary(folder).items() if isinstance(x, (int, float, str))},
     }
+
+
+def scalar(text: str) -> Any:
+    """The value that an override gives, or its text if that is no single value."""
+    try:
+        value = yaml.load(text, LOADER)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, (int, float, bool, str)) or value is None else text
 
 
 def flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -89,7 +113,8 @@ def curve(run: Path, metric: str) -> dict[int, float]:
     """The figure at each step that has it, from metrics.jsonl."""
     try:
         with (run / "metrics.jsonl").open(encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file if f'"{metric}"' in line]
+            # A run that is at work, or was killed, may have written the last line in part.
+            rows = [json.loads(line) for line in file if f'"{metric}"' in line and line.endswith("}\n")]
     except FileNotFoundError:
         return {}
     return {row["step"]: row[metric] for row in rows}

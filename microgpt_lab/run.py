@@ -44,15 +44,15 @@ class Run:
     jobs: int = 0
     place: Place | None = None
     environment: dict[str, Any] = field(default_factory=dict)
+    claimed: bool = False
 
     @property
     def name(self) -> str:
         """What sets it apart from the default."""
         return ",".join(self.overrides) or "default"
 
-    def create(self, documents: list[str]) -> None:
-        """Write what is known before the first step into a folder that holds no other run."""
-        surroundings = environment()
+    def claim(self) -> None:
+        """Make the folder, or another beside it if it holds a run, and write what the run is."""
         wanted, number = self.folder, 2
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -62,10 +62,17 @@ class Run:
                 break
             except FileExistsError:
                 self.folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
-        (self.folder / "summary.json").unlink(missing_ok=True)  # of a job that was refused here
+        self.claimed = True
         if self.place:
             self.place.folder = self.folder
-        self.write_overrides()
+        (self.folder / "overrides.yaml").write_text(
+            yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
+        )
+
+    def create(self, documents: list[str]) -> None:
+        """Write what is known before the first step into a folder that holds no other run."""
+        surroundings = environment()
+        self.claim()
         self.environment = surroundings | {
             "documents": len(documents),
             "documents_sha256": hashlib.sha256(
@@ -81,17 +88,12 @@ class Run:
 
     def end(self, status: str, error: str) -> dict[str, Any]:
         """A job of a sweep that has no results is a row all the same."""
+        if not self.claimed:
+            self.claim()
         summary = {"status": status, "error": error}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.write_overrides()
         self.write("summary.json", summary)
         print(f"{status}: {self.name}: {error}", file=sys.stderr)
         return summary
-
-    def write_overrides(self) -> None:
-        (self.folder / "overrides.yaml").write_text(
-            yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
-        )
 
     def write(self, name: str, content: Any) -> None:
         """A JSON file, whole or not at all."""

@@ -6,10 +6,12 @@ A job is known by its configuration: `.jobs/<hash>` in the sweep's folder names 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +49,7 @@ class Place:
 
     @folder.setter
     def folder(self, folder: Path) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         part.write_text(folder.name, encoding="utf-8")
         part.replace(self.path)
@@ -55,6 +58,11 @@ class Place:
         """The summary of an earlier run that need not be made again."""
         summary = read_summary(self.folder) if self.folder else {}
         return summary if summary.get("status") in FINAL else None
+
+    def clear(self) -> None:
+        """Take away what an earlier run left that has no result."""
+        if self.folder:
+            shutil.rmtree(self.folder)
 
 
 def read_summary(run: Path) -> dict[str, Any]:
@@ -74,7 +82,12 @@ def runs(sweep: Path) -> Iterator[Path]:
 
 def finished(sweep: Path, since: float = 0.0) -> list[Path]:
     """The folders of the runs that have ended, in any way, since then."""
-    return [file.parent for file in sweep.glob("*/summary.json") if file.stat().st_mtime >= since]
+    found = []
+    for file in sweep.glob("*/summary.json"):
+        with contextlib.suppress(FileNotFoundError):  # another process makes that run anew
+            if file.stat().st_mtime >= since:
+                found.append(file.parent)
+    return found
 
 
 def position(sweep: Path, jobs: int) -> str:

@@ -72,7 +72,7 @@ def test_only_seeds_that_both_have_are_compared():
     found = groups(frame(rows, ["activation", "seed"]), "loss/val", ["activation"])
     compare(found, found[0])
     assert found[1].difference is None
-    assert sentence(found[1], found[0], "loss/val") == "cannot tell: fewer than two seeds in common"
+    assert sentence(found[1], found[0], "loss/val") == "cannot tell: fewer than two runs to compare"
 
 
 def test_runs_without_a_result_are_counted_and_never_win():
@@ -80,14 +80,16 @@ def test_runs_without_a_result_are_counted_and_never_win():
         {"activation": "b", "seed": s, "loss/val": math.nan, "status": "diverged"} for s in range(5)
     ]
     rows[0]["status"], rows[0]["loss/val"] = "failed", 0.0
-    first, second = groups(frame(rows, ["activation", "seed"]), "loss/val", ["activation"])
+    rows += runs({"c": 2.5})
+    third, first, second = groups(frame(rows, ["activation", "seed"]), "loss/val", ["activation"])
+    assert third.setting == {"activation": "c"}  # all of its runs have a result
     assert (first.setting["activation"], len(first.values), first.runs) == ("a", 4, 5)
     assert first.mean == 2.0
     assert second.statuses == {"diverged": 5}
     assert sentence(second, first, "loss/val") == "no run ended well"
 
 
-def test_grouping_by_one_key_pairs_over_the_others():
+def test_grouping_by_one_key_takes_a_seeds_mean_over_the_others():
     rows = [
         {"activation": a, "layers": n, "seed": s, "loss/val": 2 + (a == "b") * 0.1 - n + s / 10}
         for a in "ab"
@@ -96,7 +98,7 @@ def test_grouping_by_one_key_pairs_over_the_others():
     ]
     found = groups(frame(rows, ["activation", "layers", "seed"]), "loss/val", ["activation"])
     compare(found, found[0])
-    assert found[1].difference.pairs == 4
+    assert found[1].difference.pairs == 2
     assert found[1].difference.mean == pytest.approx(0.1)
 
 
@@ -126,3 +128,18 @@ def test_each_at_its_best():
         "adam": [0.01],
         "sgd": [1.0],
     }
+
+
+def test_a_setting_may_lack_the_key_whose_best_is_taken():
+    rows = [
+        {"optimizer": "sgd", "momentum": m, "seed": s, "loss/val": 2.0 - m}
+        for m in (0.0, 0.9)
+        for s in (0, 1)
+    ]
+    rows += [{"optimizer": "adam", "momentum": math.nan, "seed": s, "loss/val": 1.0} for s in (0, 1)]
+    kept = best_of(frame(rows, ["optimizer", "momentum", "seed"]), "loss/val", "momentum")
+    found = groups(kept, "loss/val", ["optimizer", "momentum"])
+    assert [(g.setting, g.good) for g in found] == [
+        ({"optimizer": "adam", "momentum": None}, 2),
+        ({"optimizer": "sgd", "momentum": 0.9}, 2),
+    ]

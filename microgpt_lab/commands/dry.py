@@ -31,6 +31,8 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
             key = json.dumps(config | {"seed": None}, sort_keys=True)
             if key not in times:
                 times[key] = seconds(config)
+        except FloatingPointError:
+            times[key] = 0.0  # it ends at once
         except UserError as error:
             refused += 1
             print(f"{name}  would be refused: {error}")
@@ -52,13 +54,10 @@ def seconds(config: dict[str, Any], trial: float = 0.5) -> float:
         return 0.0
     trainer.advance(together)  # compile
     begun, first = time.perf_counter(), trainer.step
-    try:
-        while trainer.step < trainer.steps and time.perf_counter() - begun < trial:
-            trainer.advance(min(together, trainer.steps - trainer.step))
-    except FloatingPointError:
-        pass  # it would end there
+    while trainer.step < trainer.steps and time.perf_counter() - begun < trial:
+        trainer.advance(min(together, trainer.steps - trainer.step))
     steps = trainer.step - first
-    cost = (time.perf_counter() - begun) / steps * trainer.steps if steps else time.perf_counter() - begun
+    cost = (time.perf_counter() - begun) / steps * trainer.steps if steps else 0.0
     if trainer.held_out:
         some = trainer.held_out[:64]
         begun = time.perf_counter()

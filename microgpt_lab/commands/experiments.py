@@ -18,6 +18,7 @@ from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.recipes import experiments
 from microgpt_lab.results import curve
 from microgpt_lab.run import Run, execute
+from microgpt_lab.sweep import clock
 
 
 def main(arguments: list[str]) -> int:
@@ -29,9 +30,11 @@ def main(arguments: list[str]) -> int:
     if options.action is None:
         return show()
     known = experiments()
+    if options.name is None:
+        raise UserError("check needs the name of a recipe")
     if options.name not in known:
         raise UserError(
-            f"check needs the name of a recipe, not '{options.name}'{suggest(str(options.name), known)}"
+            f"check needs the name of a recipe, not '{options.name}'{suggest(options.name, known)}"
         )
     return check(options.name, known[options.name], options.overrides)
 
@@ -49,10 +52,9 @@ def show() -> int:
             line[1:].strip() for line in (folder / "recipe.yaml").read_text(encoding="utf-8").splitlines()
         ]
         question = next((line for line in comments[1:2] if line), "")
-        minutes = expected(folder).get("seconds", 0) / 60
-        table.add_row(
-            f"[cyan]{name}[/]", escape(question), f"{minutes:.0f} min", f"[dim]{escape(str(folder))}[/]"
-        )
+        seconds = expected(folder).get("seconds")
+        time = clock(seconds) if seconds else ""
+        table.add_row(f"[cyan]{name}[/]", escape(question), time, f"[dim]{escape(str(folder))}[/]")
     console.print(table)
     return 0
 
@@ -76,6 +78,8 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         run = Run(config, Path(place) / name)
         summary = execute(run)
+        if summary["status"] == "interrupted":
+            return 130
         found = {key: summary.get(key, math.nan) for key in wanted.get("figures", {})}
         losses = curve(run.folder, "loss/train")
     pairs = [(key, wanted["figures"][key], value) for key, value in found.items()]
@@ -83,9 +87,9 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
         (f"loss at step {s}", loss, losses.get(int(s), math.nan))
         for s, loss in wanted.get("steps", {}).items()
     ]
-    good = True
+    good, tolerance = True, wanted.get("tolerance", 1e-6)
     for figure, value, got in pairs:
-        close = abs(got - value) <= wanted["tolerance"]
+        close = abs(got - value) <= tolerance
         good = good and close
         print(f"{'✓' if close else '✗'} {figure} {got:.6f}, expected {value:.6f} ± {wanted['tolerance']:g}")
     return 0 if good else 1

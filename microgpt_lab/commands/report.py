@@ -14,7 +14,7 @@ from rich.table import Table
 from microgpt_lab.commands import Parser
 from microgpt_lab.comparison import HIGHER_IS_BETTER, Group, best_of, compare, groups, sentence
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.results import last, load_sweep
+from microgpt_lab.results import last, load_sweep, scalar
 
 if TYPE_CHECKING:
     import pandas
@@ -46,8 +46,8 @@ def analyse(frame: pandas.DataFrame, options: Any) -> dict[str, Any]:
     metric, swept = options.metric, frame.attrs["swept"]
     if metric not in frame:
         frame[metric] = [last(options.sweep / run, metric) for run in frame.index]
-    if not len(frame[metric].dropna()):
-        figures = [name for name in frame.select_dtypes("number") if name not in swept]
+    figures = [name for name in frame.select_dtypes("number") if name not in swept]
+    if metric not in figures or not len(frame[metric].dropna()):
         raise UserError(f"no run has '{metric}'{suggest(metric, figures)}")
     by = [key for key in swept if key != "seed"]
     for key in [options.best, *(options.by or "").split(",")]:
@@ -56,7 +56,7 @@ def analyse(frame: pandas.DataFrame, options: Any) -> dict[str, Any]:
     if options.best:
         frame = best_of(frame, metric, options.best)
     if options.by:
-        by = [key for key in by if key in [options.best, *options.by.split(",")]]
+        by = [key for key in by if key in options.by.split(",")]
     found = groups(frame, metric, by)
     baseline = chosen(found, options.against) if options.against else found[0]
     compare(found, baseline)
@@ -67,7 +67,7 @@ def analyse(frame: pandas.DataFrame, options: Any) -> dict[str, Any]:
         "counts": f"{len(frame)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
         "metric": metric,
         "better": "higher" if metric in HIGHER_IS_BETTER else "lower",
-        "units": " and ".join(key for key in swept if key not in by) or "runs",
+        "units": "seeds" if "seed" in swept else "runs",
         "best": options.best,
         "keys": by,
         "baseline": baseline,
@@ -87,8 +87,8 @@ def seeds(frame: pandas.DataFrame) -> str:
 
 def chosen(found: list[Group], against: str) -> Group:
     """The group that `key=value,…` describes."""
-    wanted = {key: value for key, _, value in (part.partition("=") for part in against.split(","))}
-    fitting = [g for g in found if all(str(g.setting.get(key)) == value for key, value in wanted.items())]
+    wanted = {key: scalar(value) for key, _, value in (part.partition("=") for part in against.split(","))}
+    fitting = [g for g in found if all(g.setting.get(key) == value for key, value in wanted.items())]
     if len(fitting) != 1:
         names = ", ".join(group.name.replace(", ", ",") for group in (fitting or found)[:6])
         raise UserError(f"--against {against} describes {len(fitting)} rows, not one; there is {names}")
@@ -107,7 +107,7 @@ def row(place: int, group: Group, baseline: Group, metric: str) -> dict[str, Any
         "mean": mean,
         "plus": plus,
         "value": mean + plus,
-        "n": f"{len(values)}/{group.runs}",
+        "n": f"{group.good}/{group.runs}",
         "best": f"{best:.4f}" if values else "",
         "parameters": f"{group.parameters:,.0f}" if group.parameters else "",
         "seconds": f"{group.seconds:.1f}" if group.seconds else "",
@@ -136,6 +136,7 @@ def write(report: dict[str, Any], frame: pandas.DataFrame, sweep: Path) -> None:
     from microgpt_lab.figures import curves
 
     figure = curves([r["group"] for r in report["rows"][:DRAWN]], sweep, report["metric"])
+    (sweep / "report.svg").unlink(missing_ok=True)
     if figure:
         (sweep / "report.svg").write_text(figure, encoding="utf-8")
     texts = resources.files("microgpt_lab") / "templates"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from microgpt_lab.job import perform
 from microgpt_lab.plugins import registry
 from microgpt_lab.recipes import CONF, Recipes, SearchPath, experiments
 from microgpt_lab.run import Run, execute
-from microgpt_lab.sweep import BEGAN, JOBS, finished, read_summary, run_name, runs
+from microgpt_lab.sweep import JOBS, Place, read_summary, run_name, runs
 
 ended: dict[str, Any] = {}  # the summary of a single run
 
@@ -34,17 +33,10 @@ def register() -> None:
     """Tell Hydra of the parts, the recipes and the names of folders."""
     config.store()
     OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
-    OmegaConf.register_new_resolver(
-        "job_name", lambda o, num: run_name(told_apart(o)) or str(num), replace=True
-    )
+    OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
     OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
     Plugins.instance().register(Recipes)
     Plugins.instance().register(SearchPath)
-
-
-def told_apart(overrides: Sequence[str]) -> list[str]:
-    """Those of a job, without the recipe that all jobs have."""
-    return [override for override in overrides if not override.startswith("experiment=")]
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
@@ -68,9 +60,8 @@ def explain(error: Exception) -> str:
 def job(cfg: DictConfig) -> float | None:
     """One run. Returns the held-out loss, which a sweeper may minimise; None if there is none."""
     hc = HydraConfig.get()
+    folder, overrides = Path(hc.runtime.output_dir), list(hc.overrides.task)
     swept = hc.mode == RunMode.MULTIRUN
-    overrides = told_apart(hc.overrides.task) if swept else list(hc.overrides.task)
-    folder = Path(hc.runtime.output_dir)
     try:
         run = Run(config.plain(cfg), folder, overrides)
         if swept:
@@ -81,13 +72,20 @@ def job(cfg: DictConfig) -> float | None:
             summary = ended
     except (UserError, OmegaConfBaseException, KeyboardInterrupt) as error:
         if swept and not isinstance(error, KeyboardInterrupt):
-            Run({}, folder, overrides).end("refused", explain(error))
+            refuse(folder, Path(hc.sweep.dir), overrides, explain(error))
             return None
         for empty in multirun.absent:
             with contextlib.suppress(OSError):
                 empty.rmdir()  # nothing half-made stays behind
         raise
     return summary.get("loss/val")
+
+
+def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
+    """A row for a job that has no valid configuration: it is known by what was asked."""
+    place = Place(sweep, {"refused": overrides})
+    place.clear()
+    Run({}, folder, overrides, place=place).end("refused", error)
 
 
 def main(arguments: list[str]) -> int:
@@ -106,6 +104,7 @@ def main(arguments: list[str]) -> int:
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
+        multirun.leave_nothing()
         raise UserError(explain(error)) from None
     except multirun.Planned as planned:
         from microgpt_lab.commands.dry import show
@@ -125,17 +124,13 @@ def main(arguments: list[str]) -> int:
 
 
 def conclude(sweep: Path, stopped: str | None) -> int:
-    """What has become of a sweep's jobs, as far as its folder tells; the exit status."""
-    began = float(os.environ[BEGAN])
-    counts = Counter(read_summary(folder)["status"] for folder in finished(sweep, began))
-    unfinished = sum(read_summary(folder)["status"] == "unfinished" for folder in runs(sweep))
-    said = [
-        f"{number} {status}" for status, number in sorted((counts + Counter(unfinished=unfinished)).items())
-    ]
-    print(f"{', '.join(said) or 'nothing to do'}; {len(finished(sweep))} jobs in {sweep}")
+    """What has become of the jobs in a sweep's folder; the exit status."""
+    counts = Counter(read_summary(folder)["status"] for folder in runs(sweep))
+    said = [f"{number} {status}" for status, number in sorted(counts.items())]
+    print(f"{', '.join(said) or 'no jobs'} in {sweep}")
     if stopped:
         print(f"{stopped}; what is missing: the same command with hydra.sweep.dir={sweep}", file=sys.stderr)
-    if stopped == "interrupted" or counts["interrupted"]:
+    if stopped == "interrupted":
         return 130
     if counts["refused"]:
         return 2

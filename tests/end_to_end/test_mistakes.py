@@ -8,6 +8,7 @@ WRONG = {
     "layers=two": "layers: Value 'two'",
     "steps=???": "must be set: steps",
     "steps=-5": "steps must be at least 0, not -5",
+    "hydra/launcher=jolib": "did you mean 'joblib'",
     "heads=3": "embed=16 must be divisible by heads=3",
     "split=zero2her": "did you mean 'zero2hero'",
     "activation.slop=1": "no option",

@@ -38,7 +38,7 @@ def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
     *lines, last = done.stdout.splitlines()
     assert [re.match(r"✓ \[(\d/4)", line)[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("left]" in line for line in lines[:3])
-    assert last == "4 ok; 4 jobs in sweep"
+    assert last == "4 ok in sweep"
     assert {found["status"] for found in summaries(tmp_path / "sweep").values()} == {"ok"}
 
 
@@ -86,7 +86,7 @@ def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, t
     broken.unlink()  # as if it had been killed
     done = lab(*SWEEP, "seed=range(2)", "activation=relu,gelu", check=0)
     assert done.stdout.count("is there already") == 1
-    assert "3 ok; 4 jobs" in done.stdout
+    assert "4 ok in" in done.stdout
     again = results(tmp_path / "sweep")
     assert first.items() <= again.items() and len(again) == 4
     untouched = [file for file, then in when.items() if file.is_file() and file.stat().st_mtime_ns == then]
@@ -107,9 +107,37 @@ def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     process.wait()
     assert len(summaries(tmp_path / "sweep")) == 1
     done = lab(*SWEEP, "seed=range(3)", "steps=500", check=0)
-    assert "is there already" in done.stdout and "2 ok; 3 jobs" in done.stdout
+    assert "is there already" in done.stdout and "3 ok in" in done.stdout
     lab(*SWEEP, "seed=range(3)", "steps=500", "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
+
+
+def test_a_refused_job_does_not_touch_the_run_of_another(lab, tmp_path):
+    """Two jobs whose names are alike as folders: the second has no such file."""
+    (tmp_path / "a b.txt").write_text("ab\nba\nbb\naa\n" * 5)
+    paths = "dataset.path='a b.txt','a-b.txt'"
+    lab(*SWEEP, "dataset=text", paths, check=2)
+    assert sorted(found["status"] for found in summaries(tmp_path / "sweep").values()) == ["ok", "refused"]
+    again = lab(*SWEEP, "dataset=text", paths, check=2)
+    assert "is there already" in again.stdout and len(summaries(tmp_path / "sweep")) == 2
+
+
+def test_a_killed_sweep_takes_its_job_along(tmp_path):
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, "seed=0,1", "steps=1000000"]
+    env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    for _ in range(600):
+        if metrics := list(tmp_path.glob("sweep/*/metrics.jsonl")):
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    time.sleep(0.5)
+    size = metrics[0].stat().st_size
+    time.sleep(1)
+    assert metrics[0].stat().st_size == size
 
 
 def test_ctrl_c_ends_a_sweep_and_keeps_what_it_has(lab, tmp_path):
@@ -198,7 +226,8 @@ def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
     lab("experiment=mine", check=0)
     assert len(summaries(tmp_path / "runs" / "mine")) == 2
     assert "is there already" in lab("experiment=mine", check=0).stdout
-    loss = next(found["loss/val"] for name, found in results_by_seed(tmp_path / "runs" / "mine") if name == 1)
+    found = summaries(tmp_path / "runs" / "mine")
+    loss = next(found[name]["loss/val"] for name in found if "seed=1" in name)
     expected = {"check": {"overrides": ["seed=1"], "figures": {"loss/val": loss}, "tolerance": 1e-9}}
     (folder / "expected.json").write_text(json.dumps(expected))
     assert re.search(r"mine +Mine\?", lab("experiments", check=0).stdout)
@@ -206,7 +235,3 @@ def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
     expected["check"]["figures"]["loss/val"] += 1e-6
     (folder / "expected.json").write_text(json.dumps(expected))
     assert "✗" in lab("experiments", "check", "mine", check=1).stdout
-
-
-def results_by_seed(folder):
-    return [(int(name.partition("seed=")[2]), found) for name, found in summaries(folder).items()]

@@ -1,6 +1,7 @@
 """What TensorBoard shows, read back with its own reader and over its HTTP interface."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -76,39 +77,55 @@ def post(port, path, body):
         return json.load(answer)
 
 
-def test_the_viewer_shows_a_run_a_job_with_swept_hyperparameters_first(lab, tmp_path):
+@pytest.fixture
+def viewer(lab, tmp_path):
+    """TensorBoard on a sweep of two; the port."""
     pytest.importorskip("tensorboard", reason="needs microgpt-lab[board]")
     lab("-m", "activation=relu,gelu", *SHORT, "hydra.sweep.dir=sweep", check=0)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        "sweep",
-        "--port",
-        str(port),
-        "--load_fast=false",
-    ]
-    viewer = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    where = ["--logdir", "sweep", "--port", str(port), "--load_fast=false"]
+    command = [sys.executable, "-m", "tensorboard.main", *where]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(120):
             try:
-                runs = get(port, "runs")
-                if len(runs) == 2:
+                if len(get(port, "runs")) == 2:
                     break
             except OSError:
                 pass
             time.sleep(0.5)
-        assert all(run.startswith(("activation=relu,", "activation=gelu,")) for run in runs)
-        experiment = post(port, "plugin/hparams/experiment", {"experimentName": ""})
-        shown = [info["name"] for info in experiment["hparamInfos"] if info.get("differs", True)]
-        assert "activation" in shown
-        activation = next(info for info in experiment["hparamInfos"] if info["name"] == "activation")
-        assert set(activation["domainDiscrete"]) == {"relu", "gelu"}
-        assert "loss/val" in [info["name"]["tag"] for info in experiment["metricInfos"]]
+        yield port
     finally:
-        viewer.kill()
-        viewer.wait()
+        process.kill()
+        process.wait()
+
+
+def test_the_viewer_shows_a_run_a_job_with_swept_hyperparameters_first(viewer):
+    assert all(run.startswith(("activation=relu,", "activation=gelu,")) for run in get(viewer, "runs"))
+    experiment = post(viewer, "plugin/hparams/experiment", {"experimentName": ""})
+    shown = [info["name"] for info in experiment["hparamInfos"] if info.get("differs", True)]
+    assert "activation" in shown
+    activation = next(info for info in experiment["hparamInfos"] if info["name"] == "activation")
+    assert set(activation["domainDiscrete"]) == {"relu", "gelu"}
+    assert "loss/val" in [info["name"]["tag"] for info in experiment["metricInfos"]]
+
+
+def test_a_browser_shows_the_sweep(viewer, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if not browser:
+        pytest.skip("needs Chromium")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
+    flags += [
+        f"--user-data-dir={tmp_path / 'browser'}",
+        "--virtual-time-budget=20000",
+        "--window-size=1600,900",
+    ]
+    page = subprocess.run(
+        [browser, *flags, f"http://127.0.0.1:{viewer}/#timeseries"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    ).stdout
+    assert all(tag in page for tag in ("loss/train", "loss/val", "activation=relu,", "activation=gelu,"))
