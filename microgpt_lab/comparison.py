@@ -167,6 +167,6 @@ def sentence(group: Group, baseline: Group, metric: str) -> str:
     d = group.difference
     amount = f"{abs(d.mean):.4f} ± {d.half_width:.4f}"
     if not d.is_told:
-        return f"a tie: the difference of {amount} could be chance (p = {d.corrected:.2g})"
+        return f"a tie: {amount} could be chance (p = {d.corrected:.2g})"
     better = (d.mean > 0) == (metric in HIGHER_IS_BETTER)
     return f"{'better' if better else 'worse'} by {amount} (p = {d.corrected:.2g})"
