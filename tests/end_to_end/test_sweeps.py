@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from conftest import ROOT
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
 SWEEP = ("-m", "hydra.sweep.dir=sweep", *SHORT)
@@ -235,3 +236,12 @@ def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
     expected["check"]["figures"]["loss/val"] += 1e-6
     (folder / "expected.json").write_text(json.dumps(expected))
     assert "✗" in lab("experiments", "check", "mine", check=1).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", sorted(path.parent.name for path in ROOT.glob("experiments/*/expected.json"))
+)
+def test_our_recipes_give_the_figures_that_they_expect(lab, karpathy_names, name):
+    needs_names = (f"dataset.path={karpathy_names}",) if name.startswith("microgpt") else ()
+    lab("experiments", "check", name, *needs_names, check=0)
