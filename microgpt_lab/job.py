@@ -17,7 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.run import Run, execute
+from microgpt_lab.record import Run
+from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place, position, read_summary
 
 INTERRUPTED, ELSEWHERE = 130, 75  # exit statuses of the other process

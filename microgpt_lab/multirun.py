@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from microgpt_lab.plugins import registry
+from microgpt_lab.recipes import experiments
 from microgpt_lab.sweep import BEGAN, JOBS
 
 # Jobs side by side take a core each. Who sets these variables is obeyed.
@@ -47,7 +48,10 @@ class Prepare(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         searched = OmegaConf.select(config, "hydra.sweeper.n_trials")
-        found = [] if searched else jobs(config)
+        try:
+            found = [] if searched else jobs(config)
+        except Exception:  # what is no grid: the sweeper itself says so
+            found = []
         if self.dry:
             raise Planned(config.hydra.sweep.dir, found)
         os.environ[JOBS], os.environ[BEGAN] = str(searched or len(found)), str(time.time())
@@ -71,7 +75,8 @@ def choices(override: Override) -> list[str]:
     """What a sweep makes of an override: `key=value` for each value."""
     value, key = override.value(), override.get_key_element()
     if isinstance(value, Glob):
-        return [f"{key}={name}" for name in value.filter(registry().names(override.key_or_group))]
+        names = experiments() if key == "experiment" else registry().names(key)
+        return [f"{key}={name}" for name in value.filter(list(names))]
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [override.input_line or ""]

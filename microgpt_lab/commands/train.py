@@ -23,7 +23,8 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.job import perform
 from microgpt_lab.plugins import registry
 from microgpt_lab.recipes import CONF, Recipes, SearchPath, experiments
-from microgpt_lab.run import Run, execute
+from microgpt_lab.record import Run
+from microgpt_lab.run import execute
 from microgpt_lab.sweep import JOBS, Place, read_summary, run_name, runs
 
 ended: dict[str, Any] = {}  # the summary of a single run
