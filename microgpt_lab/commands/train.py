@@ -78,7 +78,10 @@ def job(cfg: DictConfig) -> float | None:
         for empty in multirun.absent:
             with contextlib.suppress(OSError):
                 empty.rmdir()  # nothing half-made stays behind
-        raise
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        ended.update(status="refused", error=explain(error))  # raised, it would be announced by Hydra
+        return None
     return summary.get("loss/val")
 
 
@@ -101,6 +104,7 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
     sys.argv = ["microgpt_lab", *arguments]
     multirun.Prepare.sweep = None
+    ended.clear()
     stopped = None
     try:
         job()
@@ -121,7 +125,11 @@ def main(arguments: list[str]) -> int:
         stopped = f"the launcher stopped: {type(error).__name__}: {error}".partition("\n")[0]
     if multirun.Prepare.sweep:
         return conclude(multirun.Prepare.sweep, stopped)
-    return {"ok": 0, "diverged": 1}.get(ended.get("status", ""), 130)
+    if ended.get("status") == "refused":
+        raise UserError(ended["error"])
+    if stopped:
+        return 130
+    return {"diverged": 1, "interrupted": 130}.get(ended.get("status", ""), 0)
 
 
 def conclude(sweep: Path, stopped: str | None) -> int:
