@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from microgpt_lab.errors import UserError
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import Place, position, read_summary
+from microgpt_lab.sweep import Place, read_summary
 
 INTERRUPTED, ELSEWHERE = 130, 75  # exit statuses of the other process
 PR_SET_PDEATHSIG = 1
@@ -30,7 +30,7 @@ def perform(run: Run, sweep: Path) -> dict[str, Any]:
     run.place = Place(sweep, run.config)
     if known := run.place.result():
         remove_empty(run.folder)
-        print(f"= {position(sweep, run.jobs)} {run.name}  is there already")
+        print(f"= {run.position} {run.name}  is there already")
         return known
     run.place.path.parent.mkdir(parents=True, exist_ok=True)
     status = in_a_fork(partial(attempt, run))

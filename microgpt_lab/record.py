@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from microgpt_lab.plugins import CHECKOUT, KINDS, registry
-from microgpt_lab.sweep import Place
+from microgpt_lab.sweep import Place, position
 
 PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
 
@@ -37,6 +37,11 @@ class Run:
     def name(self) -> str:
         """What sets it apart from the default."""
         return ",".join(self.overrides) or "default"
+
+    @property
+    def position(self) -> str:
+        """How far the sweep is, and the time it still takes: '[3/6 2min left]'."""
+        return position(self.place.sweep, self.jobs) if self.place else ""
 
     def claim(self) -> None:
         """Make the folder, or another beside it if it holds a run, and write what the run is."""

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import Parser
+from microgpt_lab.commands.recipes import experiments
 from microgpt_lab.commands.train import composed
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.recipes import experiments
 from microgpt_lab.record import Run
 from microgpt_lab.results import curve
 from microgpt_lab.run import execute

@@ -17,12 +17,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from microgpt_lab import config, multirun
-from microgpt_lab.commands import COMMANDS
+from microgpt_lab import config
+from microgpt_lab.commands import COMMANDS, multirun
+from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, experiments
 from microgpt_lab.errors import UserError
 from microgpt_lab.job import perform
 from microgpt_lab.plugins import registry
-from microgpt_lab.recipes import CONF, Recipes, SearchPath, experiments
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import JOBS, Place, read_summary, run_name, runs

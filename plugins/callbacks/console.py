@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from microgpt_lab import hookimpl
-from microgpt_lab.sweep import position
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -106,7 +105,7 @@ class Console:
             )
         else:
             val = f"{summary['status']} {escape(summary.get('error', ''))}"
-        name = escape(f"{position(self.run.place.sweep, self.run.jobs)} {self.run.name}")
+        name = escape(f"{self.run.position} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         samples = escape(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"

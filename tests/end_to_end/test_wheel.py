@@ -31,4 +31,4 @@ def test_an_installed_wheel_trains_from_any_folder(lab, tmp_path):
     lab(command=command, cwd=elsewhere, env={"PYTHONPATH": str(site)}, check=0)
     assert len(list((elsewhere / "runs").glob("*/summary.json"))) == 1
     shown = lab("--help", cwd=elsewhere, env={"PYTHONPATH": str(site)}, check=0).stdout
-    assert "experiment: microgpt, microgpt-243" in shown
+    assert "microgpt, microgpt-243" in shown

@@ -13,8 +13,8 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from microgpt_lab.commands.recipes import experiments
 from microgpt_lab.plugins import registry
-from microgpt_lab.recipes import experiments
 from microgpt_lab.sweep import BEGAN, JOBS
 
 # Jobs side by side take a core each. Who sets these variables is obeyed.
