@@ -118,7 +118,7 @@ def mean_of(rows: pandas.DataFrame, column: str) -> float | None:
 
 
 def compare(found: list[Group], baseline: Group) -> None:
-    """Give each group its difference to the baseline, paired by seed (and what else was swept).
+    """Give each group its difference to the baseline, paired by seed.
 
     p is that of Student's paired test, and is corrected for the number of groups: of those that are
     said to differ, one in twenty does not (Benjamini & Hochberg, 1995).

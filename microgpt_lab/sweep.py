@@ -42,10 +42,12 @@ class Place:
     def folder(self) -> Path | None:
         """That of an earlier run of the job."""
         try:
-            folder = self.sweep / self.path.read_text(encoding="utf-8")
+            name = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        return folder if folder.is_dir() else None
+        if name in ("", ".", "..") or Path(name).name != name:
+            return None  # a torn file must not name another folder, for `clear` deletes
+        return self.sweep / name if (self.sweep / name).is_dir() else None
 
     @folder.setter
     def folder(self, folder: Path) -> None:
