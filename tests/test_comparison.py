@@ -143,14 +143,3 @@ def test_a_setting_may_lack_the_key_whose_best_is_taken():
         ({"optimizer": "adam", "momentum": None}, 2),
         ({"optimizer": "sgd", "momentum": 0.9}, 2),
     ]
-
-
-@pytest.mark.parametrize("torn", ["", ".", "..", "../elsewhere", "/"])
-def test_a_torn_note_of_a_jobs_folder_deletes_nothing(tmp_path, torn):
-    from microgpt_lab.sweep import Place
-
-    (tmp_path / "elsewhere").mkdir()
-    place = Place(tmp_path / "sweep", {"seed": 1})
-    place.path.parent.mkdir(parents=True)
-    place.path.write_text(torn)
-    assert place.folder is None

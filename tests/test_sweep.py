@@ -1,0 +1,14 @@
+"""What a sweep notes of its jobs."""
+
+import pytest
+
+from microgpt_lab.sweep import Place
+
+
+@pytest.mark.parametrize("torn", ["", ".", "..", "../elsewhere", "/"])
+def test_a_torn_note_of_a_jobs_folder_deletes_nothing(tmp_path, torn):
+    (tmp_path / "elsewhere").mkdir()
+    place = Place(tmp_path / "sweep", {"seed": 1})
+    place.path.parent.mkdir(parents=True)
+    place.path.write_text(torn)
+    assert place.folder is None
