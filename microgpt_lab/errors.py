@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Printed without a traceback; the program ends with status 2."""
+    """Printed without a traceback; the program ends with this status."""
+
+    status = 2
+
+
+class NoRoom(UserError):
+    """The machine takes no more: a full disk, a read-only folder, too many open files."""
+
+    status = 1
 
 
 def suggest(word: str, words: Iterable[str]) -> str:

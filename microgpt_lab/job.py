@@ -16,12 +16,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from microgpt_lab.errors import UserError
+from microgpt_lab import checkpoint
+from microgpt_lab.errors import NoRoom, UserError
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place, read_summary
 
-INTERRUPTED, ELSEWHERE = 130, 75  # exit statuses of the other process
+INTERRUPTED, ELSEWHERE, FULL = 130, 75, 74  # exit statuses of the other process
 PR_SET_PDEATHSIG = 1
 
 
@@ -36,6 +37,8 @@ def perform(run: Run, sweep: Path) -> dict[str, Any]:
     status = in_a_fork(partial(attempt, run))
     if status == INTERRUPTED:
         raise KeyboardInterrupt
+    if status == FULL:
+        raise NoRoom(f"{sweep} takes no more")
     if status == ELSEWHERE:
         remove_empty(run.folder)
         print(f"= {run.name}  is at work in another process")
@@ -50,20 +53,24 @@ def perform(run: Run, sweep: Path) -> dict[str, Any]:
 
 def in_a_fork(function: Any) -> int:
     """Call it in a process that has everything loaded and ends with this one; its exit status."""
-    for package in ("numpy", "tensorboardX"):  # what every job imports: once
-        importlib.import_module(package)
+    preload()
     process = multiprocessing.get_context("fork").Process(target=function)
     process.start()
     try:
         process.join()
     except KeyboardInterrupt:
-        process.join(timeout=1)
-        if process.is_alive() and process.pid:  # the signal came to us alone
-            os.kill(process.pid, signal.SIGINT)
+        if process.is_alive() and process.pid:
+            os.kill(process.pid, signal.SIGTERM)  # in case the signal came to us alone
             process.join()
         raise
     assert process.exitcode is not None
     return process.exitcode
+
+
+def preload() -> None:
+    """Import once what every job imports."""
+    for package in ("numpy", "tensorboardX"):
+        importlib.import_module(package)
 
 
 def attempt(run: Run) -> None:
@@ -73,11 +80,13 @@ def attempt(run: Run) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         with FileLock(run.place.lock, timeout=0):
-            run.place.clear()
-            if execute(run)["status"] == "interrupted":
+            if go_on(run)["status"] == "interrupted":
                 sys.exit(INTERRUPTED)
     except Timeout:
         sys.exit(ELSEWHERE)
+    except NoRoom as error:
+        print(error, file=sys.stderr)
+        sys.exit(FULL)
     except UserError as error:
         run.end("refused", str(error))
     except KeyboardInterrupt:
@@ -87,6 +96,21 @@ def attempt(run: Run) -> None:
         if not run.claimed:  # else it has said what became of it
             run.end("failed", f"{type(error).__name__}: {error}")
             (run.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def go_on(run: Run) -> dict[str, Any]:
+    """From the last checkpoint of an earlier attempt; anew if there is none that would give the same."""
+    assert run.place
+    fresh = run.folder
+    try:
+        if (folder := run.place.folder) and (saved := checkpoint.read(folder, print)):
+            run.folder, run.claimed = folder, True
+            return execute(run, saved)
+    except UserError as error:
+        print(f"{run.name} begins anew: {error}", file=sys.stderr)
+    run.folder, run.claimed = fresh, False
+    run.place.clear()
+    return execute(run)
 
 
 def remove_empty(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import importlib.metadata
@@ -23,6 +24,8 @@ from microgpt_lab.errors import UserError, suggest
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
+# A full disk, a quota, a read-only folder, too many open files, a broken disk.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EIO)
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
 
@@ -245,7 +248,8 @@ def part(kind: str, name: str, **options: Any) -> Any:
 class Watchers:
     """Tells callbacks, and plugins that watch, what happens in a run.
 
-    One that raises is dropped with a warning; it cannot disturb the run or the others.
+    One that raises is dropped with a warning; it cannot disturb the run or the others. But a disk
+    that takes no more ends the run, for what would be missing could not be had again.
     """
 
     def __init__(
@@ -270,7 +274,18 @@ class Watchers:
                 names = inspect.signature(method).parameters
                 answer = bool(method(**{name: facts[name] for name in names})) or answer
             except (Exception, SystemExit) as error:
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                    raise
                 self.watchers.remove(watcher)
                 name = getattr(watcher, "__name__", part_name(type(watcher)))
                 self.warn(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}")
         return answer
+
+    def state(self) -> dict[str, Any]:
+        """What callbacks have to remember (`state_dict`, of JSON's types), by name."""
+        return {part_name(type(w)): w.state_dict() for w in self.watchers if hasattr(w, "state_dict")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for watcher in self.watchers:
+            if hasattr(watcher, "load_state_dict") and part_name(type(watcher)) in state:
+                watcher.load_state_dict(state[part_name(type(watcher))])

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
+import contextlib
 import json
-import os
-import platform
-import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from microgpt_lab.plugins import CHECKOUT, KINDS, registry
+from microgpt_lab import checkpoint
+from microgpt_lab.checkpoint import Saved
+from microgpt_lab.environment import core, documents_sha256, environment, parts
+from microgpt_lab.errors import UserError
+from microgpt_lab.resume import capture, changes, ground, restore
 from microgpt_lab.sweep import Place, position
-
-PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
+from microgpt_lab.trainer import Trainer
 
 
 @dataclass
@@ -32,6 +34,9 @@ class Run:
     place: Place | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     claimed: bool = False
+    began: float = field(default_factory=time.perf_counter)
+    resumed: list[int] = field(default_factory=list)
+    accepted: bool = False
 
     @property
     def name(self) -> str:
@@ -57,26 +62,78 @@ class Run:
         self.claimed = True
         if self.place:
             self.place.folder = self.folder
-        (self.folder / "overrides.yaml").write_text(
-            yaml.safe_dump(self.overrides, allow_unicode=True), encoding="utf-8"
-        )
+        self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
 
     def create(self, documents: list[str]) -> None:
         """Write what is known before the first step into a folder that holds no other run."""
-        surroundings = environment()
+        surroundings = self.surroundings(documents)
         self.claim()
-        self.environment = surroundings | {
-            "documents": len(documents),
-            "documents_sha256": hashlib.sha256(
-                "\n".join(documents).encode("utf-8", "surrogatepass")
-            ).hexdigest(),
-            "plugins": {
-                kind: registry().get(kind, self.config[kind]["name"]).provider
-                for kind in KINDS
-                if kind != "callback"
-            },
-        }
+        self.environment = surroundings
+        self.write("environment.json", surroundings)
+
+    def open(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
+        """Make the folder; or have the trainer go on from a checkpoint, in the folder that is there."""
+        if self.claimed:
+            self.go_on(documents, saved)
+        else:
+            self.create(documents)
+        if saved:
+            restore(trainer, saved)
+            self.resumed = [*saved.facts["resumed"], trainer.step]
+        self.began = time.perf_counter() - (saved.facts["seconds"] if saved else 0.0)
+
+    def go_on(self, documents: list[str], saved: Saved | None) -> None:
+        """UserError if the ground has changed, unless that is `accepted`."""
+        self.environment = self.surroundings(documents)
+        file = self.folder / "environment.json"
+        made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self.environment
+        changed = changes(saved.facts["config"], self.config) if saved else []
+        changed += changes(ground(made), ground(self.environment))
+        if changed and not self.accepted:
+            raise UserError(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
+        (self.folder / "summary.json").unlink(missing_ok=True)
+        self.put("config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
         self.write("environment.json", self.environment)
+
+    def surroundings(self, documents: list[str]) -> dict[str, Any]:
+        """With what the run is made: what must be the same for it to go on exactly."""
+        return environment() | {
+            "documents": len(documents),
+            "documents_sha256": documents_sha256(documents),
+            "parts": parts(self.config),
+            "core": core(),
+        }
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """UserError if another process has the run; this one's death lets it go."""
+        try:
+            with FileLock(self.folder / ".lock", timeout=0, is_singleton=True):
+                yield
+        except Timeout:
+            raise UserError(f"{self.folder} is at work in another process") from None
+
+    def save(self, trainer: Trainer, metrics: dict[str, float]) -> Path:
+        """Write a checkpoint. `metrics` are those of its step."""
+        seconds = time.perf_counter() - self.began
+        facts = {"config": self.config, "metrics": dict(metrics), "callbacks": trainer.watch.state()}
+        content = capture(trainer, **facts, seconds=seconds, resumed=self.resumed)
+        checkpoint.write(self.folder, content)
+        return self.folder / checkpoint.CURRENT
+
+    def forget(self, name: str, after: int, step_of: Callable[[str], int]) -> None:
+        """Of a file with a line for each step, take away what was written after this step."""
+        path = self.folder / name
+        if not path.exists():
+            return
+        part = path.with_name(name + ".part")
+        with path.open(encoding="utf-8", errors="replace") as lines, part.open("w", encoding="utf-8") as kept:
+            for line in lines:
+                with contextlib.suppress(ValueError, LookupError, TypeError):  # a torn line is none
+                    if step_of(line) <= after and line.endswith("\n"):
+                        kept.write(line)
+        part.replace(path)
 
     def end(self, status: str, error: str) -> dict[str, Any]:
         """A job of a sweep that has no results is a row all the same."""
@@ -89,39 +146,9 @@ class Run:
 
     def write(self, name: str, content: Any) -> None:
         """A JSON file, whole or not at all."""
-        path = self.folder / name
-        part = path.with_name(name + ".part")
-        part.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
-        part.replace(path)
+        self.put(name, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
-
-def environment() -> dict[str, Any]:
-    """Where and with what a run was made."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "python": sys.version,
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "packages": versions,
-    } | git(CHECKOUT or Path.cwd())
-
-
-def git(folder: Path) -> dict[str, Any]:
-    """The commit that is checked out here, and whether files differ from it; None without git."""
-    try:
-        answers = [
-            subprocess.run(
-                ["git", "-C", folder, *args], capture_output=True, text=True, check=True, timeout=10
-            ).stdout
-            for args in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        ]
-    except (OSError, subprocess.SubprocessError):
-        return {"git_commit": None, "git_dirty": None}
-    return {"git_commit": answers[0].strip(), "git_dirty": bool(answers[1].strip())}
+    def put(self, name: str, text: str) -> None:
+        part = self.folder / f"{name}.part"
+        part.write_text(text, encoding="utf-8")
+        part.replace(self.folder / name)

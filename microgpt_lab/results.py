@@ -79,7 +79,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), LOADER) or {}
     if (folder / "environment.json").is_file():
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        for detail in ("documents", "documents_sha256", "plugins"):
+        for detail in ("documents", "documents_sha256", "parts", "core"):
             environment.pop(detail, None)
     return {
         "folder": folder.name,

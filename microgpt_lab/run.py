@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 import traceback
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from random import Random
 from typing import Any
 
 from microgpt_lab.backend import Batch
+from microgpt_lab.checkpoint import Saved
 from microgpt_lab.data import Corpus, guessing
-from microgpt_lab.errors import UserError, at_least
+from microgpt_lab.errors import NoRoom, UserError, at_least
 from microgpt_lab.model import GPT
-from microgpt_lab.plugins import Watchers, options_of, registry, unavailable
+from microgpt_lab.plugins import NO_ROOM, Watchers, options_of, registry, unavailable
 from microgpt_lab.record import Run
 from microgpt_lab.sampler import generate
+from microgpt_lab.signals import Stopping, Terminated
 from microgpt_lab.trainer import Trainer
 
 log = logging.getLogger("microgpt_lab")
@@ -110,23 +113,30 @@ def load(config: dict[str, Any]) -> list[str]:
     return documents
 
 
-def execute(run: Run) -> dict[str, Any]:
-    """Train, evaluate, sample; returns what summary.json says. `status`: ok, interrupted or diverged."""
+def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
+    """Train, evaluate, sample; what summary.json says. `status`: ok, interrupted or diverged.
+
+    From a checkpoint, the run goes on in its folder.
+    """
     documents = load(run.config)
     trainer = assemble(run.config, documents)
-    callbacks = [build("callback", chosen) for chosen in run.config["callback"].values()]
-    run.create(documents)
-    started = time.perf_counter()
+    stopping = Stopping()
+    callbacks = [stopping, *(build("callback", chosen) for chosen in run.config["callback"].values())]
+    trainer.watch = Watchers(callbacks, warn=log.warning)
+    run.open(documents, trainer, saved)
     summary: dict[str, Any] = {"status": "failed", "parameters": trainer.parameters}
-    with logging_to(run.folder / "log.txt"):
-        trainer.watch = Watchers(callbacks, warn=log.warning)
+    with needing_room(run), run.held(), logging_to(run.folder / "log.txt"):
         log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
         try:
             trainer.watch("run_started", run=run, trainer=trainer)
-            trainer.train()
-            add_results(summary, run.config, trainer)
-            summary["status"] = "ok"
-        except KeyboardInterrupt:
+            with stopping:
+                if not (saved and stopped_there(trainer, saved)):
+                    trainer.train()
+            if not stopping.signal:
+                add_results(summary, run.config, trainer)
+            summary["status"] = "interrupted" if stopping.signal else "ok"
+        except KeyboardInterrupt as error:
+            stopping.signal = "SIGTERM" if isinstance(error, Terminated) else "SIGINT"
             summary["status"] = "interrupted"
         except FloatingPointError as error:
             summary |= {"status": "diverged", "error": str(error)}
@@ -135,17 +145,44 @@ def execute(run: Run) -> dict[str, Any]:
             log.info("run %s failed", run.name, exc_info=True)
             raise
         finally:
-            summary |= {"steps": trainer.step, "seconds": time.perf_counter() - started}
-            run.write("summary.json", summary)
+            summary |= {"steps": trainer.step, "seconds": time.perf_counter() - run.began}
+            summary |= {"signal": stopping.signal} if stopping.signal else {}
+            summary |= {"resumed": run.resumed} if run.resumed else {}
             trainer.watch("run_finished", run=run, summary=summary)
+            run.write("summary.json", summary)  # the last: who says "ok" has all of it on disk
             log.info("run %s: %s", run.name, summary["status"])
     return summary
+
+
+def stopped_there(trainer: Trainer, saved: Saved) -> bool:
+    """Whether a callback that remembers where it was wants no step more."""
+    trainer.watch.restore(saved.facts["callbacks"])
+    return trainer.watch("should_stop", step=trainer.step, metrics=saved.facts["metrics"])
+
+
+@contextmanager
+def needing_room(run: Run) -> Iterator[None]:
+    """NoRoom where the machine takes no more; what the run has on disk stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        again = f"then: python -m microgpt_lab resume {shlex.quote(str(run.folder))}"
+        raise NoRoom(f"{run.folder} cannot be written: {error.strerror}. Make room, {again}") from None
+
+
+class Log(logging.FileHandler):
+    """A disk that takes no more is reported once, by what stops the run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
 
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Log into this file; warnings to the terminal too."""
-    file, terminal = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler()
+    file, terminal = Log(path, encoding="utf-8"), logging.StreamHandler()
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     terminal.setLevel(logging.WARNING)
     log.setLevel(logging.INFO)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from typing import NoReturn
 
 from microgpt_lab.errors import UserError
+from microgpt_lab.signals import Terminated, terminate
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
     "experiments": "list the recipes, or check one",
     "plugins": "list the parts that are installed",
     "report": "compare the runs of a sweep",
+    "resume": "go on with a run that was stopped",
     "sample": "sample from a finished run",
 }
 
@@ -27,7 +31,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, 2 for what the user did wrong, 130 after Ctrl-C."""
+    """Exit status: 0, 2 for what the user did wrong, 130 after Ctrl-C, 143 after SIGTERM."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminate)
     arguments = sys.argv[1:] if arguments is None else arguments
     name = arguments[0] if arguments and arguments[0] in COMMANDS else "train"
     command = importlib.import_module(f"microgpt_lab.commands.{name}")
@@ -35,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         return command.main(arguments if name == "train" else arguments[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.status
+    except Terminated:
+        return 143
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # nobody reads on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from microgpt_lab import config
 from microgpt_lab.commands import COMMANDS, multirun
 from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, experiments
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import NoRoom, UserError
 from microgpt_lab.job import perform
 from microgpt_lab.plugins import registry
 from microgpt_lab.record import Run
@@ -69,9 +70,11 @@ def job(cfg: DictConfig) -> float | None:
             run.jobs = int(os.environ.get(JOBS) or 0)
             summary = perform(run, Path(hc.sweep.dir))
         else:
-            ended.update(execute(run))
-            summary = ended
+            summary = execute(run)
+            ended.update(summary, folder=str(run.folder))
     except (UserError, OmegaConfBaseException, KeyboardInterrupt) as error:
+        if swept and isinstance(error, NoRoom):
+            raise
         if swept and not isinstance(error, KeyboardInterrupt):
             refuse(folder, Path(hc.sweep.dir), overrides, explain(error))
             return None
@@ -80,8 +83,8 @@ def job(cfg: DictConfig) -> float | None:
                 empty.rmdir()  # nothing half-made stays behind
         if isinstance(error, KeyboardInterrupt):
             raise
-        ended.update(status="refused", error=explain(error))  # raised, it would be announced by Hydra
-        return None
+        ended.update(refused=error if isinstance(error, UserError) else UserError(explain(error)))
+        return None  # raised, it would be announced by Hydra
     return summary.get("loss/val")
 
 
@@ -116,7 +119,9 @@ def main(arguments: list[str]) -> int:
 
         return show(planned.folder, planned.jobs)
     except KeyboardInterrupt:
-        stopped = "interrupted"
+        if multirun.Prepare.sweep:
+            conclude(multirun.Prepare.sweep, "interrupted")
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
             raise UserError(f"{error.filename}: {error.strerror}") from None
@@ -125,11 +130,20 @@ def main(arguments: list[str]) -> int:
         stopped = f"the launcher stopped: {type(error).__name__}: {error}".partition("\n")[0]
     if multirun.Prepare.sweep:
         return conclude(multirun.Prepare.sweep, stopped)
-    if ended.get("status") == "refused":
-        raise UserError(ended["error"])
-    if stopped:
-        return 130
-    return {"diverged": 1, "interrupted": 130}.get(ended.get("status", ""), 0)
+    if error := ended.get("refused"):
+        raise error
+    return exit_status(ended)
+
+
+def exit_status(summary: dict[str, Any]) -> int:
+    """Of a run; 130 after Ctrl-C and 143 after SIGTERM, as shells have it."""
+    if summary["status"] == "interrupted":
+        print(
+            f"interrupted; to go on: python -m microgpt_lab resume {shlex.quote(summary['folder'])}",
+            file=sys.stderr,
+        )
+        return 143 if summary["signal"] == "SIGTERM" else 130
+    return 1 if summary["status"] == "diverged" else 0
 
 
 def conclude(sweep: Path, stopped: str | None) -> int:
@@ -139,8 +153,6 @@ def conclude(sweep: Path, stopped: str | None) -> int:
     print(f"{', '.join(said) or 'no jobs'} in {sweep}")
     if stopped:
         print(f"{stopped}; what is missing: the same command with hydra.sweep.dir={sweep}", file=sys.stderr)
-    if stopped == "interrupted":
-        return 130
     if counts["refused"]:
         return 2
     return 1 if stopped or set(counts) - {"ok"} else 0

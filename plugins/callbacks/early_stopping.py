@@ -23,6 +23,13 @@ class EarlyStopping:
     def should_stop(self):
         return self.worse >= self.patience
 
+    def state_dict(self):
+        return {"best": self.best if self.best < math.inf else None, "worse": self.worse}
+
+    def load_state_dict(self, state):
+        self.best = math.inf if state["best"] is None else state["best"]
+        self.worse = state["worse"]
+
 
 @hookimpl
 def callbacks():

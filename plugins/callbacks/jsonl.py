@@ -6,7 +6,8 @@ from microgpt_lab import hookimpl
 class Jsonl:
     """Writes metrics.jsonl: one JSON object a step, with all digits."""
 
-    def run_started(self, run):
+    def run_started(self, run, trainer):
+        run.forget("metrics.jsonl", trainer.step, lambda line: json.loads(line)["step"])
         self.file = (run.folder / "metrics.jsonl").open("a", encoding="utf-8", buffering=1)
 
     def step_finished(self, step, metrics):

@@ -4,19 +4,20 @@ from microgpt_lab import hookimpl
 
 
 class Samples:
-    """Writes samples.txt: a few documents at each evaluation, and those of the end."""
+    """Writes samples.txt: a few documents at each evaluation after its step, those of the end after 'end'."""
 
     def __init__(self, *, number: int = 5):
         self.number = number
 
     def run_started(self, run, trainer):
         self.trainer, self.path = trainer, run.folder / "samples.txt"
+        run.forget("samples.txt", trainer.step, lambda line: int(line.partition("\t")[0]))
 
     def evaluated(self, step):
         self.write(step, self.trainer.sample(Random(0), samples=self.number))
 
     def run_finished(self, summary):
-        self.write(summary["steps"], summary.get("samples", []))
+        self.write("end", summary.get("samples", []))
 
     def write(self, step, samples):
         with self.path.open("a", encoding="utf-8") as file:

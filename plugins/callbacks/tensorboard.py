@@ -1,4 +1,5 @@
 import os
+import time
 from random import Random
 
 import yaml
@@ -19,10 +20,15 @@ class TensorBoard:
     def run_started(self, run, trainer):
         from tensorboardX.event_file_writer import EventsWriter
 
+        again = any(run.folder.glob("events.out.tfevents.*"))
         # Two files in one folder must not have one name, or the second would empty the first.
         suffix = f".{os.getpid()}.{os.urandom(4).hex()}"
         self.events = EventsWriter(str(run.folder / "events"), suffix)
         self.trainer = trainer
+        if again:
+            self.go_on(trainer.step)
+        if trainer.step:
+            return
         swept = [override.partition("=")[0].lstrip("+") for override in run.overrides]
         flat = flattened(run.config)
         ordered = {
@@ -31,6 +37,17 @@ class TensorBoard:
         self.write_hparams({key.removesuffix(".name"): value for key, value in ordered.items()})
         self.write_text("configuration", f"```yaml\n{yaml.safe_dump(run.config, sort_keys=False)}```", 0)
         self.write_text("environment", f"```yaml\n{yaml.safe_dump(run.environment, sort_keys=False)}```", 0)
+
+    def go_on(self, step):
+        """A file more: what older ones have after this step is not shown."""
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.summary import hparams
+
+        *_, self.session_end = hparams({}, {})
+        self.events.write_event(
+            Event(wall_time=time.time(), step=step + 1, session_log=SessionLog(status=SessionLog.START))
+        )
+        self.events.flush()
 
     def step_finished(self, step, metrics):
         from tensorboardX.summary import scalar
@@ -51,8 +68,6 @@ class TensorBoard:
         self.events.close()
 
     def write(self, summary, step):
-        import time
-
         from tensorboardX.proto.event_pb2 import Event
 
         self.events.write_event(Event(wall_time=time.time(), step=step, summary=summary))

@@ -1,0 +1,148 @@
+"""A checkpoint on disk: all that a run needs to go on as if it had never stopped.
+
+The first line names the format, the SHA-256 of what follows and its length. Then comes a line of
+JSON (step, configuration, vocabulary, generator, and the tensors' shapes in their places), then all
+numbers, 8 bytes each, little-endian. A file is whole before it takes its name, and the one before
+it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from array import array
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from microgpt_lab.errors import UserError
+
+CURRENT, PREVIOUS = "checkpoint.bin", "checkpoint.previous.bin"
+FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")
+
+
+class Damaged(ValueError):
+    """What the file holds is not what was written."""
+
+
+class Saved(NamedTuple):
+    """A checkpoint as it was read: the facts, all tensors' numbers in order, and the file's name."""
+
+    facts: dict[str, Any]
+    numbers: array[float]
+    name: str
+
+
+def encode(facts: dict[str, Any], tensors: dict[str, Any]) -> bytes:
+    """The content of a file: `facts` as JSON; tensors in dicts and tuples, by name."""
+    numbers = array("d")
+    forms = {name: form(tree, numbers) for name, tree in tensors.items()}
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    text = json.dumps(facts | {"tensors": forms}, allow_nan=False)
+    body = text.encode() + b"\n" + numbers.tobytes()
+    return (
+        b"microgpt_lab checkpoint 1 %s %d\n" % (hashlib.sha256(body).hexdigest().encode(), len(body)) + body
+    )
+
+
+def decode(content: bytes) -> tuple[dict[str, Any], array[float]]:
+    """The facts, and the numbers of all tensors in order. Damaged if a bit is not as it was written."""
+    found = FIRST_LINE.match(content)
+    if not found:
+        raise Damaged("it does not begin as a checkpoint does")
+    body = memoryview(content)[found.end() :]
+    if len(body) != int(found[2]):
+        raise Damaged(f"it has {len(body):,} of {int(found[2]):,} bytes")
+    if hashlib.sha256(body).hexdigest().encode() != found[1]:
+        raise Damaged("its checksum is another")
+    text, _, raw = bytes(body).partition(b"\n")
+    try:
+        facts, numbers = json.loads(text), array("d", raw)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(str(error)) from None
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return facts, numbers
+
+
+def form(tree: Any, numbers: array[float]) -> Any:
+    """The tree as JSON, a tensor as its shape, '27x16'; its numbers go to the end of `numbers`."""
+    if isinstance(tree, dict):
+        return {name: form(branch, numbers) for name, branch in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        return [form(branch, numbers) for branch in tree]
+    if tree is None or isinstance(tree, (int, float)):
+        return tree
+    for row in (rows := tree.tolist()):
+        numbers.extend(row)
+    return f"{len(rows)}x{len(rows[0])}"
+
+
+def tree(form: Any, numbers: Iterator[float], tensor: Callable, like: Any = None) -> Any:
+    """What `form` was made of. Tuples with named fields are those of the tree that it is to be `like`."""
+    if isinstance(form, dict):
+        known = like if isinstance(like, dict) else {}
+        return {name: tree(branch, numbers, tensor, known.get(name)) for name, branch in form.items()}
+    if isinstance(form, list):
+        known = like if isinstance(like, tuple) and len(like) == len(form) else (None,) * len(form)
+        branches = tuple(tree(branch, numbers, tensor, other) for branch, other in zip(form, known))
+        return type(like)(*branches) if hasattr(like, "_fields") else branches
+    if isinstance(form, str):
+        rows, columns = map(int, form.split("x"))
+        return tensor([list(islice(numbers, columns)) for _ in range(rows)])
+    return form
+
+
+def write(folder: Path, content: bytes) -> None:
+    """Take the place of the checkpoint in this folder, which becomes the previous one.
+
+    Killed or without power at any moment, a whole file is left under one of the two names.
+    """
+    current, part = folder / CURRENT, folder / f"{CURRENT}.part"
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if current.exists():
+            current.replace(folder / PREVIOUS)
+        part.replace(current)
+        sync(folder)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def sync(folder: Path) -> None:
+    """Have the disk know the names in this folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(folder: Path, warn: Callable[[str], None]) -> Saved | None:
+    """The last good checkpoint of a run, None if it has written none. UserError if all are damaged."""
+    damaged: list[str] = []
+    for name in (CURRENT, PREVIOUS):
+        try:
+            found = Saved(*decode((folder / name).read_bytes()), name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            damaged.append(f"{folder / name} cannot be read: {error.strerror}")
+        except Damaged as error:
+            damaged.append(f"{folder / name} is damaged: {error}")
+        else:
+            for line in damaged:
+                warn(f"{line}; the one before it is used, of step {found.facts['step']}")
+            return found
+    if damaged:
+        raise UserError("; ".join(damaged))
+    return None

@@ -1,0 +1,53 @@
+"""`python -m microgpt_lab resume RUN`: go on with a run that was stopped, as if it had not been."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from microgpt_lab import checkpoint
+from microgpt_lab.commands import Parser
+from microgpt_lab.commands.train import composed, exit_status
+from microgpt_lab.errors import UserError
+from microgpt_lab.record import Run
+from microgpt_lab.run import execute
+from microgpt_lab.sweep import read_summary
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("microgpt_lab resume", description="Go on with a run that was stopped or killed.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="what shall change, with --force")
+    parser.add_argument(
+        "--force", action="store_true", help="although configuration, data, parts or versions have changed"
+    )
+    args = parser.parse_args(arguments)
+    run = reopened(args.run, args.overrides, args.force)
+    with run.held():
+        status = read_summary(run.folder)["status"]
+        if status in ("ok", "diverged") and not args.overrides:
+            print(f"{run.folder} has ended: {status}")
+            return 0
+        saved = checkpoint.read(run.folder, lambda line: print(f"warning: {line}", file=sys.stderr))
+        if not saved:
+            print(f"{run.folder} has no checkpoint yet: it begins at step 0", file=sys.stderr)
+        return exit_status(execute(run, saved) | {"folder": str(run.folder)})
+
+
+def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
+    """The run as its folder describes it, with these changes."""
+    try:
+        config, listed = (
+            yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+            for name in ("config.yaml", "overrides.yaml")
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{folder} cannot be read: {error}".partition("\n")[0]) from None
+    if overrides:
+        listed = [*(listed or []), *overrides]
+        config = composed(listed)
+    return Run(config, folder, listed or [], claimed=True, accepted=force)

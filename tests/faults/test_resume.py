@@ -1,0 +1,186 @@
+"""Promise: a run that was killed at any moment goes on, and ends as if it had not been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
+from microgpt_lab.commands import main
+from microgpt_lab.plugins import registry
+from microgpt_lab.resume import capture, restore
+
+SMALL = ("steps=60", "embed=8", "eval_docs=5", "eval_every=20", "samples=3", "dropout=0.2")
+RUN = (*SMALL, "callback.checkpoint.every=7", "callback=[jsonl,tensorboard,samples,checkpoint]")
+DOCUMENTS = part("dataset", "us_names")()[:300]
+
+
+def trainer(backend, optimizer="adam", scheduler="cosine", documents=DOCUMENTS, **options):
+    corpus = Corpus(documents)
+    model = GPT(
+        corpus.vocab_size, part("activation", "gelu"), part("norm", "layernorm"), embed=8, block_size=8
+    )
+    parts = part("optimizer", optimizer), part("scheduler", scheduler), part("backend", backend)
+    return Trainer(model, corpus, *parts, steps=12, batch_size=2, dropout=0.2, **options)
+
+
+def bits(run):
+    return {name: weight.tolist() for name, weight in run.weights.items()}, run.sample(samples=2)
+
+
+def ends_the_same(make):
+    """Whether a run that goes on from a checkpoint is the one that was not stopped there."""
+    whole, second = make(), make()
+    whole.advance(5)
+    facts, numbers = checkpoint.decode(capture(whole))
+    restore(second, checkpoint.Saved(facts, numbers, "checkpoint"))
+    first, other = ([metrics["loss/train"] for metrics in run.advance(7)] for run in (whole, second))
+    return first == other and bits(whole) == bits(second)
+
+
+@pytest.mark.parametrize("optimizer", registry().names("optimizer"))
+@pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
+def test_every_optimizer_on_every_backend(backend, optimizer):
+    assert ends_the_same(lambda: trainer(backend, optimizer, grad_clip=0.5))
+
+
+@pytest.mark.parametrize("scheduler", registry().names("scheduler"))
+def test_every_scheduler(scheduler):
+    assert ends_the_same(lambda: trainer("numpy", scheduler=scheduler))
+
+
+@pytest.mark.parametrize("dataset", ["us_names", "arithmetic", "reverse", "unicode_names"])
+def test_every_data_set(dataset):
+    documents = part("dataset", dataset)()
+    assert ends_the_same(lambda: trainer("numpy", documents=documents))
+
+
+def test_single_precision():
+    def make():
+        run = trainer("numpy")
+        single = part("backend", "numpy", dtype="float32")
+        return Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, single, steps=12)
+
+    assert ends_the_same(make)
+
+
+def test_a_generator_that_holds_a_gaussian_back_holds_it_still():
+    first, second = trainer("python"), trainer("python")
+    first.corpus.rng.gauss(0, 1)  # they come in pairs, and the other is kept
+    facts, numbers = checkpoint.decode(capture(first))
+    restore(second, checkpoint.Saved(facts, numbers, "checkpoint"))
+    assert [first.corpus.rng.gauss(0, 1) for _ in "ab"] == [second.corpus.rng.gauss(0, 1) for _ in "ab"]
+
+
+def outcome(folder):
+    """What must be the same, to the bit."""
+    saved = checkpoint.read(folder, pytest.fail)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in rows:
+        del row["perf/tokens_per_s"]
+    summary = json.loads((folder / "summary.json").read_text())
+    figures = {k: v for k, v in summary.items() if k not in ("seconds", "resumed")}
+    return saved.numbers, saved.facts["rng"], rows, figures, (folder / "samples.txt").read_text()
+
+
+@pytest.mark.parametrize("kills", [13, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("options", ["optimizer=adamw", "optimizer=muon batch_size=3"])
+@pytest.mark.parametrize("backend", ["python", "numpy"])
+def test_kills_at_random_moments(tmp_path, backend, options, kills):
+    arguments = (*RUN, f"backend={backend}", *options.split())
+    env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
+    killing = Path(__file__).with_name("killing.py")
+    subprocess.run([sys.executable, killing, str(kills), *arguments], cwd=tmp_path, env=env, check=True)
+    whole, *killed = sorted(file.parent for file in tmp_path.glob("run*/summary.json"))
+    assert killed and all(outcome(run) == outcome(whole) for run in killed)
+    lives = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
+    assert sum(map(len, lives)) >= kills / 3  # the other kills came before the first checkpoint
+
+
+def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):
+    pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    arguments = (*RUN, "backend=jax", "steps=400", "batch_size=4")
+    lab(*arguments, "hydra.run.dir=whole", check=0)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "microgpt_lab", *arguments, "hydra.run.dir=killed"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "killed" / checkpoint.CURRENT).exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    lab("resume", "killed", check=0)
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+    assert json.loads((tmp_path / "killed" / "summary.json").read_text())["resumed"]
+    assert "has ended: ok" in lab("resume", "killed", check=0).stdout
+
+
+def test_early_stopping_remembers(lab, tmp_path):
+    arguments = (*RUN, "eval_every=5", "callback=[jsonl,samples,checkpoint,early_stopping]", "optimizer.lr=0")
+    arguments += ("callback.early_stopping.patience=3", "callback.early_stopping.min_delta=1")
+    lab(*arguments, "hydra.run.dir=whole", check=0)
+    assert len((tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()) == 20
+    lab(*arguments, "hydra.run.dir=again", check=0)
+    run = tmp_path / "again"
+    (run / checkpoint.PREVIOUS).replace(run / checkpoint.CURRENT)  # of step 14
+    (run / "summary.json").unlink()
+    lab("resume", "again", check=0)
+    assert outcome(run) == outcome(tmp_path / "whole")
+
+
+def test_tensorboard_shows_each_step_once(lab, tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs microgpt-lab[board]"
+    )
+    lab(*RUN, "hydra.run.dir=run", check=0)
+    run = tmp_path / "run"
+    (run / checkpoint.PREVIOUS).replace(run / checkpoint.CURRENT)
+    (run / "summary.json").unlink()
+    lab("resume", "run", check=0)
+    events = accumulator.EventAccumulator(str(run), size_guidance={"scalars": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/train")] == list(range(1, 61))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_say_how_to_go_on(lab, tmp_path, number, status):
+    arguments = ("steps=3000", "hydra.run.dir=run", "callback=[jsonl,tensorboard,samples,checkpoint]")
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "microgpt_lab", *SMALL, *arguments],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert errors == "interrupted; to go on: python -m microgpt_lab resume run\n".replace(
+        "resume run", f"resume {tmp_path / 'run'}"
+    )
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    saved = checkpoint.read(tmp_path / "run", pytest.fail)
+    assert summary["status"] == "interrupted" and summary["signal"] == number.name
+    assert saved.facts["step"] == summary["steps"] == len(metrics.read_text().splitlines())
+
+
+def test_a_run_has_one_writer(lab, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "microgpt_lab", *SMALL, "steps=100000", "hydra.run.dir=run"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "run" / "metrics.jsonl").exists():
+        time.sleep(0.01)
+    begun = time.monotonic()
+    done = lab("resume", "run", check=2)
+    assert done.stderr == "error: run is at work in another process\n" and time.monotonic() - begun < 20
+    process.kill()
+    process.wait()
+    config = Path(tmp_path / "run" / "config.yaml")
+    config.write_text(config.read_text().replace("steps: 100000", "steps: 1"))
+    assert "at work" not in lab("resume", "run").stderr
