@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+
+# A full disk, a quota, a read-only folder, too many open files, a broken disk.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EIO)
 
 
 class UserError(Exception):

@@ -92,5 +92,6 @@ def softmax(x: Array) -> Array:
 
 
 def log_softmax(x: Array) -> Array:
-    """log softmax(x), of small probabilities too. (…, C)."""
+    """log softmax(x), of small probabilities and of large x too. (…, C)."""
+    x = x - max(x)
     return x - logsumexp(x)

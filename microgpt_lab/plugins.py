@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import importlib
 import importlib.metadata
@@ -20,12 +19,10 @@ from typing import Any
 import pluggy
 
 from microgpt_lab import hookspecs
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import NO_ROOM, UserError, suggest
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
-# A full disk, a quota, a read-only folder, too many open files, a broken disk.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EIO)
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
 

@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
-from microgpt_lab.checkpoint import Saved
+from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.environment import core, documents_sha256, environment, parts
 from microgpt_lab.errors import UserError
 from microgpt_lab.resume import capture, changes, ground, restore
@@ -74,16 +74,22 @@ class Run:
     def open(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
         """Make the folder; or have the trainer go on from a checkpoint, in the folder that is there."""
         if self.claimed:
-            self.go_on(documents, saved)
-        else:
-            self.create(documents)
+            self.compare(documents, saved)
         if saved:
             restore(trainer, saved)
             self.resumed = [*saved.facts["resumed"], trainer.step]
-        self.began = time.perf_counter() - (saved.facts["seconds"] if saved else 0.0)
+            self.began = time.perf_counter() - saved.facts["seconds"]
+        if not self.claimed:
+            return self.create(documents)
+        if saved and saved.name == PREVIOUS:  # the newer one is damaged, and must not take this one's place
+            (self.folder / PREVIOUS).replace(self.folder / CURRENT)
+        (self.folder / "summary.json").unlink(missing_ok=True)
+        self.put("config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
+        self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
+        self.write("environment.json", self.environment)
 
-    def go_on(self, documents: list[str], saved: Saved | None) -> None:
-        """UserError if the ground has changed, unless that is `accepted`."""
+    def compare(self, documents: list[str], saved: Saved | None) -> None:
+        """UserError if the run would not go on upon the ground that it began on, unless that is `accepted`."""
         self.environment = self.surroundings(documents)
         file = self.folder / "environment.json"
         made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self.environment
@@ -91,10 +97,6 @@ class Run:
         changed += changes(ground(made), ground(self.environment))
         if changed and not self.accepted:
             raise UserError(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
-        (self.folder / "summary.json").unlink(missing_ok=True)
-        self.put("config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
-        self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
-        self.write("environment.json", self.environment)
 
     def surroundings(self, documents: list[str]) -> dict[str, Any]:
         """With what the run is made: what must be the same for it to go on exactly."""
@@ -120,7 +122,7 @@ class Run:
         facts = {"config": self.config, "metrics": dict(metrics), "callbacks": trainer.watch.state()}
         content = capture(trainer, **facts, seconds=seconds, resumed=self.resumed)
         checkpoint.write(self.folder, content)
-        return self.folder / checkpoint.CURRENT
+        return self.folder / CURRENT
 
     def forget(self, name: str, after: int, step_of: Callable[[str], int]) -> None:
         """Of a file with a line for each step, take away what was written after this step."""

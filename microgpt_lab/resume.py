@@ -27,6 +27,8 @@ def restore(trainer: Trainer, saved: Saved) -> None:
     try:
         forms, tensor = facts["tensors"], trainer.backend.tensor
         weights = checkpoint.tree(forms["weights"], numbers, tensor)
+        if facts["chars"] != trainer.corpus.chars:
+            raise UserError("the checkpoint has another vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise UserError("the checkpoint's weights do not fit a model of this configuration")
         state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=trainer.carry[1])

@@ -15,9 +15,9 @@ from typing import Any
 from microgpt_lab.backend import Batch
 from microgpt_lab.checkpoint import Saved
 from microgpt_lab.data import Corpus, guessing
-from microgpt_lab.errors import NoRoom, UserError, at_least
+from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, at_least
 from microgpt_lab.model import GPT
-from microgpt_lab.plugins import NO_ROOM, Watchers, options_of, registry, unavailable
+from microgpt_lab.plugins import Watchers, options_of, registry, unavailable
 from microgpt_lab.record import Run
 from microgpt_lab.sampler import generate
 from microgpt_lab.signals import Stopping, Terminated

@@ -9,6 +9,7 @@ from typing import Any
 
 from microgpt_lab.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.data import Corpus
+from microgpt_lab.divergence import blame, finite, one_by_one
 from microgpt_lab.errors import at_least
 from microgpt_lab.evaluation import Evaluation
 from microgpt_lab.model import GPT, Weights
@@ -104,20 +105,18 @@ class Trainer(Evaluation):
         started = time.perf_counter()
         inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
         carry, results = self.run(self.carry, inputs)
-        good = next((i for i, result in enumerate(results) if not math.isfinite(sum(result))), steps)
-        if not good:
-            loss, norm = results[0]
-            raise FloatingPointError(f"step {self.step + 1}: loss {loss}, gradient norm {norm}")
-        if good < steps:
-            carry, _ = self.run(self.carry, inputs[:good])
+        if not all(math.isfinite(sum(result)) for result in results) or not finite(carry[0]):
+            if steps == 1:
+                raise FloatingPointError(blame(self, carry[0], *results[0]))
+            return one_by_one(self, steps)
         # All at once: whoever is interrupted keeps steps that were finished.
-        self.carry, self.step = carry, self.step + good
+        self.carry, self.step = carry, self.step + steps
         seconds = time.perf_counter() - started
         self.pace = math.ceil(steps / seconds)
         speed = sum(batch.tokens for batch, *_ in inputs) / seconds
         return [
             {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
-            for (_, lr, _), (loss, norm) in zip(inputs[:good], results)
+            for (_, lr, _), (loss, norm) in zip(inputs, results)
         ]
 
     def train(self) -> None:

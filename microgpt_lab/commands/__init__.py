@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from typing import NoReturn
 
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
 from microgpt_lab.signals import Terminated, terminate
 
 COMMANDS = {
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0, 2 for what the user did wrong, 130 after Ctrl-C, 143 after SIGTERM."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, terminate)
+    # Infinity and NaN are results, which the trainer looks for.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="microgpt_lab")
     arguments = sys.argv[1:] if arguments is None else arguments
     name = arguments[0] if arguments and arguments[0] in COMMANDS else "train"
     command = importlib.import_module(f"microgpt_lab.commands.{name}")
@@ -49,3 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"error: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
+        return NoRoom.status

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 from random import Random
-from typing import Any
 
+from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError
 from microgpt_lab.model import GPT, Weights
@@ -17,19 +17,18 @@ from microgpt_lab.sampler import generate
 
 def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
     """The model of a run, its weights and the characters of its vocabulary."""
-    path = folder / "checkpoint.json"
+    saved = checkpoint.read(folder, lambda line: print(f"warning: {line}", file=sys.stderr))
+    if not saved:
+        raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
-        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        config, chars = saved["config"], saved["chars"]
+        config, chars = saved.facts["config"], saved.facts["chars"]
         sizes = {name: config[name] for name in options_of(GPT)}
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
-        weights = {name: tensor(matrix) for name, matrix in saved["weights"].items()}
+        weights = checkpoint.tree(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         model.logits(weights, [len(chars)])
-    except OSError:
-        raise UserError(f"there is no run with a checkpoint at {folder} (no {path.name})") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: {type(error).__name__} {error}") from None
+        raise UserError(f"{folder / saved.name} is no checkpoint: {type(error).__name__} {error}") from None
     return model, weights, chars
 
 

@@ -87,9 +87,7 @@ class Console:
         if run.place:
             self.job_line(summary)
         elif summary["status"] != "ok":
-            self.terminal.print(
-                f"{summary['status']} after {summary['steps']} steps {escape(summary.get('error', ''))}"
-            )
+            self.plain(f"{summary['status']} after {summary['steps']} steps {summary.get('error', '')}")
             self.terminal.print(f"run dir {escape(place(run.folder))}", soft_wrap=True)
         else:
             self.end(summary)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
-from microgpt_lab.commands import main
+
 from microgpt_lab.plugins import registry
 from microgpt_lab.resume import capture, restore
 

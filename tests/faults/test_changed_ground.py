@@ -1,0 +1,88 @@
+"""Promise: a run does not go on upon other ground than it began on, unless it is told to."""
+
+import json
+
+import pytest
+
+from microgpt_lab import checkpoint
+
+OPTIONS = ("steps=12", "embed=8", "eval_docs=3", "samples=1", "eval_every=6", "callback.checkpoint.every=5")
+OPTIONS += ("backend=numpy", "hydra.run.dir=run")
+PART = '''
+from microgpt_lab import hookimpl
+
+def mine(x, *, slope: float = 0.5):
+    """Mine."""
+    return x * slope
+
+@hookimpl
+def activations():
+    return [mine]
+'''
+
+
+@pytest.fixture
+def stopped(lab, tmp_path):
+    """A run with its own data and part, that was killed after step 10."""
+    (tmp_path / "data.txt").write_text("anna\nhannah\notto\nbob\neve\nada\n" * 4)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "mine.py").write_text(PART)
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+    lab(*OPTIONS, "activation=mine", "dataset=text", "dataset.path=data.txt", env=env, check=0)
+    run = tmp_path / "run"
+    (run / checkpoint.PREVIOUS).replace(run / checkpoint.CURRENT)
+    (run / "summary.json").unlink()
+
+    def resume(*arguments, check):
+        before = {path: path.read_bytes() for path in run.iterdir()}
+        done = lab("resume", "run", *arguments, env=env, check=check)
+        if check == 2:
+            assert len(done.stderr.splitlines()) == 1
+            assert before == {path: path.read_bytes() for path in run.iterdir()}
+        return done
+
+    return run, resume
+
+
+def edit(file, old, new):
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+CHANGES = {
+    "configuration": ("run/config.yaml", "lr: 0.01", "lr: 0.02", "optimizer.lr was 0.01, is 0.02"),
+    "data": ("data.txt", "otto", "otta", "documents_sha256 was"),
+    "part": ("parts/mine.py", "x * slope", "x * slope * 1", "parts.activation.sha256 was"),
+    "version": ("run/environment.json", '"numpy": "', '"numpy": "0.', "packages.numpy was 0."),
+    "lab": ("run/environment.json", '"core": "', '"core": "x', "core was x"),
+    "backend": ("run/config.yaml", "name: numpy\n  dtype: float64", "name: python", "backend was numpy, is python"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_refused_and_shown(stopped, tmp_path, what):
+    run, resume = stopped
+    file, old, new, said = CHANGES[what]
+    edit(tmp_path / file, old, new)
+    done = resume(check=2)
+    assert done.stderr.startswith("error: run would not go on as it began: ") and said in done.stderr
+    resume("--force", check=0)
+    assert json.loads((run / "summary.json").read_text())["steps"] == 12
+    assert "has ended" in resume(check=0).stdout
+
+
+def test_overrides_are_changes_too(stopped):
+    run, resume = stopped
+    assert "steps was 12, is 20" in resume("steps=20", check=2).stderr
+    assert "did you mean 'steps'" in resume("step=20", check=2).stderr
+    assert "do not fit" in resume("embed=16", "--force", check=2).stderr
+    resume("steps=20", "--force", check=0)
+    assert checkpoint.read(run, pytest.fail).facts["step"] == 20
+    assert "steps: 20" in (run / "config.yaml").read_text()
+
+
+def test_nothing_is_changed_by_looking(stopped):
+    run, resume = stopped
+    resume(check=0)
+    assert json.loads((run / "summary.json").read_text())["resumed"] == [10]

@@ -1,0 +1,101 @@
+"""Promise: a machine that takes no more costs nothing of what is there, and one line says what happened."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from microgpt_lab import checkpoint
+
+OPTIONS = "steps=400 embed=8 eval_docs=5 samples=2 eval_every=20 callback.checkpoint.every=10 backend=numpy"
+LAB = f"{shlex.quote(sys.executable)} -P -m microgpt_lab"
+
+
+def own_mounts(script, folder):
+    """Run a shell script where it can mount what it likes at `disk`; skips where that is forbidden."""
+    (folder / "disk").mkdir()
+    command = ["unshare", "-rm", "bash", "-c", f"mount -t tmpfs -o size=4m none disk || exit 99\n{script}"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    except FileNotFoundError:
+        pytest.skip("needs unshare")
+    if done.returncode == 99 or "unshare:" in done.stderr:
+        pytest.skip("this machine does not let one mount")
+    return done
+
+
+def test_a_full_disk(tmp_path):
+    script = f"""
+mount -o remount,size=200k disk
+{LAB} {OPTIONS} hydra.run.dir=disk/run >/dev/null; echo "status $?"
+cp -r disk/run kept
+mount -o remount,size=8m disk
+{LAB} resume disk/run >/dev/null; echo "status $?"
+cp disk/run/checkpoint.bin resumed.bin
+{LAB} {OPTIONS} hydra.run.dir=whole >/dev/null; echo "status $?"
+"""
+    done = own_mounts(script, tmp_path)
+    assert done.stdout == "status 1\nstatus 0\nstatus 0\n", done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and "No space left on device" in line
+    assert f"resume {tmp_path}/disk/run" in line
+    saved = checkpoint.read(tmp_path / "kept", pytest.fail)
+    assert saved.facts["step"] >= 10 and not list((tmp_path / "kept").glob("*.part"))
+    whole = checkpoint.read(tmp_path / "whole", pytest.fail)
+    (tmp_path / "resumed.bin").rename(tmp_path / "kept" / checkpoint.CURRENT)
+    assert checkpoint.read(tmp_path / "kept", pytest.fail).numbers == whole.numbers
+
+
+def test_a_full_disk_ends_a_sweep(tmp_path):
+    script = f"""
+mount -o remount,size=600k disk
+{LAB} -m {OPTIONS} 'seed=range(3)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
+mount -o remount,size=32m disk
+{LAB} -m {OPTIONS} 'seed=range(3)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
+"""
+    done = own_mounts(script, tmp_path)
+    assert done.stdout == "status 1\nstatus 0\n", done.stderr
+    assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_folder_that_became_read_only(tmp_path):
+    script = f"""
+{LAB} {OPTIONS} hydra.run.dir=disk/run >/dev/null
+rm disk/run/summary.json
+mount -o remount,ro disk
+{LAB} resume disk/run; echo "status $?"
+{LAB} {OPTIONS} hydra.run.dir=disk/other; echo "status $?"
+"""
+    done = own_mounts(script, tmp_path)
+    assert done.stdout == "status 1\nstatus 2\n", done.stderr
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == ["error", "error"]
+    assert done.stderr.count("Read-only file system") == 2
+
+
+LEAK = """
+import resource
+from microgpt_lab import hookimpl
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+files = []
+
+@hookimpl
+def step_finished(step):
+    if step > 60:
+        while True:
+            files.append(open(__file__))
+"""
+
+
+def test_too_many_open_files(lab, tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "leak.py").write_text(LEAK)
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+    done = lab(*OPTIONS.split(), "hydra.run.dir=run", env=env, check=1)
+    (line,) = done.stderr.splitlines()
+    assert "Too many open files" in line and "resume" in line
+    assert checkpoint.read(tmp_path / "run", pytest.fail).facts["step"] == 60
+    lab("resume", "run", check=0)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 400

@@ -1,0 +1,107 @@
+"""Promise: NaN and infinity stop a run by their name, and what was good before stays."""
+
+import json
+import math
+
+import pytest
+
+from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
+from microgpt_lab.backend import Backend
+
+DOCUMENTS = part("dataset", "us_names")()[:200]
+
+
+def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options):
+    corpus = Corpus(DOCUMENTS)
+    model = GPT(corpus.vocab_size, part("activation", activation), part("norm", norm), embed=8)
+    parts = part("optimizer", optimizer, **options), part("scheduler", "constant"), part("backend", backend)
+    return Trainer(model, corpus, *parts, steps=40)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but no square of it is
+        ({"lr": 1e3}, "step 5: "),  # from here on rounding decides which
+        ({"optimizer": "adam", "eps": 0.0}, "step 1: new weight wte is nan at ["),  # 0 / 0 of what is not used
+    ],
+    ids=str,
+)
+def test_every_backend_names_the_same_step_and_tensor(options, said):
+    found = []
+    for backend in ("python", "numpy", "jax"):
+        run = trainer(backend, **options)
+        with pytest.raises(FloatingPointError) as caught:
+            run.train()
+        found.append(str(caught.value)[: len(said)])
+        assert all(math.isfinite(x) for w in run.weights.values() for row in w.tolist() for x in row)
+    assert found == [said] * 3
+
+
+def test_steps_before_it_in_the_same_call_are_kept():
+    run = trainer("numpy", lr=1e3)
+    run.pace = 10**9  # as many steps in a call as the backend takes
+    told = []
+    run.watch = lambda event, **facts: told.append(facts["step"]) if event == "step_finished" else False
+    with pytest.raises(FloatingPointError) as caught:
+        run.train()
+    assert told == list(range(1, run.step + 1)) and f"step {run.step + 1}:" in str(caught.value)
+
+
+class Poisoned(Backend):
+    """The python backend, but for one number of a gradient."""
+
+    def __init__(self, value):
+        self.python, self.value, self.calls = part("backend", "python"), value, 0
+        self.tensor = self.python.tensor
+
+    def value_and_grad(self, loss, weights):
+        value, grads = self.python.value_and_grad(loss, weights)
+        self.calls += 1
+        if self.calls >= 5:
+            rows = grads["layer0.fc1"].tolist()
+            rows[3][2] = self.value
+            grads["layer0.fc1"] = self.tensor(rows)
+        return value, grads
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
+def test_a_gradient_that_the_loss_does_not_show(value):
+    run = trainer("python")
+    poisoned = Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, Poisoned(value), steps=40)
+    with pytest.raises(FloatingPointError, match=rf"step 5: gradient of layer0.fc1 is {value} at \[3, 2\]"):
+        poisoned.train()
+    assert poisoned.step == 4
+
+
+def test_relu_does_not_hide_a_nan():
+    run = trainer("python")
+    weights = run.weights
+    weights["layer0.fc1"] = run.backend.tensor([[math.nan] * 8] * 32)
+    run.carry = run.packing.pack(weights), run.carry[1]
+    with pytest.raises(FloatingPointError, match=r"step 1: weight layer0.fc1 is nan at \[0, 0\]"):
+        run.train()
+
+
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(lab, tmp_path):
+    options = "steps=60 embed=8 eval_docs=5 eval_every=20 norm=none callback.checkpoint.every=1 hydra.run.dir=run"
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "jump.py").write_text('''
+from microgpt_lab import hookimpl
+
+def jump(step, steps):
+    """1, and from step 31 on far too much."""
+    return 1.0 if step < 30 else 1e200
+
+@hookimpl
+def schedulers():
+    return [jump]
+''')
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+    done = lab(*options.split(), "scheduler=jump", "optimizer=sgd", env=env, check=1)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["status"] == "diverged" and summary["steps"] == 30
+    assert summary["error"].startswith("step 31: new weight wte is ")
+    assert summary["error"] in done.stdout + done.stderr
+    assert checkpoint.read(tmp_path / "run", pytest.fail).facts["step"] == 30
+    lab("sample", "run", "-n", "1", check=0)
