@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from microgpt_lab.errors import at_least, suggest
+
+
+LARGEST = 100_000_000  # bytes of a file: what is read stays in memory
 
 
 class Split(NamedTuple):
@@ -87,17 +91,36 @@ def torch_randperm(n: int, seed: int) -> list[int]:
 class Corpus:
     """Documents, their characters as vocabulary, and a split. Of `train_docs`, so many to train on; 0 is all.
 
+    Of a document that is longer than the block (with its end, more than `block_size` tokens to
+    predict), `long_docs=truncate` takes the beginning, `window` one block after the other, and
+    `error` refuses the data; `long` counts them.
+
     Tokens are numbers of characters in sorted order; the last token, `bos`, stands at both ends of
     a document. `rng` shuffles the training documents and goes on to draw a trainer's weights, as
     microgpt.py's does: to compare two models fairly, give each a corpus of its own.
     """
 
     def __init__(
-        self, documents: list[str], *, split: str = "zero2hero", train_docs: int = 0, seed: int = 42
+        self,
+        documents: list[str],
+        *,
+        split: str = "zero2hero",
+        train_docs: int = 0,
+        long_docs: Literal["truncate", "window", "error"] = "truncate",
+        block_size: int = 16,
+        seed: int = 42,
     ):
         if not documents:
             raise ValueError("the data set is empty")
         at_least(0, train_docs=train_docs)
+        at_least(1, block_size=block_size)
+        self.long_docs, self.block_size = long_docs, block_size
+        self.long = sum(len(document) >= block_size for document in documents)
+        if self.long and long_docs == "error":
+            raise ValueError(
+                f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = {block_size - 1} "
+                f"characters, the longest {max(map(len, documents)):,}: long_docs=truncate, or window"
+            )
         if split not in SPLITS:
             raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")
         self.chars = sorted(set("".join(documents)))
@@ -112,7 +135,7 @@ class Corpus:
         self.train = list(self.train)
         self.rng.shuffle(self.train)
         self.train = self.train[: train_docs or None]
-        self._encoded: dict[int, list[int]] = {}
+        self._encoded: dict[int, list[list[int]]] = {}
         self._ids = {char: i for i, char in enumerate(self.chars)}
 
     def encode(self, text: str) -> list[int]:
@@ -129,16 +152,29 @@ class Corpus:
         """The document between two `bos`."""
         return [self.bos, *self.encode(document), self.bos]
 
+    def pieces(self, document: str) -> list[list[int]]:
+        """Its tokens; in windows, each begins with the token that the one before it ends with."""
+        tokens, size = self.tokens(document), self.block_size
+        if self.long_docs != "window":
+            return [tokens]
+        return [tokens[i : i + size + 1] for i in range(0, len(tokens) - 1, size)]
+
+    @functools.cached_property
+    def order(self) -> list[tuple[int, int]]:
+        """The training document and the piece of it that each place of an epoch takes."""
+        pieces = (len(d) // self.block_size + 1 if self.long_docs == "window" else 1 for d in self.train)
+        return [(i, piece) for i, count in enumerate(pieces) for piece in range(count)]
+
     def batch(self, step: int, size: int) -> list[list[int]]:
         """The tokens of the documents of this step: the training documents in order, again and again."""
-        start, n = step * size, len(self.train)
-        return [self.train_tokens(i % n) for i in range(start, start + size)]
+        start, n = step * size, len(self.order)
+        return [self.train_tokens(*self.order[i % n]) for i in range(start, start + size)]
 
-    def train_tokens(self, i: int) -> list[int]:
+    def train_tokens(self, i: int, piece: int = 0) -> list[int]:
         """Those of a training document, which is encoded once."""
         if i not in self._encoded:
-            self._encoded[i] = self.tokens(self.train[i])
-        return self._encoded[i]
+            self._encoded[i] = self.pieces(self.train[i])
+        return self._encoded[i][piece]
 
 
 def guessing(train: list[list[int]], held_out: list[list[int]], vocab_size: int) -> dict[str, float]:
@@ -167,15 +203,28 @@ def ngrams(tokens: list[int], n: int) -> list[tuple[int, ...]]:
 
 
 def read(path: Path) -> str:
-    """A text file in UTF-8."""
+    """A text file in UTF-8, or what a pipe gives; of at most 100 MB.
+
+    A byte order mark is taken away, and Windows' line ends become newlines.
+    """
     try:
-        return path.expanduser().read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        with path.expanduser().open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise ValueError(f"{path} is larger than {LARGEST // 10**6} MB: take a part of it")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{path} is UTF-16: convert it to UTF-8")
+    try:
+        if (nul := content.find(0)) >= 0:
+            raise UnicodeDecodeError("utf-8", content, nul, nul + 1, "binary")
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8: byte {error.object[error.start]:#04x} at {error.start}"
-        ) from None
+        before = content[: error.start]
+        line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        what = "is binary" if error.reason == "binary" else "is not UTF-8"
+        raise ValueError(f"{path} {what}: line {line}, byte {byte} is {content[error.start]:#04x}") from None
 
 
 def lines(path: str | Path) -> list[str]:

@@ -7,6 +7,8 @@ import errno
 from collections.abc import Iterable
 
 
+JOINERS = "\u200c\u200d"  # some scripts are written with them
+
 # A full disk, a quota, a read-only folder, too many open files, a broken disk.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EIO)
 
@@ -21,6 +23,17 @@ class NoRoom(UserError):
     """The machine takes no more: a full disk, a read-only folder, too many open files."""
 
     status = 1
+
+
+def printable(text: str) -> str:
+    """The text with escapes in place of what steers a terminal or turns the direction of writing.
+
+    >>> printable("a\x1b[2J")
+    'a\\\\x1b[2J'
+    """
+    return "".join(
+        char if char.isprintable() or char in JOINERS else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def suggest(word: str, words: Iterable[str]) -> str:

@@ -39,7 +39,7 @@ class Evaluation:
 
     def evaluate(self, documents: Sequence[str]) -> float:
         """Total nats over total tokens; nothing is differentiated."""
-        tokens = [self.corpus.tokens(document) for document in documents]
+        tokens = [piece for document in documents for piece in self.corpus.pieces(document)]
         starts = range(0, len(tokens), TOGETHER)
         batches = [Batch(tokens[i : i + TOGETHER], self.model.block_size, mean=False) for i in starts]
         _, sums = self.sums(self.weights, [(batch,) for batch in batches])

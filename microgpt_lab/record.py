@@ -64,9 +64,9 @@ class Run:
             self.place.folder = self.folder
         self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
 
-    def create(self, documents: list[str]) -> None:
+    def create(self, documents: list[str], trainer: Trainer) -> None:
         """Write what is known before the first step into a folder that holds no other run."""
-        surroundings = self.surroundings(documents)
+        surroundings = self.surroundings(documents, trainer)
         self.claim()
         self.environment = surroundings
         self.write("environment.json", surroundings)
@@ -74,13 +74,13 @@ class Run:
     def open(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
         """Make the folder; or have the trainer go on from a checkpoint, in the folder that is there."""
         if self.claimed:
-            self.compare(documents, saved)
+            self.compare(documents, trainer, saved)
         if saved:
             restore(trainer, saved)
             self.resumed = [*saved.facts["resumed"], trainer.step]
             self.began = time.perf_counter() - saved.facts["seconds"]
         if not self.claimed:
-            return self.create(documents)
+            return self.create(documents, trainer)
         if saved and saved.name == PREVIOUS:  # the newer one is damaged, and must not take this one's place
             (self.folder / PREVIOUS).replace(self.folder / CURRENT)
         (self.folder / "summary.json").unlink(missing_ok=True)
@@ -88,9 +88,9 @@ class Run:
         self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
         self.write("environment.json", self.environment)
 
-    def compare(self, documents: list[str], saved: Saved | None) -> None:
+    def compare(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
         """UserError if the run would not go on upon the ground that it began on, unless that is `accepted`."""
-        self.environment = self.surroundings(documents)
+        self.environment = self.surroundings(documents, trainer)
         file = self.folder / "environment.json"
         made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self.environment
         changed = changes(saved.facts["config"], self.config) if saved else []
@@ -98,10 +98,11 @@ class Run:
         if changed and not self.accepted:
             raise UserError(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
 
-    def surroundings(self, documents: list[str]) -> dict[str, Any]:
+    def surroundings(self, documents: list[str], trainer: Trainer) -> dict[str, Any]:
         """With what the run is made: what must be the same for it to go on exactly."""
         return environment() | {
             "documents": len(documents),
+            "documents_long": trainer.corpus.long,
             "documents_sha256": documents_sha256(documents),
             "parts": parts(self.config),
             "core": core(),

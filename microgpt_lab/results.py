@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import UserError, printable
 from microgpt_lab.plugins import KINDS
 from microgpt_lab.sweep import read_summary, runs
 
@@ -79,16 +79,20 @@ def read_run(folder: Path) -> dict[str, Any]:
         config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), LOADER) or {}
     if (folder / "environment.json").is_file():
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        for detail in ("documents", "documents_sha256", "parts", "core"):
+        for detail in ("documents", "documents_long", "documents_sha256", "parts", "core"):
             environment.pop(detail, None)
     return {
         "folder": folder.name,
         "overrides": overrides,
         "complete": bool(config),
-        "values": overrides | dict(flattened(config)),
+        "values": {key: clean(x) for key, x in (overrides | dict(flattened(config))).items()},
         "environment": environment,
-        "summary": {key: x for key, x in read_summary(folder).items() if isinstance(x, (int, float, str))},
+        "summary": {k: clean(x) for k, x in read_summary(folder).items() if isinstance(x, (int, float, str))},
     }
+
+
+def clean(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def scalar(text: str) -> Any:

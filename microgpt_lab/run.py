@@ -110,6 +110,11 @@ def load(config: dict[str, Any]) -> list[str]:
         raise UserError(f"{name} has no documents")
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
         raise UserError(f"{name} must return a list of strings")
+    for i, document in enumerate(documents):
+        try:
+            document.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{name}: document {i + 1} has half of a surrogate pair, no character") from None
     return documents
 
 
@@ -202,7 +207,8 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
     if held_out:
         summary["loss/val"] = trainer.validate()
         summary["documents/val"] = len(held_out)
-        seen = [corpus.tokens(document)[: trainer.model.block_size + 1] for document in held_out]
+        size = trainer.model.block_size + 1
+        seen = [piece[:size] for document in held_out for piece in corpus.pieces(document)]
         summary["guessing"] = guessing([corpus.tokens(d) for d in corpus.train], seen, corpus.vocab_size)
     answer_after = getattr(registry().get("dataset", config["dataset"]["name"]).make, "answer_after", None)
     if answer_after and held_out:

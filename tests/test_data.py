@@ -96,7 +96,7 @@ def test_lines_are_cut_at_newlines_alone(tmp_path):
 
 def test_text_in_another_encoding_names_the_byte(tmp_path):
     (tmp_path / "text").write_bytes(b"ab\xff")
-    with pytest.raises(ValueError, match="not UTF-8: byte 0xff at 2"):
+    with pytest.raises(ValueError, match="not UTF-8: line 1, byte 3 is 0xff"):
         lines(tmp_path / "text")
 
 

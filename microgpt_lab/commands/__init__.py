@@ -11,7 +11,7 @@ import threading
 import warnings
 from typing import NoReturn
 
-from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
+from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, printable
 from microgpt_lab.signals import Terminated, terminate
 
 COMMANDS = {
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return command.main(arguments if name == "train" else arguments[1:])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.status
     except Terminated:
         return 143

@@ -8,7 +8,7 @@ from random import Random
 
 from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import UserError, printable
 from microgpt_lab.model import GPT, Weights
 from microgpt_lab.plugins import options_of
 from microgpt_lab.run import build
@@ -71,5 +71,6 @@ def main(arguments: list[str]) -> int:
             top_k=args.top_k,
             top_p=args.top_p,
         )
-        print(args.prompt + "".join(chars[i] for i in ids))
+        text = args.prompt + "".join(chars[i] for i in ids)
+        print("\n".join(map(printable, text.split("\n"))))
     return 0

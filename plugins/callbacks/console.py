@@ -9,8 +9,9 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from microgpt_lab import hookimpl
+from microgpt_lab import hookimpl, printable
 
+LONG = {"truncate": "cut", "window": "in windows"}
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -31,7 +32,7 @@ class Console:
         if not run.place:
             self.header()
         if self.live:
-            label = escape(run.name) if run.place else "train"
+            label = shown(run.name) if run.place else "train"
             self.progress = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=30),
@@ -51,16 +52,17 @@ class Console:
             "+dirty" if run.environment["git_dirty"] else ""
         )
         sizes = "/".join(f"{len(part):,}" for part in (corpus.train, corpus.validation, corpus.test))
+        long = f", {corpus.long:,} long ones {LONG[corpus.long_docs]}" if corpus.long else ""
         facts = {
             "params": f"{self.trainer.parameters:,}",
-            "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs",
+            "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs{long}",
             "split": f"{run.config['split']} {sizes}",
             "git": commit,
         }
         if self.live:
-            text = "   ".join(f"[dim]{name}[/] [bold]{escape(fact)}[/]" for name, fact in facts.items())
+            text = "   ".join(f"[dim]{name}[/] [bold]{shown(fact)}[/]" for name, fact in facts.items())
             self.terminal.print(
-                Panel(text, title=f"[bold cyan]{escape(run.name)}", title_align="left", expand=False)
+                Panel(text, title=f"[bold cyan]{shown(run.name)}", title_align="left", expand=False)
             )
         else:
             self.plain(f"{run.name}: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
@@ -88,7 +90,7 @@ class Console:
             self.job_line(summary)
         elif summary["status"] != "ok":
             self.plain(f"{summary['status']} after {summary['steps']} steps {summary.get('error', '')}")
-            self.terminal.print(f"run dir {escape(place(run.folder))}", soft_wrap=True)
+            self.terminal.print(f"run dir {shown(place(run.folder))}", soft_wrap=True)
         else:
             self.end(summary)
 
@@ -102,10 +104,10 @@ class Console:
                 else "no held-out documents"
             )
         else:
-            val = f"{summary['status']} {escape(summary.get('error', ''))}"
-        name = escape(f"{self.run.position} {self.run.name}")
+            val = f"{summary['status']} {shown(summary.get('error', ''))}"
+        name = shown(f"{self.run.position} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
-        samples = escape(" ".join(summary.get("samples", [])[:3]))
+        samples = shown(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
         if self.live:
             self.terminal.print(line, no_wrap=True, overflow="ellipsis")
@@ -123,7 +125,7 @@ class Console:
         for i, sample in enumerate(summary["samples"]):
             nll = f"{self.trainer.evaluate([sample]):.2f}"
             new = "[dim]in train[/]" if sample in known else "[green]new[/]"
-            samples.add_row(str(i), f"[cyan]{escape(sample)}[/]", nll, new)
+            samples.add_row(str(i), f"[cyan]{shown(sample)}[/]", nll, new)
         self.terminal.print(Columns([result, samples], padding=(0, 4)) if self.live else result)
         if not self.live:
             self.terminal.print(samples)
@@ -132,13 +134,13 @@ class Console:
             self.terminal.print(
                 f"[dim]loss[/] {self.losses[0]:.2f} [yellow]{curve}[/] {mean(self.losses[-50:]):.2f}"
             )
-        self.terminal.print(f"[dim]run dir[/] {escape(place(self.run.folder))}", soft_wrap=True)
+        self.terminal.print(f"[dim]run dir[/] {shown(place(self.run.folder))}", soft_wrap=True)
         self.terminal.print(
-            f"[dim]view[/]    tensorboard --logdir {escape(place(self.run.folder.parent))}", soft_wrap=True
+            f"[dim]view[/]    tensorboard --logdir {shown(place(self.run.folder.parent))}", soft_wrap=True
         )
 
     def plain(self, line):
-        self.terminal.print(escape(line), soft_wrap=True)
+        self.terminal.print(shown(line), soft_wrap=True)
 
 
 def figures(summary, losses):
@@ -158,6 +160,11 @@ def figures(summary, losses):
     if summary["samples_new"] is not None:
         yield "new samples", f"[bold]{summary['samples_new']:.0%}[/]"
     yield "time", f"[bold]{summary['seconds']:.1f}s[/]"
+
+
+def shown(text):
+    """As it is, whatever marks of rich's or of the terminal's are in it."""
+    return escape(printable(text))
 
 
 def mean(numbers):

@@ -1,6 +1,6 @@
 from random import Random
 
-from microgpt_lab import hookimpl
+from microgpt_lab import hookimpl, printable
 
 
 class Samples:
@@ -21,7 +21,7 @@ class Samples:
 
     def write(self, step, samples):
         with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(f"{step}\t{sample}\n" for sample in samples)
+            file.writelines(f"{step}\t{printable(sample)}\n" for sample in samples)
 
 
 @hookimpl

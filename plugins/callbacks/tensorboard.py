@@ -4,7 +4,7 @@ from random import Random
 
 import yaml
 
-from microgpt_lab import hookimpl
+from microgpt_lab import hookimpl, printable
 
 
 class TensorBoard:
@@ -56,14 +56,14 @@ class TensorBoard:
             self.write(scalar(name, value), step)
 
     def evaluated(self, step):
-        self.write_text("samples", "  \n".join(self.trainer.sample(Random(0), samples=5)), step)
+        self.write_text("samples", self.listed(self.trainer.sample(Random(0), samples=5)), step)
         if self.histograms:
             self.write_histograms("weights", self.trainer.weights, step)
             self.write_histograms("gradients", self.trainer.gradients(), step)
 
     def run_finished(self, summary):
         if summary.get("samples"):
-            self.write_text("samples", "  \n".join(summary["samples"]), summary["steps"])
+            self.write_text("samples", self.listed(summary["samples"]), summary["steps"])
         self.write(self.session_end, None)
         self.events.close()
 
@@ -72,6 +72,9 @@ class TensorBoard:
 
         self.events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
         self.events.flush()
+
+    def listed(self, samples):
+        return "  \n".join(map(printable, samples))
 
     def write_text(self, tag, content, step):
         from tensorboardX.summary import text
