@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, ValueNode
 
+from microgpt_lab import untrusted
 from microgpt_lab.data import Corpus
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.model import GPT
-from microgpt_lab.plugins import KINDS, Option, options_of, registry
+from microgpt_lab.plugins import KINDS, Option, home, options_of, registry
 from microgpt_lab.trainer import Trainer
 
 NODES: dict[Any, Callable[..., ValueNode]] = {
@@ -30,6 +31,9 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
     float: FloatNode,
     str: StringNode,
 }
+
+# Hydra's own, which read YAML and pickles from anywhere.
+FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
 EXTRAS = {
     "joblib": "joblib",
@@ -75,6 +79,8 @@ def store() -> None:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The composed configuration as plain values, checked for what Hydra lets pass."""
+    if any("oc.env" in text for text in untrusted.texts(OmegaConf.to_container(cfg))):
+        raise UserError("${oc.env:…} is refused: a run's files must not hold an environment variable's value")
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UserError(f"must be set: {', '.join(f'{key}=…' for key in missing)}")
@@ -156,8 +162,16 @@ def unknown_key(key: str) -> str:
 
 
 def check(arguments: list[str]) -> None:
-    """Refuse what Hydra would answer with a traceback."""
+    """Refuse what Hydra would answer with a traceback, and what would have it run code or read any file."""
     for argument in arguments:
-        kind, _, value = argument.partition("=")
-        if kind in KINDS and kind != "callback" and value in ("", "null"):
-            raise UserError(f"{kind} must be one of: {', '.join(registry().names(kind))}")
+        flag, _, value = argument.partition("=")
+        if flag in FLAGS:
+            raise UserError(f"{flag} is not offered: presets belong into {home() / 'conf'}")
+        group = flag.lstrip("+~").partition("@")[0]
+        if group in KINDS and group != "callback" and value in ("", "null"):
+            raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
+        if any(word in argument for word in untrusted.CODE if word != "()"):
+            raise UserError(f"{argument} is refused: a configuration names parts, not code")
+        named = group in (*KINDS, "experiment") or "/" in group
+        if named and (".." in value or "/" in value or "\\" in value):
+            raise UserError(f"{argument}: {value} is a path, not a name")

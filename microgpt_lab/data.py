@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 
 from microgpt_lab.errors import at_least, suggest
 
-
 LARGEST = 100_000_000  # bytes of a file: what is read stays in memory
 
 
@@ -118,8 +117,9 @@ class Corpus:
         self.long = sum(len(document) >= block_size for document in documents)
         if self.long and long_docs == "error":
             raise ValueError(
-                f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = {block_size - 1} "
-                f"characters, the longest {max(map(len, documents)):,}: long_docs=truncate, or window"
+                f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = "
+                f"{block_size - 1} characters, the longest {max(map(len, documents)):,}: "
+                "long_docs=truncate, or window"
             )
         if split not in SPLITS:
             raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")

@@ -6,7 +6,6 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-
 JOINERS = "\u200c\u200d"  # some scripts are written with them
 
 # A full disk, a quota, a read-only folder, too many open files, a broken disk.
@@ -32,7 +31,8 @@ def printable(text: str) -> str:
     'a\\\\x1b[2J'
     """
     return "".join(
-        char if char.isprintable() or char in JOINERS else char.encode("unicode_escape").decode() for char in text
+        char if char.isprintable() or char in JOINERS else char.encode("unicode_escape").decode()
+        for char in text
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
@@ -9,6 +10,7 @@ import inspect
 import os
 import re
 import sys
+import time
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -19,10 +21,11 @@ from typing import Any
 import pluggy
 
 from microgpt_lab import hookspecs
-from microgpt_lab.errors import NO_ROOM, UserError, suggest
+from microgpt_lab.errors import UserError, suggest
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
+SLOW = 3.0  # seconds to import
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
 
@@ -72,6 +75,11 @@ class Part:
             raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
         except ValueError as error:
             raise UserError(f"{self.kind}={self.name}: {error}") from None
+        except (Exception, SystemExit) as error:
+            if isinstance(error, UserError):
+                raise
+            what = f"{self.kind}={self.name} of {self.provider} cannot be built"
+            raise UserError(f"{what}: {type(error).__name__}: {error}") from None
 
     def _checked(self, key: str, value: Any) -> Any:
         if key not in self.options:
@@ -91,6 +99,7 @@ class Registry:
     parts: dict[tuple[str, str], Part] = field(default_factory=dict)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
     watchers: list[Any] = field(default_factory=list)
 
     def names(self, kind: str) -> list[str]:
@@ -218,17 +227,21 @@ def registry() -> Registry:
     """Everything that is installed. A plugin that fails is skipped and remembered."""
     found = Registry()
     for name, load in modules():
+        begun = time.perf_counter()
         try:
-            module = load()
-            parts = collect(module, name)
+            with contextlib.redirect_stdout(sys.stderr):  # what it prints is not the lab's answer
+                module = load()
+                parts = collect(module, name)
         except ModuleNotFoundError as error:
             found.skipped[name] = unavailable(error)
         except (Exception, SystemExit) as error:
-            found.skipped[name] = f"{type(error).__name__}: {error}".partition("\n")[0]
+            found.skipped[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         else:
             for part in parts:
                 found.add(part)
             found.watchers.append(module)
+        if (seconds := time.perf_counter() - begun) > SLOW:
+            found.slow[name] = seconds
     return found
 
 
@@ -240,49 +253,3 @@ def part(kind: str, name: str, **options: Any) -> Any:
     if kind not in KINDS:
         raise UserError(f"'{kind}' is no kind of part{suggest(kind, KINDS)}")
     return registry().get(kind, name).build(**options)
-
-
-class Watchers:
-    """Tells callbacks, and plugins that watch, what happens in a run.
-
-    One that raises is dropped with a warning; it cannot disturb the run or the others. But a disk
-    that takes no more ends the run, for what would be missing could not be had again.
-    """
-
-    def __init__(
-        self, callbacks: list[Any], warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
-    ):
-        self.watchers, self.warn = [*callbacks, *registry().watchers], warn
-        self.every = [
-            c.every for c in callbacks if isinstance(getattr(c, "every", None), int) and c.every > 0
-        ]
-
-    def __call__(self, event: str, **facts: Any) -> bool:
-        """Whether any answered with something true."""
-        answer = False
-        facts = {k: types.MappingProxyType(v) if isinstance(v, dict) else v for k, v in facts.items()}
-        for watcher in list(self.watchers):
-            method = getattr(watcher, event, None)
-            if method is None or (
-                isinstance(watcher, types.ModuleType) and not hasattr(method, "microgpt_lab_impl")
-            ):
-                continue
-            try:
-                names = inspect.signature(method).parameters
-                answer = bool(method(**{name: facts[name] for name in names})) or answer
-            except (Exception, SystemExit) as error:
-                if isinstance(error, OSError) and error.errno in NO_ROOM:
-                    raise
-                self.watchers.remove(watcher)
-                name = getattr(watcher, "__name__", part_name(type(watcher)))
-                self.warn(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}")
-        return answer
-
-    def state(self) -> dict[str, Any]:
-        """What callbacks have to remember (`state_dict`, of JSON's types), by name."""
-        return {part_name(type(w)): w.state_dict() for w in self.watchers if hasattr(w, "state_dict")}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        for watcher in self.watchers:
-            if hasattr(watcher, "load_state_dict") and part_name(type(watcher)) in state:
-                watcher.load_state_dict(state[part_name(type(watcher))])

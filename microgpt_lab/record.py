@@ -89,7 +89,7 @@ class Run:
         self.write("environment.json", self.environment)
 
     def compare(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
-        """UserError if the run would not go on upon the ground that it began on, unless that is `accepted`."""
+        """UserError if the run would not go on upon the ground it began on, unless that is `accepted`."""
         self.environment = self.surroundings(documents, trainer)
         file = self.folder / "environment.json"
         made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self.environment

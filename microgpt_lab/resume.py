@@ -15,7 +15,7 @@ GROUND = ("documents_sha256", "parts", "core", "packages", "python")
 
 
 def capture(trainer: Trainer, **facts: Any) -> bytes:
-    """The content of a checkpoint: weights, optimizer, step, generator; the data's order follows from these."""
+    """The content of a checkpoint: weights, optimizer, step, generator; the data's order follows."""
     corpus = trainer.corpus
     facts |= {"step": trainer.step, "chars": corpus.chars, "rng": corpus.rng.getstate()}
     return checkpoint.encode(facts, {"weights": trainer.weights, "optimizer": trainer.carry[1]})

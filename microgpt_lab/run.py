@@ -17,11 +17,15 @@ from microgpt_lab.checkpoint import Saved
 from microgpt_lab.data import Corpus, guessing
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, at_least
 from microgpt_lab.model import GPT
-from microgpt_lab.plugins import Watchers, options_of, registry, unavailable
+from microgpt_lab.plugins import options_of, registry, unavailable
+from microgpt_lab.probe import label, probe
 from microgpt_lab.record import Run
 from microgpt_lab.sampler import generate
 from microgpt_lab.signals import Stopping, Terminated
 from microgpt_lab.trainer import Trainer
+from microgpt_lab.watchers import Watchers
+
+MOST = 2_000_000_000  # numbers in a model
 
 log = logging.getLogger("microgpt_lab")
 
@@ -44,9 +48,11 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
             kind: build(kind, config[kind])
             for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
         }
+        check_size(config)
         corpus = Corpus(documents, **chosen(Corpus))
         model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **chosen(GPT))
         check_learning_rate(config, parts["optimizer"], parts["scheduler"])
+        probe(config, parts)
         trainer = Trainer(
             model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **chosen(Trainer)
         )
@@ -55,6 +61,16 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
     if trainer.backend.fused > 1 and trainer.steps:
         try_step(trainer, config)
     return trainer
+
+
+def check_size(config: dict[str, Any]) -> None:
+    """Refuse what no memory holds, before it is asked for it."""
+    width, length = max(0, config["embed"]), max(0, config["block_size"])
+    numbers = 12 * width**2 * max(0, config["layers"]) + length * width
+    if numbers > MOST or config["batch_size"] * length * width > MOST:
+        raise ValueError(
+            f"a model of {numbers:.1e} numbers (layers, embed, block_size), or such batches, would not fit"
+        )
 
 
 def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
@@ -104,9 +120,13 @@ def load(config: dict[str, Any]) -> list[str]:
         documents = build("dataset", config["dataset"])()
     except ModuleNotFoundError as error:
         raise UserError(f"{name} is {unavailable(error)}") from None
-    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+    except ValueError as error:
         raise UserError(f"{name}: {error}") from None
-    if not documents:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{label('dataset', config)}: {type(error).__name__}: {error}") from None
+    if not documents and isinstance(documents, list):
         raise UserError(f"{name} has no documents")
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
         raise UserError(f"{name} must return a list of strings")

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -22,27 +23,52 @@ def karpathy_names():
     return path
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """Runs the command line as a user would, in another folder; returns the finished process."""
+@pytest.fixture(scope="session")
+def zygote():
+    """A process that commands are forked from, so that each need not import everything again."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", Path(__file__).with_name("zygote.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.stdin.close()
+    process.wait()
 
-    def run(
-        *arguments, cwd=tmp_path, env=None, check=None, command=(sys.executable, "-P", "-m", "microgpt_lab")
-    ):
+
+@pytest.fixture
+def lab(tmp_path, tmp_path_factory, zygote):
+    """Runs the command line as a user would, in another folder; returns the finished process.
+
+    In a fork of a process that has it loaded; with a `command`, in a new one of that.
+    """
+    output = tmp_path_factory.mktemp("output")
+
+    def run(*arguments, cwd=tmp_path, env=None, check=None, command=None):
         clean = {
             k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))
         }
-        clean["MICROGPT_LAB_HOME"] = str(tmp_path / "home")
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=cwd,
-            env=clean | (env or {}),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        env = clean | {"MICROGPT_LAB_HOME": str(tmp_path / "home")} | (env or {})
+        if command:
+            done = subprocess.run(
+                [*command, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
+            )
+        else:
+            done = forked(arguments, cwd, env)
         if check is not None:
             assert done.returncode == check, done.stdout + done.stderr
         return done
+
+    def forked(arguments, cwd, env):
+        files = {name: str(output / name) for name in ("stdout", "stderr")}
+        job = {"arguments": arguments, "cwd": str(cwd), "env": env, "timeout": 120}
+        zygote.stdin.write(json.dumps(job | files) + "\n")
+        zygote.stdin.flush()
+        status = json.loads(zygote.stdout.readline())
+        if status is None:
+            raise subprocess.TimeoutExpired(arguments, 120)
+        texts = (Path(files[name]).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(arguments, status, *texts)
 
     return run

@@ -13,8 +13,9 @@ from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.backend import Batch, Dropout
 from microgpt_lab.data import lines
 from microgpt_lab.padding import draw, padded
-from microgpt_lab.plugins import Watchers, registry
+from microgpt_lab.plugins import registry
 from microgpt_lab.testing import OPERATIONS, assert_same_gradients, losses, small_trainer
+from microgpt_lab.watchers import Watchers
 
 BACKENDS = [name for name in registry().names("backend") if name != "python"]
 SWAPPED = [

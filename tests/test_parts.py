@@ -4,8 +4,9 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.backend import Dropout
-from microgpt_lab.plugins import Watchers, registry
+from microgpt_lab.plugins import registry
 from microgpt_lab.testing import check
+from microgpt_lab.watchers import Watchers
 
 NEEDS_A_FILE = {"text", "karpathy_names"}
 PARTS = [p for p in registry().parts.values() if p.name not in NEEDS_A_FILE]

@@ -135,7 +135,7 @@ def test_examples_in_docstrings_run(module):
 
 CORE = (
     *("autograd", "floats", "moves", "tensor", "ops", "model", "data", "sampler", "trainer", "errors"),
-    *("backend", "packing", "evaluation"),
+    *("backend", "packing", "evaluation", "divergence"),
 )
 
 
@@ -164,7 +164,9 @@ def test_the_core_imports_the_standard_library_and_itself_alone(module):
 
 
 def test_plugins_use_the_public_api_and_no_other_plugin():
-    public = tuple(f"microgpt_lab.{m}" for m in ("ops", "data", "schedule", "backend", "padding", "autograd"))
+    public = tuple(
+        f"microgpt_lab.{m}" for m in ("ops", "data", "schedule", "backend", "padding", "autograd", "download")
+    )
     for path in (ROOT / "plugins").rglob("*.py"):
         for name in imported(path):
             if name.startswith(("microgpt_lab", "plugins")):

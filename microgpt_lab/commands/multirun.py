@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,7 +25,12 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+MOST = 100_000  # jobs of a sweep
 absent: list[Path] = []  # folders that a single run makes
+
+
+class TooMany(BaseException):
+    """A sweep that would not end; no Exception, for the same reason as `Planned`."""
 
 
 class Planned(BaseException):
@@ -63,11 +69,22 @@ class Prepare(Callback):
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
 
 
+def number(override: Override) -> int:
+    """How many values an override has, without listing them."""
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        low, high, step = value.start or 0, value.stop or 0, value.step
+        return max(0, math.ceil((high - low) / step))
+    return len(choices(override))
+
+
 def jobs(config: DictConfig) -> list[list[str]]:
     """The overrides of each job of a grid."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
     by_key = {override.get_key_element(): override for override in parsed}  # the last of a key counts
+    if (many := math.prod(map(number, by_key.values()))) > MOST:
+        raise TooMany(f"a sweep of {many:,} jobs is refused; the most is {MOST:,}")
     return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
 
 

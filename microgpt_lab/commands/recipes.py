@@ -10,6 +10,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
+from microgpt_lab import untrusted
 from microgpt_lab.plugins import CHECKOUT, HERE, home
 
 CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
@@ -25,7 +26,8 @@ class Recipes(ConfigSource):
 
     def _file(self, config_path: str) -> Path:
         group, _, name = config_path.removesuffix(".yaml").partition("/")
-        return Path(self.path) / (name if group == "experiment" and name else "-") / "recipe.yaml"
+        named = group == "experiment" and name == Path(name).name and name not in ("", "..")
+        return Path(self.path) / (name if named else "-") / "recipe.yaml"
 
     def available(self) -> bool:
         return Path(self.path).is_dir()
@@ -48,8 +50,15 @@ class Recipes(ConfigSource):
         if not file.is_file():
             raise ConfigLoadError(f"there is no {file}")
         text = file.read_text(encoding="utf-8")
+        untrusted.check(text, file)
         header = self._get_header_dict(text[:512])
         return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
+
+
+def check_presets() -> None:
+    """UserError for a file of the user's conf/ that is no mere configuration."""
+    for file in sorted((home() / "conf").rglob("*.y*ml")):
+        untrusted.check(file.read_text(encoding="utf-8", errors="replace"), file)
 
 
 class SearchPath(SearchPathPlugin):

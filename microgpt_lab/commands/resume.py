@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import yaml
-
 from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
 from microgpt_lab.commands.train import composed, exit_status
 from microgpt_lab.errors import UserError
 from microgpt_lab.record import Run
+from microgpt_lab.results import read_yaml
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import read_summary
 
@@ -39,14 +38,11 @@ def main(arguments: list[str]) -> int:
 def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
     """The run as its folder describes it, with these changes."""
     try:
-        config, listed = (
-            yaml.safe_load((folder / name).read_text(encoding="utf-8"))
-            for name in ("config.yaml", "overrides.yaml")
-        )
+        config, listed = read_yaml(folder / "config.yaml"), read_yaml(folder / "overrides.yaml")
     except FileNotFoundError as error:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{folder} cannot be read: {error}".partition("\n")[0]) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} cannot be read: {error}") from None
     if overrides:
         listed = [*(listed or []), *overrides]
         config = composed(listed)

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab import config
 from microgpt_lab.commands import COMMANDS, multirun
-from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, experiments
+from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, check_presets, experiments
 from microgpt_lab.errors import NoRoom, UserError
 from microgpt_lab.job import perform
 from microgpt_lab.plugins import registry
@@ -33,6 +33,7 @@ ended: dict[str, Any] = {}  # the summary of a single run
 
 def register() -> None:
     """Tell Hydra of the parts, the recipes and the names of folders."""
+    check_presets()
     config.store()
     OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
     OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
@@ -98,6 +99,8 @@ def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
 def main(arguments: list[str]) -> int:
     for plugin, why in registry().skipped.items():
         print(f"warning: plugin {plugin} is skipped: {why}", file=sys.stderr)
+    for plugin, seconds in registry().slow.items():
+        print(f"warning: plugin {plugin} took {seconds:.1f}s to import", file=sys.stderr)
     for clash in registry().clashes.values():
         print(f"warning: {clash}", file=sys.stderr)
     multirun.Prepare.dry = "--dry" in arguments
@@ -114,6 +117,8 @@ def main(arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         multirun.leave_nothing()
         raise UserError(explain(error)) from None
+    except multirun.TooMany as error:
+        raise UserError(str(error)) from None
     except multirun.Planned as planned:
         from microgpt_lab.commands.dry import show
 
@@ -137,13 +142,14 @@ def main(arguments: list[str]) -> int:
 
 def exit_status(summary: dict[str, Any]) -> int:
     """Of a run; 130 after Ctrl-C and 143 after SIGTERM, as shells have it."""
-    if summary["status"] == "interrupted":
+    status = summary.get("status")  # there is none when Hydra was asked something else
+    if status == "interrupted":
         print(
             f"interrupted; to go on: python -m microgpt_lab resume {shlex.quote(summary['folder'])}",
             file=sys.stderr,
         )
         return 143 if summary["signal"] == "SIGTERM" else 130
-    return 1 if summary["status"] == "diverged" else 0
+    return 1 if status == "diverged" else 0
 
 
 def conclude(sweep: Path, stopped: str | None) -> int:

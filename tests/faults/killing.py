@@ -3,6 +3,7 @@ there were so many kills: `python killing.py KILLS key=value …`.
 """
 
 import contextlib
+import io
 import multiprocessing
 import os
 import random
@@ -16,9 +17,9 @@ from microgpt_lab.job import preload
 
 
 def command(*arguments):
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
-        with contextlib.redirect_stderr(nothing):
-            os._exit(main(list(arguments)))
+    nothing = io.StringIO()
+    with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+        os._exit(main(list(arguments)))
 
 
 def killed_after(seconds, *arguments):

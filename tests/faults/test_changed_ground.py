@@ -56,7 +56,7 @@ CHANGES = {
     "part": ("parts/mine.py", "x * slope", "x * slope * 1", "parts.activation.sha256 was"),
     "version": ("run/environment.json", '"numpy": "', '"numpy": "0.', "packages.numpy was 0."),
     "lab": ("run/environment.json", '"core": "', '"core": "x', "core was x"),
-    "backend": ("run/config.yaml", "name: numpy\n  dtype: float64", "name: python", "backend was numpy, is python"),
+    "backend": ("run/config.yaml", "numpy\n  dtype: float64", "python", "backend was numpy, is python"),
 }  # fmt: skip
 
 

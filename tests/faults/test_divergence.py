@@ -23,7 +23,10 @@ def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options)
     [
         ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but no square of it is
         ({"lr": 1e3}, "step 5: "),  # from here on rounding decides which
-        ({"optimizer": "adam", "eps": 0.0}, "step 1: new weight wte is nan at ["),  # 0 / 0 of what is not used
+        (
+            {"optimizer": "adam", "eps": 0.0},
+            "step 1: new weight wte is nan at [",
+        ),  # 0 / 0 of what is not used
     ],
     ids=str,
 )
@@ -84,7 +87,9 @@ def test_relu_does_not_hide_a_nan():
 
 
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint(lab, tmp_path):
-    options = "steps=60 embed=8 eval_docs=5 eval_every=20 norm=none callback.checkpoint.every=1 hydra.run.dir=run"
+    options = (
+        "steps=60 embed=8 eval_docs=5 eval_every=20 norm=none callback.checkpoint.every=1 hydra.run.dir=run"
+    )
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "jump.py").write_text('''
 from microgpt_lab import hookimpl

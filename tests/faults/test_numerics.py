@@ -13,10 +13,37 @@ from microgpt_lab.plugins import registry
 
 BACKENDS = ["python", "numpy", "jax"]
 MOST = 1.7976931348623157e308
-EXTREMES = [0.0, -0.0, 5e-324, -5e-324, 2.2e-308, 1e-154, 1.0, -1.0, 709.8, -745.2, 1e154, 1e308, -1e308, MOST]
+EXTREMES = [
+    0.0,
+    -0.0,
+    5e-324,
+    -5e-324,
+    2.2e-308,
+    1e-154,
+    1.0,
+    -1.0,
+    709.8,
+    -745.2,
+    1e154,
+    1e308,
+    -1e308,
+    MOST,
+]
 number = st.one_of(st.sampled_from(EXTREMES), st.floats(allow_nan=False, allow_infinity=False))
 rows = st.lists(number, min_size=1, max_size=5).map(lambda row: [row])
-FUNCTIONS = ["exp", "log", "sqrt", "tanh", "erf", "sigmoid", "softplus", "relu", "abs", "logsumexp", "softmax"]
+FUNCTIONS = [
+    "exp",
+    "log",
+    "sqrt",
+    "tanh",
+    "erf",
+    "sigmoid",
+    "softplus",
+    "relu",
+    "abs",
+    "logsumexp",
+    "softmax",
+]
 FUNCTIONS += ["log_softmax", "sum", "mean", "max"]
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -73,9 +100,11 @@ def test_softmax_and_its_logarithm_are_right_at_any_size(x):
 @given(x=rows, name=st.sampled_from(registry().names("activation")))
 def test_activations(x, name):
     activation = part("activation", name)
-    for backend in map(lambda b: part("backend", b), ("python", "numpy")):
+    for backend in (part("backend", b) for b in ("python", "numpy")):
         tensor = backend.tensor(x)
-        assert all(type(y) is float for y in flat(activation(tensor)) + flat(gradient(backend, activation, tensor)))
+        assert all(
+            type(y) is float for y in flat(activation(tensor)) + flat(gradient(backend, activation, tensor))
+        )
     value = activation(Value(x[0][0]))
     value.backward()
     assert type(value.data) is float
@@ -86,8 +115,10 @@ def test_activations(x, name):
 def test_norms(x, name):
     """Below 1e154 their results are finite; above, squares overflow, and the trainer stops such weights."""
     norm = part("norm", name)
-    for backend in map(lambda b: part("backend", b), ("python", "numpy")):
-        learned = {n: backend.tensor(w) for n, w in norm.init(len(x[0])).items()} if hasattr(norm, "init") else {}
+    for backend in (part("backend", b) for b in ("python", "numpy")):
+        learned = (
+            {n: backend.tensor(w) for n, w in norm.init(len(x[0])).items()} if hasattr(norm, "init") else {}
+        )
         y = flat(norm(backend.tensor(x), **learned))
         assert all(type(v) is float for v in y)
         if max(map(abs, x[0])) < 1e150:
@@ -120,7 +151,9 @@ def test_powers_are_never_complex(x, n):
 )
 def test_the_smallest_models_train_and_sample(backend, documents, options):
     corpus = Corpus(documents)
-    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **({"embed": 8} | options))
+    model = GPT(
+        corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **({"embed": 8} | options)
+    )
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     run = Trainer(model, corpus, *parts, steps=5, batch_size=2)
     run.train()

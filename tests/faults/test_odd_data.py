@@ -13,7 +13,15 @@ from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.data import lines, read
 from microgpt_lab.padding import longest
 
-OPTIONS = ("steps=2", "embed=8", "eval_docs=2", "samples=2", "split=none", "callback=[console]", "backend=numpy")
+OPTIONS = (
+    "steps=2",
+    "embed=8",
+    "eval_docs=2",
+    "samples=2",
+    "split=none",
+    "callback=[console]",
+    "backend=numpy",
+)
 
 REFUSED = {
     "empty": (b"", "has no documents"),
@@ -49,7 +57,11 @@ def test_files_that_are_refused(lab, tmp_path, what):
 def test_files_that_are_read(tmp_path, what):
     content, documents = TAKEN[what]
     (tmp_path / "data.txt").write_bytes(content)
-    assert lines(tmp_path / "data.txt") == part("dataset", "text", path=str(tmp_path / "data.txt"))() == documents
+    assert (
+        lines(tmp_path / "data.txt")
+        == part("dataset", "text", path=str(tmp_path / "data.txt"))()
+        == documents
+    )
     corpus = Corpus(documents, split="none")
     assert [corpus.decode(corpus.encode(d)) for d in documents] == documents
 
@@ -69,7 +81,11 @@ def test_a_gigabyte_is_refused_in_bounded_memory(lab, tmp_path):
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
     )
     done = lab(
-        *OPTIONS, "dataset=text", "dataset.path=data.txt", check=2, command=(sys.executable, "-P", "-c", script)
+        *OPTIONS,
+        "dataset=text",
+        "dataset.path=data.txt",
+        check=2,
+        command=(sys.executable, "-P", "-c", script),
     )
     assert "data.txt is larger than 100 MB: take a part of it" in done.stderr
     assert int(done.stdout) * (1 if sys.platform == "darwin" else 1024) < 500e6
@@ -91,9 +107,19 @@ def test_a_pipe(tmp_path):
 
 
 def test_standard_input(tmp_path):
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *OPTIONS, "dataset=text", "dataset.path=/dev/stdin"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "microgpt_lab",
+        *OPTIONS,
+        "dataset=text",
+        "dataset.path=/dev/stdin",
+    ]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path)}
-    done = subprocess.run(command, input="anna\nbob\n" * 9, cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        command, input="anna\nbob\n" * 9, cwd=tmp_path, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0 and "18 docs" in done.stdout, done.stderr
 
 
@@ -115,7 +141,9 @@ def datasets():
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.one_of(st.binary(max_size=200), st.text(max_size=60).map(lambda t: t.encode("utf-8", "surrogatepass"))))
+@given(
+    st.one_of(st.binary(max_size=200), st.text(max_size=60).map(lambda t: t.encode("utf-8", "surrogatepass")))
+)
 def test_any_bytes_are_read_or_refused_in_a_line(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "any"
     file.write_bytes(content)
@@ -139,7 +167,9 @@ def test_a_document_longer_than_the_block_is_cut_windowed_or_refused():
         [bos, *ids[:4]], ids[3:8], ids[7:12], [*ids[11:13], bos],
     ]  # fmt: skip
     assert windows.pieces("abc") == cut.pieces("abc") and len(cut.pieces("abcdefghijklm")) == 1
-    with pytest.raises(ValueError, match=r"20 of 40 documents .* block_size - 1 = 3 characters, the longest 13"):
+    with pytest.raises(
+        ValueError, match=r"20 of 40 documents .* block_size - 1 = 3 characters, the longest 13"
+    ):
         Corpus(WORDS, long_docs="error", block_size=4)
     assert Corpus(WORDS, long_docs="error", block_size=14).long == 0
 
@@ -147,7 +177,9 @@ def test_a_document_longer_than_the_block_is_cut_windowed_or_refused():
 def test_windows_train_and_judge_every_token():
     def tokens(how):
         corpus = Corpus(WORDS, long_docs=how, block_size=4)
-        model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, block_size=4)
+        model = GPT(
+            corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, block_size=4
+        )
         parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "numpy")
         run = Trainer(model, corpus, *parts, steps=1)
         epoch = [run.inputs(step)[0] for step in range(len(corpus.order))]

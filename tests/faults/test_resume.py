@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
-
 from microgpt_lab.plugins import registry
 from microgpt_lab.resume import capture, restore
 

@@ -1,0 +1,160 @@
+"""Promise: the lab goes on without a plugin that is broken, or stops with its name in one line."""
+
+import json
+
+import pytest
+
+SHORT = ("steps=3", "embed=8", "eval_docs=3", "samples=1", "eval_every=2", "hydra.run.dir=run")
+HEAD = "from microgpt_lab import hookimpl\n"
+
+SKIPPED = {
+    "raises at import": ("1 / 0", "ZeroDivisionError"),
+    "does not parse": ("def broken(:", "SyntaxError"),
+    "exits at import": ("import sys; sys.exit(3)", "SystemExit: 3"),
+    "needs what is not there": ("import no_such_module", "unavailable: pip install no_such_module"),
+    "raises at collection": ("@hookimpl\ndef activations(): raise RuntimeError('late')", "RuntimeError: late"),
+    "returns no list": ("@hookimpl\ndef activations(): return len", "must return a list of functions or classes"),
+    "returns no functions": ("@hookimpl\ndef activations(): return [1]", "must return a list of functions"),
+    "unknown hook": ("@hookimpl\ndef activation(): return []", "unknown hook 'activation'"),
+    "hook with other arguments": ("@hookimpl\ndef step_finished(steps): pass", "'steps'"),
+    "hook with defaults": ("@hookimpl\ndef step_finished(step=1): pass", "must not give defaults: step"),
+    "option without a type": (
+        "def f(x, *, k=1): return x\n@hookimpl\ndef activations(): return [f]", "needs a type and a default",
+    ),
+    "option of another type": (
+        "def f(x, *, k: list = ()): return x\n@hookimpl\ndef activations(): return [f]", "must be bool, int, float",
+    ),
+    "default of another type": (
+        "def f(x, *, k: int = 'a'): return x\n@hookimpl\ndef activations(): return [f]", "is of another type",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    def write(text):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        (tmp_path / "parts" / "mine.py").write_text(HEAD + text)
+        return {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+
+    return write
+
+
+@pytest.mark.parametrize("what", SKIPPED)
+def test_it_is_skipped_with_its_name(lab, tmp_path, plugin, what):
+    text, said = SKIPPED[what]
+    done = lab(*SHORT, env=plugin(text), check=0)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: plugin microgpt_lab_user1.mine is skipped: ") and said in line
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
+
+
+PARTS = {
+    "activation raises": ("activation", "def mine(x): raise RuntimeError('no')", "RuntimeError: no"),
+    "activation takes nothing": ("activation", "def mine(): return 1", "takes 0 positional arguments but 1 was given"),
+    "activation takes two": ("activation", "def mine(x, y): return x", "missing 1 required positional argument"),
+    "activation returns None": ("activation", "def mine(x): pass", "it returned NoneType, not a tensor"),
+    "activation returns a number": ("activation", "def mine(x): return 1.0", "it returned float, not a tensor"),
+    "activation changes the shape": ("activation", "def mine(x): return x[:1]", "it made one of (2, 1)"),
+    "activation asks what tensors have not": ("activation", "def mine(x): return x.cosine()", "cosine"),
+    "norm without its weights": (
+        "norm",
+        "class Mine:\n def init(self, embed): return {'gain': [[1.0] * embed]}\n def __call__(self, x): return x",
+        "unexpected keyword argument 'gain'",
+    ),
+    "optimizer without update": ("optimizer", "class Mine:\n lr = 1.0", "has no 'init'"),
+    "optimizer without lr": (
+        "optimizer", "class Mine:\n def init(self, w): pass\n def update(self, *a): return 1", "has no 'lr'",
+    ),
+    "optimizer returns the weights alone": (
+        "optimizer", "class Mine:\n lr = 1.0\n def init(self, w): pass\n def update(self, g, s, w, lr, step): return w",
+        "cannot run",
+    ),
+    "scheduler returns None": ("scheduler", "def mine(step, steps): pass", "scheduler=mine at step 0"),
+    "scheduler returns a word": ("scheduler", "def mine(step, steps): return 'half'", "scheduler=mine at step 0"),
+    "scheduler divides by zero": ("scheduler", "def mine(step, steps): return 1 / step", "division by zero"),
+    "data set raises": ("dataset", "def mine(): raise RuntimeError('offline')", "RuntimeError: offline"),
+    "data set returns a generator": ("dataset", "def mine(): return (c for c in 'ab')", "must return a list of strings"),
+    "data set returns numbers": ("dataset", "def mine(): return [1, 2]", "must return a list of strings"),
+    "data set exits": ("dataset", "def mine(): raise SystemExit(0)", "SystemExit"),
+    "backend is none": ("backend", "class Mine: pass", "is no subclass of microgpt_lab.Backend"),
+    "raises when it is built": (
+        "optimizer", "class Mine:\n def __init__(self): raise RuntimeError('built')", "cannot be built: RuntimeError",
+    ),
+    "needs something when it is built": (
+        "backend", "class Mine:\n def __init__(self): import no_such_module", "unavailable: pip install no_such_module",
+    ),
+}  # fmt: skip
+
+
+CASES = [
+    (what, backend)
+    for what, (kind, *_) in PARTS.items()
+    for backend in ("python", "numpy")
+    if backend == "python" or kind in ("activation", "norm", "optimizer")
+]
+
+
+@pytest.mark.parametrize(("what", "backend"), CASES)
+def test_a_part_that_does_not_do_its_work_stops_the_run_with_its_name(lab, tmp_path, plugin, what, backend):
+    kind, text, said = PARTS[what]
+    make = "Mine" if text.startswith("class") else "mine"
+    env = plugin(f"{text}\n@hookimpl\ndef {kind}s(): return [{make}]")
+    chosen = (f"{kind}=mine",) if kind == "backend" else (f"backend={backend}", f"{kind}=mine")
+    done = lab(*SHORT, *chosen, env=env, check=2)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and f"{kind}=mine" in line and said in line
+    assert not (tmp_path / "run").exists()
+
+
+MOMENTS = {
+    "run_started": "run, trainer", "step_finished": "step, metrics", "evaluated": "step, loss",
+    "should_stop": "step", "checkpoint_saved": "path", "run_finished": "summary",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["raise RuntimeError('no')", "raise SystemExit(1)"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_callback_that_raises_is_off_and_the_run_is_the_same(lab, tmp_path, plugin, moment, wrong):
+    text = f"class Mine:\n def {moment}(self, {MOMENTS[moment]}): {wrong}\n"
+    env = plugin(text + "@hookimpl\ndef callbacks(): return [Mine]")
+    callbacks = "callback=[jsonl,tensorboard,samples,checkpoint"
+    done = lab(*SHORT, f"{callbacks},mine]", env=env, check=0)
+    (line,) = done.stderr.splitlines()
+    assert f"callback mine failed in {moment} and is off: " in line
+    lab(*SHORT, f"{callbacks}]", "hydra.run.dir=other", env=env, check=0)
+    losses = [
+        [json.loads(row)["loss/train"] for row in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("run", "other")
+    ]
+    assert losses[0] == losses[1] and len(losses[0]) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["def step_finished(self, stp): pass", "def step_finished(self, step, x, *y): pass"]
+)
+def test_a_callback_that_asks_for_what_there_is_not(lab, plugin, text):
+    env = plugin(f"class Mine:\n {text}\n@hookimpl\ndef callbacks(): return [Mine]")
+    done = lab(*SHORT, "callback=[mine]", env=env, check=0)
+    assert "callback mine failed in step_finished and is off: KeyError" in done.stderr
+
+
+def test_a_callback_cannot_change_what_it_is_shown(lab, tmp_path, plugin):
+    env = plugin(
+        "class Mine:\n def step_finished(self, metrics): metrics['loss/train'] = 0\n"
+        "@hookimpl\ndef callbacks(): return [Mine]"
+    )
+    done = lab(*SHORT, "callback=[mine,jsonl]", env=env, check=0)
+    assert "callback mine failed" in done.stderr
+    assert '"loss/train": 0,' not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_what_a_plugin_prints_is_not_the_labs_answer(lab, plugin):
+    env = plugin("print('hello')\n@hookimpl\ndef activations(): print('there'); return []")
+    done = lab("plugins", env=env, check=0)
+    assert "hello" not in done.stdout and done.stderr == "hello\nthere\n"
+
+
+def test_one_that_is_slow_to_import_is_named(lab, plugin):
+    env = plugin("import time; time.sleep(3.1)")
+    assert "warning: plugin microgpt_lab_user1.mine took 3." in lab(*SHORT, env=env, check=0).stderr

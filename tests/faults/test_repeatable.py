@@ -1,0 +1,57 @@
+"""Promise: the same command twice gives the same bits, whatever surrounds it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from microgpt_lab import checkpoint
+
+OPTIONS = ("steps=24", "eval_docs=20", "eval_every=12", "samples=3", "dropout=0.1", "layers=2", "embed=32")
+OPTIONS += ("callback=[jsonl,samples,checkpoint]", "batch_size=16", "block_size=32")
+
+
+def outcome(run):
+    saved = checkpoint.read(run, pytest.fail)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = [(row["loss/train"], row["optim/grad_norm"], row.get("loss/val")) for row in rows]
+    return saved.numbers, losses, (run / "samples.txt").read_text()
+
+
+@pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
+def test_the_same_bits(tmp_path, backend):
+    if backend == "jax":
+        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    (tmp_path / "elsewhere").mkdir()
+    surroundings = [
+        ({"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, tmp_path),
+        ({"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "TZ": "Asia/Tokyo",
+          "LC_ALL": "C", "COLUMNS": "40"}, tmp_path / "elsewhere"),
+    ]  # fmt: skip
+    size = ("steps=4", "embed=8", "batch_size=2") if backend == "python" else ()
+    found = []
+    for i, (env, folder) in enumerate(surroundings):
+        run = tmp_path / f"run{i}"
+        command = [sys.executable, "-P", "-m", "microgpt_lab", *OPTIONS, f"backend={backend}", *size]
+        env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")} | env
+        subprocess.run([*command, f"hydra.run.dir={run}"], cwd=folder, env=env, check=True)
+        found.append(outcome(run))
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    "size", ["embed=64 layers=4 batch_size=32", "embed=256 batch_size=64", "embed=96 heads=3"]
+)
+def test_threads_do_not_matter_at_larger_sizes(tmp_path, backend, size):
+    found = []
+    for threads in ("1", "2", "3"):
+        run = tmp_path / f"run{threads}"
+        command = [sys.executable, "-P", "-m", "microgpt_lab", *OPTIONS, f"backend={backend}", *size.split()]
+        env = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        subprocess.run([*command, f"hydra.run.dir={run}"], cwd=tmp_path, env=env, check=True)
+        found.append(outcome(run))
+    assert found[0] == found[1] == found[2]

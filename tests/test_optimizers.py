@@ -1,0 +1,199 @@
+"""Optimizers, held to their papers' formulas: several steps, one number at a time, in plain Python."""
+
+import math
+
+import pytest
+
+from microgpt_lab import UserError, part
+from microgpt_lab.plugins import registry
+
+STEPS, LR = 5, 0.3
+# Gradients that turn round, and one that is always 0; magnitudes at which mixing factors decide signs.
+GRADIENTS = [[3.0, -0.2, 0.0, 1.0], [-1.0, 0.5, 0.0, 2.0], [-0.9, -0.4, 0.0, -4.0], [2.5, 0.1, 0.0, -0.3], [-6.0, 0.3, 0.0, 0.2]]
+START = [0.7, -1.5, 2.0, 0.05]
+
+
+def trajectory(optimizer, rows=1):
+    """The weights after each step, of a (rows, n) matrix."""
+    tensor = part("backend", "python").tensor
+
+    def matrix(numbers):
+        n = len(numbers) // rows
+        return tensor([numbers[i * n : i * n + n] for i in range(rows)])
+
+    w = matrix(START)
+    state, found = optimizer.init(w), []
+    for step, g in enumerate(GRADIENTS):
+        w, state = optimizer.update(matrix(g), state, w, LR / (step + 1), step)  # a scheduled rate
+        found.append([x for row in w.tolist() for x in row])
+    return found
+
+
+def expected(update):
+    """The same by `update(w, g, state, lr, t)` of one number with its own state; t counts from 1."""
+    weights, states, found = list(START), [{} for _ in START], []
+    for step, g in enumerate(GRADIENTS):
+        weights = [update(*wgs, LR / (step + 1), step + 1) for wgs in zip(weights, g, states)]
+        found.append(weights)
+    return found
+
+
+def close(a, b):
+    return all(math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-15) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
+
+
+def sgd(momentum, nesterov):
+    def update(w, g, s, lr, t):
+        s["v"] = momentum * s.get("v", 0.0) + g
+        return w - lr * (g + momentum * s["v"] if nesterov else s["v"])
+
+    return update
+
+
+def adagrad(eps):
+    def update(w, g, s, lr, t):
+        s["sum"] = s.get("sum", 0.0) + g * g
+        return w - lr * g / (math.sqrt(s["sum"]) + eps)
+
+    return update
+
+
+def rmsprop(rho, eps):
+    def update(w, g, s, lr, t):
+        s["v"] = rho * s.get("v", 0.0) + (1 - rho) * g * g
+        return w - lr * g / (math.sqrt(s["v"]) + eps)
+
+    return update
+
+
+def adamw(beta1, beta2, eps, weight_decay=0.0, factor=1.0):
+    def update(w, g, s, lr, t):
+        lr *= factor
+        s["m"] = beta1 * s.get("m", 0.0) + (1 - beta1) * g
+        s["v"] = beta2 * s.get("v", 0.0) + (1 - beta2) * g * g
+        m_hat, v_hat = s["m"] / (1 - beta1**t), s["v"] / (1 - beta2**t)
+        return w - lr * (m_hat / (math.sqrt(v_hat) + eps) + weight_decay * w)
+
+    return update
+
+
+def lion(beta1, beta2, weight_decay):
+    def update(w, g, s, lr, t):
+        c = beta1 * s.get("m", 0.0) + (1 - beta1) * g
+        s["m"] = beta2 * s.get("m", 0.0) + (1 - beta2) * g
+        return w - lr * ((c > 0) - (c < 0) + weight_decay * w)
+
+    return update
+
+
+# Large eps and decay, and betas far from 1, so that no factor hides.
+FORMULAS = {
+    "sgd": ({}, sgd(0.0, False)),
+    "sgd with momentum": ({"momentum": 0.6}, sgd(0.6, False)),
+    "sgd, Nesterov's": ({"momentum": 0.6, "nesterov": True}, sgd(0.6, True)),
+    "adagrad": ({"eps": 0.5}, adagrad(0.5)),
+    "rmsprop": ({"rho": 0.7, "eps": 0.5}, rmsprop(0.7, 0.5)),
+    "adam": ({"beta1": 0.6, "beta2": 0.7, "eps": 0.5}, adamw(0.6, 0.7, 0.5)),
+    "adamw": ({"beta1": 0.6, "beta2": 0.7, "eps": 0.5, "weight_decay": 0.4}, adamw(0.6, 0.7, 0.5, 0.4)),
+    "lion": ({"beta1": 0.6, "beta2": 0.8, "weight_decay": 0.4}, lion(0.6, 0.8, 0.4)),
+    "lion without decay": ({"beta1": 0.9, "beta2": 0.3}, lion(0.9, 0.3, 0.0)),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_it_is_its_papers_formula(name, rows):
+    options, update = FORMULAS[name]
+    optimizer = part("optimizer", name.split()[0].strip(","), lr=LR, **options)
+    assert close(trajectory(optimizer, rows), expected(update))
+
+
+def test_a_weight_without_gradient_stays_where_it_is():
+    for name in registry().names("optimizer"):
+        decay = {"weight_decay": 0.0} if name in ("adamw", "lion") else {}
+        assert {row[2] for row in trajectory(part("optimizer", name, **decay))} == {2.0}
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_muon_takes_adams_step_for_a_row_or_a_column(rows):
+    options = {"beta1": 0.6, "beta2": 0.7, "eps": 0.5}
+    muon = part("optimizer", "muon", lr=LR, adam_lr=0.12, **options)
+    assert close(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
+
+
+def by_hand(x, rounds=5):
+    """Newton and Schulz' iteration as Jordan et al. (2024) have it, on NumPy."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = x / ((x**2).sum() ** 0.5 + 1e-7)
+    for _ in range(rounds):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize(("out", "in_"), [(2, 5), (5, 2), (3, 3)])
+def test_muon_orthogonalizes_its_momentum(out, in_):
+    numpy = pytest.importorskip("numpy")
+    rng, tensor = numpy.random.default_rng(0), part("backend", "python").tensor
+    muon = part("optimizer", "muon", lr=LR, momentum=0.6)
+    start = rng.normal(size=(out, in_))
+    w, expected = tensor(start.tolist()), start
+    state, v = muon.init(w), numpy.zeros((out, in_))
+    for step in range(4):
+        g = rng.normal(size=(out, in_))
+        w, new = muon.update(tensor(g.tolist()), state, w, LR / (step + 1), step)
+        assert len(new) == len(state)
+        state, v = new, 0.6 * v + g
+        expected = expected - LR / (step + 1) * max(1, out / in_) ** 0.5 * by_hand(g + 0.6 * v)
+        numpy.testing.assert_allclose(numpy.array(w.tolist()), expected, rtol=1e-9)
+
+
+def test_muon_does_not_see_how_large_a_gradient_is():
+    tensor = part("backend", "python").tensor
+    steps = []
+    for size in (1e-3, 1.0, 1e3):
+        muon, w = part("optimizer", "muon"), tensor([[0.0, 0.0], [0.0, 0.0]])
+        new, _ = muon.update(tensor([[3 * size, size], [-size, size]]), muon.init(w), w, 1.0, 0)
+        steps.append([x for row in new.tolist() for x in row])
+    assert all(math.isclose(x, y, rel_tol=1e-3) for step in steps for x, y in zip(step, steps[1]))
+
+
+def test_muon_with_a_rate_of_zero_stands_still():
+    assert part("optimizer", "muon", lr=0.0).adam_to_lr == 0.0
+
+
+DEFAULTS = {
+    "adagrad": {"lr": 0.05, "eps": 1e-10},
+    "adam": {"lr": 0.01, "beta1": 0.85, "beta2": 0.99, "eps": 1e-8},
+    "adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    "lion": {"lr": 0.001, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+    "muon": {"lr": 0.02, "momentum": 0.95, "adam_lr": 0.01, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
+    "rmsprop": {"lr": 0.01, "rho": 0.9, "eps": 1e-8},
+    "sgd": {"lr": 0.1, "momentum": 0.0, "nesterov": False},
+}
+
+
+def test_all_of_them_are_there_with_their_defaults():
+    found = {
+        name: {key: option.default for key, option in registry().get("optimizer", name).options.items()}
+        for name in registry().names("optimizer")
+    }
+    assert {name: found[name] for name in DEFAULTS} == DEFAULTS
+
+
+@pytest.mark.parametrize("wrong", [{"beta1": 1.0}, {"beta1": 1.5}, {"beta1": -0.1}, {"beta2": 1.0}, {"beta2": 1.5}, {"beta2": -0.1}], ids=str)
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_betas_are_from_0_to_below_1(name, wrong):
+    values = {key: option.default for key, option in registry().get("optimizer", name).options.items()} | wrong
+    said = f"optimizer={name}: beta1 and beta2 must be from 0 to below 1, not {values['beta1']} and {values['beta2']}"
+    with pytest.raises(UserError) as caught:
+        part("optimizer", name, **wrong)
+    assert str(caught.value) == said
+    for beta in wrong:
+        part("optimizer", name, **{beta: 0.0})
+
+
+def test_nesterov_needs_a_momentum():
+    with pytest.raises(UserError) as caught:
+        part("optimizer", "sgd", nesterov=True)
+    assert str(caught.value) == "optimizer=sgd: nesterov=true needs a momentum"

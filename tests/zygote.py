@@ -1,0 +1,60 @@
+"""Runs commands as `python -m microgpt_lab` would, each in a fork of a process that has imported everything.
+
+Reads a job a line: arguments, folder, environment, where output goes. Answers with the exit status.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
+from microgpt_lab.commands import main
+from microgpt_lab.job import preload
+
+
+def child(job):
+    os.chdir(job["cwd"])
+    os.environ.clear()
+    os.environ.update(job["env"])
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    status = 1
+    try:
+        status = main(job["arguments"])
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status or 0)
+
+
+def wait(pid, seconds):
+    """The exit status, as subprocess has it; None if it took longer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return None
+
+
+if __name__ == "__main__":
+    preload()
+    for line in sys.stdin:
+        job = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            child(job)
+        status = wait(pid, job["timeout"])
+        sys.stdout.write(f"{json.dumps(status)}\n")
+        sys.stdout.flush()
