@@ -46,7 +46,9 @@ class Run:
     @property
     def position(self) -> str:
         """How far the sweep is, and the time it still takes: '[3/6 2min left]'."""
-        return position(self.place.sweep, self.jobs) if self.place else ""
+        return (
+            position(self.place.sweep, self.jobs, self.folder if self.claimed else None) if self.place else ""
+        )
 
     def claim(self) -> None:
         """Make the folder, or another beside it if it holds a run, and write what the run is."""

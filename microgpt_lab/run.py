@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import shlex
 import time
@@ -234,7 +235,10 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
     if answer_after and held_out:
         summary["documents/exact_match"] = len(held_out[:100])
         summary["exact_match"] = exact_match(trainer, held_out[:100], answer_after)
-    samples = trainer.sample(samples=config["samples"], temperature=config["temperature"])
+    rng = copy.copy(
+        corpus.rng
+    )  # the checkpoint of the end is written later, and shall give these samples again
+    samples = trainer.sample(rng, samples=config["samples"], temperature=config["temperature"])
     known = set(corpus.train)
     summary["samples"] = samples
     summary["samples_new"] = (

@@ -92,10 +92,14 @@ def finished(sweep: Path, since: float = 0.0) -> list[Path]:
     return found
 
 
-def position(sweep: Path, jobs: int) -> str:
-    """'[3/6]': how many are done; and the time left, at the pace of those done since the sweep began."""
+def position(sweep: Path, jobs: int, ending: Path | None = None) -> str:
+    """'[3/6]': how many are done; and the time left, at the pace of those done since the sweep began.
+
+    One that is `ending` counts, though its summary is still to be written.
+    """
     began = float(os.environ.get(BEGAN) or 0)
-    done, recent = len(finished(sweep)), len(finished(sweep, began))
+    last = {ending} if ending else set()
+    done, recent = len({*finished(sweep), *last}), len({*finished(sweep, began), *last})
     left = ""
     if began and recent and done < jobs:
         left = f" {clock((time.time() - began) / recent * (jobs - done))} left"

@@ -9,7 +9,13 @@ from microgpt_lab.plugins import registry
 
 STEPS, LR = 5, 0.3
 # Gradients that turn round, and one that is always 0; magnitudes at which mixing factors decide signs.
-GRADIENTS = [[3.0, -0.2, 0.0, 1.0], [-1.0, 0.5, 0.0, 2.0], [-0.9, -0.4, 0.0, -4.0], [2.5, 0.1, 0.0, -0.3], [-6.0, 0.3, 0.0, 0.2]]
+GRADIENTS = [
+    [3.0, -0.2, 0.0, 1.0],
+    [-1.0, 0.5, 0.0, 2.0],
+    [-0.9, -0.4, 0.0, -4.0],
+    [2.5, 0.1, 0.0, -0.3],
+    [-6.0, 0.3, 0.0, 0.2],
+]
 START = [0.7, -1.5, 2.0, 0.05]
 
 
@@ -39,7 +45,11 @@ def expected(update):
 
 
 def close(a, b):
-    return all(math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-15) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
+    return all(
+        math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-15)
+        for p, q in zip(a, b, strict=True)
+        for x, y in zip(p, q, strict=True)
+    )
 
 
 def sgd(momentum, nesterov):
@@ -181,10 +191,16 @@ def test_all_of_them_are_there_with_their_defaults():
     assert {name: found[name] for name in DEFAULTS} == DEFAULTS
 
 
-@pytest.mark.parametrize("wrong", [{"beta1": 1.0}, {"beta1": 1.5}, {"beta1": -0.1}, {"beta2": 1.0}, {"beta2": 1.5}, {"beta2": -0.1}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [{"beta1": 1.0}, {"beta1": 1.5}, {"beta1": -0.1}, {"beta2": 1.0}, {"beta2": 1.5}, {"beta2": -0.1}],
+    ids=str,
+)
 @pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
 def test_betas_are_from_0_to_below_1(name, wrong):
-    values = {key: option.default for key, option in registry().get("optimizer", name).options.items()} | wrong
+    values = {
+        key: option.default for key, option in registry().get("optimizer", name).options.items()
+    } | wrong
     said = f"optimizer={name}: beta1 and beta2 must be from 0 to below 1, not {values['beta1']} and {values['beta2']}"
     with pytest.raises(UserError) as caught:
         part("optimizer", name, **wrong)

@@ -12,11 +12,11 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from microgpt_lab.commands.recipes import experiments
 from microgpt_lab.plugins import registry
-from microgpt_lab.sweep import BEGAN, JOBS
+from microgpt_lab.sweep import BEGAN, JOBS, finished
 
 # Jobs side by side take a core each. Who sets these variables is obeyed.
 ONE_THREAD = {
@@ -60,13 +60,28 @@ class Prepare(Callback):
             found = []
         if self.dry:
             raise Planned(config.hydra.sweep.dir, found)
-        os.environ[JOBS], os.environ[BEGAN] = str(searched or len(found)), str(time.time())
+        Prepare.sweep = locate(config)
+        jobs_in_all = len(finished(Prepare.sweep)) + searched if searched else len(found)
+        os.environ[JOBS], os.environ[BEGAN] = str(jobs_in_all), str(time.time())
         if not str(config.hydra.launcher._target_).endswith(".BasicLauncher"):
             for name, value in ONE_THREAD.items():
                 os.environ.setdefault(name, value)
-        Prepare.sweep = Path(config.hydra.sweep.dir)
         if searched:
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
+
+
+def locate(config: DictConfig) -> Path:
+    """The sweep's folder; it and the folders of plugins are made absolute, for workers that start elsewhere."""
+    sweep = Path(config.hydra.sweep.dir).absolute()
+    with flag_override(config, ["struct", "readonly"], False):
+        config.hydra.sweep.dir = str(sweep)
+        quoted = str(sweep).replace("'", "\\'")
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
+    for name in ("MICROGPT_LAB_HOME", "MICROGPT_LAB_PLUGINS"):
+        if folders := os.environ.get(name):
+            parts = filter(None, folders.split(os.pathsep))
+            os.environ[name] = os.pathsep.join(str(Path(part).expanduser().absolute()) for part in parts)
+    return sweep
 
 
 def number(override: Override) -> int:

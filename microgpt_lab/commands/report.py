@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         raise UserError(f"report needs {error.name}: pip install 'microgpt-lab[report]'") from None
     show(report)
-    print(f"written: {options.sweep / 'report.md'}, {options.sweep / 'report.html'}")
+    names = (options.sweep / f"report.{kind}" for kind in ("md", "html", "svg"))
+    print(f"written: {', '.join(str(file) for file in names if file.exists())}")
     return 0
 
 

@@ -97,8 +97,8 @@ def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    for plugin, why in registry().skipped.items():
-        print(f"warning: plugin {plugin} is skipped: {why}", file=sys.stderr)
+    for plugin, reason in registry().skipped.items():
+        print(f"warning: plugin {plugin} is skipped: {reason}", file=sys.stderr)
     for plugin, seconds in registry().slow.items():
         print(f"warning: plugin {plugin} took {seconds:.1f}s to import", file=sys.stderr)
     for clash in registry().clashes.values():
@@ -132,12 +132,19 @@ def main(arguments: list[str]) -> int:
             raise UserError(f"{error.filename}: {error.strerror}") from None
         if not multirun.Prepare.sweep:
             raise
-        stopped = f"the launcher stopped: {type(error).__name__}: {error}".partition("\n")[0]
+        stopped = why(error)
     if multirun.Prepare.sweep:
         return conclude(multirun.Prepare.sweep, stopped)
     if error := ended.get("refused"):
         raise error
     return exit_status(ended)
+
+
+def why(error: Exception) -> str:
+    """What ended a sweep from without."""
+    if "object_store_memory" in str(error):
+        return "a Ray cluster is at work here: hydra/launcher=ray_cluster"
+    return f"the launcher stopped: {type(error).__name__}: {error}".partition("\n")[0]
 
 
 def exit_status(summary: dict[str, Any]) -> int:
@@ -156,9 +163,12 @@ def conclude(sweep: Path, stopped: str | None) -> int:
     """What has become of the jobs in a sweep's folder; the exit status."""
     counts = Counter(read_summary(folder)["status"] for folder in runs(sweep))
     said = [f"{number} {status}" for status, number in sorted(counts.items())]
-    print(f"{', '.join(said) or 'no jobs'} in {sweep}")
+    print(f"{', '.join(said) or 'no jobs'} in {os.path.relpath(sweep)}")
+    if stopped and counts and not counts["ok"] and stopped.startswith("the launcher stopped: ValueError"):
+        stopped = None  # a search that has no best
+        print("no job has a result", file=sys.stderr)
     if stopped:
         print(f"{stopped}; what is missing: the same command with hydra.sweep.dir={sweep}", file=sys.stderr)
     if counts["refused"]:
         return 2
-    return 1 if stopped or set(counts) - {"ok"} else 0
+    return 1 if stopped or set(counts) != {"ok"} else 0

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -47,36 +48,48 @@ PARTS = """
 import os
 from microgpt_lab import hookimpl
 
-def fails(x):
-    return x.no_such_method()
+def square(x):
+    return x * x
 
 def dies(x):
     os.kill(os.getpid(), 9)
 
+def fails(step, steps):
+    return 1.0 if step in (0, 2, 3) else {}["what it needs at step 1"]
+
 @hookimpl
 def activations():
-    return [fails, dies]
+    return [square, dies]
+
+@hookimpl
+def schedulers():
+    return [fails]
 """
 
 
 def test_failing_diverging_dying_and_refused_jobs_are_rows(lab, tmp_path):
     env = plugin(tmp_path, PARTS)
-    short = ("backend=python", "optimizer.lr=0.01,1e300,-1", "activation=relu,fails,dies")
+    short = ("backend=python", "optimizer.lr=0.01,1e300,-1", "activation=relu,dies", "scheduler=linear,fails")
     done = lab(*SWEEP, *short, env=env, check=2)
     found = summaries(tmp_path / "sweep")
-    assert len(found) == 9 and "Traceback" not in done.stderr
+    assert len(found) == 12 and "Traceback" not in done.stderr
+
     statuses = {
-        (re.search(r"activation=(\w+)", name)[1], re.search(r"lr=([^,]+)", name)[1]): summary["status"]
+        tuple(re.search(f"{key}=([^,]+)", name)[1] for key in ("activation", "scheduler", "lr")): summary[
+            "status"
+        ]
         for name, summary in found.items()
     }
-    assert statuses["relu", "0.01"] == "ok"
-    assert statuses["relu", "1e+300"] == "diverged"
-    assert {statuses[name, "-1"] for name in ("relu", "fails", "dies")} == {"refused"}
-    assert {statuses["fails", lr] for lr in ("0.01", "1e+300")} == {"failed"}
-    assert {statuses["dies", lr] for lr in ("0.01", "1e+300")} == {"killed"}
-    assert "1 diverged, 2 failed, 2 killed, 1 ok, 3 refused" in done.stdout
-    failed = next(tmp_path.glob("sweep/*lr=0.01,activation=fails/log.txt"))
-    assert "no_such_method" in failed.read_text()
+    assert statuses["relu", "linear", "0.01"] == "ok"
+    assert statuses["relu", "linear", "1e+300"] == "diverged"
+    assert {status for (*_, lr), status in statuses.items() if lr == "-1"} == {"refused"}
+    assert statuses["relu", "fails", "0.01"] == "failed"
+    assert {status for (name, _, lr), status in statuses.items() if name == "dies" and lr != "-1"} == {
+        "killed"
+    }
+    assert "2 diverged, 1 failed, 4 killed, 1 ok, 4 refused" in done.stdout
+    failed = next(tmp_path.glob("sweep/*lr=0.01,activation=relu,scheduler=fails/log.txt"))
+    assert "what it needs" in failed.read_text()
 
 
 def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, tmp_path):
@@ -95,7 +108,8 @@ def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, t
 
 
 def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, "seed=range(3)", "steps=500"]
+    three = ("seed=range(3)", "steps=2000", "eval_every=0", "callback=[jsonl,console,checkpoint]")
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, *three]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stdout=subprocess.DEVNULL
@@ -107,9 +121,9 @@ def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert len(summaries(tmp_path / "sweep")) == 1
-    done = lab(*SWEEP, "seed=range(3)", "steps=500", check=0)
+    done = lab(*SWEEP, *three, check=0)
     assert "is there already" in done.stdout and "3 ok in" in done.stdout
-    lab(*SWEEP, "seed=range(3)", "steps=500", "hydra.sweep.dir=whole", check=0)
+    lab(*SWEEP, *three, "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
 
 
@@ -158,14 +172,49 @@ def test_ctrl_c_ends_a_sweep_and_keeps_what_it_has(lab, tmp_path):
     assert [found["status"] for found in summaries(tmp_path / "sweep").values()] == ["interrupted"]
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
+
+
+@pytest.mark.parametrize(
+    "launcher", ["joblib", "submitit_local", pytest.param("ray", marks=pytest.mark.slow)]
+)
 def test_launchers_give_equal_results(lab, tmp_path, launcher):
-    pytest.importorskip("joblib" if launcher == "joblib" else "submitit", reason=f"needs hydra's {launcher}")
-    env = plugin(tmp_path, PARTS.replace("return x.no_such_method()", "return x * x"))
-    grid = ("activation=relu,fails", "seed=range(2)")
+    pytest.importorskip(MODULES[launcher], reason=f"needs hydra's {launcher}")
+    env = plugin(tmp_path, PARTS)
+    grid = ("activation=relu,square", "seed=range(2)")
     lab(*SWEEP, *grid, env=env, check=0)
     lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "beside")
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
+    """With a part of one's own, and folders named from here."""
+    pytest.importorskip("ray", reason="needs microgpt-lab[ray]")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    plugin(tmp_path, PARTS)
+    env = {"MICROGPT_LAB_PLUGINS": "parts"}
+    ray = [Path(sys.executable).with_name("ray")]
+    subprocess.run([*ray, "start", "--head", "--num-cpus=2"], cwd="/", check=True, stdout=subprocess.DEVNULL)
+    try:
+        lab(*SWEEP, "activation=relu,square", "hydra/launcher=ray_cluster", env=env, check=0)
+        busy = lab(*SWEEP, "seed=5", "hydra/launcher=ray", env=env, check=1)
+        assert "hydra/launcher=ray_cluster" in busy.stderr
+    finally:
+        subprocess.run([*ray, "stop"], check=True, stdout=subprocess.DEVNULL)
+    lab(*SWEEP, "activation=relu,square", "hydra.sweep.dir=serial", env=env, check=0)
+    assert results(tmp_path / "sweep") == results(tmp_path / "serial")
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_and_says_when_nothing_came_out(lab, tmp_path):
+    pytest.importorskip("optuna", reason="needs microgpt-lab[optuna]")
+    search = (*SWEEP, "hydra/sweeper=optuna_kept", "hydra.sweeper.n_trials=3", "activation=relu,gelu")
+    for trials in (3, 6):
+        done = lab(*search, "optimizer.lr=tag(log,interval(0.001,0.1))", check=0)
+        assert f"{trials} ok in" in done.stdout and f"[{trials}/{trials}" in done.stdout
+    done = lab(*search, "optimizer.lr=interval(1e300,1e301)", "hydra.sweep.dir=wild", check=1)
+    assert "3 diverged in" in done.stdout and done.stderr.splitlines()[-1] == "no job has a result"
 
 
 def test_dry_says_what_would_run_and_leaves_nothing(lab, tmp_path):
