@@ -190,3 +190,46 @@ def test_where_and_maximum_of_values_are_values():
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 4\)"):
         noise(2, 3) + noise(2, 4)
+
+
+def test_values_compute_as_floats_do():
+    x, y = Value(2.0), Value(-3.0)
+    found = [-x, 3.0 - x, x - 3.0, 6.0 / x, x / 8.0, 2.0 + x, 5.0 * x, x + y, x - y, x * y, x / y, x**3]
+    floats = [-2.0, 1.0, -1.0, 3.0, 0.25, 4.0, 10.0, -1.0, 5.0, -6.0, 2.0 / -3.0, 8.0]
+    assert [value.data for value in found] == floats
+    for value, slope in zip(found, [-1.0, -1.0, 1.0, -1.5, 0.125, 1.0, 5.0, 1.0, 1.0, -3.0, -1 / 3, 12.0]):
+        x.grad = 0.0
+        value.backward()
+        assert x.grad == pytest.approx(slope, rel=1e-15)
+
+
+@pytest.mark.parametrize("x", [0.0, 2.0])
+def test_the_power_of_zero_is_flat(x):
+    value = Value(x)
+    one = value**0
+    one.backward()
+    assert one.data == 1.0 and value.grad == 0.0
+
+
+def test_equal_numbers_are_neither_greater_nor_less():
+    x = Value(2.0)
+    assert not (x > 2.0 or x < 2.0 or x > Value(2.0) or x < Value(2.0))
+    assert x > 1.0 and x < 3.0 and Value(3.0) > x and Value(1.0) < x
+    assert not (x > 3.0 or x < 1.0)
+
+
+def test_a_value_says_what_it_is():
+    assert repr(Value(2.0)) == "Value(data=2, grad=0)"
+    y = Value(1 / 3) * 2.0
+    y.backward()
+    assert repr(y) == "Value(data=0.666667, grad=1)"
+
+
+def test_an_item_is_a_float():
+    assert type(noise(1, 1).tracked().item()) is float and type(noise(1, 1).item()) is float
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=5))
+def test_log_softmax_is_the_logarithm_of_softmax(row):
+    shares, logs = ops.softmax(tensor([row])).data, ops.log_softmax(tensor([row])).data
+    assert [math.exp(x) for x in logs] == pytest.approx(shares, rel=1e-9, abs=1e-300)

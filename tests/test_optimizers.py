@@ -176,9 +176,9 @@ DEFAULTS = {
     "adagrad": {"lr": 0.05, "eps": 1e-10},
     "adam": {"lr": 0.01, "beta1": 0.85, "beta2": 0.99, "eps": 1e-8},
     "adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
-    "lion": {"lr": 0.001, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+    "lion": {"lr": 0.002, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
     "muon": {"lr": 0.02, "momentum": 0.95, "adam_lr": 0.01, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
-    "rmsprop": {"lr": 0.01, "rho": 0.9, "eps": 1e-8},
+    "rmsprop": {"lr": 0.003, "rho": 0.99, "eps": 1e-8},
     "sgd": {"lr": 0.1, "momentum": 0.0, "nesterov": False},
 }
 
@@ -212,4 +212,4 @@ def test_betas_are_from_0_to_below_1(name, wrong):
 def test_nesterov_needs_a_momentum():
     with pytest.raises(UserError) as caught:
         part("optimizer", "sgd", nesterov=True)
-    assert str(caught.value) == "optimizer=sgd: nesterov=true needs a momentum"
+    assert str(caught.value) == "optimizer=sgd: nesterov=true needs a momentum, such as 0.9"
