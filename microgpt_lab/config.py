@@ -35,6 +35,16 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 # Hydra's own, which read YAML and pickles from anywhere.
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
+ELSEWHERE = {
+    "epochs": "steps",
+    "learning_rate": "optimizer.lr",
+    "max_iters": "steps",
+    "n_embd": "embed",
+    "n_head": "heads",
+    "n_layer": "layers",
+    "num_steps": "steps",
+}
+
 EXTRAS = {
     "joblib": "joblib",
     "optuna": "optuna",
@@ -120,6 +130,8 @@ def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -
     if "Ambiguous value" in message:
         return f"{message.partition(chr(10))[0]}: several values make a sweep, with -m"
     lines = [line.strip() for line in message.splitlines() if line.strip()] or [type(error).__name__]
+    if lines[0].endswith("raised while composing config:") and len(lines) > 1:
+        lines[0] = f"{lines[0].partition(':')[0]}: {lines[1]}"
     key = next(
         (line[10:] for line in lines if line.startswith("full_key: ")), getattr(error, "full_key", "") or ""
     )
@@ -137,6 +149,9 @@ def unknown_preset(group: str, name: str) -> str:
 
 
 def unknown_part(group: str, name: str, experiments: list[str]) -> str:
+    if group == "experiment" and "/" in name:
+        kind, _, part = name.partition("/")
+        return f"in a recipe's defaults, parts are chosen with '- override /{kind}: {part}'"
     if group not in KINDS:
         return f"{group}={name} is unknown{suggest(name, experiments if group == 'experiment' else [])}"
     try:
@@ -148,6 +163,8 @@ def unknown_part(group: str, name: str, experiments: list[str]) -> str:
 
 def unknown_key(key: str) -> str:
     group, _, option = key.partition(".")
+    if not option and (said := elsewhere(key)):
+        return f"'{key}' is unknown; did you mean '{said}'?"
     if not option or group not in KINDS:
         return f"'{key}' is unknown{suggest(key, {*run_options(), *KINDS, 'experiment'})}"
     parts = [part for part in registry().parts.values() if part.kind == group]
@@ -159,6 +176,12 @@ def unknown_key(key: str) -> str:
     else:
         keys = {f"{group}.{option}" for part in parts for option in part.options}
     return f"'{key}' is no option of the chosen {group}{suggest(key, keys)}"
+
+
+def elsewhere(key: str) -> str | None:
+    """What nanoGPT and others call it, or the option of a part that has this name."""
+    kinds = {part.kind for part in registry().parts.values() if key in part.options}
+    return ELSEWHERE.get(key) or next((f"{kind}.{key}" for kind in KINDS if kind in kinds), None)
 
 
 def check(arguments: list[str]) -> None:

@@ -115,6 +115,8 @@ class Registry:
         for plugin, why in self.skipped.items():
             if plugin.rpartition(".")[2] == name:
                 raise UserError(f"{kind}={name}: plugin {plugin} was skipped: {why}")
+        if any(getattr(module, "__name__", "").rpartition(".")[2] == name for module in self.watchers):
+            raise UserError(f"{kind}={name} is unknown: its file needs a function {kind}s() with @hookimpl")
         raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind))}")
 
     def add(self, part: Part) -> None:

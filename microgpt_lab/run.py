@@ -109,6 +109,8 @@ def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) 
     for step in {0, config["steps"] // 2, max(0, config["steps"] - 1)} if config["steps"] > 0 else ():
         try:
             factor = scheduler(step, config["steps"])
+            if not isinstance(factor, (int, float)):
+                raise ValueError(f"its factor is {factor!r}, no number")
             at_least(0, factor=factor)
         except (ValueError, TypeError, ArithmeticError) as error:
             raise ValueError(f"scheduler={config['scheduler']['name']} at step {step}: {error}") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 MOST = 100_000  # jobs of a sweep
-absent: list[Path] = []  # folders that a single run makes
+absent: list[Path] = []  # folders that a run or a sweep makes
 
 
 class TooMany(BaseException):
@@ -49,8 +51,8 @@ class Prepare(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.dry:
             raise Planned(config.hydra.run.dir, [list(config.hydra.overrides.task)])
-        folder = Path(config.hydra.run.dir).absolute()
-        absent[:] = [path for path in (folder, *folder.parents) if not path.exists()]
+        warn()
+        note(Path(config.hydra.run.dir).absolute())
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         searched = OmegaConf.select(config, "hydra.sweeper.n_trials")
@@ -60,7 +62,9 @@ class Prepare(Callback):
             found = []
         if self.dry:
             raise Planned(config.hydra.sweep.dir, found)
+        warn()
         Prepare.sweep = locate(config)
+        note(Prepare.sweep)
         jobs_in_all = len(finished(Prepare.sweep)) + searched if searched else len(found)
         os.environ[JOBS], os.environ[BEGAN] = str(jobs_in_all), str(time.time())
         if not str(config.hydra.launcher._target_).endswith(".BasicLauncher"):
@@ -68,6 +72,18 @@ class Prepare(Callback):
                 os.environ.setdefault(name, value)
         if searched:
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
+
+
+def warn() -> None:
+    """Of plugins that are left out or slow. Now, for who asks for one of them has the answer already."""
+    for plugin, reason in registry().skipped.items():
+        print(f"warning: plugin {plugin} is skipped: {reason}", file=sys.stderr)
+    for plugin, seconds in registry().slow.items():
+        print(f"warning: plugin {plugin} took {seconds:.1f}s to import", file=sys.stderr)
+
+
+def note(folder: Path) -> None:
+    absent[:] = [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def locate(config: DictConfig) -> Path:
@@ -118,4 +134,11 @@ def leave_nothing() -> None:
     """Take Hydra's folder away again, where a sweep was refused before its first job."""
     if (sweep := Prepare.sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
         (sweep / "multirun.yaml").unlink()
-        sweep.rmdir()
+        remove_absent()
+
+
+def remove_absent() -> None:
+    """Folders that were not there before, as far as they are empty."""
+    for folder in absent:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

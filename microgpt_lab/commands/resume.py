@@ -7,6 +7,7 @@ from pathlib import Path
 
 from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
+from microgpt_lab.commands.multirun import warn
 from microgpt_lab.commands.train import composed, exit_status
 from microgpt_lab.errors import UserError
 from microgpt_lab.record import Run
@@ -18,11 +19,12 @@ from microgpt_lab.sweep import read_summary
 def main(arguments: list[str]) -> int:
     parser = Parser("microgpt_lab resume", description="Go on with a run that was stopped or killed.")
     parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="what shall change, with --force")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="what shall change, with --force")
     parser.add_argument(
         "--force", action="store_true", help="although configuration, data, parts or versions have changed"
     )
     args = parser.parse_args(arguments)
+    warn()
     run = reopened(args.run, args.overrides, args.force)
     with run.held():
         status = read_summary(run.folder)["status"]

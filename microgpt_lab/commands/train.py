@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -23,7 +22,6 @@ from microgpt_lab.commands import COMMANDS, multirun
 from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, check_presets, experiments
 from microgpt_lab.errors import NoRoom, UserError
 from microgpt_lab.job import perform
-from microgpt_lab.plugins import registry
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import JOBS, Place, read_summary, run_name, runs
@@ -79,9 +77,7 @@ def job(cfg: DictConfig) -> float | None:
         if swept and not isinstance(error, KeyboardInterrupt):
             refuse(folder, Path(hc.sweep.dir), overrides, explain(error))
             return None
-        for empty in multirun.absent:
-            with contextlib.suppress(OSError):
-                empty.rmdir()  # nothing half-made stays behind
+        multirun.remove_absent()  # nothing half-made stays behind
         if isinstance(error, KeyboardInterrupt):
             raise
         ended.update(refused=error if isinstance(error, UserError) else UserError(explain(error)))
@@ -97,12 +93,6 @@ def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    for plugin, reason in registry().skipped.items():
-        print(f"warning: plugin {plugin} is skipped: {reason}", file=sys.stderr)
-    for plugin, seconds in registry().slow.items():
-        print(f"warning: plugin {plugin} took {seconds:.1f}s to import", file=sys.stderr)
-    for clash in registry().clashes.values():
-        print(f"warning: {clash}", file=sys.stderr)
     multirun.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
     config.check(arguments)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from microgpt_lab.commands import main
 from microgpt_lab.job import preload
+from microgpt_lab.plugins import part
 
 
 def command(*arguments):
@@ -22,33 +23,45 @@ def command(*arguments):
         os._exit(main(list(arguments)))
 
 
-def killed_after(seconds, *arguments):
-    """The exit status of the command in a fork, that need not load everything again."""
+def killed(arguments, run=None, seconds=60.0):
+    """The exit status of the command in a fork, that need not load everything again.
+
+    Killed so many seconds after its beginning, or after it has written a checkpoint of this run.
+    """
     process = multiprocessing.get_context("fork").Process(target=command, args=arguments)
+    before = written(run)
     process.start()
+    while run and process.is_alive() and written(run) == before:
+        time.sleep(0.0005)
     process.join(seconds)
     process.kill()
     process.join()
     return process.exitcode
 
 
+def written(run):
+    file = Path(run or "", "checkpoint.bin")
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
 def kill_again_and_again(wanted, arguments):
     begun = time.monotonic()
-    assert killed_after(60, *arguments, "hydra.run.dir=run") == 0
+    assert killed((*arguments, "hydra.run.dir=run")) == 0
     took = time.monotonic() - begun
     rng, kills = random.Random(wanted), 0
     while kills < wanted:
         run = f"run{kills}"
-        status = killed_after(rng.uniform(0.5, 1) * took, *arguments, f"hydra.run.dir={run}")
+        status = killed((*arguments, f"hydra.run.dir={run}"), run, rng.uniform(0, 0.1) * took)
         while status == -signal.SIGKILL:
             kills += 1
-            if not (Path(run) / "overrides.yaml").exists():
-                break  # killed before it was a run
-            status = killed_after(rng.uniform(0.2, 1.2) * took, "resume", run)
-        else:
-            assert status == 0, (run, status)
+            if kills % 4 == 0:  # at any moment, before training and after it too
+                status = killed(("resume", run), None, rng.uniform(0.1, 1) * took)
+            else:
+                status = killed(("resume", run), run, rng.uniform(0, 0.1) * took)
+        assert status == 0, (run, status)
 
 
 if __name__ == "__main__":
     preload()
+    part("backend", "numpy")
     kill_again_and_again(int(sys.argv[1]), sys.argv[2:])

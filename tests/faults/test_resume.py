@@ -15,7 +15,7 @@ from microgpt_lab.plugins import registry
 from microgpt_lab.resume import capture, restore
 
 SMALL = ("steps=60", "embed=8", "eval_docs=5", "eval_every=20", "samples=3", "dropout=0.2")
-RUN = (*SMALL, "callback.checkpoint.every=7", "callback=[jsonl,tensorboard,samples,checkpoint]")
+RUN = (*SMALL, "train_docs=500", "callback.checkpoint.every=7", "callback=[jsonl,tensorboard,samples,checkpoint]")
 DOCUMENTS = part("dataset", "us_names")()[:300]
 
 
@@ -98,7 +98,7 @@ def test_kills_at_random_moments(tmp_path, backend, options, kills):
     whole, *killed = sorted(file.parent for file in tmp_path.glob("run*/summary.json"))
     assert killed and all(outcome(run) == outcome(whole) for run in killed)
     lives = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
-    assert sum(map(len, lives)) >= kills / 3  # the other kills came before the first checkpoint
+    assert sum(map(len, lives)) >= kills / 2
 
 
 def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):

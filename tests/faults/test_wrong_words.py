@@ -1,0 +1,42 @@
+"""What a user did wrong is one line, exit status 2, no traceback, and nothing on disk."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong["command"])
+def test_what_a_user_did_wrong_is_one_line(lab, tmp_path, wrong):
+    for name, text in wrong.get("files", {}).items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+    done = lab(*wrong["command"].split(), check=2)
+    assert done.stderr == f"error: {wrong['answer'].replace('FOLDER', str(tmp_path))}\n"
+    assert not done.stdout
+    assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
+
+
+def test_a_refused_run_takes_only_its_own_folders_away(lab, tmp_path):
+    (tmp_path / "outer" / "mine").mkdir(parents=True)
+    lab("heads=3", "hydra.run.dir=outer/mine", check=2)
+    lab("heads=3", "hydra.run.dir=.", check=2)
+    lab("heads=3", "hydra.run.dir=outer/a/b", check=2)
+    assert [path.name for path in tmp_path.rglob("*")] == ["outer", "mine"]
+
+
+def test_a_recipe_without_its_first_line_is_refused(lab, tmp_path):
+    recipe = tmp_path / "home" / "experiments" / "short" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("steps: 3\n")
+    assert "# @package _global_" in lab("experiment=short", check=2).stderr
+
+
+def test_an_empty_data_set(lab, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n \n")
+    assert "no documents" in lab("dataset=text", "dataset.path=empty.txt", check=2).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
