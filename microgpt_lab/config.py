@@ -23,6 +23,7 @@ from microgpt_lab.data import Corpus
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import KINDS, Option, home, options_of, registry
+from microgpt_lab.results import scalar
 from microgpt_lab.trainer import Trainer
 
 NODES: dict[Any, Callable[..., ValueNode]] = {
@@ -193,6 +194,8 @@ def check(arguments: list[str]) -> None:
         group = flag.lstrip("+~").partition("@")[0]
         if group in KINDS and group != "callback" and value in ("", "null"):
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
+        if group in (*KINDS, "experiment") and not isinstance(scalar(value or "text"), str):
+            raise UserError(f"{group}={value} is unknown: its names are words")
         if any(word in argument for word in untrusted.CODE if word != "()"):
             raise UserError(f"{argument} is refused: a configuration names parts, not code")
         named = group in (*KINDS, "experiment") or "/" in group

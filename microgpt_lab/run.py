@@ -156,8 +156,8 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
     with needing_room(run), run.held(), logging_to(run.folder / "log.txt"):
         log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
         try:
-            trainer.watch("run_started", run=run, trainer=trainer)
             with stopping:
+                trainer.watch("run_started", run=run, trainer=trainer)
                 if not (saved and stopped_there(trainer, saved)):
                     trainer.train()
             if not stopping.signal:

@@ -201,7 +201,8 @@ def test_betas_are_from_0_to_below_1(name, wrong):
     values = {
         key: option.default for key, option in registry().get("optimizer", name).options.items()
     } | wrong
-    said = f"optimizer={name}: beta1 and beta2 must be from 0 to below 1, not {values['beta1']} and {values['beta2']}"
+    both = f"{values['beta1']} and {values['beta2']}"
+    said = f"optimizer={name}: beta1 and beta2 must be from 0 to below 1, not {both}"
     with pytest.raises(UserError) as caught:
         part("optimizer", name, **wrong)
     assert str(caught.value) == said

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
 from microgpt_lab.commands import main

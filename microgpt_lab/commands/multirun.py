@@ -87,7 +87,7 @@ def note(folder: Path) -> None:
 
 
 def locate(config: DictConfig) -> Path:
-    """The sweep's folder; it and the folders of plugins are made absolute, for workers that start elsewhere."""
+    """The sweep's folder; it and those of plugins are made absolute, for workers that start elsewhere."""
     sweep = Path(config.hydra.sweep.dir).absolute()
     with flag_override(config, ["struct", "readonly"], False):
         config.hydra.sweep.dir = str(sweep)

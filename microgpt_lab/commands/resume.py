@@ -19,7 +19,9 @@ from microgpt_lab.sweep import read_summary
 def main(arguments: list[str]) -> int:
     parser = Parser("microgpt_lab resume", description="Go on with a run that was stopped or killed.")
     parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
-    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="what shall change, with --force")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="what shall change, with --force"
+    )
     parser.add_argument(
         "--force", action="store_true", help="although configuration, data, parts or versions have changed"
     )

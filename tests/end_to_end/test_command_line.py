@@ -12,6 +12,8 @@ import time
 import pytest
 import yaml
 
+from microgpt_lab import checkpoint
+
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
 
 
@@ -32,7 +34,7 @@ def test_a_run_leaves_everything_in_its_folder(finished):
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.tfevents")}
     assert names == {
         "config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl",
-        "summary.json", "checkpoint.json", "samples.txt", "log.txt",
+        "summary.json", "checkpoint.bin", "samples.txt", "log.txt", ".lock",
     }  # fmt: skip
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["layers"] == 2 and config["activation"] == {"name": "gelu", "approximate": "none"}
@@ -58,8 +60,8 @@ def test_a_pipe_gets_plain_lines(finished):
 def test_the_same_command_twice_gives_the_same_bits(lab, tmp_path):
     for seed, folder in (("0", "one"), ("123", "two")):
         lab(*SHORT, "dropout=0.2", f"hydra.run.dir={folder}", env={"PYTHONHASHSEED": seed}, check=0)
-    one, two = (json.loads((tmp_path / f / "checkpoint.json").read_text()) for f in ("one", "two"))
-    assert one == two
+    one, two = (checkpoint.read(tmp_path / folder, pytest.fail) for folder in ("one", "two"))
+    assert one.numbers == two.numbers and one.facts["rng"] == two.facts["rng"]
 
 
 def test_a_second_run_in_a_folder_gets_its_own(lab, tmp_path):
@@ -101,7 +103,7 @@ def test_divergence_ends_the_run_with_its_name(lab, tmp_path):
     done = lab(*SHORT, "steps=30", "optimizer=sgd", "optimizer.lr=1e9", "norm=none", "samples=1", check=1)
     summary = json.loads((only(tmp_path / "runs") / "summary.json").read_text())
     assert summary["status"] == "diverged" and "step" in summary["error"]
-    assert not list(tmp_path.glob("runs/*/checkpoint.json"))
+    assert not list(tmp_path.glob("runs/*/checkpoint.bin"))
     assert "Traceback" not in done.stderr
 
 
@@ -115,10 +117,12 @@ def test_a_pipe_that_closes_does_not_stop_the_run(lab, tmp_path):
 
 def test_what_we_did_wrong_is_a_traceback_and_says_failed(lab, tmp_path):
     (tmp_path / "home" / "plugins").mkdir(parents=True)
-    broken = "from microgpt_lab import hookimpl\ndef broken(x):\n    return x.nothing\n"
-    broken += "@hookimpl\ndef activations():\n    return [broken]"
+    broken = (
+        "from microgpt_lab import hookimpl\ndef broken(step, steps):\n    return {0: 1, 2: 1, 3: 1}[step]\n"
+    )
+    broken += "@hookimpl\ndef schedulers():\n    return [broken]"
     (tmp_path / "home" / "plugins" / "broken.py").write_text(broken)
-    assert "Traceback" in lab("activation=broken", *SHORT, check=1).stderr
+    assert "Traceback" in lab("scheduler=broken", *SHORT, check=1).stderr
     assert json.loads((only(tmp_path / "runs") / "summary.json").read_text())["status"] == "failed"
 
 
@@ -174,7 +178,7 @@ def test_ctrl_c_loses_nothing(tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     steps = len((run / "metrics.jsonl").read_text().splitlines())
     assert summary["status"] == "interrupted" and abs(summary["steps"] - steps) <= 1
-    assert (run / "checkpoint.json").is_file()
+    assert (run / "checkpoint.bin").is_file()
 
 
 def test_karpathy_names_offline_says_where_to_put_the_file(lab, tmp_path, karpathy_names):

@@ -155,21 +155,27 @@ def test_a_killed_sweep_takes_its_job_along(tmp_path):
     assert metrics[0].stat().st_size == size
 
 
-def test_ctrl_c_ends_a_sweep_and_keeps_what_it_has(lab, tmp_path):
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, "seed=range(3)", "steps=100000"]
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_sweep_which_keeps_what_it_has(lab, tmp_path, number, status):
+    grid = ("seed=range(2)", "steps=3000", "eval_every=0")
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, *grid]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
-    for _ in range(600):
-        if list(tmp_path.glob("sweep/*/metrics.jsonl")):
-            break
+    while not list(tmp_path.glob("sweep/*/metrics.jsonl")):
         time.sleep(0.05)
-    time.sleep(0.5)
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130 and "Traceback" not in errors
-    assert [found["status"] for found in summaries(tmp_path / "sweep").values()] == ["interrupted"]
+    assert process.returncode == status and "Traceback" not in errors
+    (found,) = summaries(tmp_path / "sweep").values()
+    assert found["status"] == "interrupted" and 0 < found["steps"] < 3000
+    lab(*SWEEP, *grid, check=0)
+    lab(*SWEEP, *grid, "hydra.sweep.dir=whole", check=0)
+    assert results(tmp_path / "sweep") == results(tmp_path / "whole")
 
 
 MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}

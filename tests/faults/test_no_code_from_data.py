@@ -1,6 +1,7 @@
 """Promise: configurations, data and runs of others are data. They run no code, reach no file beside
 their own, steer no terminal, and what a run writes holds nothing of the environment.
 """
+# ruff: noqa: E501  tables
 
 import http.server
 import json

@@ -1,9 +1,15 @@
 """What a user did wrong is one line, exit status 2, no traceback, and nothing on disk."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgpt_lab import UserError
+from microgpt_lab.commands.train import composed
 
 WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
 
@@ -40,3 +46,36 @@ def test_an_empty_data_set(lab, tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n")
     assert "no documents" in lab("dataset=text", "dataset.path=empty.txt", check=2).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
+
+
+KEYS = [
+    "layers",
+    "activation",
+    "activation.slope",
+    "optimizer.lr",
+    "callback",
+    "dataset.path",
+    "+x",
+    "~norm",
+    "++seed",
+]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+OVERRIDES = st.one_of(TEXT, st.tuples(st.sampled_from(KEYS), TEXT).map("=".join))
+
+
+def never_more_than_a_line(override):
+    with contextlib.suppress(UserError):  # which is printed as a line
+        assert isinstance(composed([override]), dict)
+
+
+@settings(max_examples=60, deadline=None)
+@given(OVERRIDES)
+def test_any_override_is_taken_or_refused_in_a_line(override):
+    never_more_than_a_line(override)
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None)
+@given(OVERRIDES)
+def test_many_overrides_are_taken_or_refused_in_a_line(override):
+    never_more_than_a_line(override)
