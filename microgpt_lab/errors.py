@@ -24,6 +24,10 @@ class NoRoom(UserError):
     status = 1
 
 
+class Busy(UserError):
+    """Another process is at work there."""
+
+
 def printable(text: str) -> str:
     """The text with escapes in place of what steers a terminal or turns the direction of writing.
 

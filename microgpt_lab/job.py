@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
-from microgpt_lab.errors import NoRoom, UserError
+from microgpt_lab.errors import Busy, NoRoom, UserError
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place, read_summary
@@ -82,7 +82,7 @@ def attempt(run: Run) -> None:
         with FileLock(run.place.lock, timeout=0):
             if go_on(run)["status"] == "interrupted":
                 sys.exit(INTERRUPTED)
-    except Timeout:
+    except (Timeout, Busy):
         sys.exit(ELSEWHERE)
     except NoRoom as error:
         print(error, file=sys.stderr)
@@ -101,15 +101,18 @@ def attempt(run: Run) -> None:
 def go_on(run: Run) -> dict[str, Any]:
     """From the last checkpoint of an earlier attempt; anew if there is none that would give the same."""
     assert run.place
-    fresh = run.folder
-    try:
-        if (folder := run.place.folder) and (saved := checkpoint.read(folder, print)):
-            run.folder, run.claimed = folder, True
-            return execute(run, saved)
-    except UserError as error:
-        print(f"{run.name} begins anew: {error}", file=sys.stderr)
+    fresh, earlier = run.folder, run.place.folder
+    if earlier:
+        run.folder = earlier
+        with run.held():
+            try:
+                if saved := checkpoint.read(earlier, print):
+                    run.claimed = True
+                    return execute(run, saved)
+            except UserError as error:
+                print(f"{run.name} begins anew: {error}", file=sys.stderr)
+            run.place.clear()
     run.folder, run.claimed = fresh, False
-    run.place.clear()
     return execute(run)
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.environment import core, documents_sha256, environment, parts
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import Busy, UserError
 from microgpt_lab.resume import capture, changes, ground, restore
 from microgpt_lab.sweep import Place, position
 from microgpt_lab.trainer import Trainer
@@ -112,12 +112,12 @@ class Run:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """UserError if another process has the run; this one's death lets it go."""
+        """Busy if another process has the run; this one's death lets it go."""
         try:
             with FileLock(self.folder / ".lock", timeout=0, is_singleton=True):
                 yield
         except Timeout:
-            raise UserError(f"{self.folder} is at work in another process") from None
+            raise Busy(f"{self.folder} is at work in another process") from None
 
     def save(self, trainer: Trainer, metrics: dict[str, float]) -> Path:
         """Write a checkpoint. `metrics` are those of its step."""

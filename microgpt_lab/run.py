@@ -237,9 +237,7 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
     if answer_after and held_out:
         summary["documents/exact_match"] = len(held_out[:100])
         summary["exact_match"] = exact_match(trainer, held_out[:100], answer_after)
-    rng = copy.copy(
-        corpus.rng
-    )  # the checkpoint of the end is written later, and shall give these samples again
+    rng = copy.copy(corpus.rng)  # the checkpoint, written after this, shall give the same samples
     samples = trainer.sample(rng, samples=config["samples"], temperature=config["temperature"])
     known = set(corpus.train)
     summary["samples"] = samples

@@ -47,6 +47,10 @@ def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from None
+    if overrides and (folder.absolute().parent / ".jobs").is_dir():
+        raise UserError(
+            f"{folder} is a job of a sweep, which knows it by its configuration: change the sweep"
+        )
     if overrides:
         listed = [*(listed or []), *overrides]
         config = composed(listed)

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from filelock import FileLock
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
 SWEEP = ("-m", "hydra.sweep.dir=sweep", *SHORT)
@@ -127,6 +127,18 @@ def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
 
 
+def test_a_job_at_work_elsewhere_is_left_alone(lab, tmp_path):
+    lab(*SWEEP, "seed=range(2)", check=0)
+    run = next(tmp_path.glob("sweep/*seed=1*"))
+    (run / "summary.json").unlink()
+    with FileLock(run / ".lock"):
+        done = lab(*SWEEP, "seed=range(2)", check=1)
+    assert "is at work in another process" in done.stdout and (run / "checkpoint.bin").exists()
+    assert "change the sweep" in lab("resume", str(run), "steps=9", "--force", check=2).stderr
+    lab("resume", str(run), check=0)
+    assert "2 ok in" in lab(*SWEEP, "seed=range(2)", check=0).stdout
+
+
 def test_a_refused_job_does_not_touch_the_run_of_another(lab, tmp_path):
     """Two jobs whose names are alike as folders: the second has no such file."""
     (tmp_path / "a b.txt").write_text("ab\nba\nbb\naa\n" * 5)
@@ -176,51 +188,6 @@ def test_a_signal_ends_a_sweep_which_keeps_what_it_has(lab, tmp_path, number, st
     lab(*SWEEP, *grid, check=0)
     lab(*SWEEP, *grid, "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
-
-
-MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
-
-
-@pytest.mark.parametrize(
-    "launcher", ["joblib", "submitit_local", pytest.param("ray", marks=pytest.mark.slow)]
-)
-def test_launchers_give_equal_results(lab, tmp_path, launcher):
-    pytest.importorskip(MODULES[launcher], reason=f"needs hydra's {launcher}")
-    env = plugin(tmp_path, PARTS)
-    grid = ("activation=relu,square", "seed=range(2)")
-    lab(*SWEEP, *grid, env=env, check=0)
-    lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
-    assert results(tmp_path / "sweep") == results(tmp_path / "beside")
-
-
-@pytest.mark.slow
-def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
-    """With a part of one's own, and folders named from here."""
-    pytest.importorskip("ray", reason="needs microgpt-lab[ray]")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    plugin(tmp_path, PARTS)
-    env = {"MICROGPT_LAB_PLUGINS": "parts"}
-    ray = [Path(sys.executable).with_name("ray")]
-    subprocess.run([*ray, "start", "--head", "--num-cpus=2"], cwd="/", check=True, stdout=subprocess.DEVNULL)
-    try:
-        lab(*SWEEP, "activation=relu,square", "hydra/launcher=ray_cluster", env=env, check=0)
-        busy = lab(*SWEEP, "seed=5", "hydra/launcher=ray", env=env, check=1)
-        assert "hydra/launcher=ray_cluster" in busy.stderr
-    finally:
-        subprocess.run([*ray, "stop"], check=True, stdout=subprocess.DEVNULL)
-    lab(*SWEEP, "activation=relu,square", "hydra.sweep.dir=serial", env=env, check=0)
-    assert results(tmp_path / "sweep") == results(tmp_path / "serial")
-
-
-@pytest.mark.slow
-def test_a_search_goes_on_and_says_when_nothing_came_out(lab, tmp_path):
-    pytest.importorskip("optuna", reason="needs microgpt-lab[optuna]")
-    search = (*SWEEP, "hydra/sweeper=optuna_kept", "hydra.sweeper.n_trials=3", "activation=relu,gelu")
-    for trials in (3, 6):
-        done = lab(*search, "optimizer.lr=tag(log,interval(0.001,0.1))", check=0)
-        assert f"{trials} ok in" in done.stdout and f"[{trials}/{trials}" in done.stdout
-    done = lab(*search, "optimizer.lr=interval(1e300,1e301)", "hydra.sweep.dir=wild", check=1)
-    assert "3 diverged in" in done.stdout and done.stderr.splitlines()[-1] == "no job has a result"
 
 
 def test_dry_says_what_would_run_and_leaves_nothing(lab, tmp_path):

@@ -1,0 +1,52 @@
+"""The same sweep beside each other, elsewhere, and as a search."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_sweeps import PARTS, SWEEP, plugin, results
+
+MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
+
+
+@pytest.mark.parametrize(
+    "launcher", ["joblib", "submitit_local", pytest.param("ray", marks=pytest.mark.slow)]
+)
+def test_launchers_give_equal_results(lab, tmp_path, launcher):
+    pytest.importorskip(MODULES[launcher], reason=f"needs hydra's {launcher}")
+    env = plugin(tmp_path, PARTS)
+    grid = ("activation=relu,square", "seed=range(2)")
+    lab(*SWEEP, *grid, env=env, check=0)
+    lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
+    assert results(tmp_path / "sweep") == results(tmp_path / "beside")
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
+    """With a part of one's own, and folders named from here."""
+    pytest.importorskip("ray", reason="needs microgpt-lab[ray]")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    plugin(tmp_path, PARTS)
+    env = {"MICROGPT_LAB_PLUGINS": "parts"}
+    ray = [Path(sys.executable).with_name("ray")]
+    subprocess.run([*ray, "start", "--head", "--num-cpus=2"], cwd="/", check=True, stdout=subprocess.DEVNULL)
+    try:
+        lab(*SWEEP, "activation=relu,square", "hydra/launcher=ray_cluster", env=env, check=0)
+        busy = lab(*SWEEP, "seed=5", "hydra/launcher=ray", env=env, check=1)
+        assert "hydra/launcher=ray_cluster" in busy.stderr
+    finally:
+        subprocess.run([*ray, "stop"], check=True, stdout=subprocess.DEVNULL)
+    lab(*SWEEP, "activation=relu,square", "hydra.sweep.dir=serial", env=env, check=0)
+    assert results(tmp_path / "sweep") == results(tmp_path / "serial")
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_and_says_when_nothing_came_out(lab, tmp_path):
+    pytest.importorskip("optuna", reason="needs microgpt-lab[optuna]")
+    search = (*SWEEP, "hydra/sweeper=optuna_kept", "hydra.sweeper.n_trials=3", "activation=relu,gelu")
+    for trials in (3, 6):
+        done = lab(*search, "optimizer.lr=tag(log,interval(0.001,0.1))", check=0)
+        assert f"{trials} ok in" in done.stdout and f"[{trials}/{trials}" in done.stdout
+    done = lab(*search, "optimizer.lr=interval(1e300,1e301)", "hydra.sweep.dir=wild", check=1)
+    assert "3 diverged in" in done.stdout and done.stderr.splitlines()[-1] == "no job has a result"
