@@ -93,7 +93,7 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
             place = frame.f_globals.get("__name__"), frame.f_code.co_qualname.partition(".")[0]
             for kind, part in parts.items():
                 if place == (part.provider, part.make.__qualname__):
-                    unfit = f"{kind}={part.name} cannot run on backend={config['backend']['name']}"
+                    unfit = f"{label(kind, config)} cannot run on backend={config['backend']['name']}"
                     raise UserError(f"{unfit}: {error}".partition("\n")[0]) from None
         raise
 
