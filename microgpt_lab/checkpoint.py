@@ -43,7 +43,7 @@ def encode(facts: dict[str, Any], tensors: dict[str, Any]) -> bytes:
     forms = {name: form(tree, numbers) for name, tree in tensors.items()}
     if sys.byteorder == "big":
         numbers.byteswap()
-    text = json.dumps(facts | {"tensors": forms}, allow_nan=False)
+    text = json.dumps(facts | {"tensors": forms})
     body = text.encode() + b"\n" + numbers.tobytes()
     return (
         b"microgpt_lab checkpoint 1 %s %d\n" % (hashlib.sha256(body).hexdigest().encode(), len(body)) + body
@@ -94,8 +94,15 @@ def tree(form: Any, numbers: Iterator[float], tensor: Callable, like: Any = None
         return type(like)(*branches) if hasattr(like, "_fields") else branches
     if isinstance(form, str):
         rows, columns = map(int, form.split("x"))
-        return tensor([list(islice(numbers, columns)) for _ in range(rows)])
+        return tensor([taken(numbers, columns) for _ in range(rows)])
     return form
+
+
+def taken(numbers: Iterator[float], count: int) -> list[float]:
+    row = list(islice(numbers, count))
+    if not row or len(row) < count:
+        raise ValueError("there are fewer numbers than the shapes say")
+    return row
 
 
 def write(folder: Path, content: bytes) -> None:

@@ -36,6 +36,9 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 # Hydra's own, which read YAML and pickles from anywhere.
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
+REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
+NOW = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # for names of folders
+
 ELSEWHERE = {
     "epochs": "steps",
     "learning_rate": "optimizer.lr",
@@ -90,8 +93,6 @@ def store() -> None:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The composed configuration as plain values, checked for what Hydra lets pass."""
-    if any("oc.env" in text for text in untrusted.texts(OmegaConf.to_container(cfg))):
-        raise UserError("${oc.env:…} is refused: a run's files must not hold an environment variable's value")
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UserError(f"must be set: {', '.join(f'{key}=…' for key in missing)}")
@@ -196,8 +197,10 @@ def check(arguments: list[str]) -> None:
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
         if group in (*KINDS, "experiment") and not isinstance(scalar(value or "text"), str):
             raise UserError(f"{group}={value} is unknown: its names are words")
-        if any(word in argument for word in untrusted.CODE if word != "()"):
+        if any(word in argument for word in REFUSED):
             raise UserError(f"{argument} is refused: a configuration names parts, not code")
+        if untrusted.RESOLVER.search(NOW.sub("", argument)):
+            raise UserError(f"{argument} is refused: interpolations name keys, such as ${{layers}}")
         named = group in (*KINDS, "experiment") or "/" in group
         if named and (".." in value or "/" in value or "\\" in value):
             raise UserError(f"{argument}: {value} is a path, not a name")

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
-from microgpt_lab.errors import Busy, NoRoom, UserError
+from microgpt_lab.errors import Busy, NoRoom, UserError, printable
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place, read_summary
@@ -77,7 +78,7 @@ def attempt(run: Run) -> None:
     """In the other process: everything that can go wrong is written down."""
     assert run.place
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         with FileLock(run.place.lock, timeout=0):
             if go_on(run)["status"] == "interrupted":
@@ -109,11 +110,12 @@ def go_on(run: Run) -> dict[str, Any]:
                 if saved := checkpoint.read(earlier, print):
                     run.claimed = True
                     return execute(run, saved)
+            except NoRoom:
+                raise
             except UserError as error:
-                print(f"{run.name} begins anew: {error}", file=sys.stderr)
+                print(printable(f"{run.name} begins anew: {error}"), file=sys.stderr)
             run.place.clear()
-    run.folder, run.claimed = fresh, False
-    return execute(run)
+    return execute(replace(run, folder=fresh, claimed=False, resumed=[]))
 
 
 def remove_empty(folder: Path) -> None:

@@ -17,9 +17,10 @@ from filelock import FileLock, Timeout
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.environment import core, documents_sha256, environment, parts
-from microgpt_lab.errors import Busy, UserError
+from microgpt_lab.errors import Busy, UserError, printable
+from microgpt_lab.results import read_yaml
 from microgpt_lab.resume import capture, changes, ground, restore
-from microgpt_lab.sweep import Place, position
+from microgpt_lab.sweep import Place, position, read_json
 from microgpt_lab.trainer import Trainer
 
 
@@ -78,7 +79,7 @@ class Run:
         if self.claimed:
             self.compare(documents, trainer, saved)
         if saved:
-            restore(trainer, saved)
+            restore(trainer, saved, self.config)
             self.resumed = [*saved.facts["resumed"], trainer.step]
             self.began = time.perf_counter() - saved.facts["seconds"]
         if not self.claimed:
@@ -93,9 +94,11 @@ class Run:
     def compare(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
         """UserError if the run would not go on upon the ground it began on, unless that is `accepted`."""
         self.environment = self.surroundings(documents, trainer)
-        file = self.folder / "environment.json"
-        made = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self.environment
-        changed = changes(saved.facts["config"], self.config) if saved else []
+        made = read_json(self.folder / "environment.json") or self.environment
+        if saved and saved.facts["step"] > trainer.steps:
+            raise UserError(f"{self.folder} is at step {saved.facts['step']}, beyond steps={trainer.steps}")
+        then = saved.facts["config"] if saved else read_yaml(self.folder / "config.yaml")
+        changed = changes(then, self.config)
         changed += changes(ground(made), ground(self.environment))
         if changed and not self.accepted:
             raise UserError(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
@@ -119,10 +122,10 @@ class Run:
         except Timeout:
             raise Busy(f"{self.folder} is at work in another process") from None
 
-    def save(self, trainer: Trainer, metrics: dict[str, float]) -> Path:
-        """Write a checkpoint. `metrics` are those of its step."""
+    def save(self, trainer: Trainer, stopped: bool) -> Path:
+        """Write a checkpoint. Whether a callback wanted no step more is part of it."""
         seconds = time.perf_counter() - self.began
-        facts = {"config": self.config, "metrics": dict(metrics), "callbacks": trainer.watch.state()}
+        facts = {"config": self.config, "stopped": stopped, "callbacks": trainer.watch.state()}
         content = capture(trainer, **facts, seconds=seconds, resumed=self.resumed)
         checkpoint.write(self.folder, content)
         return self.folder / CURRENT
@@ -146,7 +149,7 @@ class Run:
             self.claim()
         summary = {"status": status, "error": error}
         self.write("summary.json", summary)
-        print(f"{status}: {self.name}: {error}", file=sys.stderr)
+        print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
         return summary
 
     def write(self, name: str, content: Any) -> None:

@@ -27,7 +27,7 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     """
     import pandas
 
-    records = [read_run(run) for run in runs(Path(folder))]
+    records = [checked(run) for run in runs(Path(folder))]
     if not records:
         single = " but is a run itself" if (Path(folder) / "summary.json").exists() else ""
         raise UserError(f"{folder} holds no runs of a sweep{single}")
@@ -66,6 +66,14 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
         and differs(key, complete)
     ]
     return sorted(swept, key=lambda key: key == "seed")
+
+
+def checked(run: Path) -> dict[str, Any]:
+    """Of what others wrote, anything may be otherwise than we write it."""
+    try:
+        return read_run(run)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{run} is damaged: {type(error).__name__}: {error}") from None
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def curve(run: Path, metric: str) -> dict[int, float]:
             rows = [json.loads(line) for line in file if f'"{metric}"' in line and line.endswith("}\n")]
     except FileNotFoundError:
         return {}
-    return {row["step"]: row[metric] for row in rows}
+    return {row["step"]: row[metric] for row in rows if "step" in row}
 
 
 def last(run: Path, metric: str) -> float | None:

@@ -21,8 +21,8 @@ def capture(trainer: Trainer, **facts: Any) -> bytes:
     return checkpoint.encode(facts, {"weights": trainer.weights, "optimizer": trainer.carry[1]})
 
 
-def restore(trainer: Trainer, saved: Saved) -> None:
-    """Set a newly made trainer to where the checkpoint was captured."""
+def restore(trainer: Trainer, saved: Saved, config: dict[str, Any]) -> None:
+    """Set a newly made trainer to where the checkpoint was captured. Another optimizer begins anew."""
     facts, numbers = saved.facts, iter(saved.numbers)
     try:
         forms, tensor = facts["tensors"], trainer.backend.tensor
@@ -31,11 +31,13 @@ def restore(trainer: Trainer, saved: Saved) -> None:
             raise UserError("the checkpoint has another vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise UserError("the checkpoint's weights do not fit a model of this configuration")
-        state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=trainer.carry[1])
+        state = trainer.carry[1]
+        if facts["config"]["optimizer"]["name"] == config["optimizer"]["name"]:
+            state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=state)
         version, internal, gauss = facts["rng"]
         trainer.corpus.rng.setstate((version, tuple(internal), gauss))
         trainer.carry, trainer.step = (trainer.packing.pack(weights), state), facts["step"]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{saved.name} is no checkpoint of this run: {type(error).__name__} {error}"
         ) from None

@@ -158,7 +158,9 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
         try:
             with stopping:
                 trainer.watch("run_started", run=run, trainer=trainer)
-                if not (saved and stopped_there(trainer, saved)):
+                if saved:
+                    trainer.watch.restore(saved.facts["callbacks"])
+                if not (saved and saved.facts["stopped"]):
                     trainer.train()
             if not stopping.signal:
                 add_results(summary, run.config, trainer)
@@ -180,12 +182,6 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             run.write("summary.json", summary)  # the last: who says "ok" has all of it on disk
             log.info("run %s: %s", run.name, summary["status"])
     return summary
-
-
-def stopped_there(trainer: Trainer, saved: Saved) -> bool:
-    """Whether a callback that remembers where it was wants no step more."""
-    trainer.watch.restore(saved.facts["callbacks"])
-    return trainer.watch("should_stop", step=trainer.step, metrics=saved.facts["metrics"])
 
 
 @contextmanager

@@ -21,6 +21,8 @@ class Stopping:
     A second Ctrl-C interrupts at once.
     """
 
+    order = 2  # asked last: a signal is no answer that a checkpoint should remember
+
     def __init__(self) -> None:
         self.signal = ""
 

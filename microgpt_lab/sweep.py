@@ -69,10 +69,16 @@ class Place:
 
 def read_summary(run: Path) -> dict[str, Any]:
     """What summary.json says; a run that has none was killed, or is at work."""
+    return {"status": "unfinished"} | read_json(run / "summary.json")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object; empty if there is none, for what is torn says nothing."""
     try:
-        return json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {"status": "unfinished"}
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def runs(sweep: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,10 @@ from microgpt_lab.errors import UserError
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 LONGEST, DEEPEST = 200_000, 30  # characters, levels
 # With these, Hydra and logging import and call what a file names, or read other files.
-CODE = ("_target_", "()", "searchpath", "job_logging", "hydra_logging", "env_set")
+CODE = ("_target_", "()", "searchpath", "job_logging", "hydra_logging", "env_set", "callbacks")
+HYDRA = ("mode", "run", "sweep", "sweeper")  # what a recipe may set of Hydra's own
+RESOLVER = re.compile(r"\$\{[^}]*[:$]")  # it calls a function; and one within another may hide its name
+PACKAGE = re.compile(r"^\s*#\s*@package\s+(\S+)", re.MULTILINE)
 
 
 def load(text: str, where: object) -> Any:
@@ -37,14 +41,27 @@ def load(text: str, where: object) -> Any:
 def check(text: str, where: object) -> None:
     """UserError if a configuration file would have code run, or reaches for files beside its folder."""
     content = load(text, where)
+    if (package := PACKAGE.search(text)) and package[1] not in ("_global_", "_group_"):
+        raise UserError(f"{where} is of the package {package[1]}: it may be _global_ only")
     for key in keys(content):
-        if str(key).rpartition(".")[2] in CODE or str(key).split(".")[0] in CODE:
-            raise UserError(
-                f"{where} has the key '{key}', which names code: a configuration names parts only"
-            )
+        refuse_code(str(key), where)
+    for value in texts(content):
+        if RESOLVER.search(value):
+            raise UserError(f"{where}: {value} is refused: interpolations name keys, such as ${{layers}}")
+    hydra = content.get("hydra") if isinstance(content, dict) else None
+    for key in hydra if isinstance(hydra, dict) else ():
+        if key not in HYDRA:
+            raise UserError(f"{where} has the key 'hydra.{key}': of Hydra's, it may set {', '.join(HYDRA)}")
     for entry in texts(content.get("defaults") if isinstance(content, dict) else None):
         if ".." in entry or entry.startswith("/"):
             raise UserError(f"{where}: '{entry}' in its defaults is no name")
+
+
+def refuse_code(text: str, where: object) -> None:
+    if words := set(re.split(r"[^\w()]+", text)) & set(CODE):
+        raise UserError(
+            f"{where} has the key '{words.pop()}', which names code: a configuration names parts only"
+        )
 
 
 def keys(tree: Any) -> Iterator[Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from microgpt_lab.errors import NO_ROOM
+from microgpt_lab.errors import NO_ROOM, printable
 from microgpt_lab.plugins import part_name, registry
 
 
@@ -22,7 +23,9 @@ class Watchers:
     def __init__(
         self, callbacks: list[Any], warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
     ):
-        self.watchers, self.warn = [*callbacks, *registry().watchers], warn
+        # A checkpoint is taken when all others have been told and asked, and knows what they answered.
+        self.watchers = sorted([*callbacks, *registry().watchers], key=lambda w: getattr(w, "order", 0))
+        self.warn = warn
         self.every = [
             c.every for c in callbacks if isinstance(getattr(c, "every", None), int) and c.every > 0
         ]
@@ -39,20 +42,32 @@ class Watchers:
                 continue
             try:
                 names = inspect.signature(method).parameters
-                answer = bool(method(**{name: facts[name] for name in names})) or answer
+                known = facts | {"stopped": answer} if event == "should_stop" else facts
+                answer = bool(method(**{name: known[name] for name in names})) or answer
             except (Exception, SystemExit) as error:
                 if isinstance(error, OSError) and error.errno in NO_ROOM:
                     raise
-                self.watchers.remove(watcher)
-                name = getattr(watcher, "__name__", part_name(type(watcher)))
-                self.warn(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}")
+                self.drop(watcher, event, error)
         return answer
 
     def state(self) -> dict[str, Any]:
         """What callbacks have to remember (`state_dict`, of JSON's types), by name."""
-        return {part_name(type(w)): w.state_dict() for w in self.watchers if hasattr(w, "state_dict")}
+        found = {}
+        for watcher in [w for w in self.watchers if hasattr(w, "state_dict")]:
+            try:
+                found[part_name(type(watcher))] = json.loads(json.dumps(watcher.state_dict()))
+            except Exception as error:
+                self.drop(watcher, "state_dict", error)
+        return found
 
     def restore(self, state: dict[str, Any]) -> None:
-        for watcher in self.watchers:
-            if hasattr(watcher, "load_state_dict") and part_name(type(watcher)) in state:
+        for watcher in [w for w in self.watchers if part_name(type(w)) in state]:
+            try:
                 watcher.load_state_dict(state[part_name(type(watcher))])
+            except Exception as error:
+                self.drop(watcher, "load_state_dict", error)
+
+    def drop(self, watcher: Any, event: str, error: BaseException) -> None:
+        self.watchers.remove(watcher)
+        name = getattr(watcher, "__name__", part_name(type(watcher)))
+        self.warn(printable(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from microgpt_lab import untrusted
+from microgpt_lab import config, untrusted
 from microgpt_lab.plugins import CHECKOUT, HERE, home
 
 CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
@@ -51,14 +53,17 @@ class Recipes(ConfigSource):
             raise ConfigLoadError(f"there is no {file}")
         text = file.read_text(encoding="utf-8")
         untrusted.check(text, file)
+        swept = (yaml.safe_load(text).get("hydra") or {}).get("sweeper") or {}
+        config.check([f"{key}={value}" for key, value in (swept.get("params") or {}).items()])
         header = self._get_header_dict(text[:512])
         return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
 
 
 def check_presets() -> None:
     """UserError for a file of the user's conf/ that is no mere configuration."""
-    for file in sorted((home() / "conf").rglob("*.y*ml")):
-        untrusted.check(file.read_text(encoding="utf-8", errors="replace"), file)
+    for folder, _, names in os.walk(home() / "conf", followlinks=True):
+        for file in (Path(folder, name) for name in sorted(names) if name.endswith((".yaml", ".yml"))):
+            untrusted.check(file.read_text(encoding="utf-8", errors="replace"), file)
 
 
 class SearchPath(SearchPathPlugin):

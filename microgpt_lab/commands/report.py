@@ -146,6 +146,7 @@ def write(report: dict[str, Any], frame: pandas.DataFrame, sweep: Path) -> None:
         environment = jinja2.Environment(autoescape=html, trim_blocks=True, undefined=jinja2.StrictUndefined)
         template = environment.from_string((texts / name).read_text(encoding="utf-8"))
         inline = Markup(figure[figure.index("<svg") :]) if figure else ""
+        (sweep / name).unlink(missing_ok=True)  # not through a link
         (sweep / name).write_text(template.render(report, figure=inline), encoding="utf-8")
 
 

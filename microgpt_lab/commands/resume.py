@@ -9,7 +9,9 @@ from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
 from microgpt_lab.commands.multirun import warn
 from microgpt_lab.commands.train import composed, exit_status
-from microgpt_lab.errors import UserError
+from microgpt_lab.config import run_options
+from microgpt_lab.errors import UserError, printable
+from microgpt_lab.plugins import KINDS
 from microgpt_lab.record import Run
 from microgpt_lab.results import read_yaml
 from microgpt_lab.run import execute
@@ -31,11 +33,13 @@ def main(arguments: list[str]) -> int:
     with run.held():
         status = read_summary(run.folder)["status"]
         if status in ("ok", "diverged") and not args.overrides:
-            print(f"{run.folder} has ended: {status}")
+            print(printable(f"{run.folder} has ended: {status}"))
             return 0
-        saved = checkpoint.read(run.folder, lambda line: print(f"warning: {line}", file=sys.stderr))
+        saved = checkpoint.read(
+            run.folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr)
+        )
         if not saved:
-            print(f"{run.folder} has no checkpoint yet: it begins at step 0", file=sys.stderr)
+            print(f"{run.folder} has no checkpoint yet: it begins at step 0")
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
 
 
@@ -51,7 +55,16 @@ def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
         raise UserError(
             f"{folder} is a job of a sweep, which knows it by its configuration: change the sweep"
         )
+    if wrong := [override for override in overrides if override.startswith(("hydra", "-", "+hydra"))]:
+        raise UserError(f"{wrong[0]} has no meaning for a run that is there")
+    listed = listed or []
+    if not isinstance(config, dict) or not (
+        isinstance(listed, list) and all(isinstance(o, str) for o in listed)
+    ):
+        raise UserError(f"{folder} is damaged: its configuration is none")
+    if missing := {*run_options(), *KINDS} - set(config):
+        raise UserError(f"{folder} is damaged: config.yaml has no '{min(missing)}'")
     if overrides:
-        listed = [*(listed or []), *overrides]
+        listed = [*listed, *overrides]
         config = composed(listed)
-    return Run(config, folder, listed or [], claimed=True, accepted=force)
+    return Run(config, folder, listed, claimed=True, accepted=force)

@@ -17,17 +17,17 @@ from microgpt_lab.sampler import generate
 
 def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
     """The model of a run, its weights and the characters of its vocabulary."""
-    saved = checkpoint.read(folder, lambda line: print(f"warning: {line}", file=sys.stderr))
+    saved = checkpoint.read(folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr))
     if not saved:
         raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
-        config, chars = saved.facts["config"], saved.facts["chars"]
+        config, chars = saved.facts["config"], list(map(str, saved.facts["chars"]))
         sizes = {name: config[name] for name in options_of(GPT)}
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
         weights = checkpoint.tree(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         model.logits(weights, [len(chars)])
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{folder / saved.name} is no checkpoint: {type(error).__name__} {error}") from None
     return model, weights, chars
 

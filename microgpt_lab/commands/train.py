@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from microgpt_lab import config
 from microgpt_lab.commands import COMMANDS, multirun
 from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, check_presets, experiments
-from microgpt_lab.errors import NoRoom, UserError
+from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
 from microgpt_lab.job import perform
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
@@ -118,6 +118,8 @@ def main(arguments: list[str]) -> int:
             conclude(multirun.Prepare.sweep, "interrupted")
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
         if isinstance(error, OSError) and error.filename:
             raise UserError(f"{error.filename}: {error.strerror}") from None
         if not multirun.Prepare.sweep:

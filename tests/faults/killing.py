@@ -40,8 +40,9 @@ def killed(arguments, run=None, seconds=60.0):
 
 
 def written(run):
-    file = Path(run or "", "checkpoint.bin")
-    return file.stat().st_mtime_ns if file.is_file() else 0
+    with contextlib.suppress(OSError):  # there is none for a moment, between two renames
+        return Path(run or "", "checkpoint.bin").stat().st_mtime_ns
+    return 0
 
 
 def kill_again_and_again(wanted, arguments):

@@ -82,6 +82,20 @@ def test_overrides_are_changes_too(stopped):
     assert "steps: 20" in (run / "config.yaml").read_text()
 
 
+def test_told_so_it_goes_on_with_another_optimizer_but_not_backwards(stopped):
+    run, resume = stopped
+    assert "is at step 10, beyond steps=4" in resume("steps=4", "--force", check=2).stderr
+    assert "no meaning" in resume("hydra.run.dir=x", "--force", check=2).stderr
+    resume("optimizer=muon", "--force", check=0)
+    assert json.loads((run / "summary.json").read_text())["steps"] == 12
+
+
+def test_without_a_checkpoint_changes_are_refused_too(stopped):
+    run, resume = stopped
+    (run / checkpoint.CURRENT).unlink()
+    assert "steps was 12, is 20" in resume("steps=20", check=2).stderr
+
+
 def test_nothing_is_changed_by_looking(stopped):
     run, resume = stopped
     resume(check=0)

@@ -67,7 +67,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 FILES = {
     "a call": (f"evil: {CALL}", "_target_"),
-    "a callback of Hydra": (f"hydra:\n callbacks:\n  evil: {CALL}", "_target_"),
+    "a callback of Hydra": (f"hydra:\n callbacks:\n  evil: {CALL}", "names code"),
     "deep in lists": (f"a: [[[{{b: [{CALL}]}}]]]", "_target_"),
     "an escaped key": ('evil: {"\\x5ftarget_": os.system, command: touch CANARY}', "_target_"),
     "a dotted key": ("activation._target_: os.system", "_target_"),
@@ -83,7 +83,15 @@ FILES = {
     "braces": ("a: " + "{a: " * 1000 + "1" + "}" * 1000, "deeper than 30"),
     "length": ("a: " + "x" * 300_000, "longer than 200,000"),
     "no YAML": ("a: [1, 2", "line 3: "),
-    "an environment variable": ("dataset: {path: '${oc.env:CANARY_VALUE}'}", "oc.env"),
+    "an environment variable": ("dataset: {path: '${oc.env:CANARY_VALUE}'}", "is refused"),
+    "a resolver that makes a call": (
+        "hydra: {sweep: {dir: \"${oc.create:'{\\\"_tar\\x67et_\\\":\\\"os.system\\\"}'}\"}}", "is refused",
+    ),
+    "a resolver in a resolver": ("dataset: {path: '${oc.${either:env,x}:SECRET}'}", "is refused"),
+    "a callback without a target": ("hydra: {callbacks: {evil: {a: 1}}}", "callbacks"),
+    "the launcher": ("hydra: {launcher: {setup: [touch CANARY]}}", "hydra.launcher"),
+    "swept": ('hydra: {sweeper: {params: {"+hydra.job_logging.handlers.x": "{class: os.x}"}}}', "job_logging"),
+    "swept values": ("hydra: {sweeper: {params: {activation: ../../evil}}}", "no"),
 }  # fmt: skip
 
 
@@ -100,6 +108,43 @@ def test_files(lab, tmp_path, what, place):
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ") and said in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("package", ["hydra.job.env_set", "hydra.job_logging", "hydra"])
+def test_files_of_other_packages(lab, tmp_path, package):
+    file = tmp_path / "home" / "experiments" / "evil" / "recipe.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"# @package {package}\nPATH: {tmp_path}\n")
+    assert f"is of the package {package}" in lab(*SHORT, "experiment=evil", check=2).stderr
+
+
+def test_a_linked_folder_of_presets(lab, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "evil.yaml").write_text("_target_: logging.FileHandler\n")
+    (tmp_path / "home" / "conf").mkdir(parents=True)
+    (tmp_path / "home" / "conf" / "optimizer").symlink_to(tmp_path / "elsewhere")
+    assert "_target_" in lab(*SHORT, "optimizer=evil", check=2).stderr
+
+
+DAMAGED = {
+    "config.yaml": ["[1]", "{}", "a: [", ""],
+    "overrides.yaml": ["[1, 2]", "{a: 1}"],
+    "environment.json": ["[]", "{"],
+    "summary.json": ["{", "[]"],
+    "metrics.jsonl": ['{"loss/train": 1}\n', "[]\n", "{\n"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in DAMAGED.items() for text in texts]
+)
+def test_damaged_files_are_a_line(lab, tmp_path, name, text):
+    lab("-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", check=0)
+    run = next((tmp_path / "sweep").glob("*seed=1*"))
+    (run / "summary.json").unlink()
+    (run / name).write_text(text)
+    for command in (["resume", str(run)], ["report", "sweep"], ["sample", str(run), "-n", "1"]):
+        assert "Traceback" not in lab(*command).stderr, command
 
 
 def test_runs_of_others(tmp_path, lab):
