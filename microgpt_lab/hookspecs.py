@@ -184,8 +184,10 @@ def evaluated(step: int, loss: float, documents: int) -> None:
 
 
 @hookspec
-def should_stop(step: int, metrics: dict[str, float]) -> bool:
+def should_stop(step: int, metrics: dict[str, float], stopped: bool) -> bool:
     """After each step: true ends the training. The only hook whose answer is used.
+
+    `stopped` is what those asked before have answered; checkpoints are taken after all others.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
