@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,8 @@ def go_on(run: Run) -> dict[str, Any]:
             except UserError as error:
                 print(printable(f"{run.name} begins anew: {error}"), file=sys.stderr)
             run.place.clear()
-    return execute(replace(run, folder=fresh, claimed=False, resumed=[]))
+    run.folder, run.claimed, run.resumed = fresh, False, []
+    return execute(run)
 
 
 def remove_empty(folder: Path) -> None:

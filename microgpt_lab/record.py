@@ -79,7 +79,8 @@ class Run:
         if self.claimed:
             self.compare(documents, trainer, saved)
         if saved:
-            restore(trainer, saved, self.config)
+            before, now = (config["optimizer"]["name"] for config in (saved.facts["config"], self.config))
+            restore(trainer, saved, optimizer=before == now)
             self.resumed = [*saved.facts["resumed"], trainer.step]
             self.began = time.perf_counter() - saved.facts["seconds"]
         if not self.claimed:

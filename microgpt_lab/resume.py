@@ -21,8 +21,8 @@ def capture(trainer: Trainer, **facts: Any) -> bytes:
     return checkpoint.encode(facts, {"weights": trainer.weights, "optimizer": trainer.carry[1]})
 
 
-def restore(trainer: Trainer, saved: Saved, config: dict[str, Any]) -> None:
-    """Set a newly made trainer to where the checkpoint was captured. Another optimizer begins anew."""
+def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
+    """Set a newly made trainer to where the checkpoint was captured; the optimizer too, if it is the same."""
     facts, numbers = saved.facts, iter(saved.numbers)
     try:
         forms, tensor = facts["tensors"], trainer.backend.tensor
@@ -32,7 +32,7 @@ def restore(trainer: Trainer, saved: Saved, config: dict[str, Any]) -> None:
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise UserError("the checkpoint's weights do not fit a model of this configuration")
         state = trainer.carry[1]
-        if facts["config"]["optimizer"]["name"] == config["optimizer"]["name"]:
+        if optimizer:
             state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=state)
         version, internal, gauss = facts["rng"]
         trainer.corpus.rng.setstate((version, tuple(internal), gauss))
