@@ -29,16 +29,17 @@ def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0
     height = max(height, *(len(batch.pairs) for batch in batches))
     length = max(length, *(longest(batch) for batch in batches))
     tokens: list[int] = []
-    lengths = np.zeros((len(batches), height, 1), np.int64)
-    for row, batch in zip(lengths, batches, strict=True):
-        for i, (ids, targets) in enumerate(batch.pairs):
+    share: list[float] = []
+    for batch in batches:
+        for ids, targets in batch.pairs:
             tokens += ids
             tokens += targets[-1:] + [0] * (length - len(ids))
-            row[i, 0] = len(ids)
-        tokens += [0] * ((length + 1) * (height - len(batch.pairs)))
+            share += [batch.share] * len(ids)
+            share += [0.0] * (length - len(ids))
+        missing = height - len(batch.pairs)
+        tokens += [0] * (missing * (length + 1))
+        share += [0.0] * (missing * length)
     whole = np.array(tokens).reshape(len(batches), height, length + 1)
-    shares = np.array([batch.share for batch in batches], dtype)[:, None, None]
-    share = (np.arange(length) < lengths) * shares
     masks: list[np.ndarray] = []
     if dropout := batches[0].dropout:
         shape = len(batches), height, length, dropout.width
@@ -47,7 +48,8 @@ def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0
         for b, kept in enumerate(draw(batch)):
             for mask, matrix in zip(masks, kept, strict=True):
                 mask[k, b, : len(matrix)] = matrix
-    return Padded(whole[..., :-1], whole[..., 1:], share[..., None], masks)
+    shares = np.array(share, dtype).reshape(len(batches), height, length, 1)
+    return Padded(whole[..., :-1], whole[..., 1:], shares, masks)
 
 
 def longest(batch: Batch) -> int:

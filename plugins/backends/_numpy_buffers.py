@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 
 
-def shared(calls: list[partial], kept: list[np.ndarray]) -> list[partial]:
-    """The same calls on fewer buffers. Those of `kept`, and all that no call fills, stay where they are."""
+def shared(stages: list[list[partial]], kept: list[np.ndarray]) -> list[list[partial]]:
+    """The same calls on fewer buffers. Those of `kept`, and all that no call fills, stay where they are.
+
+    A buffer is reused in its own stage only: others may be played at the same time.
+    """
+    calls = [call for stage in stages for call in stage]
     owners = {id(owner(array)): owner(array) for call in calls for array in arrays(call.args)}
     untouched = {id(owner(array)) for array in kept}
     filled, last = filled_first(calls), {}
@@ -27,17 +31,22 @@ def shared(calls: list[partial], kept: list[np.ndarray]) -> list[partial]:
         done[i].append(key)
 
     memory: dict[int, np.ndarray] = {}  # of each owner that moved
-    free: dict[int, list[np.ndarray]] = defaultdict(list)  # by size; what was used last is reused first
-    moved = []
-    for i, call in enumerate(calls):
-        key = id(owner(call.args[-1]))
-        if filled.get(key) == i and key not in untouched:
-            size = owners[key].nbytes
-            memory[key] = free[size].pop() if free[size] else np.empty(size, np.uint8)
-        moved.append(partial(call.func, *(on(operand, memory) for operand in call.args)))
-        for key in done[i]:
-            if key in memory:
-                free[owners[key].nbytes].append(memory[key])
+    moved, i = [], 0
+    for stage in stages:
+        moved.append([])
+        free: dict[int, list[np.ndarray]] = defaultdict(list)  # by size; what was used last is reused first
+        here = set()
+        for call in stage:
+            key = id(owner(call.args[-1]))
+            if filled.get(key) == i and key not in untouched:
+                size = owners[key].nbytes
+                memory[key] = free[size].pop() if free[size] else np.empty(size, np.uint8)
+                here.add(key)
+            moved[-1].append(partial(call.func, *(on(operand, memory) for operand in call.args)))
+            for key in done[i]:
+                if key in here:
+                    free[owners[key].nbytes].append(memory[key])
+            i += 1
     return moved
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -12,20 +15,29 @@ from microgpt_lab.backend import Block
 from microgpt_lab.padding import longest, padded
 
 from ._numpy_array import Array
-from ._numpy_buffers import shared
 from ._numpy_calls import copy, empty
+from ._numpy_lanes import Lanes
 from ._numpy_tape import Tape, call, into
+
+WORTH = 12_000  # numbers (documents, T, C) that a call makes: from about here on two threads are faster
 
 
 class Recorded:
-    """`f(carry, blocks, *numbers)` on the buffers of a carry, for batches of one shape."""
+    """`f(carry, blocks, *numbers)` on the buffers of a carry, for batches of one shape.
 
-    def __init__(self, f: Callable, carry: Any, inputs: list[np.ndarray], masks: int, numbers: int):
-        tape, self.inputs = Tape(), [laid_out(values) for values in inputs]
-        ids, targets, share, *rest = self.inputs
-        block = Block(ids, targets, Array(share), [Array(mask) for mask in rest[:masks]])
+    `whole` has the ids, targets, shares and masks of a batch, documents first.
+    """
+
+    def __init__(self, f: Callable, carry: Any, whole: list[np.ndarray], numbers: list[float]):
+        tape, trial = Tape(), Tape()
+        self.numbers = [np.full((1, 1), number, whole[2].dtype) for number in numbers]
+        with trial:
+            f(carry, blocks([whole]), *map(Array, self.numbers))
+        sizes = [call.args[-1].size for call in trial.calls if call.args[-1].ndim > 2]
+        self.lanes = min(2 if sizes and median(sizes) >= WORTH else 1, len(whole[0]))
+        self.parts = [[laid_out(values) for values in part] for part in self.split(whole)]
         with tape:
-            new, results = f(carry, [block], *map(Array, rest[masks:]))
+            new, results = f(carry, blocks(self.parts), *map(Array, self.numbers))
             pairs = [(buffer.data, leaf.data) for buffer, leaf in matched(carry, new)]
             buffers = [buffer for buffer, _ in pairs]
             for i, (buffer, data) in enumerate(pairs):
@@ -34,13 +46,28 @@ class Recorded:
             for buffer, data in pairs:
                 into(buffer, copy, data)
         self.results = [result.data for result in results]
-        tape.calls = shared(tape.calls, [*buffers, *self.inputs, *self.results])
-        self.play = tape.play
+        kept = [*buffers, *chain(*self.parts), *self.numbers, *self.results]
+        self.calls = Lanes(tape.calls, self.parts, kept)
 
-    def __call__(self, inputs: list[np.ndarray]) -> None:
-        for buffer, values in zip(self.inputs, inputs, strict=True):
-            np.copyto(buffer, values)
-        self.play()
+    def split(self, whole: list[np.ndarray]) -> list[list[np.ndarray]]:
+        """The documents of each lane."""
+        if self.lanes == 1:
+            return [whole]
+        return [list(part) for part in zip(*(np.array_split(values, self.lanes) for values in whole))]
+
+    def __call__(self, whole: list[np.ndarray], numbers: list[float], threads: ThreadPoolExecutor) -> None:
+        for part, given in zip(self.parts, self.split(whole)):
+            for buffer, values in zip(part, given):
+                np.copyto(buffer, values)
+        for buffer, number in zip(self.numbers, numbers):
+            buffer.fill(number)
+        self.calls.play(threads)
+
+
+def blocks(parts: list[list[np.ndarray]]) -> list[Block]:
+    return [
+        Block(ids, targets, Array(share), list(map(Array, masks))) for ids, targets, share, *masks in parts
+    ]
 
 
 def laid_out(values: np.ndarray) -> np.ndarray:
@@ -59,6 +86,7 @@ class Scan:
         self.f, self.dtype = f, dtype
         self.carry: Any = None
         self.recorded: dict[Any, Recorded] = {}
+        self.threads = ThreadPoolExecutor(1)  # it starts none before it is needed
 
     def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
         results = []
@@ -80,18 +108,16 @@ class Scan:
         length = longest(batch)
         unit = max(1, 2 ** (length.bit_length() - 4))  # 8 to 16 lengths an octave
         length = min(-(-length // unit) * unit, batch.block_size)
-        ids, targets, share, masks = padded([batch], self.dtype, length=length)
+        batches = padded([batch], self.dtype, length=length)
         scale = batch.dropout.scale if batch.dropout else 1.0
-        given = [ids[0], targets[0], share[0]]
-        given += [np.multiply(mask[0], scale, dtype=self.dtype) for mask in masks]
-        given += [np.array([[number]], self.dtype) for number in numbers]
-        recorded = self.recorded.get(ids.shape)
+        masks = [np.multiply(mask[0], scale, dtype=self.dtype) for mask in batches.masks]
+        whole = [batches.ids[0], batches.targets[0], batches.share[0], *masks]
+        recorded = self.recorded.get(whole[0].shape)
         if recorded is None:
-            recorded = Recorded(self.f, self.carry, given, len(masks), len(numbers))
-            self.recorded[ids.shape] = recorded
+            recorded = self.recorded[whole[0].shape] = Recorded(self.f, self.carry, whole, numbers)
         else:
-            recorded(given)
-        return [float(result[0, 0]) for result in recorded.results]
+            recorded(whole, numbers, self.threads)
+        return [result.item() for result in recorded.results]
 
 
 def matched(known: Any, tree: Any) -> Iterator[tuple[Array, Array]]:

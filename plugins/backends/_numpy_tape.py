@@ -3,7 +3,7 @@
 A training step makes a few hundred small NumPy calls. Around each, Python spends more time on
 deciding what to call than the call takes. So the step is run once with a tape that writes down
 every call with its operands and the buffer of its result; after that, other numbers are put into
-the input buffers and the tape is played. Transposes, slices and heads are views of the buffers,
+the input buffers and the calls are made again. Transposes, slices and heads are views of the buffers,
 and cost nothing then.
 """
 
@@ -29,10 +29,6 @@ class Tape:
 
     def __exit__(self, *error: object) -> None:
         Tape.recording = None
-
-    def play(self) -> None:
-        for play in self.calls:
-            play()
 
 
 def call(f: Callable, *operands: object) -> np.ndarray:

@@ -6,7 +6,8 @@ from microgpt_lab import Backend, hookimpl
 class NumPy(Backend):
     """Whole arrays on NumPy, with derivatives of our own; a step is recorded once and played again.
 
-    Matrix products take one thread: with more, OpenBLAS rounds otherwise, and up to width 64 nothing is won.
+    A product of matrices takes one thread: with more, OpenBLAS rounds otherwise. Two threads share
+    the documents of a large batch instead, the same way on every machine.
     """
 
     fused = 20

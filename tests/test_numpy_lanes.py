@@ -1,0 +1,75 @@
+"""NumPy's two threads: the halves of a batch, side by side, give what the whole gives."""
+
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+from microgpt_lab import part
+from microgpt_lab.plugins import registry
+from microgpt_lab.testing import losses, small_trainer
+
+PARTS = [(p.kind, p.name) for p in registry().parts.values() if p.kind in ("activation", "norm", "optimizer")]
+
+
+def modules():
+    """The modules that the backend has imported by now."""
+    trainer = small_trainer(part("backend", "numpy"))
+    scan = sys.modules[type(trainer.run).__module__]
+    return scan, sys.modules[scan.Lanes.__module__]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{kind: part(kind, name)} for kind, name in PARTS]
+    + [{"dropout": 0.2, "grad_clip": 0.1, "batch_size": 5}],
+    ids=[name for _, name in PARTS] + ["dropout"],
+)
+def test_two_lanes_give_the_losses_of_one(monkeypatch, chosen):
+    found = {}
+    for worth in (0, 10**9):
+        monkeypatch.setattr(modules()[0], "WORTH", worth)
+        trainer = small_trainer(part("backend", "numpy"), 30, **{"batch_size": 6} | chosen)
+        found[worth] = losses(trainer)
+        lanes = {recorded.lanes for recorded in trainer.run.recorded.values()}
+        assert lanes == {1 if worth else 2}
+    assert found[0] == pytest.approx(found[10**9], abs=1e-11)
+
+
+def test_two_lanes_give_the_same_bits_each_time():
+    found = []
+    for _ in range(3):
+        trainer = small_trainer(part("backend", "numpy"), 12, embed=64, heads=4, batch_size=128)
+        found.append((losses(trainer), trainer.weights["wte"].tolist()))
+        assert 2 in {recorded.lanes for recorded in trainer.run.recorded.values()}
+    assert found[0] == found[1] == found[2]
+
+
+def test_what_overwrites_a_buffer_waits_for_its_readers():
+    x, y, state, one, two, both = (np.zeros(2) for _ in range(6))
+    calls = [
+        partial(np.add, x, state, one),  # the first part alone
+        partial(np.add, y, y, two),  # the second alone
+        partial(np.negative, np.ones(2), state),  # on no part, but overwrites what the first has read
+        partial(np.add, one, two, both),  # on both
+        partial(np.multiply, two, 2.0, one),  # overwrites what was read for both
+        partial(np.exp, np.ones(2), np.zeros(2)),  # on none
+    ]
+    found = modules()[1].sorted_by_need(calls, [[x], [y]])
+    assert [found[need] for need in (0, 1, 2, -1)] == [
+        calls[5:],
+        [calls[0], calls[2]],
+        [calls[1]],
+        calls[3:5],
+    ]
+
+
+def test_an_error_in_the_other_thread_is_raised():
+    scan, lanes = modules()
+    x, y, three = np.zeros(2), np.zeros(2), np.zeros(3)
+    calls = [partial(np.add, x, x, np.zeros(2)), partial(np.add, y, y, np.zeros(2))]
+    both = lanes.Lanes(calls, [[x], [y]], [])
+    both.lanes[1].append(partial(np.add, y, y, three))
+    with scan.ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="broadcast"):
+        both.play(threads)
