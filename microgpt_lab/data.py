@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Literal, NamedTuple
@@ -182,24 +183,27 @@ def guessing(train: list[list[int]], held_out: list[list[int]], vocab_size: int)
 
     Of n-grams of the training tokens: P(c | the n - 1 before) = (count + 0.1) / (total + 0.1 V).
     """
+    seen, asked = (Counter(chain.from_iterable(map(trigrams, some))) for some in (train, held_out))
     nats = {"uniform": math.log(vocab_size)}
-    for n, name in enumerate(("unigram", "bigram", "trigram"), start=1):
+    for first, name in ((2, "unigram"), (1, "bigram"), (0, "trigram")):
         counts: Counter[tuple[int, ...]] = Counter()
-        for tokens in train:
-            counts.update(ngrams(tokens, n))
         totals: Counter[tuple[int, ...]] = Counter()
-        for gram, count in counts.items():
-            totals[gram[:-1]] += count
-        grams = [gram for tokens in held_out for gram in ngrams(tokens, n)]
-        odds = ((counts[g] + 0.1) / (totals[g[:-1]] + 0.1 * vocab_size) for g in grams)
-        nats[name] = -math.fsum(map(math.log, odds)) / len(grams)
+        for gram, count in seen.items():
+            counts[gram[first:]] += count
+            totals[gram[first:-1]] += count
+        nats[name] = (
+            -math.fsum(
+                count * math.log((counts[gram[first:]] + 0.1) / (totals[gram[first:-1]] + 0.1 * vocab_size))
+                for gram, count in asked.items()
+            )
+            / asked.total()
+        )
     return nats
 
 
-def ngrams(tokens: list[int], n: int) -> list[tuple[int, ...]]:
-    """Each token but the first with the n - 1 before it; the first stands before itself."""
-    padded = tokens[:1] * (n - 2) + tokens if n > 1 else tokens[1:]
-    return list(zip(*(padded[i:] for i in range(n)), strict=False))
+def trigrams(tokens: list[int]) -> Iterable[tuple[int, int, int]]:
+    """Each token but the first with the two before it; the first stands before itself."""
+    return zip(tokens[:1] + tokens, tokens, tokens[1:], strict=False)
 
 
 def read(path: Path) -> str:
