@@ -24,21 +24,21 @@ def karpathy_names():
 
 
 @pytest.fixture(scope="session")
-def zygote():
-    """A process that commands are forked from, so that each need not import everything again."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", Path(__file__).with_name("zygote.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield process
-    process.stdin.close()
-    process.wait()
+def zygotes():
+    """Processes that commands are forked from, so that each need not import everything again: a bare
+    one, and one that has the parts.
+    """
+    command = [sys.executable, "-P", Path(__file__).with_name("zygote.py")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([*command, *more], **pipes) for more in ([], ["parts"])]
+    yield processes
+    for process in processes:
+        process.stdin.close()
+        process.wait()
 
 
 @pytest.fixture
-def lab(tmp_path, tmp_path_factory, zygote):
+def lab(tmp_path, tmp_path_factory, zygotes):
     """Runs the command line as a user would, in another folder; returns the finished process.
 
     In a fork of a process that has it loaded; with a `command`, in a new one of that.
@@ -63,6 +63,8 @@ def lab(tmp_path, tmp_path_factory, zygote):
     def forked(arguments, cwd, env):
         files = {name: str(output / name) for name in ("stdout", "stderr")}
         job = {"arguments": arguments, "cwd": str(cwd), "env": env, "timeout": 120}
+        own = env.keys() & {"MICROGPT_LAB_PLUGINS", "PYTHONPATH"}
+        zygote = zygotes[not own and not Path(env["MICROGPT_LAB_HOME"], "plugins").exists()]
         zygote.stdin.write(json.dumps(job | files) + "\n")
         zygote.stdin.flush()
         status = json.loads(zygote.stdout.readline())

@@ -1,6 +1,7 @@
 """Runs commands as `python -m microgpt_lab` would, each in a fork of a process that has imported everything.
 
 Reads a job a line: arguments, folder, environment, where output goes. Answers with the exit status.
+With `parts` the plugins are loaded too, for commands whose environment names no others.
 """
 
 import json
@@ -12,6 +13,7 @@ import time
 import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
 from microgpt_lab.commands import main
 from microgpt_lab.job import preload
+from microgpt_lab.plugins import registry
 
 
 def child(job):
@@ -49,6 +51,8 @@ def wait(pid, seconds):
 
 if __name__ == "__main__":
     preload()
+    if sys.argv[1:] == ["parts"]:
+        registry()
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()

@@ -96,7 +96,7 @@ def outcome(folder):
 @pytest.mark.parametrize("options", ["optimizer=adamw", "optimizer=muon batch_size=3"])
 @pytest.mark.parametrize("backend", ["python", "numpy"])
 def test_kills_at_random_moments(tmp_path, backend, options, kills):
-    arguments = (*RUN, f"backend={backend}", *options.split())
+    arguments = (*RUN, "steps=40", f"backend={backend}", *options.split())
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
     subprocess.run([sys.executable, killing, str(kills), *arguments], cwd=tmp_path, env=env, check=True)
