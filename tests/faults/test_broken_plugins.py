@@ -5,7 +5,15 @@ import json
 
 import pytest
 
-SHORT = ("steps=3", "embed=8", "eval_docs=3", "samples=1", "eval_every=2", "hydra.run.dir=run")
+SHORT = (
+    "steps=3",
+    "train_docs=200",
+    "embed=8",
+    "eval_docs=3",
+    "samples=1",
+    "eval_every=2",
+    "hydra.run.dir=run",
+)
 HEAD = "from microgpt_lab import hookimpl\n"
 
 SKIPPED = {

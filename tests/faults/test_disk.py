@@ -9,7 +9,8 @@ import pytest
 
 from microgpt_lab import checkpoint
 
-OPTIONS = "steps=400 embed=8 eval_docs=5 samples=2 eval_every=20 callback.checkpoint.every=10 backend=numpy"
+OPTIONS = "steps=400 train_docs=500 embed=8 eval_docs=5 samples=2 eval_every=20 backend=numpy"
+OPTIONS += " callback.checkpoint.every=10"
 LAB = f"{shlex.quote(sys.executable)} -P -m microgpt_lab"
 
 

@@ -14,10 +14,9 @@ from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
 from microgpt_lab.plugins import registry
 from microgpt_lab.resume import capture, restore
 
-SMALL = ("steps=60", "embed=8", "eval_docs=5", "eval_every=20", "samples=3", "dropout=0.2")
+SMALL = ("steps=60", "train_docs=500", "embed=8", "eval_docs=5", "eval_every=20", "samples=3", "dropout=0.2")
 RUN = (
     *SMALL,
-    "train_docs=500",
     "callback.checkpoint.every=7",
     "callback=[jsonl,tensorboard,samples,checkpoint]",
 )
