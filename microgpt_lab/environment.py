@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -69,4 +70,4 @@ def sha256(files: Iterable[Path]) -> str:
 
 
 def documents_sha256(documents: list[str]) -> str:
-    return hashlib.sha256("\n".join(documents).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(documents).encode()).hexdigest()
