@@ -1,7 +1,9 @@
 """Promise: a checkpoint is whole or known not to be, and there is always one."""
 
 import contextlib
+import errno
 import hashlib
+import os
 import random
 import signal
 import subprocess
@@ -117,18 +119,31 @@ if {point!r} == "after write": os.fsync = killed
 if {point!r} == "after fsync": os.fsync = after(os.fsync)
 if {point!r} == "between renames": Path.replace = after(Path.replace)
 if {point!r} == "after rename": Path.replace = at(2, Path.replace, after(Path.replace))
+if {point!r} == "after the folder's fsync": os.fsync = at(2, os.fsync, after(os.fsync))
 checkpoint.write(Path({folder!r}), checkpoint.encode({{"step": 3}}, {{}}))
 """
-POINTS = "before write", "half written", "after write", "after fsync", "between renames", "after rename"
+BEFORE = "before write", "half written", "after write", "after fsync", "between renames"
+AFTER = "after rename", "after the folder's fsync"
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*BEFORE, *AFTER])
 def test_killed_at_any_point_a_whole_one_is_left(two, point):
     script = DIES.format(point=point, folder=str(two))
     died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     facts, _, name = read(two, pytest.fail)
-    assert facts["step"] == (3 if point == "after rename" else 2)
+    assert facts["step"] == (3 if point in AFTER else 2)
     assert name == (PREVIOUS if point == "between renames" else CURRENT)
     write(two, content(4))  # what was left is in nobody's way
     assert read(two, pytest.fail).facts["step"] == 4
+
+
+def test_what_cannot_be_written_leaves_what_there_is(two, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = {file.name: file.read_bytes() for file in two.iterdir()}
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(two, content(3))
+    assert {file.name: file.read_bytes() for file in two.iterdir()} == before

@@ -91,10 +91,19 @@ def outcome(folder):
     return saved.numbers, saved.facts["rng"], rows, figures, (folder / "samples.txt").read_text()
 
 
-@pytest.mark.parametrize("kills", [13, pytest.param(250, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("options", ["optimizer=adamw", "optimizer=muon batch_size=3"])
-@pytest.mark.parametrize("backend", ["python", "numpy"])
+KILLED = [
+    pytest.param(backend, options, kills, marks=[pytest.mark.slow] * slow)
+    for backend, few, many in (("python", 13, 250), ("numpy", 13, 250), ("jax", 0, 20))
+    for options in ("optimizer=adamw", "optimizer=muon batch_size=3")
+    for kills, slow in ((few, False), (many, True))
+    if kills
+]
+
+
+@pytest.mark.parametrize(("backend", "options", "kills"), KILLED)
 def test_kills_at_random_moments(tmp_path, backend, options, kills):
+    if backend == "jax":
+        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     arguments = (*RUN, "steps=40", f"backend={backend}", *options.split())
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
