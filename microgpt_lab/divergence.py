@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 def finite(weights: Weights) -> bool:
-    """Whether all weights are, and their squares too: from 1e154 on (in float32 1e19) norms are wrong."""
-    norms = [w.norm().item() for w in weights.values()]
-    return all(math.isfinite(norm * norm) for norm in norms)
+    """Whether all weights are, and their fourth powers too: up to 1e77, in float32 4e9.
+
+    Beyond, what two matrices make of a normed x may have squares that overflow, and its norm is 0.
+    """
+    return all(math.isfinite((n * n * n * n).item()) for n in (w.norm() for w in weights.values()))
 
 
 def one_by_one(trainer: Trainer, steps: int) -> list[dict[str, float]]:
@@ -31,22 +33,23 @@ def one_by_one(trainer: Trainer, steps: int) -> list[dict[str, float]]:
 
 
 def blame(trainer: Trainer, new: Weights, loss: float, norm: float) -> str:
-    """The next step's number, and the first tensor with a number that is not finite, or whose square is
-    not: its name, the value and its place.
+    """The next step's number, and the first tensor with a number that is not finite, or too large: its
+    name, the value and its place.
     """
     found = [
-        *odd("weight", trainer.weights),
-        *odd("gradient of", trainer.gradients()),
-        *odd("new weight", trainer.packing.unpack(new)),
+        *odd("weight", trainer.weights, 4.0),
+        *odd("gradient of", trainer.gradients(), 2.0),
+        *odd("new weight", trainer.packing.unpack(new), 4.0),
     ]
     figures = f"loss {loss}, gradient norm {norm}"
     return f"step {trainer.step + 1}: {found[0] if found else 'overflow'} ({figures})"
 
 
-def odd(kind: str, tensors: Weights) -> Iterator[str]:
+def odd(kind: str, tensors: Weights, power: float) -> Iterator[str]:
+    """Of each tensor the first number of which this power is not finite."""
     for name, tensor in tensors.items():
-        for i, row in enumerate(tensor.tolist()):
-            for j, x in enumerate(row):
-                if not math.isfinite(x * x):
-                    yield f"{kind} {name} is {x} at [{i}, {j}]"
-                    return
+        for i, (row, high) in enumerate(zip(tensor.tolist(), (tensor**power).tolist(), strict=True)):
+            places = [j for j, x in enumerate(high) if not math.isfinite(x)]
+            if places:
+                yield f"{kind} {name} is {row[places[0]]} at [{i}, {places[0]}]"
+                break

@@ -55,6 +55,7 @@ CHANGES = {
     "data": ("data.txt", "otto", "otta", "documents_sha256 was"),
     "part": ("parts/mine.py", "x * slope", "x * slope * 1", "parts.activation.sha256 was"),
     "version": ("run/environment.json", '"numpy": "', '"numpy": "0.', "packages.numpy was 0."),
+    "python": ("run/environment.json", '"python": "', '"python": "2', "python was 2"),
     "lab": ("run/environment.json", '"core": "', '"core": "x', "core was x"),
     "backend": ("run/config.yaml", "numpy\n  dtype: float64", "python", "backend was numpy, is python"),
 }  # fmt: skip

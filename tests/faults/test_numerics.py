@@ -113,7 +113,7 @@ def test_activations(x, name):
 @settings(max_examples=100, deadline=None)
 @given(x=rows, name=st.sampled_from(registry().names("norm")))
 def test_norms(x, name):
-    """Below 1e154 their results are finite; above, squares overflow, and the trainer stops such weights."""
+    """Below 1e154 their results are finite; above, squares overflow (divergence.py)."""
     norm = part("norm", name)
     for backend in (part("backend", b) for b in ("python", "numpy")):
         learned = (
