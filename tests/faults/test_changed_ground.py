@@ -83,6 +83,12 @@ def test_overrides_are_changes_too(stopped):
     assert "steps: 20" in (run / "config.yaml").read_text()
 
 
+def test_another_vocabulary_of_the_same_size_is_refused_even_so(stopped, tmp_path):
+    _, resume = stopped
+    edit(tmp_path / "data.txt", "eve", "ewe")
+    assert "another vocabulary" in resume("--force", check=2).stderr
+
+
 def test_told_so_it_goes_on_with_another_optimizer_but_not_backwards(stopped):
     run, resume = stopped
     assert "is at step 10, beyond steps=4" in resume("steps=4", "--force", check=2).stderr
