@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import Changed
 
 CURRENT, PREVIOUS = "checkpoint.bin", "checkpoint.previous.bin"
 FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")
@@ -135,7 +135,7 @@ def sync(folder: Path) -> None:
 
 
 def read(folder: Path, warn: Callable[[str], None]) -> Saved | None:
-    """The last good checkpoint of a run, None if it has written none. UserError if all are damaged."""
+    """The last good checkpoint of a run, None if it has written none. Changed if all are damaged."""
     damaged: list[str] = []
     for name in (CURRENT, PREVIOUS):
         try:
@@ -151,5 +151,5 @@ def read(folder: Path, warn: Callable[[str], None]) -> Saved | None:
                 warn(f"{line}; the one before it is used, of step {found.facts['step']}")
             return found
     if damaged:
-        raise UserError("; ".join(damaged))
+        raise Changed("; ".join(damaged))
     return None

@@ -37,6 +37,7 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
+NUMBERS = ("nan", "inf", "+inf", "-inf")  # which Hydra reads as such, and YAML as text
 NOW = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # for names of folders
 
 ELSEWHERE = {
@@ -99,6 +100,11 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     config: dict[str, Any] = typing.cast(dict, OmegaConf.to_container(cfg, resolve=True))
     if config.pop("experiment", None) is not None:
         raise UserError("a recipe must begin with the line '# @package _global_'")
+    return complete({"callback": {}} | config)  # callback=[] leaves no such key
+
+
+def complete(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration, if it has all keys, parts by name, and values of their types."""
     known = {*run_options(), *KINDS}
     for key in config:
         if key not in known:
@@ -111,7 +117,21 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
         )
         if not all(isinstance(part, dict) and "name" in part for part in parts):
             raise UserError(f"{kind} must be chosen with {kind}=NAME (a preset needs 'defaults: [NAME]')")
-    return config
+        for part in parts:
+            part |= typed(part, registry().get(kind, str(part["name"])).options, f"{kind}.")
+    return config | typed(config, run_options())
+
+
+def typed(values: dict[str, Any], options: dict[str, Option], prefix: str = "") -> dict[str, Any]:
+    """Those values that are options, as their types have them."""
+    found = {}
+    for key in values.keys() & options:
+        try:
+            container = DictConfig({key: node(options[key], values[key])})
+        except (OmegaConfBaseException, TypeError) as error:
+            raise UserError(f"{prefix}{key}: {error}".partition("\n")[0]) from None
+        found |= typing.cast(dict, OmegaConf.to_container(container))
+    return found
 
 
 def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -> str:
@@ -192,10 +212,16 @@ def check(arguments: list[str]) -> None:
         flag, _, value = argument.partition("=")
         if flag in FLAGS:
             raise UserError(f"{flag} is not offered: presets belong into {home() / 'conf'}")
+        if flag == "--hydra-help":
+            raise UserError("--hydra-help is not offered: see --help, and docs/configuration.md")
         group = flag.lstrip("+~").partition("@")[0]
+        names = [name.strip() for name in value.strip("[]").split(",")]
+        if group == "callback" and (twice := next((n for n in names if names.count(n) > 1), None)):
+            raise UserError(f"{argument} names '{twice}' twice")
         if group in KINDS and group != "callback" and value in ("", "null"):
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
-        if group in (*KINDS, "experiment") and not isinstance(scalar(value or "text"), str):
+        numbers = [n for n in names if not isinstance(scalar(n or "text"), str) or n.lower() in NUMBERS]
+        if group in (*KINDS, "experiment") and numbers:
             raise UserError(f"{group}={value} is unknown: its names are words")
         if any(word in argument for word in REFUSED):
             raise UserError(f"{argument} is refused: a configuration names parts, not code")

@@ -232,5 +232,8 @@ def read(path: Path) -> str:
 
 
 def lines(path: str | Path) -> list[str]:
-    """A document a line, without empty ones. Cut at newlines alone: U+2028 and others are characters."""
-    return [line.strip() for line in read(Path(path)).split("\n") if line.strip()]
+    """A document a line, without empty ones. Cut at newlines, freed of spaces and tabs around: U+2028 and
+    others are characters.
+    """
+    stripped = (line.strip(" \t") for line in read(Path(path)).split("\n"))
+    return [line for line in stripped if line]

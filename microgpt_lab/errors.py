@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 JOINERS = "\u200c\u200d"  # some scripts are written with them
 
-# A full disk, a quota, a read-only folder, too many open files, a broken disk.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EIO)
+# A full disk, a quota or limit, a read-only folder, too many open files, a broken disk, one that is gone.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
+NO_ROOM += (errno.ENFILE, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN)
 
 
 class UserError(Exception):
@@ -22,6 +23,10 @@ class NoRoom(UserError):
     """The machine takes no more: a full disk, a read-only folder, too many open files."""
 
     status = 1
+
+
+class Changed(UserError):
+    """A run would not go on as it began: its checkpoint is damaged, or what it was made with is another."""
 
 
 class Busy(UserError):

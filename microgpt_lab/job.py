@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
-from microgpt_lab.errors import Busy, NoRoom, UserError, printable
+from microgpt_lab.errors import Busy, Changed, NoRoom, UserError, printable
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place, read_summary
@@ -80,7 +80,9 @@ def attempt(run: Run) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         with FileLock(run.place.lock, timeout=0):
-            if go_on(run)["status"] == "interrupted":
+            if run.place.result():  # another process has made it since we looked
+                remove_empty(run.folder)
+            elif go_on(run)["status"] == "interrupted":
                 sys.exit(INTERRUPTED)
     except (Timeout, Busy):
         sys.exit(ELSEWHERE)
@@ -93,13 +95,16 @@ def attempt(run: Run) -> None:
         remove_empty(run.folder)
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if not run.claimed:  # else it has said what became of it
+        if not run.ended:  # else it has said what became of it
             run.end("failed", f"{type(error).__name__}: {error}")
             (run.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
 
 
 def go_on(run: Run) -> dict[str, Any]:
-    """From the last checkpoint of an earlier attempt; anew if there is none that would give the same."""
+    """From the last checkpoint of an earlier attempt; anew if there is none that would give the same.
+
+    What cannot be made now (its data is not there, say) keeps the folder that it has.
+    """
     assert run.place
     fresh, earlier = run.folder, run.place.folder
     if earlier:
@@ -109,9 +114,7 @@ def go_on(run: Run) -> dict[str, Any]:
                 if saved := checkpoint.read(earlier, print):
                     run.claimed = True
                     return execute(run, saved)
-            except NoRoom:
-                raise
-            except UserError as error:
+            except Changed as error:
                 print(printable(f"{run.name} begins anew: {error}"), file=sys.stderr)
             run.place.clear()
     run.folder, run.claimed, run.resumed = fresh, False, []

@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.environment import core, documents_sha256, environment, parts
-from microgpt_lab.errors import Busy, UserError, printable
+from microgpt_lab.errors import Busy, Changed, printable
 from microgpt_lab.results import read_yaml
-from microgpt_lab.resume import capture, changes, ground, restore
+from microgpt_lab.resume import capture, changes, check, ground, restore
 from microgpt_lab.sweep import Place, position, read_json
 from microgpt_lab.trainer import Trainer
 
@@ -35,6 +35,7 @@ class Run:
     place: Place | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     claimed: bool = False
+    ended: bool = False
     began: float = field(default_factory=time.perf_counter)
     resumed: list[int] = field(default_factory=list)
     accepted: bool = False
@@ -76,11 +77,13 @@ class Run:
 
     def open(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
         """Make the folder; or have the trainer go on from a checkpoint, in the folder that is there."""
+        if saved:
+            check(saved)
         if self.claimed:
             self.compare(documents, trainer, saved)
         if saved:
-            before, now = (config["optimizer"]["name"] for config in (saved.facts["config"], self.config))
-            restore(trainer, saved, optimizer=before == now)
+            before, now = saved.facts["config"].get("optimizer"), self.config["optimizer"]
+            restore(trainer, saved, optimizer=isinstance(before, dict) and before["name"] == now["name"])
             self.resumed = [*saved.facts["resumed"], trainer.step]
             self.began = time.perf_counter() - saved.facts["seconds"]
         if not self.claimed:
@@ -93,16 +96,16 @@ class Run:
         self.write("environment.json", self.environment)
 
     def compare(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
-        """UserError if the run would not go on upon the ground it began on, unless that is `accepted`."""
+        """Changed if the run would not go on upon the ground it began on, unless that is `accepted`."""
         self.environment = self.surroundings(documents, trainer)
         made = read_json(self.folder / "environment.json") or self.environment
         if saved and saved.facts["step"] > trainer.steps:
-            raise UserError(f"{self.folder} is at step {saved.facts['step']}, beyond steps={trainer.steps}")
+            raise Changed(f"{self.folder} is at step {saved.facts['step']}, beyond steps={trainer.steps}")
         then = saved.facts["config"] if saved else read_yaml(self.folder / "config.yaml")
         changed = changes(then, self.config)
         changed += changes(ground(made), ground(self.environment))
         if changed and not self.accepted:
-            raise UserError(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
+            raise Changed(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
 
     def surroundings(self, documents: list[str], trainer: Trainer) -> dict[str, Any]:
         """With what the run is made: what must be the same for it to go on exactly."""
@@ -149,9 +152,14 @@ class Run:
         if not self.claimed:
             self.claim()
         summary = {"status": status, "error": error}
-        self.write("summary.json", summary)
+        self.conclude(summary)
         print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
         return summary
+
+    def conclude(self, summary: dict[str, Any]) -> None:
+        """The last that a run writes: who reads "ok" there has all of it on disk."""
+        self.write("summary.json", summary)
+        self.ended = True
 
     def write(self, name: str, content: Any) -> None:
         """A JSON file, whole or not at all."""

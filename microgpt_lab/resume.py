@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import Saved
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import Changed
 from microgpt_lab.results import flattened
 from microgpt_lab.trainer import Trainer
 
 # Of environment.json, what decides the numbers of a run.
 GROUND = ("documents_sha256", "parts", "core", "packages", "python")
+
+
+FACTS = {"step": int, "config": dict, "callbacks": dict, "chars": list, "rng": list, "tensors": dict}
+FACTS |= {"seconds": (int, float), "resumed": list, "stopped": bool}
 
 
 def capture(trainer: Trainer, **facts: Any) -> bytes:
@@ -21,26 +26,42 @@ def capture(trainer: Trainer, **facts: Any) -> bytes:
     return checkpoint.encode(facts, {"weights": trainer.weights, "optimizer": trainer.carry[1]})
 
 
+def check(saved: Saved) -> None:
+    """Changed if these are not the facts of a run."""
+    for name, kind in FACTS.items():
+        if not isinstance(saved.facts, dict) or not isinstance(saved.facts.get(name), kind):
+            raise Changed(f"{saved.name} is no checkpoint of a run: {name} is missing, or is something else")
+
+
 def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
-    """Set a newly made trainer to where the checkpoint was captured; the optimizer too, if it is the same."""
+    """Set a newly made trainer to where the checkpoint was captured; the optimizer too, if it is the same
+    one and its options give its state the same form.
+    """
     facts, numbers = saved.facts, iter(saved.numbers)
     try:
         forms, tensor = facts["tensors"], trainer.backend.tensor
         weights = checkpoint.tree(forms["weights"], numbers, tensor)
         if facts["chars"] != trainer.corpus.chars:
-            raise UserError("the checkpoint has another vocabulary")
+            raise Changed("the checkpoint has another vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
-            raise UserError("the checkpoint's weights do not fit a model of this configuration")
+            raise Changed("the checkpoint's weights do not fit a model of this configuration")
         state = trainer.carry[1]
-        if optimizer:
+        if optimizer and fits(forms["optimizer"], checkpoint.form(state, array("d"))):
             state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=state)
         version, internal, gauss = facts["rng"]
         trainer.corpus.rng.setstate((version, tuple(internal), gauss))
         trainer.carry, trainer.step = (trainer.packing.pack(weights), state), facts["step"]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"{saved.name} is no checkpoint of this run: {type(error).__name__} {error}"
-        ) from None
+        raise Changed(f"{saved.name} is no checkpoint of this run: {type(error).__name__} {error}") from None
+
+
+def fits(form: Any, other: Any) -> bool:
+    """Whether two forms of tensors have the same places and shapes; numbers may differ."""
+    if isinstance(form, dict) and isinstance(other, dict):
+        return form.keys() == other.keys() and all(fits(form[name], other[name]) for name in form)
+    if isinstance(form, list) and isinstance(other, list):
+        return len(form) == len(other) and all(map(fits, form, other))
+    return form == other or (isinstance(form, (int, float)) and isinstance(other, (int, float)))
 
 
 def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

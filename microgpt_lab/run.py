@@ -160,7 +160,7 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
                 trainer.watch("run_started", run=run, trainer=trainer)
                 if saved:
                     trainer.watch.restore(saved.facts["callbacks"])
-                if not (saved and saved.facts["stopped"]):
+                if not (saved and saved.facts["stopped"] and saved.facts["config"] == run.config):
                     trainer.train()
             if not stopping.signal:
                 add_results(summary, run.config, trainer)
@@ -179,7 +179,7 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             summary |= {"signal": stopping.signal} if stopping.signal else {}
             summary |= {"resumed": run.resumed} if run.resumed else {}
             trainer.watch("run_finished", run=run, summary=summary)
-            run.write("summary.json", summary)  # the last: who says "ok" has all of it on disk
+            run.conclude(summary)
             log.info("run %s: %s", run.name, summary["status"])
     return summary
 

@@ -1,6 +1,7 @@
 """NumPy's two threads: the halves of a batch, side by side, give what the whole gives."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -44,6 +45,17 @@ def test_two_lanes_give_the_same_bits_each_time():
         found.append((losses(trainer), trainer.weights["wte"].tolist()))
         assert 2 in {recorded.lanes for recorded in trainer.run.recorded.values()}
     assert found[0] == found[1] == found[2]
+
+
+def test_threads_of_ones_own_do_not_meet():
+    """Two trainers that record at the same time have a tape each."""
+
+    def train(seed):
+        return losses(small_trainer(part("backend", "numpy"), 60, batch_size=4, layers=2, seed=seed))
+
+    alone = [train(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(train, range(4))) == alone
 
 
 def test_what_overwrites_a_buffer_waits_for_its_readers():

@@ -25,14 +25,13 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 MOST = 100_000  # jobs of a sweep
 absent: list[Path] = []  # folders that a run or a sweep makes
 
 
-class TooMany(BaseException):
-    """A sweep that would not end; no Exception, for the same reason as `Planned`."""
+class NoGrid(BaseException):
+    """A sweep that would not begin, or not end; no Exception, for the same reason as `Planned`."""
 
 
 class Planned(BaseException):
@@ -58,7 +57,9 @@ class Prepare(Callback):
         searched = OmegaConf.select(config, "hydra.sweeper.n_trials")
         try:
             found = [] if searched else jobs(config)
-        except Exception:  # what is no grid: the sweeper itself says so
+        except ValueError as error:
+            raise NoGrid(f"no sweep: {error}") from None
+        except Exception:  # the sweeper itself says so
             found = []
         if self.dry:
             raise Planned(config.hydra.sweep.dir, found)
@@ -105,6 +106,8 @@ def number(override: Override) -> int:
     value = override.value()
     if isinstance(value, RangeSweep):
         low, high, step = value.start or 0, value.stop or 0, value.step
+        if not step:
+            raise ValueError(f"the step of {override.input_line} is 0")
         return max(0, math.ceil((high - low) / step))
     return len(choices(override))
 
@@ -115,7 +118,7 @@ def jobs(config: DictConfig) -> list[list[str]]:
     parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
     by_key = {override.get_key_element(): override for override in parsed}  # the last of a key counts
     if (many := math.prod(map(number, by_key.values()))) > MOST:
-        raise TooMany(f"a sweep of {many:,} jobs is refused; the most is {MOST:,}")
+        raise NoGrid(f"a sweep of {many:,} jobs is refused; the most is {MOST:,}")
     return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
 
 

@@ -9,9 +9,8 @@ from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
 from microgpt_lab.commands.multirun import warn
 from microgpt_lab.commands.train import composed, exit_status
-from microgpt_lab.config import run_options
+from microgpt_lab.config import complete
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.plugins import KINDS
 from microgpt_lab.record import Run
 from microgpt_lab.results import read_yaml
 from microgpt_lab.run import execute
@@ -27,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--force", action="store_true", help="although configuration, data, parts or versions have changed"
     )
-    args = parser.parse_args(arguments)
+    args = parser.parse_intermixed_args(arguments)
     warn()
     run = reopened(args.run, args.overrides, args.force)
     with run.held():
@@ -62,9 +61,11 @@ def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
         isinstance(listed, list) and all(isinstance(o, str) for o in listed)
     ):
         raise UserError(f"{folder} is damaged: its configuration is none")
-    if missing := {*run_options(), *KINDS} - set(config):
-        raise UserError(f"{folder} is damaged: config.yaml has no '{min(missing)}'")
     if overrides:
         listed = [*listed, *overrides]
         config = composed(listed)
+    try:
+        config = complete(config)
+    except UserError as error:
+        raise UserError(f"{folder / 'config.yaml'}: {error}") from None
     return Run(config, folder, listed, claimed=True, accepted=force)

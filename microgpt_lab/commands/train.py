@@ -95,6 +95,8 @@ def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
 def main(arguments: list[str]) -> int:
     multirun.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
+    if sweeps := {"-m", "--multirun"} & set(arguments):  # Hydra wants it first
+        arguments = ["-m", *(argument for argument in arguments if argument not in sweeps)]
     config.check(arguments)
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
@@ -107,7 +109,7 @@ def main(arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         multirun.leave_nothing()
         raise UserError(explain(error)) from None
-    except multirun.TooMany as error:
+    except multirun.NoGrid as error:
         raise UserError(str(error)) from None
     except multirun.Planned as planned:
         from microgpt_lab.commands.dry import show
@@ -125,6 +127,9 @@ def main(arguments: list[str]) -> int:
         if not multirun.Prepare.sweep:
             raise
         stopped = why(error)
+    if multirun.Prepare.sweep and not stopped and not any(runs(multirun.Prepare.sweep)):
+        multirun.leave_nothing()
+        raise UserError("the sweep has no jobs: of its values, one names nothing")
     if multirun.Prepare.sweep:
         return conclude(multirun.Prepare.sweep, stopped)
     if error := ended.get("refused"):
@@ -155,7 +160,7 @@ def conclude(sweep: Path, stopped: str | None) -> int:
     """What has become of the jobs in a sweep's folder; the exit status."""
     counts = Counter(read_summary(folder)["status"] for folder in runs(sweep))
     said = [f"{number} {status}" for status, number in sorted(counts.items())]
-    print(f"{', '.join(said) or 'no jobs'} in {os.path.relpath(sweep)}")
+    print(f"{', '.join(said)} in {os.path.relpath(sweep)}")
     if stopped and counts and not counts["ok"] and stopped.startswith("the launcher stopped: ValueError"):
         stopped = None  # a search that has no best
         print("no job has a result", file=sys.stderr)

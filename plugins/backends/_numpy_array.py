@@ -29,7 +29,7 @@ from ._numpy_calls import (
     take,
 )
 from ._numpy_functions import FUNCTIONS, power, power_slope
-from ._numpy_tape import Tape, call, into
+from ._numpy_tape import call, into, recording
 
 Pull = Callable[[np.ndarray], np.ndarray]  # from the gradient of a result to that of an operand
 
@@ -261,7 +261,7 @@ class Array:
 
     def tolist(self):
         """The rows, as lists of floats."""
-        if Tape.recording is not None:
+        if recording.tape is not None:
             raise TypeError("what is recorded cannot depend on single numbers: use where(condition, a, b)")
         return self.data.reshape(-1, self.shape[-1]).tolist()
 

@@ -9,39 +9,47 @@ and cost nothing then.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 
+class Recording(threading.local):
+    """The tape that is entered, in each thread another."""
+
+    tape: Tape | None = None
+
+
+recording = Recording()
+
+
 class Tape:
     """Calls in order. While it is entered, `call` and `into` write on it."""
-
-    recording: Tape | None = None
 
     def __init__(self) -> None:
         self.calls: list[partial] = []
 
     def __enter__(self) -> Tape:
-        Tape.recording = self
+        recording.tape = self
         return self
 
     def __exit__(self, *error: object) -> None:
-        Tape.recording = None
+        recording.tape = None
 
 
 def call(f: Callable, *operands: object) -> np.ndarray:
     """f(*operands). `f` also takes a buffer for its result, as a last argument."""
     result = f(*operands)
-    if Tape.recording is not None:
-        Tape.recording.calls.append(partial(f, *operands, result))
+    if recording.tape is not None:
+        recording.tape.calls.append(partial(f, *operands, result))
     return result
 
 
 def into(result: np.ndarray, f: Callable, *operands: object) -> np.ndarray:
     """f(*operands), into a buffer whose numbers are of no more use."""
     f(*operands, result)
-    if Tape.recording is not None:
-        Tape.recording.calls.append(partial(f, *operands, result))
+    if recording.tape is not None:
+        recording.tape.calls.append(partial(f, *operands, result))
     return result

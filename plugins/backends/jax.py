@@ -1,3 +1,4 @@
+import os
 from typing import Literal
 
 import numpy
@@ -15,6 +16,8 @@ class Jax(Backend):
     fused = 64
 
     def __init__(self, *, dtype: Literal["float64", "float32"] = "float64"):
+        # XLA's threads, of which its rounding depends: as many on every machine.
+        os.environ.setdefault("NPROC", "2")
         import jax
 
         from ._jax_array import Array

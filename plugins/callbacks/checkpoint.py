@@ -13,6 +13,8 @@ class Checkpoint:
     order = 1  # after all that write, and answer whether to stop
 
     def __init__(self, *, every: int = 0, seconds: float = 10.0):
+        if every < 0 or seconds < 0:
+            raise ValueError(f"every and seconds must be at least 0, not {every} and {seconds}")
         self.every, self.seconds = every, seconds
 
     def run_started(self, run, trainer):

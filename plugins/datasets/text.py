@@ -17,7 +17,8 @@ def text(*, path: str = "", unit: Literal["lines", "paragraphs", "stream"] = "li
         size = max(1, block_size - 1)
         return [content[i : i + size] for i in range(0, len(content), size)]
     pieces = content.split("\n") if unit == "lines" else re.split(r"\n\s*\n", content)
-    return [piece.strip() for piece in pieces if piece.strip()]
+    stripped = (piece.strip(" \t\n") for piece in pieces)
+    return [piece for piece in stripped if piece]
 
 
 @hookimpl

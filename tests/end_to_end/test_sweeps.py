@@ -7,10 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
+import yaml
 from conftest import ROOT
 from filelock import FileLock
+
+from microgpt_lab.job import attempt, in_a_fork
+from microgpt_lab.record import Run
+from microgpt_lab.sweep import Place
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
 SWEEP = ("-m", "hydra.sweep.dir=sweep", *SHORT)
@@ -125,6 +131,33 @@ def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     assert "is there already" in done.stdout and "3 ok in" in done.stdout
     lab(*SWEEP, *three, "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
+
+
+def test_what_cannot_be_made_now_keeps_its_checkpoint(lab, tmp_path):
+    data = tmp_path / "data.txt"
+    data.write_text("anna\nbob\neve\n" * 10)
+    sweep = (*SWEEP, "seed=1,2", "dataset=text", "dataset.path=data.txt")
+    lab(*sweep, check=0)
+    (run,) = tmp_path.glob("sweep/*seed=2*")
+    (run / "summary.json").unlink()
+    before = (run / "checkpoint.bin").read_bytes()
+    data.rename(tmp_path / "away.txt")
+    assert "1 ok, 1 refused" in lab(*sweep, check=2).stdout
+    assert (run / "checkpoint.bin").read_bytes() == before
+    (tmp_path / "away.txt").rename(data)
+    assert "2 ok" in lab(*sweep, check=0).stdout
+    assert json.loads((run / "summary.json").read_text())["resumed"] == [4]
+
+
+def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_path):
+    lab(*SWEEP, "seed=1", check=0)
+    (folder,) = tmp_path.glob("sweep/*seed=1*")
+    (folder / "checkpoint.bin").unlink()
+    (folder / "notes.txt").write_text("mine")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    run = Run(config, tmp_path / "sweep" / "fresh", place=Place(tmp_path / "sweep", config))
+    assert in_a_fork(partial(attempt, run)) == 0
+    assert (folder / "notes.txt").exists() and not run.folder.exists()
 
 
 def test_a_job_at_work_elsewhere_is_left_alone(lab, tmp_path):

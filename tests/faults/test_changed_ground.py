@@ -1,8 +1,10 @@
 """Promise: a run does not go on upon other ground than it began on, unless it is told to."""
 
+import hashlib
 import json
 
 import pytest
+import yaml
 
 from microgpt_lab import checkpoint
 
@@ -33,7 +35,7 @@ def stopped(lab, tmp_path):
     (run / checkpoint.PREVIOUS).replace(run / checkpoint.CURRENT)
     (run / "summary.json").unlink()
 
-    def resume(*arguments, check):
+    def resume(*arguments, check=None):
         before = {path: path.read_bytes() for path in run.iterdir()}
         done = lab("resume", "run", *arguments, env=env, check=check)
         if check == 2:
@@ -101,6 +103,63 @@ def test_without_a_checkpoint_changes_are_refused_too(stopped):
     run, resume = stopped
     (run / checkpoint.CURRENT).unlink()
     assert "steps was 12, is 20" in resume("steps=20", check=2).stderr
+
+
+def test_a_damaged_newer_one_does_not_take_the_place_of_the_good_one(stopped):
+    run, resume = stopped
+    good = (run / checkpoint.CURRENT).read_bytes()
+    (run / checkpoint.CURRENT).replace(run / checkpoint.PREVIOUS)
+    (run / checkpoint.CURRENT).write_bytes(good[:-1])
+    assert "the one before it is used, of step 10" in resume(check=0).stderr
+    assert (run / checkpoint.PREVIOUS).read_bytes() == good  # then came that of step 12
+
+
+NONE = [
+    {"steps": "many"},
+    {"samples": None},
+    {"seed": [1]},
+    {"callback": None},
+    {"callback": ["console"]},
+    {"dataset": "text"},
+    {"norm": {"name": ["x"]}},
+    {"optimizer": {"lr": 1.0}},
+    {"optimizer": {"name": "adam", "lr": "x"}},
+]
+
+
+def test_configurations_that_are_none(stopped):
+    run, resume = stopped
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for wrong in NONE:
+        (run / "config.yaml").write_text(yaml.safe_dump(config | wrong))
+        assert resume("--force", check=2).stderr.startswith("error: run/config.yaml: "), wrong
+
+
+FACTS = [
+    {"step": None},
+    {"step": "x"},
+    {"config": {"optimizer": "x"}},
+    {"callbacks": [1]},
+    {"resumed": 1},
+    {"seconds": "x"},
+    {"rng": [3, [1], None]},
+    {"chars": None},
+    {"tensors": {"weights": {"a": "99999999999x99999999"}, "optimizer": {}}},
+]
+
+
+def test_checkpoints_of_other_facts(stopped):
+    run, resume = stopped
+    facts, numbers = checkpoint.decode((run / checkpoint.CURRENT).read_bytes())
+    for wrong in FACTS:
+        body = json.dumps(facts | wrong).encode() + b"\n" + numbers.tobytes()
+        checksum = hashlib.sha256(body).hexdigest().encode()
+        content = b"microgpt_lab checkpoint 1 %s %d\n" % (checksum, len(body)) + body
+        (run / checkpoint.CURRENT).write_bytes(content)
+        if wrong == {"config": {"optimizer": "x"}}:
+            assert "optimizer was x, is adam" in resume(check=2).stderr
+        else:
+            resume("--force", check=2)
 
 
 def test_nothing_is_changed_by_looking(stopped):

@@ -75,6 +75,13 @@ mount -o remount,ro disk
     assert done.stderr.count("Read-only file system") == 2
 
 
+def test_a_limit_of_the_size_of_files(lab, tmp_path):
+    done = lab(command=["bash", "-c", f"ulimit -f 40; {LAB} {OPTIONS} steps=600 hydra.run.dir=run"], check=1)
+    assert "File too large" in done.stderr and "Traceback" not in done.stderr
+    lab("resume", "run", check=0)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 600
+
+
 LEAK = """
 import resource
 from microgpt_lab import hookimpl

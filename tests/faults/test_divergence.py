@@ -77,6 +77,18 @@ def test_a_gradient_that_the_loss_does_not_show(value):
     assert poisoned.step == 4
 
 
+def test_a_loss_that_the_gradients_do_not_show():
+    class Loss(Poisoned):
+        def value_and_grad(self, loss, weights):
+            value, grads = self.python.value_and_grad(loss, weights)
+            return value * math.inf, grads
+
+    run = trainer("python")
+    run = Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, Loss(0.0), steps=40)
+    with pytest.raises(FloatingPointError, match=r"step 1: overflow \(loss inf"):
+        run.train()
+
+
 def test_relu_does_not_hide_a_nan():
     run = trainer("python")
     weights = run.weights

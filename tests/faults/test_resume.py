@@ -145,6 +145,28 @@ def test_early_stopping_remembers(lab, tmp_path):
     assert outcome(run) == outcome(tmp_path / "whole")
 
 
+def test_told_so_one_that_stopped_early_trains_on(lab, tmp_path):
+    options = (
+        "eval_every=5",
+        "callback=[jsonl,checkpoint,early_stopping]",
+        "optimizer.lr=0",
+        "backend=numpy",
+    )
+    lab(*SMALL, *options, "callback.early_stopping.patience=2", "hydra.run.dir=run", check=0)
+    rows = tmp_path / "run" / "metrics.jsonl"
+    assert len(rows.read_text().splitlines()) == 15
+    lab("resume", "run", "steps=70", "callback.early_stopping.patience=99", "--force", check=0)
+    assert len(rows.read_text().splitlines()) == 70
+
+
+def test_an_option_that_gives_the_optimizer_another_state(lab, tmp_path):
+    lab(*SMALL, "optimizer=sgd", "backend=numpy", "hydra.run.dir=run", check=0)
+    for momentum in ("0.9", "0.0"):
+        steps = f"steps={70 if momentum == '0.9' else 80}"
+        lab("resume", "run", "--force", steps, f"optimizer.momentum={momentum}", check=0)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
+
+
 def test_tensorboard_shows_each_step_once(lab, tmp_path):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="needs microgpt-lab[board]"
