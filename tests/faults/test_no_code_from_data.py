@@ -90,6 +90,7 @@ FILES = {
     "a resolver in a resolver": ("dataset: {path: '${oc.${either:env,x}:SECRET}'}", "is refused"),
     "a callback without a target": ("hydra: {callbacks: {evil: {a: 1}}}", "callbacks"),
     "the launcher": ("hydra: {launcher: {setup: [touch CANARY]}}", "hydra.launcher"),
+    "another key of Hydra's": ("hydra: {output_subdir: ../canary}", "it may set mode, run"),
     "swept": ('hydra: {sweeper: {params: {"+hydra.job_logging.handlers.x": "{class: os.x}"}}}', "job_logging"),
     "swept values": ("hydra: {sweeper: {params: {activation: ../../evil}}}", "no"),
 }  # fmt: skip
