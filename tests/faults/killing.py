@@ -56,7 +56,7 @@ def kill_again_and_again(wanted, arguments):
         while status == -signal.SIGKILL:
             kills += 1
             if kills % 4 == 0:  # at any moment, before training and after it too
-                status = killed(("resume", run), None, rng.uniform(0.1, 1) * took)
+                status = killed(("resume", run), None, rng.uniform(0.1, 0.8) * took)
             else:
                 status = killed(("resume", run), run, rng.uniform(0, 0.1) * took)
         assert status == 0, (run, status)

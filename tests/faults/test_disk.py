@@ -51,10 +51,10 @@ cp disk/run/checkpoint.bin resumed.bin
 
 def test_a_full_disk_ends_a_sweep(tmp_path):
     script = f"""
-mount -o remount,size=600k disk
-{LAB} -m {OPTIONS} 'seed=range(3)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
+mount -o remount,size=400k disk
+{LAB} -m {OPTIONS} 'seed=range(2)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
 mount -o remount,size=32m disk
-{LAB} -m {OPTIONS} 'seed=range(3)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
+{LAB} -m {OPTIONS} 'seed=range(2)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
 """
     done = own_mounts(script, tmp_path)
     assert done.stdout == "status 1\nstatus 0\n", done.stderr

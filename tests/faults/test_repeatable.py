@@ -9,7 +9,7 @@ import pytest
 
 from microgpt_lab import checkpoint
 
-OPTIONS = ("steps=24", "eval_docs=20", "eval_every=12", "samples=3", "dropout=0.1", "layers=2", "embed=64")
+OPTIONS = ("steps=12", "eval_docs=20", "eval_every=6", "samples=3", "dropout=0.1", "embed=64")
 OPTIONS += ("callback=[jsonl,samples,checkpoint]", "batch_size=32", "block_size=32")
 
 

@@ -93,8 +93,12 @@ def outcome(folder):
 
 KILLED = [
     pytest.param(backend, options, kills, marks=[pytest.mark.slow] * slow)
-    for backend, few, many in (("python", 13, 250), ("numpy", 13, 250), ("jax", 0, 20))
-    for options in ("optimizer=adamw", "optimizer=muon batch_size=3")
+    for backend, other, few, many in (
+        ("python", "optimizer=sgd optimizer.momentum=0.9", 13, 250),
+        ("numpy", "optimizer=muon", 13, 250),
+        ("jax", "optimizer=muon", 0, 20),
+    )
+    for options in ("optimizer=adamw", f"{other} batch_size=3")
     for kills, slow in ((few, False), (many, True))
     if kills
 ]
@@ -104,7 +108,9 @@ KILLED = [
 def test_kills_at_random_moments(tmp_path, backend, options, kills):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
-    arguments = (*RUN, "steps=40", f"backend={backend}", *options.split())
+    (tmp_path / "data.txt").write_text("\n".join(DOCUMENTS))
+    arguments = (*RUN, "steps=40", "dataset=text", "dataset.path=data.txt", f"backend={backend}")
+    arguments += tuple(options.split())
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
     subprocess.run([sys.executable, killing, str(kills), *arguments], cwd=tmp_path, env=env, check=True)
