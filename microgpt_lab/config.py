@@ -37,7 +37,6 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
-NUMBERS = ("nan", "inf", "+inf", "-inf")  # which Hydra reads as such, and YAML as text
 NOW = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # for names of folders
 
 ELSEWHERE = {
@@ -206,6 +205,15 @@ def elsewhere(key: str) -> str | None:
     return ELSEWHERE.get(key) or next((f"{kind}.{key}" for kind in KINDS if kind in kinds), None)
 
 
+def is_number(text: str) -> bool:
+    """Whether Hydra reads it as one: nan and 0E0 are words in YAML."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check(arguments: list[str]) -> None:
     """Refuse what Hydra would answer with a traceback, and what would have it run code or read any file."""
     for argument in arguments:
@@ -220,7 +228,7 @@ def check(arguments: list[str]) -> None:
             raise UserError(f"{argument} names '{twice}' twice")
         if group in KINDS and group != "callback" and value in ("", "null"):
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
-        numbers = [n for n in names if not isinstance(scalar(n or "text"), str) or n.lower() in NUMBERS]
+        numbers = [n for n in names if not isinstance(scalar(n or "text"), str) or is_number(n)]
         if group in (*KINDS, "experiment") and numbers:
             raise UserError(f"{group}={value} is unknown: its names are words")
         if any(word in argument for word in REFUSED):
