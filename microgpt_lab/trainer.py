@@ -36,7 +36,7 @@ class Trainer(Evaluation):
         *,
         steps: int = 1000,
         batch_size: int = 1,
-        eval_every: int = 500,
+        eval_every: int = 100,
         eval_docs: int = 200,
         dropout: float = 0.0,
         grad_clip: float = 0.0,
