@@ -101,7 +101,7 @@ def test_a_report_compares_and_counts(lab, tmp_path):
     lab(*SWEEP, "activation=relu,gelu", "optimizer.lr=0.01,1e300", "seed=range(2)", check=1)
     done = lab("report", "sweep", "--against", "activation=relu,optimizer.lr=0.01", check=0)
     assert "8 runs: 4 ok, 4 diverged" in done.stdout
-    assert "no run ended well" in done.stdout and "the baseline" in done.stdout
+    assert "set aside: 2 of 2 runs diverged" in done.stdout and "the baseline" in done.stdout
     html = (tmp_path / "sweep" / "report.html").read_text()
     assert "<svg" in html and not re.search(r'(src|href)="?http|<script|@import', html)
     table = (tmp_path / "sweep" / "report.md").read_text()

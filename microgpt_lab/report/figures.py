@@ -1,0 +1,174 @@
+"""Draw a report's figures as SVG: gaps with their intervals, and curves over steps.
+
+Text stays text, and its colours are CSS variables, so that one file is right in light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from microgpt_lab.report.analysis import Analysis, Row
+from microgpt_lab.report.comparison import FEWEST, against
+from microgpt_lab.results import curve
+
+INK, GRID = "#24292f", "#d8dee4"
+CLAIMED, OPEN = "#d1495b", "#6e8bb0"
+MOST_ROWS, MOST_CURVES, FEWEST_POINTS = 60, 6, 10
+STYLE = f"""<style>
+:root {{ --ink: {INK}; --grid: {GRID}; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #d7dde3; --grid: #3b434b; }} }}
+</style>"""
+
+
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams |= {
+        "svg.hashsalt": "report",
+        "svg.fonttype": "none",
+        "text.parse_math": False,  # a value may hold a $
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "axes.edgecolor": GRID,
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    }
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        ncols=columns, figsize=(width, height), layout="constrained", squeeze=False
+    )
+    for each in axes[0]:
+        each.spines[["top", "right", "left"]].set_visible(False)
+        each.tick_params(length=0)
+    return figure, axes[0] if columns > 1 else axes[0, 0]
+
+
+def as_svg(figure: Any) -> str:
+    from matplotlib import pyplot
+
+    text = io.StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    pyplot.close(figure)
+    svg = text.getvalue()
+    svg = re.sub(INK, f"var(--ink, {INK})", svg)
+    svg = re.sub(GRID, f"var(--grid, {GRID})", svg)
+    start = svg.index(">", svg.index("<svg")) + 1
+    return f"{svg[:start]}\n{STYLE}{svg[start:]}"
+
+
+def forest(found: Analysis) -> str:
+    """A row a setting: its gap to the reference with the interval of the claim, and a dot a seed.
+
+    A seed has its height in every row, so that it can be followed through them. '' for a single row.
+    """
+    rows = found.compared[:MOST_ROWS]
+    reference = found.reference
+    if len(rows) < 2 or reference is None:
+        return ""
+    table = found.sign * found.table()
+    gaps = table - table[:, [reference.column]]  # (seeds, settings)
+    figure, axes = new_figure(8.5, 0.9 + 0.3 * len(rows))
+    heights = np.linspace(-0.3, 0.3, len(gaps)) if len(gaps) > 1 else np.zeros(1)
+    for place, row in enumerate(rows):
+        if row is reference:
+            axes.plot(0, place, "D", color=INK, markersize=5, zorder=3)
+            continue
+        color = CLAIMED if row.significant else OPEN
+        axes.plot(gaps[:, row.column], place + heights, ".", color=color, alpha=0.7, markersize=5, zorder=4)
+        if row.low is not None:
+            axes.plot([row.low, row.high], [place, place], color=color, linewidth=2.2, alpha=0.8)
+        axes.plot(gaps[:, row.column].mean(), place, "o", color=color, markersize=5.5, zorder=3)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [label(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    spread_out(axes, rows, gaps)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    keys = f"{found.keys[0]}: " if len(found.keys) == 1 else ""
+    axes.set_xlabel(f"{keys}gap to {found.kind} in {found.question.metric}; to the right is worse")
+    return as_svg(figure)
+
+
+def label(row: Row) -> str:
+    """The setting; of a single key, its value."""
+    values = list(row.setting.keys.values())
+    return str(values[0]) if len(values) == 1 else row.setting.name
+
+
+def spread_out(axes: Any, rows: list[Row], gaps: Any) -> None:
+    """Take logarithms of large gaps where a linear axis would hide the small ones."""
+    widths = [row.high - row.low for row in rows if row.low is not None and row.high is not None]
+    if widths and np.abs(gaps).max() > 40 * np.median(widths):
+        near = float(np.median(widths))
+        axes.set_xscale("symlog", linthresh=near, linscale=1.5)
+        axes.axvspan(-near, near, color=GRID, alpha=0.35, linewidth=0)
+        axes.text(
+            0.99, 1.0, "linear in the shaded part, logarithmic beyond",
+            transform=axes.transAxes, ha="right", va="bottom", fontsize=8,
+        )  # fmt: skip
+
+
+def curves(found: Analysis, sweep: Path) -> str:
+    """Means over seeds by step, and gaps to the reference with their intervals at each step.
+
+    Where the metric has fewer than ten points, those of the training loss are drawn. '' without any.
+    """
+    for metric in (found.question.metric, "loss/train"):
+        steps, tables = by_step(found, sweep, metric)
+        if len(steps) >= FEWEST_POINTS:
+            break
+    else:
+        return ""
+    rows, reference = found.compared[:MOST_CURVES], found.reference
+    assert reference is not None and reference.column is not None
+    paired = len(found.rows) > 1 and tables.shape[1] >= FEWEST
+    figure, axes = new_figure(8.5 if paired else 6, 3.6, columns=2 if paired else 1)
+    left, right = axes if paired else (axes, None)
+    for row in rows:
+        left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
+    left.set_title(f"{metric}, mean over seeds", loc="left", fontsize=9)
+    if right is not None:
+        family = found.comparison.family if found.comparison else len(rows)
+        named = found.baseline is not None
+        at = [against(found.sign * t, reference.column, named=named, family=family) for t in tables]
+        for row in rows:
+            low, high = ([getattr(c, end)[row.column] for c in at] for end in ("low", "high"))
+            (line,) = right.plot(steps, [c.gap[row.column] for c in at], linewidth=1.4)
+            right.fill_between(steps, low, high, color=line.get_color(), alpha=0.1, linewidth=0)
+        right.set_title(f"gap to {label(reference)}, 95 % at each step", loc="left", fontsize=9)
+    for each in (left, right) if right is not None else (left,):
+        each.set_xlabel("step")
+        each.grid(axis="y", color=GRID, linewidth=0.6)
+    figure.legend(loc="outside lower center", ncols=min(3, len(rows)), frameon=False, fontsize=8)
+    return as_svg(figure)
+
+
+def by_step(found: Analysis, sweep: Path, metric: str) -> tuple[list[int], Any]:
+    """The steps that all compared runs have, and the table (seeds, settings) at each of them."""
+    aligned, runs = found.aligned, found.runs
+    points: dict[str, dict[int, float]] = {}
+    for cell, folders in runs.folders.items():
+        if aligned.settings[cell[0]] and aligned.combinations[cell[1]] and aligned.seeds[cell[2]]:
+            for folder in folders:
+                points[folder] = binned(curve(sweep / folder, metric))
+    steps = sorted(set.intersection(*map(set, points.values()))) if points else []
+    values = np.full((len(steps), *runs.values.shape), np.nan)
+    for cell, folders in runs.folders.items():
+        known = [points[folder] for folder in folders if folder in points]
+        if known:
+            values[(slice(None), *cell)] = [np.mean([p[step] for p in known]) for step in steps]
+    return steps, np.array([aligned.table(v) for v in values])
+
+
+def binned(points: dict[int, float], most: int = 50) -> dict[int, float]:
+    """Means of so many stretches of a figure that every step has, each at its last step."""
+    if len(points) <= most:
+        return points
+    stretches = np.array_split(np.array(sorted(points)), most)
+    return {int(s[-1]): float(np.mean([points[int(step)] for step in s])) for s in stretches}
