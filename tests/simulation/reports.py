@@ -1,0 +1,108 @@
+"""Simulated sweeps with accidents and choices, through all of what `report` does: the share of false claims.
+
+In each, all settings are equal in truth.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas
+
+from microgpt_lab.report.analysis import Analysis, Question, analyse
+from microgpt_lab.report.comparison import compare
+
+Rows = list[dict[str, Any]]
+
+
+def report(rows: Rows, swept: list[str], **question: Any) -> Analysis:
+    frame = pandas.DataFrame([{"status": "ok"} | row for row in rows])
+    frame.attrs["swept"] = swept
+    return analyse(frame, Question(**question), None)  # type: ignore[arg-type]
+
+
+def claims(found: Analysis) -> bool:
+    return any(row.significant for row in found.rows)
+
+
+def grid(random: Any, settings: int, others: int, seeds: int) -> Rows:
+    """Runs of which a third of the variance is the seed's, and a third the other key's at this seed."""
+    seed, other = random.standard_normal((seeds, 1, 1)), random.standard_normal((seeds, 1, others))
+    loss = (seed + other + random.standard_normal((seeds, settings, others))) / math.sqrt(3)
+    return [
+        {"a": s, "b": o, "seed": n, "loss/val": loss[n, s, o] + o}
+        for n in range(seeds)
+        for s in range(settings)
+        for o in range(others)
+    ]
+
+
+def by_one_key(count: int, seeds: int, hole: bool = False) -> float:
+    """`--by a`; with a `hole`, a combination is missing that is much better than the others."""
+    random, wrong = np.random.default_rng(1), 0
+    for _ in range(count):
+        rows = grid(random, 5, 3, seeds)
+        rows = [row for row in rows if not (hole and row["a"] == 1 and row["b"] == 0)]
+        wrong += claims(report(rows, ["a", "b", "seed"], by="a"))
+    return wrong / count
+
+
+def best_of_many(count: int, values: int, seeds: int, baseline: bool = False) -> float:
+    """`--best b`: one setting has so many values of b to choose from, four have one."""
+    random, wrong = np.random.default_rng(2), 0
+    question = {"best": "b"} | ({"against": "a=4"} if baseline else {})
+    for _ in range(count):
+        loss = random.standard_normal((seeds, 4 + values))
+        rows = [
+            {"a": min(k, 4), "b": max(k, 4), "seed": n, "loss/val": loss[n, k]}
+            for n in range(seeds)
+            for k in range(4 + values)
+        ]
+        wrong += claims(report(rows, ["a", "b", "seed"], **question))
+    return wrong / count
+
+
+def unlucky_runs_diverge(count: int, seeds: int) -> float:
+    """Of one setting, the worst fifth of the runs diverges."""
+    random, wrong = np.random.default_rng(3), 0
+    for _ in range(count):
+        rows = grid(random, 5, 1, seeds)
+        for row in rows:
+            if row["a"] == 0 and row["loss/val"] > 0.8:
+                row |= {"status": "diverged", "loss/val": math.nan}
+        wrong += claims(report(rows, ["a", "seed"]))
+    return wrong / count
+
+
+def interrupted(count: int, seeds: int) -> float:
+    """A fifth of all runs has not been made."""
+    random, wrong = np.random.default_rng(4), 0
+    for _ in range(count):
+        rows = [row for row in grid(random, 5, 1, seeds) if random.random() > 0.2 / 5 * (row["a"] + 1)]
+        wrong += claims(report(rows, ["a", "seed"]))
+    return wrong / count
+
+
+def looks(count: int, plan: tuple[int, ...]) -> float:
+    """Seeds are added, and the report made again, until something is claimed."""
+    random, wrong = np.random.default_rng(5), 0
+    for _ in range(count):
+        table = random.standard_normal((plan[-1], 5))
+        found = (compare(table[:seeds]) for seeds in plan)
+        wrong += any(each and each.significant.any() for each in found)
+    return wrong / count
+
+
+REPORTS = {
+    **{f"--by one of two keys, {n} seeds": partial(by_one_key, seeds=n) for n in (3, 5, 10)},
+    **{f"--by with a hole in the grid, {n} seeds": partial(by_one_key, seeds=n, hole=True) for n in (5, 10)},
+    **{f"--best of 10 values, {n} seeds": partial(best_of_many, values=10, seeds=n) for n in (5, 10)},
+    "--best of 10 values is the baseline, 5 seeds": partial(best_of_many, values=10, seeds=5, baseline=True),
+    **{f"unlucky runs diverge, {n} seeds": partial(unlucky_runs_diverge, seeds=n) for n in (5, 10)},
+    **{f"interrupted, {n} seeds": partial(interrupted, seeds=n) for n in (5, 10)},
+    "looks at 5, 10 seeds": partial(looks, plan=(5, 10)),
+    "looks at 5, 10, 20, 40 seeds": partial(looks, plan=(5, 10, 20, 40)),
+}

@@ -1,0 +1,38 @@
+"""Simulate sweeps of each kind, and count what the comparison that `report` makes says of them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from reports import REPORTS
+from sweeps import EQUAL_SETTINGS, HALF_WORSE, NAMED_BASELINE, POWER, UNEQUAL_NOISE, Cell, tables
+
+from microgpt_lab.report.comparison import compare
+
+RESULTS = Path(__file__).with_name("results.json")
+CELLS = list(dict.fromkeys([*EQUAL_SETTINGS, *UNEQUAL_NOISE, *HALF_WORSE, *NAMED_BASELINE, *POWER]))
+ALL = [*CELLS, *REPORTS]
+
+
+def simulate(cell: Cell | str, count: int = 2000) -> tuple[str, dict[str, float]]:
+    """The percentage of sweeps with a false claim, and of worse settings that are told."""
+    if isinstance(cell, str):
+        return cell, {"false": 100 * REPORTS[cell](count)}
+    wrong = told = worse = 0
+    figures, means = tables(cell, count)
+    for table in figures:
+        found = compare(table, 0 if cell.baseline else None)
+        if found is None:
+            continue
+        true = means - means[found.reference]
+        wrong += (found.significant & (found.gap * true <= 0)).any()
+        told += (found.significant & (found.gap * true > 0) & (true > 0)).sum()
+        worse += (true > 0).sum()
+    return str(cell), {"false": 100 * wrong / count} | ({"told": 100 * told / worse} if worse else {})
+
+
+def simulate_all(cells: list[Cell | str]) -> dict[str, dict[str, float]]:
+    with ProcessPoolExecutor() as pool:
+        found = pool.map(simulate, cells)
+        return {name: {key: round(float(x), 2) for key, x in figures.items()} for name, figures in found}

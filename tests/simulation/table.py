@@ -1,0 +1,32 @@
+"""The tables of docs/reports.md, from results.json."""
+
+from __future__ import annotations
+
+from reports import REPORTS
+from sweeps import EQUAL_SETTINGS, HALF_WORSE, NAMED_BASELINE, POWER, SEEDS, UNEQUAL_NOISE, Cell
+
+KINDS = {
+    "all settings equal": EQUAL_SETTINGS,
+    "equal on the mean, not in their noise": UNEQUAL_NOISE,
+    "half are equal, half worse": HALF_WORSE,
+    "a named baseline": NAMED_BASELINE,
+}
+
+
+def table(results: dict[str, dict[str, float]]) -> str:
+    """False claims by kind and number of seeds, in reports with choices and accidents, and the power."""
+    lines = ["| false claims, worst of the kind, % |" + "".join(f" {n} seeds |" for n in SEEDS)]
+    lines.append("|---|" + "---|" * len(SEEDS))
+    for kind, cells in KINDS.items():
+        worst = [max(results[str(c)]["false"] for c in cells if c.seeds == n) for n in SEEDS]
+        count = sum(c.seeds in SEEDS for c in cells)
+        lines.append(f"| {kind} ({count} cells) |" + "".join(f" {x:.1f} |" for x in worst))
+    lines += ["", "| reports with choices and accidents | false claims, % |", "|---|---|"]
+    lines += [f"| {name} | {results[name]['false']:.1f} |" for name in REPORTS]
+    lines += ["", "| worse settings that are told, % |  |", "|---|---|"]
+    lines += [f"| {describe(cell)} | {results[str(cell)]['told']:.0f} |" for cell in POWER]
+    return "\n".join(lines)
+
+
+def describe(cell: Cell) -> str:
+    return str(cell).replace("gap ", "worse by ")
