@@ -107,6 +107,7 @@ def spread_out(axes: Any, rows: list[Row], gaps: Any) -> None:
     if widths and np.abs(gaps).max() > 40 * np.median(widths):
         near = float(np.median(widths))
         axes.set_xscale("symlog", linthresh=near, linscale=1.5)
+        axes.xaxis.set_major_formatter(lambda gap, _: f"{gap:g}")
         axes.axvspan(-near, near, color=GRID, alpha=0.35, linewidth=0)
         axes.text(
             0.99, 1.0, "linear in the shaded part, logarithmic beyond",
