@@ -17,7 +17,7 @@ from microgpt_lab.report.comparison import FEWEST, against
 from microgpt_lab.results import curve
 
 INK, GRID = "#24292f", "#d8dee4"
-CLAIMED, OPEN = "#d1495b", "#6e8bb0"
+WORSE, BETTER, OPEN = "#d1495b", "#2a9d8f", "#6e8bb0"
 MOST_ROWS, MOST_CURVES, FEWEST_POINTS = 60, 6, 10
 STYLE = f"""<style>
 :root {{ --ink: {INK}; --grid: {GRID}; }}
@@ -79,7 +79,7 @@ def forest(found: Analysis) -> str:
         if row is reference:
             axes.plot(0, place, "D", color=INK, markersize=5, zorder=3)
             continue
-        color = CLAIMED if row.significant else OPEN
+        color = OPEN if not row.significant else WORSE if (row.gap or 0) > 0 else BETTER
         axes.plot(gaps[:, row.column], place + heights, ".", color=color, alpha=0.7, markersize=5, zorder=4)
         if row.low is not None:
             axes.plot([row.low, row.high], [place, place], color=color, linewidth=2.2, alpha=0.8)
