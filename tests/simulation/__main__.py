@@ -1,7 +1,7 @@
 """`python tests/simulation`: error rates and power of the comparison that `report` makes.
 
-Simulates 2,000 sweeps of each of about 300 kinds, writes results.json and prints the table of
-docs/reports.md. It takes about fifteen minutes on two cores.
+Simulates 2,000 to 10,000 sweeps of each of about 300 kinds, writes results.json and prints the table of
+docs/reports.md. It takes about ten minutes on two cores.
 """
 
 import json
