@@ -195,25 +195,6 @@ def test_muon_with_a_rate_of_zero_stands_still():
     assert part("optimizer", "muon", lr=0.0).adam_to_lr == 0.0
 
 
-DEFAULTS = {
-    "adagrad": {"lr": 0.05, "eps": 1e-10},
-    "adam": {"lr": 0.01, "beta1": 0.85, "beta2": 0.99, "eps": 1e-8},
-    "adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
-    "lion": {"lr": 0.002, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
-    "muon": {"lr": 0.02, "momentum": 0.95, "adam_lr": 0.01, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
-    "rmsprop": {"lr": 0.003, "rho": 0.99, "eps": 1e-8},
-    "sgd": {"lr": 0.1, "momentum": 0.0, "nesterov": False},
-}
-
-
-def test_all_of_them_are_there_with_their_defaults():
-    found = {
-        name: {key: option.default for key, option in registry().get("optimizer", name).options.items()}
-        for name in registry().names("optimizer")
-    }
-    assert {name: found[name] for name in DEFAULTS} == DEFAULTS
-
-
 @pytest.mark.parametrize(
     "wrong",
     [{"beta1": 1.0}, {"beta1": 1.5}, {"beta1": -0.1}, {"beta2": 1.0}, {"beta2": 1.5}, {"beta2": -0.1}],

@@ -1,4 +1,4 @@
-"""What PyTorch's schedulers and optimizers give, as figures that the tests hold the lab to.
+"""Figures of PyTorch that the tests hold the lab to: its schedulers, its optimizers, its random permutation.
 
 `python tests/golden/make_pytorch.py` writes pytorch.json beside this file; it needs PyTorch (2.13 made the
 figures that are committed). Everything is in double precision, and every constant is spelled out: PyTorch's
@@ -107,6 +107,13 @@ def trajectory(name, options, start, gradients):
     return found
 
 
+def randperm(n, seed):
+    import torch
+
+    torch.manual_seed(seed)
+    return torch.randperm(n).tolist()
+
+
 def make():
     muon = {"momentum": 0.95, "nesterov": True, "weight_decay": 0.0}
     return {
@@ -114,6 +121,7 @@ def make():
         "optimizers": [
             [part, options, trajectory(*theirs, START, GRADIENTS)] for part, options, *theirs in OPTIMIZERS
         ],
+        "randperm": [[n, seed, randperm(n, seed)] for n, seed in ((2, 0), (20, 3407), (10, 2**32 + 5))],
         "muon": trajectory("Muon", muon, MATRIX, MATRIX_GRADIENTS),
     }
 
