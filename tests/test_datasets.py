@@ -1,6 +1,7 @@
 """Data sets: each is what its description says, document by document."""
 
 import hashlib
+import shutil
 from itertools import product
 
 import pytest
@@ -37,10 +38,10 @@ def test_reverse_takes_letters_lengths_and_a_number_of_documents():
     assert only == "q=q"
 
 
-@pytest.mark.parametrize("wrong", [{"letters": ""}, {"length": 0}], ids=str)
-def test_reverse_needs_something_to_reverse(wrong):
-    with pytest.raises((ValueError, UserError)):
-        part("dataset", "reverse", **wrong)()
+@pytest.mark.parametrize(("option", "nothing"), [("letters", ""), ("length", 0)])
+def test_reverse_needs_something_to_reverse(option, nothing):
+    with pytest.raises((ValueError, UserError), match=option):
+        part("dataset", "reverse", **{option: nothing})()
 
 
 COMPUTE = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
@@ -110,13 +111,24 @@ def test_the_names_of_makemore(karpathy_names):
     assert (len(documents), documents[0], max(map(len, documents))) == (32_033, "emma", 15)
 
 
+NAMES = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
+
+
+def test_the_names_of_makemore_are_downloaded_once(karpathy_names, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "microgpt_lab").mkdir()
+    shutil.copy(karpathy_names, tmp_path / "microgpt_lab" / "karpathy_names.txt")
+    assert part("dataset", "karpathy_names")() == lines(karpathy_names)
+
+
 def test_the_names_of_makemore_that_cannot_be_had(monkeypatch, tmp_path):
     """A file of another content is none of theirs; the answer says what else there is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(
-        UserError, match=r"^dataset=karpathy_names: .*, or name a copy with dataset.path=FILE$"
-    ):
+    (tmp_path / "microgpt_lab").mkdir()
+    (tmp_path / "microgpt_lab" / "karpathy_names.txt").write_text("emma\nolivia\n")
+    said = rf"^dataset=karpathy_names: {NAMES} could not be .*, or name a copy with dataset\.path=FILE$"
+    with pytest.raises(UserError, match=said):
         part("dataset", "karpathy_names")()
 
 
@@ -167,6 +179,8 @@ def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
     """Of the modules at its top in order, each once; assignments, calls, imports, returns and the like."""
     (tmp_path / "b.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "a.py").write_text("import b\nimport os\n")
+    for letter in "fgdec":
+        (tmp_path / f"{letter}.py").write_text(f"import {letter}\n")
     (tmp_path / "c.txt").write_text("import c\n")
     monkeypatch.setattr("sysconfig.get_path", {"stdlib": str(tmp_path)}.__getitem__)
     expected = [
@@ -181,6 +195,7 @@ def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
         "print(a)",
         "return os",
         "if a: raise ValueError",
+        *(f"import {letter}" for letter in "cdefg"),
     ]
     documents = part("dataset", "python_stdlib")()
     assert documents == expected

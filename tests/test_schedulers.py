@@ -117,7 +117,7 @@ def test_a_warm_up_has_whole_steps():
         (1 / 4, 0.0), (2 / 4, 0.0), (3 / 4, 0.0), (1.0, 0.0), (1.0, 1 / 7),
     ]  # fmt: skip
     assert [warm(step, 10, 0.24)[0] for step in range(3)] == [1 / 3, 2 / 3, 1.0]
-    assert warm(10, 10, 0.26) == (1.0, 1.0)
+    assert warm(10, 10, 0.26) == warm(10, 10, 0.9) == (1.0, 1.0)
     assert warm(0, 10, 0.04) == (1.0, 0.0)
     assert warm(10, 10, 1.0) == (1.0, 0.0)
 
