@@ -195,6 +195,13 @@ def test_muon_with_a_rate_of_zero_stands_still():
     assert part("optimizer", "muon", lr=0.0).adam_to_lr == 0.0
 
 
+def test_all_but_muon_take_the_weights_in_one_row():
+    """Which is much faster; Muon has to see matrices."""
+    names = {"adagrad", "adam", "adamw", "lion", "muon", "rmsprop", "sgd"}
+    elementwise = {n: getattr(part("optimizer", n), "elementwise", False) for n in names}
+    assert elementwise == dict.fromkeys(names, True) | {"muon": False}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"beta1": 1.0}, {"beta1": 1.5}, {"beta1": -0.1}, {"beta2": 1.0}, {"beta2": 1.5}, {"beta2": -0.1}],

@@ -1,0 +1,183 @@
+"""A sweep's folder as a table: what was swept, what was not, and what became of each run."""
+
+import json
+
+import pytest
+import yaml
+
+from microgpt_lab import UserError, load_sweep
+from microgpt_lab.results import LAST, curve, flattened, last, read_run, scalar
+
+
+def write(folder, overrides=(), config=None, environment=None, summary=None):
+    """A run's files, those that are given."""
+    folder.mkdir(parents=True)
+    (folder / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
+    if config is not None:
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    if environment is not None:
+        (folder / "environment.json").write_text(json.dumps(environment))
+    if summary is not None:
+        (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def config(activation="relu", seed=42, **more):
+    options = {"gelu": {"approximate": "none"}}.get(activation, {})
+    rest = {"layers": 1, "optimizer": {"name": "adam", "lr": 0.01}} | more
+    return {"activation": {"name": activation} | options, "seed": seed} | rest
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two activations, two seeds."""
+    pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    for i, (seed, activation) in enumerate([(0, "relu"), (0, "gelu"), (1, "relu"), (1, "gelu")]):
+        write(
+            tmp_path / f"run{i}",
+            [f"seed={seed}", f"activation={activation}", "layers=1"],
+            config(activation, seed),
+            {"python": "3.11" if i < 3 else "3.12", "parts": {"a": 1}, "documents": 3, "core": "x"},
+            {"status": "ok", "loss/val": 2.0 + i, "steps": 9, "samples": ["anna"], "label": "a\x1bb"},
+        )
+    return tmp_path
+
+
+def test_a_row_a_run_and_a_column_a_figure(sweep):
+    frame = load_sweep(sweep)
+    assert list(frame.index) == ["run0", "run1", "run2", "run3"] and frame.index.name == "run"
+    assert list(frame["loss/val"]) == [2.0, 3.0, 4.0, 5.0]
+    assert list(frame["status"]) == ["ok"] * 4 and list(frame["steps"]) == [9] * 4
+    assert list(frame["activation"]) == ["relu", "gelu"] * 2 and list(frame["seed"]) == [0, 0, 1, 1]
+    assert "samples" not in frame and "optimizer.lr" not in frame
+    assert load_sweep(str(sweep)).equals(frame)
+
+
+def test_what_differs_was_swept_seed_last_and_the_rest_is_fixed(sweep):
+    """Options that one activation alone has differ because the activations do: they are neither."""
+    attrs = load_sweep(sweep).attrs
+    assert attrs["swept"] == ["activation", "seed"]
+    assert attrs["fixed"] == {"layers": 1, "optimizer": "adam", "optimizer.lr": 0.01}
+
+
+def test_what_nobody_said_and_differs_all_the_same_was_swept(sweep):
+    """A search sets it, or a default has changed between the runs."""
+    write(sweep / "run4", ["seed=0", "activation=relu"], config(seed=0, layers=3), {}, {"status": "ok"})
+    assert load_sweep(sweep).attrs["swept"] == ["activation", "layers", "seed"]
+    assert "layers" not in load_sweep(sweep).attrs["fixed"]
+
+
+def test_options_of_a_part_that_was_not_swept_can_be(tmp_path):
+    pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    for i, rate in enumerate((0.1, 0.2)):
+        parts = {"optimizer": {"name": "adam", "lr": rate}}
+        write(tmp_path / f"run{i}", [f"optimizer.lr={rate}"], config(**parts), {}, {"status": "ok"})
+    frame = load_sweep(tmp_path)
+    assert frame.attrs["swept"] == ["optimizer.lr"] and list(frame["optimizer.lr"]) == [0.1, 0.2]
+    assert frame.attrs["fixed"] == {"activation": "relu", "seed": 42, "layers": 1, "optimizer": "adam"}
+    parts = {"optimizer": {"name": "adam", "lr": 0.1, "beta1": 0.9}}
+    write(tmp_path / "run2", ["optimizer.lr=0.1"], config(**parts), {}, {"status": "ok"})
+    attrs = load_sweep(tmp_path).attrs
+    assert attrs["swept"] == ["optimizer.lr"] and "optimizer.beta1" not in attrs["fixed"]
+
+
+def test_environments_are_told_once_each_without_their_details(sweep):
+    write(sweep / "run4", ["seed=0"], config(seed=0), None, {"status": "ok"})
+    assert load_sweep(sweep).attrs["environments"] == [{"python": "3.11"}, {"python": "3.12"}]
+
+
+def test_a_run_that_was_killed_is_a_row_with_what_was_asked_of_it(sweep):
+    """It has no summary, and perhaps no configuration: what is fixed is told by the others."""
+    write(sweep / "run4", ["+seed=2", "activation=silu", "layers=1"])
+    frame = load_sweep(sweep)
+    assert frame.loc["run4", "status"] == "unfinished" and frame.loc["run4", "seed"] == 2
+    assert frame.loc["run4", "activation"] == "silu" and frame.isna().loc["run4", "loss/val"]
+    assert frame.attrs["fixed"]["layers"] == 1 and len(frame.attrs["environments"]) == 2
+    assert frame.attrs["swept"] == ["activation", "seed"]
+
+
+def test_a_sweep_of_which_no_run_came_to_a_configuration(tmp_path):
+    pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    for layers in (1, 2):
+        write(tmp_path / f"run{layers}", [f"layers={layers}"])
+    frame = load_sweep(tmp_path)
+    assert frame.attrs == {"swept": ["layers"], "fixed": {}, "environments": []}
+    assert list(frame["layers"]) == [1, 2]
+
+
+def test_texts_of_others_come_without_control_characters(sweep):
+    assert list(load_sweep(sweep)["label"]) == ["a\\x1bb"] * 4
+    write(sweep / "run4", ["activation=relu"], config("re\x1blu"))
+    assert read_run(sweep / "run4")["values"]["activation"] == "re\\x1blu"
+
+
+def test_a_folder_without_runs_says_so(tmp_path):
+    pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    with pytest.raises(UserError, match=r"holds no runs of a sweep$"):
+        load_sweep(tmp_path)
+    write(tmp_path / "run", [], config(), {}, {"status": "ok"})
+    with pytest.raises(UserError, match=r"run holds no runs of a sweep but is a run itself$"):
+        load_sweep(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("overrides.yaml", "[1]"),
+        ("environment.json", "{"),
+        ("environment.json", "[]"),
+        ("config.yaml", "[1]"),
+    ],
+)
+def test_a_damaged_run_is_named(sweep, file, content):
+    (sweep / "run1" / file).write_text(content)
+    with pytest.raises(UserError, match=r"run1 is damaged: \w+Error: ") as caught:
+        load_sweep(sweep)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1), ("0.5", 0.5), ("true", True), ("null", None), ("relu", "relu"),
+        ("[1,2]", "[1,2]"), ("{a: 1}", "{a: 1}"), ("'", "'"), ("'1'", "1"), ("2020-01-01", "2020-01-01"),
+    ],
+)  # fmt: skip
+def test_what_an_override_means(text, value):
+    assert scalar(text) == value and type(scalar(text)) is type(value)
+
+
+def test_keys_are_as_one_would_set_them():
+    nested = {
+        "activation": {"name": "gelu", "approximate": "tanh"},
+        "callback": {"samples": {"name": "samples", "number": 5}},
+        "layers": 2,
+        "name": "a run",
+    }
+    assert dict(flattened(nested)) == {
+        "activation": "gelu",
+        "activation.approximate": "tanh",
+        "callback.samples.name": "samples",
+        "callback.samples.number": 5,
+        "layers": 2,
+        "name": "a run",
+    }
+
+
+def test_a_curve_is_what_was_written_up_to_a_line_that_was_cut(tmp_path):
+    rows = [{"step": 1, "loss/train": 3.5}, {"step": 2, "loss/train": 3.25, "loss/val": 3.0}]
+    text = (
+        "".join(json.dumps(row) + "\n" for row in rows) + '{"loss/train": 9.0}\n{"step": 3, "loss/train": 1'
+    )
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert curve(tmp_path, "loss/train") == {1: 3.5, 2: 3.25}
+    assert curve(tmp_path, "loss/val") == {2: 3.0}
+    assert curve(tmp_path, "loss") == curve(tmp_path / "nowhere", "loss/train") == {}
+
+
+def test_a_figure_of_each_step_is_taken_as_the_mean_of_the_last_hundred(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(
+        "".join(json.dumps({"step": i, "x": float(i)}) + "\n" for i in range(1, 151))
+    )
+    assert LAST == 100
+    assert last(tmp_path, "x") == sum(range(51, 151)) / 100
+    assert last(tmp_path, "y") is None
