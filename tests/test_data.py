@@ -171,6 +171,18 @@ def test_tokens_have_bos_at_both_ends():
     assert corpus.decode([1, 0]) == "ba"
 
 
+def test_a_corpus_needs_documents_and_a_block_of_one_token():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        Corpus([])
+    with pytest.raises(ValueError, match="block_size must be at least 1, not 0"):
+        Corpus(["a"], split="none", block_size=0)
+    assert Corpus(["ab"], split="none", block_size=1, long_docs="window").pieces("ab") == [
+        [2, 0],
+        [0, 1],
+        [1, 2],
+    ]
+
+
 def test_characters_outside_the_vocabulary_are_named():
     with pytest.raises(ValueError, match="'!' 'z'"):
         Corpus(["ab"], split="none").encode("az!")

@@ -121,7 +121,9 @@ def make():
         "optimizers": [
             [part, options, trajectory(*theirs, START, GRADIENTS)] for part, options, *theirs in OPTIMIZERS
         ],
-        "randperm": [[n, seed, randperm(n, seed)] for n, seed in ((2, 0), (20, 3407), (10, 2**32 + 5))],
+        "randperm": [
+            [n, seed, randperm(n, seed)] for n, seed in ((2, 0), (2, 1), (20, 3407), (10, 2**32 + 5))
+        ],
         "muon": trajectory("Muon", muon, MATRIX, MATRIX_GRADIENTS),
     }
 

@@ -41,8 +41,10 @@ LIBRARIES = (
     "matplotlib",
 )
 
-# What decides, and the tests that hold it, those that are quick and strict first. A file belongs to the first
-# pattern that it matches.
+# What decides answers, and the tests that hold it, quick and strict ones first: the next are for what passes
+# them. A file belongs to the first pattern that it matches.
+PARTS = "test_parts -k 'not test_part and not any_part'"  # not every part of every kind
+LOSSES = ("test_model", PARTS, "test_golden -k 'short or square or 243 or published'")
 TESTS = {
     "plugins/schedulers/*.py": ("test_schedulers", "test_defaults", "test_parts -k scheduler"),
     "microgpt_lab/schedule.py": ("test_schedulers",),
@@ -50,8 +52,28 @@ TESTS = {
     "plugins/datasets/*.py": ("test_datasets", "test_defaults", "test_data"),
     "microgpt_lab/data.py": (
         "test_data",
+        "test_defaults",
         "test_datasets",
-        "faults/test_odd_data -k 'not refused and not pipe'",
+        "faults/test_odd_data -k 'not refused and not pipe and not input and not gigabyte'",
+    ),
+    "microgpt_lab/results.py": ("test_results",),
+    "microgpt_lab/comparison.py": ("test_comparison",),
+    "microgpt_lab/autograd.py": ("test_autograd", "test_model"),
+    "microgpt_lab/ops.py": ("test_autograd", "test_model", "faults/test_numerics -k 'softmax or functions'"),
+    "microgpt_lab/floats.py": ("test_autograd", "faults/test_numerics -k 'functions or powers or softmax'"),
+    "microgpt_lab/tensor.py": ("test_autograd", *LOSSES, "test_backends -k 'numpy and operations'"),
+    "microgpt_lab/model.py": ("test_defaults", *LOSSES),
+    "microgpt_lab/sampler.py": ("test_model", PARTS),
+    "microgpt_lab/packing.py": LOSSES,
+    "microgpt_lab/backend.py": (*LOSSES, "test_backends -k 'numpy and settings'"),
+    "microgpt_lab/padding.py": ("test_backends -k 'numpy and not every_part'",),
+    "microgpt_lab/divergence.py": ("faults/test_divergence -k 'not every_backend'", *LOSSES),
+    "microgpt_lab/evaluation.py": (*LOSSES, "test_backends -k 'numpy and not every_part'"),
+    "microgpt_lab/trainer.py": (
+        "test_defaults",
+        *LOSSES,
+        "test_backends -k 'numpy and not every_part'",
+        "faults/test_divergence -k 'not every_backend'",
     ),
 }
 
