@@ -242,9 +242,20 @@ def test_lines_are_cut_at_newlines_alone(tmp_path):
     assert lines(path) == ["a\u2028b", "c"]
 
 
-def test_text_in_another_encoding_names_the_byte(tmp_path):
-    (tmp_path / "text").write_bytes(b"ab\xff")
-    with pytest.raises(ValueError, match="not UTF-8: line 1, byte 3 is 0xff"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ab\xff", "is not UTF-8: line 1, byte 3 is 0xff"),
+        (b"a\nb\nc\xe9d\ne\n", "is not UTF-8: line 3, byte 2 is 0xe9"),
+        (b"\0\0", "is binary: line 1, byte 1 is 0x00"),
+        (b"a\nb\nc\0d\0e\n", "is binary: line 3, byte 2 is 0x00"),
+        (b"\xff\xfea\0", "is UTF-16: convert it to UTF-8"),
+        (b"\xfe\xff\0a", "is UTF-16: convert it to UTF-8"),
+    ],
+)
+def test_text_in_another_encoding_names_the_byte(tmp_path, content, said):
+    (tmp_path / "text").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
         lines(tmp_path / "text")
 
 
