@@ -57,7 +57,13 @@ TESTS = {
         "faults/test_odd_data -k 'not refused and not pipe and not input and not gigabyte'",
     ),
     "microgpt_lab/results.py": ("test_results",),
-    "microgpt_lab/comparison.py": ("test_comparison",),
+    "microgpt_lab/report/alignment.py": ("report/test_comparison", "report/test_analysis"),
+    "microgpt_lab/report/comparison.py": (
+        "report/test_comparison -k 'not once_in_twenty and not three_of_four'",
+        "report/test_comparison",
+        "report/test_analysis",
+    ),
+    "microgpt_lab/report/[asw]*.py": ("report/test_analysis",),  # analysis, settings, wording
     "microgpt_lab/autograd.py": ("test_autograd", "test_model"),
     "microgpt_lab/ops.py": ("test_autograd", "test_model", "faults/test_numerics -k 'softmax or functions'"),
     "microgpt_lab/floats.py": ("test_autograd", "faults/test_numerics -k 'functions or powers or softmax'"),
@@ -85,8 +91,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what became of each mutant")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="only those that survive in such a file")
     options = parser.parse_args(arguments)
     found = [mutant for file in files(options.files) for mutant in mutants(ROOT, file)]
+    if options.again:
+        rows = json.loads(options.again.read_text(encoding="utf-8"))
+        survived = {row["key"] for row in rows if row["result"] == "survived"}
+        found = [mutant for mutant in found if mutant.key in survived]
     if options.sample is not None and options.sample < len(found):
         drawn = set(random.Random(options.seed).sample(range(len(found)), options.sample))
         found = [mutant for i, mutant in enumerate(found) if i in drawn]
@@ -172,7 +183,8 @@ def run(found: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
     results: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as place:
         trees = [Tree(Path(place) / str(i)) for i in range(jobs)]
-        limits = {file: baseline(trees, file) for file in dict.fromkeys(m.file for m in found)}
+        originals = {file: (ROOT / file).read_text(encoding="utf-8") for file in {m.file for m in found}}
+        limits = {file: baseline(trees, file, text) for file, text in originals.items()}
         waiting, at_work = list(enumerate(found))[::-1], {}
         while waiting or at_work:
             while waiting and trees:
@@ -183,7 +195,7 @@ def run(found: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
             i, tree = at_work.pop(pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # what its tests have started
-            shutil.copy2(ROOT / found[i].file, tree.folder / found[i].file)
+            (tree.folder / found[i].file).write_text(originals[found[i].file], encoding="utf-8")
             trees.append(tree)
             code = os.waitstatus_to_exitcode(status)
             late = code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL)
@@ -195,9 +207,9 @@ def run(found: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
     return [(mutant, results[i]) for i, mutant in enumerate(found)]
 
 
-def baseline(trees: list[Tree], file: str) -> float:
+def baseline(trees: list[Tree], file: str, source: str) -> float:
     """The seconds that a mutant may take: its tests must pass without one."""
-    source, begun = (ROOT / file).read_text(encoding="utf-8"), time.monotonic()
+    begun = time.monotonic()
     for tree in trees:
         begun = time.monotonic()
         _, status = os.waitpid(tree.start(file, source, 600, compiled=True), 0)
