@@ -209,16 +209,10 @@ def test_all_but_muon_take_the_weights_in_one_row():
 )
 @pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
 def test_betas_are_from_0_to_below_1(name, wrong):
-    values = {
-        key: option.default for key, option in registry().get("optimizer", name).options.items()
-    } | wrong
-    both = f"{values['beta1']} and {values['beta2']}"
-    said = f"optimizer={name}: beta1 and beta2 must be from 0 to below 1, not {both}"
-    with pytest.raises(UserError) as caught:
+    ((beta, value),) = wrong.items()
+    with pytest.raises(UserError, match=f"optimizer={name}: .*{beta}.*{value}"):
         part("optimizer", name, **wrong)
-    assert str(caught.value) == said
-    for beta in wrong:
-        part("optimizer", name, **{beta: 0.0})
+    part("optimizer", name, **{beta: 0.0})
 
 
 def test_nesterov_needs_a_momentum():
