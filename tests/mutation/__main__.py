@@ -45,6 +45,7 @@ LIBRARIES = (
 # them. A file belongs to the first pattern that it matches.
 PARTS = "test_parts -k 'dropout or batch or callbacks or evaluation'"
 LOSSES = ("test_model", PARTS, "test_golden -k 'short or square or 243 or published'")
+BY_HAND = ("report/test_figures_by_hand",)
 TESTS = {
     "plugins/schedulers/*.py": ("test_schedulers", "test_defaults", "test_parts -k scheduler"),
     "microgpt_lab/schedule.py": ("test_schedulers",),
@@ -57,13 +58,14 @@ TESTS = {
         "faults/test_odd_data -k 'not refused and not pipe and not input and not gigabyte'",
     ),
     "microgpt_lab/results.py": ("test_results",),
-    "microgpt_lab/report/alignment.py": ("report/test_comparison", "report/test_analysis"),
+    "microgpt_lab/report/alignment.py": (*BY_HAND, "report/test_comparison", "report/test_analysis"),
     "microgpt_lab/report/comparison.py": (
+        *BY_HAND,
         "report/test_comparison -k 'not once_in_twenty and not three_of_four'",
         "report/test_comparison",
         "report/test_analysis",
     ),
-    "microgpt_lab/report/[asw]*.py": ("report/test_analysis",),  # analysis, settings, wording
+    "microgpt_lab/report/[asw]*.py": (*BY_HAND, "report/test_analysis"),  # analysis, settings, wording
     "microgpt_lab/autograd.py": ("test_autograd", "test_model"),
     "microgpt_lab/ops.py": ("test_autograd", "test_model", "faults/test_numerics -k 'softmax or functions'"),
     "microgpt_lab/floats.py": ("test_autograd", "faults/test_numerics -k 'functions or powers or softmax'"),

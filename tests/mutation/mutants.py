@@ -209,7 +209,7 @@ def calls(node: ast.Call, function: ast.expr, args: list, keywords: list) -> Ite
     if new := FUNCTIONS.get(getattr(function, name, "")):
         yield edited(node, func=edited(function, **{name: new}))
     starred = any(isinstance(arg, ast.Starred) for arg in args[:2])
-    symmetric = getattr(function, name, "") in ("max", "min")
+    symmetric = getattr(function, name, "") in ("max", "maximum", "min", "minimum")
     if len(args) > 1 and not starred and not symmetric and ast.dump(args[0]) != ast.dump(args[1]):
         yield edited(node, args=[args[1], args[0], *args[2:]])
     for i, keyword in enumerate(keywords):
