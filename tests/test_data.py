@@ -1,12 +1,15 @@
 """Splits, tokens and what guessing costs."""
 
 import hashlib
+import json
 import math
+from random import Random
 
 import pytest
+from golden.make_pytorch import FIGURES
 
 from microgpt_lab import Corpus, part
-from microgpt_lab.data import SPLITS, guessing, lines, torch_randperm
+from microgpt_lab.data import LARGEST, SPLITS, guessing, lines, read, torch_randperm
 
 
 def digest(documents):
@@ -30,14 +33,10 @@ def test_splits_have_the_published_sizes(karpathy_names, name):
     assert sorted([*split.train, *held_out]) == sorted(documents)
 
 
-def test_randperm_is_pytorchs():
-    """`torch.manual_seed(3407); torch.randperm(10)` and the first of 1000."""
-    torch = pytest.importorskip(
-        "torch", reason="the optional check against PyTorch needs microgpt-lab[torch]"
-    )
-    for n in (10, 1000):
-        torch.manual_seed(3407)
-        assert torch_randperm(n, 3407) == torch.randperm(n).tolist()
+@pytest.mark.parametrize(("n", "seed", "expected"), json.loads(FIGURES.read_text())["randperm"])
+def test_randperm_is_pytorchs(n, seed, expected):
+    """`torch.manual_seed(seed); torch.randperm(n)`."""
+    assert torch_randperm(n, seed) == expected
 
 
 def test_randperm_is_a_fixed_permutation():
@@ -46,10 +45,143 @@ def test_randperm_is_a_fixed_permutation():
     assert digest(map(str, order)) == "80cd1717bfa6"
 
 
+TWENTY = [f"document {i}" for i in range(20)]
+
+
+def shuffled(documents):
+    """By Python's generator, seed 42."""
+    documents = list(documents)
+    Random(42).shuffle(documents)
+    return documents
+
+
+def test_zero2hero_begins_as_in_the_lectures(karpathy_names):
+    """The first names of the training part of Karpathy's lectures, and of microgpt.py's order."""
+    documents = lines(karpathy_names)
+    assert SPLITS["zero2hero"](documents).train[:3] == ["yuheng", "diondre", "xavien"]
+    assert Corpus(documents, split="none").train[:3] == ["yuheng", "diondre", "xavien"]
+
+
+def test_zero2hero_is_eight_one_one():
+    for n in (10, 19, 20):
+        documents, (train, validation, test) = TWENTY[:n], SPLITS["zero2hero"](TWENTY[:n])
+        assert train + validation + test == shuffled(documents)
+        assert (len(train), len(validation)) == (8 * n // 10, 9 * n // 10 - 8 * n // 10)
+
+
+def test_eureka_tests_the_first_thousand_and_validates_the_next():
+    documents = [str(i) for i in range(2003)]
+    train, validation, test = SPLITS["eureka"](documents)
+    assert test + validation + train == shuffled(documents)
+    assert (len(test), len(validation), len(train)) == (1000, 1000, 3)
+    assert len(SPLITS["eureka"](documents[:2001]).train) == 1
+    with pytest.raises(ValueError, match="the data set has 2000: use zero2hero"):
+        SPLITS["eureka"](documents[:2000])
+
+
+def test_makemore_holds_out_the_last_tenth_of_pytorchs_order():
+    train, validation, test = SPLITS["makemore"](TWENTY)
+    assert validation == test and len(validation) == 2
+    assert train + validation == [TWENTY[i] for i in torch_randperm(20, 3407)]
+    assert [len(part) for part in SPLITS["makemore"](["x"] * 10_020)] == [9020, 1000, 1000]
+    assert [len(part) for part in SPLITS["makemore_dev"](["x"] * 11_020)] == [9020, 1000, 0]
+
+
+def test_without_a_split_everything_trains():
+    assert SPLITS["none"](TWENTY) == (TWENTY, [], [])
+
+
+def test_fewer_documents_to_train_on_are_the_first_after_the_shuffle():
+    """As if the run had been cut short: the same order, vocabulary, validation part and weights."""
+    whole, few = Corpus(TWENTY), Corpus(TWENTY, train_docs=5)
+    assert few.train == whole.train[:5] != SPLITS["zero2hero"](TWENTY).train[:5]
+    assert (few.validation, few.test, few.chars) == (whole.validation, whole.test, whole.chars)
+    assert few.rng.getstate() == whole.rng.getstate()
+    assert Corpus(TWENTY, train_docs=0).train == Corpus(TWENTY, train_docs=99).train == whole.train
+    assert len(Corpus(TWENTY, train_docs=1).train) == 1
+    with pytest.raises(ValueError, match="train_docs"):
+        Corpus(TWENTY, train_docs=-1)
+
+
+def test_the_generator_that_shuffled_draws_the_weights():
+    """As in microgpt.py: one stream of random numbers. The documents handed in stay in their order."""
+    documents, rng = list(TWENTY), Random(7)
+    corpus = Corpus(documents, split="none", seed=7)
+    expected = list(TWENTY)
+    rng.shuffle(expected)
+    assert corpus.train == expected and documents == TWENTY
+    assert corpus.rng.gauss(0, 1) == rng.gauss(0, 1)
+    assert (corpus.validation, corpus.test) == ([], [])
+
+
+def test_batches_go_round():
+    """Document by document in the shuffled order, over the end of an epoch and on."""
+    corpus = Corpus(["a", "bb", "ccc"], split="none")
+    tokens = [corpus.tokens(document) for document in corpus.train]
+    assert [corpus.batch(step, 2) for step in range(3)] == [
+        [tokens[0], tokens[1]], [tokens[2], tokens[0]], [tokens[1], tokens[2]],
+    ]  # fmt: skip
+    assert corpus.batch(0, 4) == [*tokens, tokens[0]]
+
+
+def test_a_document_that_fits_is_one_piece_and_a_longer_one_is_cut_into_blocks():
+    """A block predicts block_size tokens, the end of the document among them."""
+    corpus = Corpus(["abc", "abcd", "abcdefg", "abcdefgh"], split="none", block_size=4, long_docs="window")
+    ids = dict(zip("abcdefgh", range(8)))
+    a, b, c, d, e, f, g, h = ids.values()
+    assert (corpus.bos, corpus.vocab_size, corpus.long) == (8, 9, 3)
+    assert corpus.pieces("abc") == [[8, a, b, c, 8]]
+    assert corpus.pieces("abcd") == [[8, a, b, c, d], [d, 8]]
+    assert corpus.pieces("abcdefg") == [[8, a, b, c, d], [d, e, f, g, 8]]
+    assert corpus.pieces("abcdefgh") == [[8, a, b, c, d], [d, e, f, g, h], [h, 8]]
+    epoch = [piece for document in corpus.train for piece in corpus.pieces(document)]
+    assert corpus.batch(0, 8) == epoch and corpus.batch(1, 8) == epoch
+    cut = Corpus(["abc", "abcd", "abcdefgh"], split="none", block_size=4)
+    (piece,) = cut.pieces("abcdefgh")
+    assert piece[:5] == [8, a, b, c, d] and len(cut.order) == 3
+
+
+def test_long_documents_can_be_refused():
+    Corpus(["abc"], split="none", block_size=4, long_docs="error")
+    said = "1 of 2 documents are longer than block_size - 1 = 3 characters, the longest 4"
+    with pytest.raises(ValueError, match=said):
+        Corpus(["abc", "abcd"], split="none", block_size=4, long_docs="error")
+
+
+def test_a_file_may_have_a_hundred_million_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("microgpt_lab.data.LARGEST", 4_000_000)
+    (tmp_path / "text").write_bytes(b"x" * 4_000_000)
+    assert len(read(tmp_path / "text")) == 4_000_000
+    (tmp_path / "text").write_bytes(b"x" * 4_000_001)
+    with pytest.raises(ValueError, match="text is larger than 4 MB: take a part of it"):
+        read(tmp_path / "text")
+    assert LARGEST == 100_000_000
+
+
+def test_a_file_may_be_named_from_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "text").write_text("a\n")
+    assert lines("~/text") == ["a"]
+    with pytest.raises(ValueError, match="cannot read ~/nothing: No such file or directory"):
+        lines("~/nothing")
+
+
 def test_tokens_have_bos_at_both_ends():
     corpus = Corpus(["ba", "ab"], split="none")
     assert corpus.tokens("ab") == [2, 0, 1, 2]
     assert corpus.decode([1, 0]) == "ba"
+
+
+def test_a_corpus_needs_documents_and_a_block_of_one_token():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        Corpus([])
+    with pytest.raises(ValueError, match="block_size must be at least 1, not 0"):
+        Corpus(["a"], split="none", block_size=0)
+    assert Corpus(["ab"], split="none", block_size=1, long_docs="window").pieces("ab") == [
+        [2, 0],
+        [0, 1],
+        [1, 2],
+    ]
 
 
 def test_characters_outside_the_vocabulary_are_named():
@@ -79,6 +211,23 @@ def test_guessing_what_is_certain_costs_little():
     assert nats["bigram"] < 0.001 < 1 < nats["unigram"] < nats["uniform"] + 0.01
 
 
+def test_guessing_is_counts_and_a_tenth():
+    """P(c | before) = (count + 0.1) / (total + 0.1 V), with V = 3 tokens; the first stands before itself."""
+    nats = guessing([[2, 0, 1, 2], [2, 0, 2]], [[2, 1, 2], [2, 1, 2], [2, 0, 0, 2]], 3)
+    # tokens held out, with how many, and probabilities: alone, after one, after two
+    asked = [
+        (2, 1.1 / 5.3, 0.1 / 2.3, 0.1 / 2.3),  # 2 2 1
+        (2, 2.1 / 5.3, 1.1 / 1.3, 0.1 / 0.3),  # 2 1 2
+        (1, 2.1 / 5.3, 2.1 / 2.3, 2.1 / 2.3),  # 2 2 0
+        (1, 2.1 / 5.3, 0.1 / 2.3, 0.1 / 2.3),  # 2 0 0
+        (1, 2.1 / 5.3, 1.1 / 2.3, 0.1 / 0.3),  # 0 0 2
+    ]
+    alone, after_one, after_two = (-sum(n * math.log(p[i]) for n, *p in asked) / 7 for i in range(3))
+    assert nats == pytest.approx(
+        {"uniform": math.log(3), "unigram": alone, "bigram": after_one, "trigram": after_two}, rel=1e-12
+    )
+
+
 def test_guessing_names_costs_what_was_published(karpathy_names):
     corpus = Corpus(lines(karpathy_names))
     tokens = [[corpus.tokens(d) for d in documents] for documents in (corpus.train, corpus.validation)]
@@ -94,9 +243,20 @@ def test_lines_are_cut_at_newlines_alone(tmp_path):
     assert lines(path) == ["a\u2028b", "c"]
 
 
-def test_text_in_another_encoding_names_the_byte(tmp_path):
-    (tmp_path / "text").write_bytes(b"ab\xff")
-    with pytest.raises(ValueError, match="not UTF-8: line 1, byte 3 is 0xff"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"ab\xff", "is not UTF-8: line 1, byte 3 is 0xff"),
+        (b"a\nb\nc\xe9d\ne\n", "is not UTF-8: line 3, byte 2 is 0xe9"),
+        (b"\0\0", "is binary: line 1, byte 1 is 0x00"),
+        (b"a\nb\nc\0d\0e\n", "is binary: line 3, byte 2 is 0x00"),
+        (b"\xff\xfea\0", "is UTF-16: convert it to UTF-8"),
+        (b"\xfe\xff\0a", "is UTF-16: convert it to UTF-8"),
+    ],
+)
+def test_text_in_another_encoding_names_the_byte(tmp_path, content, said):
+    (tmp_path / "text").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
         lines(tmp_path / "text")
 
 

@@ -1,13 +1,16 @@
 """The lab equals microgpt.py: its published losses and samples, and an independent copy elsewhere."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 from benchmarks.reference import Node, Reference
 
 from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab.commands.train import composed
 from microgpt_lab.data import lines
+from microgpt_lab.run import assemble, load
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -69,18 +72,41 @@ def test_an_independent_copy_of_the_algorithm(settings):
     assert train(documents, 6, **settings)[0] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
-def test_the_243_lines():
-    """The earlier edition: squared ReLU, block 8, small weights, projections from zero, other betas."""
-    documents = lines(US_NAMES)[:500]
-    same = {"block_size": 8, "seed": 42}
-    activation = lambda x: x.relu() ** 2  # noqa: E731
+def edition_243():
+    return [float(line.split()[1]) for line in (GOLDEN / "edition243_losses.txt").read_text().splitlines()]
+
+
+def test_the_recipe_of_the_243_lines_gives_their_losses(karpathy_names):
+    """What the recipe composes, not a copy of its settings, makes the first 60 steps of the edition."""
+    config = composed(["experiment=microgpt-243", f"dataset.path={karpathy_names}", "backend=python"])
+    trainer = assemble(config, load(config))
+    losses = [metrics["loss/train"] for metrics in trainer.advance(60)]
+    assert losses == pytest.approx(edition_243(), rel=0, abs=1e-13)
+
+
+def test_an_independent_copy_of_the_243_lines(karpathy_names):
+    """Squared ReLU, block 8, small weights, projections from zero, other betas, a cosine."""
     reference = Reference(
-        documents, **same, std=0.02, zero=True, steps=500, betas=(0.9, 0.95), activation=activation
+        lines(karpathy_names),
+        block_size=8,
+        std=0.02,
+        zero=True,
+        steps=500,
+        betas=(0.9, 0.95),
+        activation=lambda x: x.relu() ** 2,
+        schedule=lambda t: 0.5 * (1 + math.cos(math.pi * t)),
     )
-    expected = [reference.train_step() for _ in range(6)]
-    options = {"init_std": 0.02, "zero_init": True, "of": 500, "optimizer": {"beta1": 0.9, "beta2": 0.95}}
-    assert train(documents, 6, activation="relu2", **same, **options)[0] == pytest.approx(
-        expected, rel=0, abs=1e-12
+    losses = [reference.train_step() for _ in range(8)]
+    assert losses == pytest.approx(edition_243()[:8], rel=0, abs=1e-13)
+
+
+def test_what_the_243_lines_expect_is_what_is_known_of_them():
+    expected = json.loads((EXPERIMENTS / "microgpt-243" / "expected.json").read_text())["check"]["steps"]
+    known = {str(step): loss for step, loss in enumerate(edition_243(), start=1)}
+    both = known.keys() & expected.keys()
+    assert len(both) >= 4
+    assert {step: expected[step] for step in both} == pytest.approx(
+        {step: known[step] for step in both}, rel=0, abs=1e-13
     )
 
 

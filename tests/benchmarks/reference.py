@@ -86,7 +86,10 @@ def rmsnorm(x):
 
 
 class Reference:
-    """`train_step()` makes one step and returns its loss; settings as microgpt.py's constants."""
+    """`train_step()` makes one step and returns its loss; settings as microgpt.py's constants.
+
+    `schedule(t)` is a factor of the learning rate after the fraction t of the steps.
+    """
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class Reference:
         lr=0.01,
         betas=(0.85, 0.99),
         activation=Node.relu,
+        schedule=lambda t: 1 - t,
     ):
         rng = random.Random(seed)
         self.docs = list(docs)
@@ -110,7 +114,8 @@ class Reference:
         self.chars = sorted(set("".join(docs)))
         self.bos = len(self.chars)
         self.layers, self.heads, self.head_dim, self.block_size = layers, heads, embed // heads, block_size
-        self.steps, self.lr, self.betas, self.activation, self.step = steps, lr, betas, activation, 0
+        self.steps, self.lr, self.schedule, self.betas, self.step = steps, lr, schedule, betas, 0
+        self.activation = activation
 
         def matrix(out, in_, std=std):
             return [[Node(rng.gauss(0, std)) for _ in range(in_)] for _ in range(out)]
@@ -164,7 +169,7 @@ class Reference:
             losses.append(-probs[tokens[position + 1]].log())
         loss = (1 / n) * sum(losses)
         loss.backward()
-        lr, (b1, b2) = self.lr * (1 - self.step / self.steps), self.betas
+        lr, (b1, b2) = self.lr * self.schedule(self.step / self.steps), self.betas
         self.step += 1
         for i, p in enumerate(self.params):
             self.m[i] = b1 * self.m[i] + (1 - b1) * p.grad

@@ -208,7 +208,7 @@ def test_the_recipe_of_the_243_lines_is_configuration_alone(lab):
         "temperature": 0.5,
     }
     assert shown == shown | expected
-    assert shown["activation"]["name"] == "relu2"
+    assert (shown["activation"]["name"], shown["scheduler"]["name"]) == ("relu2", "cosine")
     assert (shown["optimizer"]["beta1"], shown["optimizer"]["beta2"]) == (0.9, 0.95)
 
 

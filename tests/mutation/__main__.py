@@ -1,0 +1,248 @@
+"""Which small changes of meaning the tests let pass: `python tests/mutation [FILE …] [--sample N]`.
+
+Of each file that decides answers, every mutant (see mutants.py) is put into a copy of the tree, and the tests
+that hold this file run over it, in a fork of a process that has the libraries loaded, until one fails. One
+that passes them all has survived: its reason stands in survivors.json, or a test is missing. The exit status
+is 1 if there are survivors without a reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from fnmatch import fnmatch
+from pathlib import Path
+
+from mutants import Mutant, mutants
+
+ROOT = Path(__file__).parents[2]
+REASONS = Path(__file__).with_name("survivors.json")
+LIBRARIES = (
+    "pytest",
+    "hypothesis",
+    "numpy",
+    "scipy.stats",
+    "pandas",
+    "hydra",
+    "rich",
+    "jinja2",
+    "matplotlib",
+)
+
+# What decides answers, and the tests that hold it, quick and strict ones first: the next are for what passes
+# them. A file belongs to the first pattern that it matches.
+PARTS = "test_parts -k 'dropout or batch or callbacks or evaluation'"
+LOSSES = ("test_model", PARTS, "test_golden -k 'short or square or 243 or published'")
+BY_HAND = ("report/test_figures_by_hand",)
+TESTS = {
+    "plugins/schedulers/*.py": ("test_schedulers", "test_defaults", "test_parts -k scheduler"),
+    "microgpt_lab/schedule.py": ("test_schedulers",),
+    "plugins/optimizers/*.py": ("test_optimizers", "test_defaults", "test_parts -k optimizer"),
+    "plugins/datasets/*.py": ("test_datasets", "test_defaults", "test_data"),
+    "microgpt_lab/data.py": (
+        "test_data",
+        "test_defaults",
+        "test_datasets",
+        "faults/test_odd_data -k 'not refused and not pipe and not input and not gigabyte'",
+    ),
+    "microgpt_lab/results.py": ("test_results",),
+    "microgpt_lab/report/alignment.py": (*BY_HAND, "report/test_comparison", "report/test_analysis"),
+    "microgpt_lab/report/comparison.py": (
+        *BY_HAND,
+        "report/test_comparison -k 'not once_in_twenty and not three_of_four'",
+        "report/test_comparison",
+        "report/test_analysis",
+    ),
+    "microgpt_lab/report/[asw]*.py": (*BY_HAND, "report/test_analysis"),  # analysis, settings, wording
+    "microgpt_lab/autograd.py": ("test_autograd", "test_model"),
+    "microgpt_lab/ops.py": ("test_autograd", "test_model", "faults/test_numerics -k 'softmax or functions'"),
+    "microgpt_lab/floats.py": ("test_autograd", "faults/test_numerics -k 'functions or powers or softmax'"),
+    "microgpt_lab/tensor.py": ("test_autograd", *LOSSES, "test_backends -k 'numpy and operations'"),
+    "microgpt_lab/model.py": ("test_defaults", *LOSSES),
+    "microgpt_lab/sampler.py": ("test_model", PARTS),
+    "microgpt_lab/packing.py": LOSSES,
+    "microgpt_lab/backend.py": (*LOSSES, "test_backends -k 'numpy and settings'"),
+    "microgpt_lab/padding.py": ("test_backends -k 'numpy and not every_part'",),
+    "microgpt_lab/divergence.py": ("faults/test_divergence -k 'not every_backend'", *LOSSES),
+    "microgpt_lab/evaluation.py": (*LOSSES, "test_backends -k 'numpy and not every_part'"),
+    "microgpt_lab/trainer.py": (
+        "test_defaults",
+        *LOSSES,
+        "test_backends -k 'numpy and not every_part'",
+        "faults/test_divergence -k 'not every_backend'",
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser("python tests/mutation", description=__doc__.partition("\n")[0])
+    parser.add_argument("files", nargs="*", help="patterns of files; without, all that have tests")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what became of each mutant")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="only those that survive in such a file")
+    options = parser.parse_args(arguments)
+    found = [mutant for file in files(options.files) for mutant in mutants(ROOT, file)]
+    if options.again:
+        rows = json.loads(options.again.read_text(encoding="utf-8"))
+        survived = {row["key"] for row in rows if row["result"] == "survived"}
+        found = [mutant for mutant in found if mutant.key in survived]
+    if options.sample is not None and options.sample < len(found):
+        drawn = set(random.Random(options.seed).sample(range(len(found)), options.sample))
+        found = [mutant for i, mutant in enumerate(found) if i in drawn]
+    results = run(found, options.jobs)
+    if options.json:
+        rows = [{"key": m.key, "line": m.line, "result": result} for m, result in results]
+        options.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return report(results)
+
+
+def files(patterns: list[str]) -> list[str]:
+    """Those of the repository that match, and have tests that hold them."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    known = [name for name in listed.stdout.split() if any(fnmatch(name, pattern) for pattern in TESTS)]
+    chosen = [name for name in known if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
+    if not chosen:
+        raise SystemExit(f"no file matches {' '.join(patterns)}; patterns: {' '.join(TESTS)}")
+    return chosen
+
+
+def tests_of(file: str) -> list[list[str]]:
+    """The arguments of each pytest that is to pass."""
+    names = next(tests for pattern, tests in TESTS.items() if fnmatch(file, pattern))
+    parts = (name.partition(" -k ") for name in names)
+    return [[f"tests/{name}.py", *(["-k", wanted.strip("'")] if wanted else [])] for name, _, wanted in parts]
+
+
+class Tree:
+    """A copy of the repository, for one mutant after the other."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, names.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+
+    def start(self, file: str, source: str, seconds: float, compiled: bool = False) -> int:
+        """Run the tests of the file, with this for its text, in another process."""
+        path = self.folder / file
+        for old in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            old.unlink()  # made of another text, perhaps of the same length in the same second
+        path.write_text(source, encoding="utf-8")
+        pid = os.fork()
+        if not pid:
+            status = 1
+            with contextlib.suppress(BaseException):
+                status = self.test(file, seconds, compiled)
+            os._exit(status)
+        return pid
+
+    def test(self, file: str, seconds: float, compiled: bool) -> int:
+        os.setsid()
+        os.chdir(self.folder)
+        log = os.open(self.folder / "mutation.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        signal.setitimer(signal.ITIMER_REAL, 5 * seconds)  # for what waits
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))  # for what computes
+        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
+        sys.dont_write_bytecode = not compiled
+        os.environ |= {"PYTHONPATH": str(self.folder), "MICROGPT_LAB_HOME": str(self.folder / "home")}
+        os.environ.setdefault("MICROGPT_LAB_TEST_DATA", str(ROOT.parent / "shared" / "data"))
+        if not compiled:
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        sys.path[0] = str(self.folder)
+        import pytest
+
+        quiet = ["-x", "-q", "-o", "addopts=", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        for arguments in tests_of(file):
+            if status := pytest.main([*quiet, *arguments]):
+                return int(status)
+        return 0
+
+
+def run(found: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
+    """What became of each: killed, late (killed by its time) or survived."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    results: dict[int, str] = {}
+    with tempfile.TemporaryDirectory() as place:
+        trees = [Tree(Path(place) / str(i)) for i in range(jobs)]
+        originals = {file: (ROOT / file).read_text(encoding="utf-8") for file in {m.file for m in found}}
+        limits = {file: baseline(trees, file, text) for file, text in originals.items()}
+        waiting, at_work = list(enumerate(found))[::-1], {}
+        while waiting or at_work:
+            while waiting and trees:
+                i, mutant = waiting.pop()
+                tree = trees.pop()
+                at_work[tree.start(mutant.file, mutant.source, limits[mutant.file])] = i, tree
+            pid, status = os.wait()
+            i, tree = at_work.pop(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # what its tests have started
+            (tree.folder / found[i].file).write_text(originals[found[i].file], encoding="utf-8")
+            trees.append(tree)
+            code = os.waitstatus_to_exitcode(status)
+            late = code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL)
+            results[i] = "late" if late else "killed" if code else "survived"
+            if not code:
+                print(
+                    f"survived: {found[i].file}:{found[i].line} {found[i].key}", file=sys.stderr, flush=True
+                )
+    return [(mutant, results[i]) for i, mutant in enumerate(found)]
+
+
+def baseline(trees: list[Tree], file: str, source: str) -> float:
+    """The seconds that a mutant may take: its tests must pass without one."""
+    begun = time.monotonic()
+    for tree in trees:
+        begun = time.monotonic()
+        _, status = os.waitpid(tree.start(file, source, 600, compiled=True), 0)
+        if status:
+            raise SystemExit(
+                f"the tests of {file} fail by themselves:\n{(tree.folder / 'mutation.log').read_text()}"
+            )
+    return 5 + 4 * (time.monotonic() - begun)
+
+
+def report(results: list[tuple[Mutant, str]]) -> int:
+    """A table a file, and the survivors that nobody has explained."""
+    reasons = json.loads(REASONS.read_text(encoding="utf-8"))
+    by_file: dict[str, Counter[str]] = {}
+    for mutant, result in results:
+        explained = result == "survived" and mutant.key in reasons
+        by_file.setdefault(mutant.file, Counter())["explained" if explained else result] += 1
+    print("| file | mutants | killed | of them by time | survive, with a reason | without |")
+    print("|---|---|---|---|---|---|")
+    for file, c in [*by_file.items(), ("all", sum(by_file.values(), Counter()))]:
+        killed = c["killed"] + c["late"]
+        share = f"{killed} ({100 * killed / c.total():.1f} %)"
+        print(f"| {file} | {c.total()} | {share} | {c['late']} | {c['explained']} | {c['survived']} |")
+    new = [mutant for mutant, result in results if result == "survived" and mutant.key not in reasons]
+    for mutant in new:
+        print(f"{mutant.file}:{mutant.line}: {mutant.key.partition(' ')[2]}")
+    tried = {mutant.key for mutant, _ in results}
+    for key in reasons.keys() & {mutant.key for mutant, result in results if result != "survived"} & tried:
+        print(f"no longer survives: {key}")
+    return 1 if new else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

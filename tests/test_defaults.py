@@ -1,0 +1,86 @@
+"""What is chosen when nothing is said: the papers' values, microgpt.py's, or those of the documentation.
+
+A changed default changes the answers of everybody who named none, so that it is changed here as well.
+"""
+
+from microgpt_lab import GPT, Corpus, Trainer
+from microgpt_lab.plugins import options_of, registry
+
+PARTS = {
+    "activation=elu": {"alpha": 1.0},
+    "activation=gelu": {"approximate": "none"},
+    "activation=leaky_relu": {"slope": 0.01},
+    "backend=jax": {"dtype": "float64"},
+    "backend=numpy": {"dtype": "float64"},
+    "callback=checkpoint": {"every": 0, "seconds": 10.0},
+    "callback=console": {"seconds": 10.0},
+    "callback=early_stopping": {"patience": 3, "min_delta": 0.0},
+    "callback=samples": {"number": 5},
+    "callback=tensorboard": {"histograms": False},
+    "dataset=arithmetic": {"operation": "+", "digits": 2, "modulus": 0},
+    "dataset=karpathy_names": {"path": ""},
+    "dataset=python_stdlib": {"max_length": 60},
+    "dataset=reverse": {"documents": 10000, "length": 5, "letters": "abcdefgh"},
+    "dataset=text": {"path": "", "unit": "lines", "block_size": 16},
+    "norm=dyt": {"alpha": 0.5, "affine": True},
+    "norm=layernorm": {"eps": 1e-5, "gain": False, "bias": False},
+    "norm=rmsnorm": {"eps": 1e-5, "gain": False},
+    "optimizer=adagrad": {"lr": 0.05, "eps": 1e-10},
+    "optimizer=adam": {"lr": 0.01, "beta1": 0.85, "beta2": 0.99, "eps": 1e-8},
+    "optimizer=adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    "optimizer=lion": {"lr": 0.002, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
+    "optimizer=muon": {
+        "lr": 0.02,
+        "momentum": 0.95,
+        "adam_lr": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "eps": 1e-8,
+    },
+    "optimizer=rmsprop": {"lr": 0.003, "rho": 0.99, "eps": 1e-8},
+    "optimizer=sgd": {"lr": 0.1, "momentum": 0.0, "nesterov": False},
+    "scheduler=constant": {"warmup": 0.0},
+    "scheduler=cosine": {"warmup": 0.0, "final": 0.0},
+    "scheduler=exponential": {"warmup": 0.0, "final": 0.01},
+    "scheduler=inverse_sqrt": {"warmup": 0.1},
+    "scheduler=linear": {"warmup": 0.0, "final": 0.0},
+    "scheduler=one_cycle": {"peak": 0.3, "start": 0.04, "final": 0.0001},
+    "scheduler=step": {"warmup": 0.0, "every": 0.3, "gamma": 0.1},
+    "scheduler=wsd": {"warmup": 0.05, "decay": 0.2, "final": 0.0},
+}
+
+RUN = {
+    GPT: {"layers": 1, "heads": 4, "embed": 16, "block_size": 16, "tie_embeddings": False},
+    Corpus: {
+        "split": "zero2hero",
+        "train_docs": 0,
+        "long_docs": "truncate",
+        "block_size": 16,
+        "seed": 42,
+    },
+    Trainer: {
+        "steps": 1000,
+        "batch_size": 1,
+        "eval_every": 100,
+        "eval_docs": 200,
+        "dropout": 0.0,
+        "grad_clip": 0.0,
+        "init_std": 0.08,
+        "zero_init": False,
+        "seed": 42,
+    },
+    Trainer.sample: {"samples": 20, "temperature": 0.5},
+}
+
+
+def defaults(options):
+    return {name: option.default for name, option in options.items()}
+
+
+def test_parts_have_the_documented_defaults():
+    ours = (p for p in registry().parts.values() if p.provider.startswith("microgpt_lab_plugins."))
+    assert {f"{p.kind}={p.name}": defaults(p.options) for p in ours if p.options} == PARTS
+
+
+def test_a_run_has_the_documented_defaults():
+    assert {owner: defaults(options_of(owner)) for owner in RUN} == RUN
