@@ -10,18 +10,31 @@ def test_part(part):
 from __future__ import annotations
 
 import math
+import tempfile
+from collections import Counter
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from microgpt_lab.autograd import Value
+from microgpt_lab.config import complete, run_options
 from microgpt_lab.data import Corpus
+from microgpt_lab.errors import UserError
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import EVENTS, Part, collect, options_of, part, registry
+from microgpt_lab.record import Run
+from microgpt_lab.run import execute
 from microgpt_lab.tensor import Tensor
 from microgpt_lab.trainer import Trainer
 
+NUMBERS = (-1, 0, 1, 2, 10**9, math.nan)
+SMALL = {"embed": 2, "heads": 1, "block_size": 16, "train_docs": 20, "samples": 1, "steps": 3}
+SMALL |= {"eval_docs": 2, "eval_every": 1, "dataset": {"name": "reverse", "documents": 50}}
+SMALL_PARTS = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
+SMALL_PARTS |= {"dataset": "reverse", "backend": "python"}
+STOP = {"name": "early_stopping", "patience": 1, "min_delta": 1e6}  # after the second evaluation
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
 
 
@@ -34,8 +47,51 @@ def check(part: Part) -> None:
     """AssertionError if the part is not what its kind should be."""
     assert part.summary, f"{part.kind}={part.name} needs a docstring"
     CHECKS[part.kind](part.build())
+    check_options(part)
     if part.kind in ("activation", "norm", "optimizer"):
         assert_same_losses(registry().get("backend", "numpy").build(), **{part.kind: part.build()})
+
+
+def check_options(part: Part, **others: Any) -> None:
+    """`check_run` with each numeric option at values that it may or may not be able to have."""
+    for name, option in part.options.items():
+        for value in NUMBERS if option.type in (int, float) else ():
+            chosen = {"name": part.name} | others | {name: value}
+            check_run(**{part.kind: {part.name: chosen} if part.kind == "callback" else chosen})
+
+
+def check_run(**chosen: Any) -> None:
+    """A short run with these values has finite figures, or is called diverged; or it is refused in one line,
+    and nothing is on disk.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "run")
+        try:
+            summary = short_run(folder, **chosen)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1, f"{chosen} is refused in several lines: {error}"
+            assert not folder.exists(), f"{chosen} is refused, and leaves a folder behind"
+            return
+        except Exception as error:
+            raise AssertionError(f"{chosen} ends in {type(error).__name__}: {error}") from error
+        assert summary["status"] in ("ok", "diverged"), f"{chosen} is {summary['status']}"
+        assert all(math.isfinite(x) for x in summary.values() if isinstance(x, float)), f"{chosen}: {summary}"
+        log = (folder / "log.txt").read_text(encoding="utf-8")
+        assert "and is off" not in log, f"{chosen}: {log}"
+
+
+def short_run(folder: Path, **chosen: Any) -> dict[str, Any]:
+    """The summary of a run of a few steps of a tiny model; parts are chosen as {"name": …, option: value}."""
+
+    def whole(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+        options = registry().get(kind, values["name"]).options
+        return {name: option.default for name, option in options.items()} | values
+
+    config = {name: option.default for name, option in run_options().items()} | SMALL | chosen
+    config |= {kind: whole(kind, config.get(kind, {"name": name})) for kind, name in SMALL_PARTS.items()}
+    callbacks = {"early_stopping": STOP} | chosen.get("callback", {})
+    config["callback"] = {name: whole("callback", values) for name, values in callbacks.items()}
+    return execute(Run(complete(config), folder))
 
 
 def tensor(rows: list[list[float]]) -> Tensor:
@@ -130,6 +186,11 @@ def check_dataset(dataset: Callable[[], list[str]]) -> None:
     assert documents, "no documents"
     assert all(isinstance(document, str) and document for document in documents)
     assert documents == dataset(), "other documents the second time"
+    if after := getattr(getattr(dataset, "func", dataset), "answer_after", None):
+        assert all(after in document for document in documents), f"a task without '{after}'"
+        questions = Counter(document.partition(after)[0] for document in documents)
+        (question, times), *_ = questions.most_common(1)
+        assert times == 1, f"'{question}' is asked {times} times: held out, its answer would be known"
 
 
 def check_backend(backend: Any) -> None:
@@ -183,9 +244,10 @@ def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
     """A small model on a few names; `chosen` are built parts, and options of GPT and Trainer."""
     parts = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
     built = {kind: chosen.pop(kind, None) or part(kind, name) for kind, name in parts.items()}
-    corpus = Corpus(["anna", "bo", "caroline", "d", "ed", "florence"] * 8, split="none")
     sizes: dict[str, Any] = {name: chosen.pop(name) for name in options_of(GPT) if name in chosen}
     sizes = {"embed": 8, "heads": 2, "block_size": 7} | sizes
+    documents = ["anna", "bo", "caroline", "d", "ed", "florence"] * 8
+    corpus = Corpus(documents, split="none", block_size=sizes["block_size"])
     model = GPT(corpus.vocab_size, built["activation"], built["norm"], **sizes)
     return Trainer(model, corpus, built["optimizer"], built["scheduler"], backend, steps=steps, **chosen)
 
