@@ -10,31 +10,20 @@ def test_part(part):
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from microgpt_lab.autograd import Value
-from microgpt_lab.config import complete, run_options
 from microgpt_lab.data import Corpus
-from microgpt_lab.errors import UserError
 from microgpt_lab.model import GPT
+from microgpt_lab.option_checks import check_options
 from microgpt_lab.plugins import EVENTS, Part, collect, options_of, part, registry
-from microgpt_lab.record import Run
-from microgpt_lab.run import execute
 from microgpt_lab.tensor import Tensor
 from microgpt_lab.trainer import Trainer
 
-NUMBERS = (-1, 0, 1, 2, 10**9, math.nan)
-SMALL = {"embed": 2, "heads": 1, "block_size": 16, "train_docs": 20, "samples": 1, "steps": 3}
-SMALL |= {"eval_docs": 2, "eval_every": 1, "dataset": {"name": "reverse", "documents": 50}}
-SMALL_PARTS = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
-SMALL_PARTS |= {"dataset": "reverse", "backend": "python"}
-STOP = {"name": "early_stopping", "patience": 1, "min_delta": 1e6}  # after the second evaluation
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
 
 
@@ -50,48 +39,6 @@ def check(part: Part) -> None:
     check_options(part)
     if part.kind in ("activation", "norm", "optimizer"):
         assert_same_losses(registry().get("backend", "numpy").build(), **{part.kind: part.build()})
-
-
-def check_options(part: Part, **others: Any) -> None:
-    """`check_run` with each numeric option at values that it may or may not be able to have."""
-    for name, option in part.options.items():
-        for value in NUMBERS if option.type in (int, float) else ():
-            chosen = {"name": part.name} | others | {name: value}
-            check_run(**{part.kind: {part.name: chosen} if part.kind == "callback" else chosen})
-
-
-def check_run(**chosen: Any) -> None:
-    """A short run with these values has finite figures, or is called diverged; or it is refused in one line,
-    and nothing is on disk.
-    """
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "run")
-        try:
-            summary = short_run(folder, **chosen)
-        except UserError as error:
-            assert len(str(error).splitlines()) == 1, f"{chosen} is refused in several lines: {error}"
-            assert not folder.exists(), f"{chosen} is refused, and leaves a folder behind"
-            return
-        except Exception as error:
-            raise AssertionError(f"{chosen} ends in {type(error).__name__}: {error}") from error
-        assert summary["status"] in ("ok", "diverged"), f"{chosen} is {summary['status']}"
-        assert all(math.isfinite(x) for x in summary.values() if isinstance(x, float)), f"{chosen}: {summary}"
-        log = (folder / "log.txt").read_text(encoding="utf-8")
-        assert "and is off" not in log, f"{chosen}: {log}"
-
-
-def short_run(folder: Path, **chosen: Any) -> dict[str, Any]:
-    """The summary of a run of a few steps of a tiny model; parts are chosen as {"name": …, option: value}."""
-
-    def whole(kind: str, values: dict[str, Any]) -> dict[str, Any]:
-        options = registry().get(kind, values["name"]).options
-        return {name: option.default for name, option in options.items()} | values
-
-    config = {name: option.default for name, option in run_options().items()} | SMALL | chosen
-    config |= {kind: whole(kind, config.get(kind, {"name": name})) for kind, name in SMALL_PARTS.items()}
-    callbacks = {"early_stopping": STOP} | chosen.get("callback", {})
-    config["callback"] = {name: whole("callback", values) for name, values in callbacks.items()}
-    return execute(Run(complete(config), folder))
 
 
 def tensor(rows: list[list[float]]) -> Tensor:

@@ -6,8 +6,9 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.data import END, SPLITS
+from microgpt_lab.option_checks import short_run
 from microgpt_lab.plugins import registry
-from microgpt_lab.testing import check_dataset, short_run
+from microgpt_lab.testing import check_dataset
 
 TASKS = [name for kind, name in registry().parts if kind == "dataset"]
 TASKS = [name for name in TASKS if hasattr(registry().get("dataset", name).make, "answer_after")]
