@@ -162,6 +162,18 @@ def test_where_all_is_seen_there_is_no_such_loss(tmp_path):
     assert math.isfinite(summary["loss/val"])
 
 
+def test_samples_that_are_what_training_was_given_are_not_new(tmp_path, capsys):
+    """Documents of thirty letters, cut to four: a sample of four is all that training has seen."""
+    (tmp_path / "text").write_text(("a" * 30 + "\n") * 20)
+    text = {"name": "text", "path": str(tmp_path / "text")}
+    sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "temperature": 0.0}
+    summary = short_run(tmp_path / "run", dataset=text, callback={"console": {"name": "console"}}, **sizes)
+    assert summary["samples"] == ["aaaa"] and summary["samples_new"] == 0
+    said = capsys.readouterr().out
+    assert "in train" in said and "validation 100.0% seen in training" in said
+    assert "unseen" in said and "none on the 0" in said
+
+
 def test_guessing_counts_what_a_model_is_given(tmp_path):
     found = []
     for tail in ("xy", "yyyxx"):  # beyond the block
