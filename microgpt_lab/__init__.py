@@ -4,7 +4,7 @@ from microgpt_lab import ops
 from microgpt_lab.autograd import Value
 from microgpt_lab.backend import Backend
 from microgpt_lab.data import Corpus
-from microgpt_lab.errors import UserError, printable
+from microgpt_lab.errors import UserError, above, at_least, between, printable
 from microgpt_lab.hookspecs import hookimpl
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import part
@@ -21,6 +21,9 @@ __all__ = [
     "Trainer",
     "UserError",
     "Value",
+    "above",
+    "at_least",
+    "between",
     "hookimpl",
     "load_sweep",
     "ops",

@@ -38,16 +38,15 @@ class Dropout(NamedTuple):
 
 
 class Batch:
-    """Inputs and targets of documents, as many tokens of each as the block has places.
+    """Inputs and targets of pieces of documents, of at most `block_size` + 1 tokens each.
 
     Each token's loss counts `share`: 1 / `tokens` for the mean over all tokens, 1 for their sum.
     """
 
     def __init__(
-        self, documents: list[list[int]], block_size: int, *, mean: bool, dropout: Dropout | None = None
+        self, pieces: list[list[int]], block_size: int, *, mean: bool, dropout: Dropout | None = None
     ):
-        lengths = (min(len(tokens) - 1, block_size) for tokens in documents)
-        self.pairs = [(tokens[:n], tokens[1 : n + 1]) for tokens, n in zip(documents, lengths, strict=True)]
+        self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
         self.tokens = sum(len(targets) for _, targets in self.pairs)
         self.share = 1 / self.tokens if mean else 1.0
         self.block_size, self.dropout = block_size, dropout

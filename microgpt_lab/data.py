@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from microgpt_lab.errors import at_least, suggest
 
 LARGEST = 100_000_000  # bytes of a file: what is read stays in memory
+END = "\ud800"  # `bos` in the text of a piece: half a character, which no document has
+
+Tokens = TypeVar("Tokens", list[int], str, range)
 
 
 class Split(NamedTuple):
@@ -112,14 +115,15 @@ class Corpus:
     ):
         if not documents:
             raise ValueError("the data set is empty")
-        at_least(0, train_docs=train_docs)
+        at_least(0, train_docs=train_docs, seed=seed)  # Random(-1) is Random(1)
         at_least(1, block_size=block_size)
         self.long_docs, self.block_size = long_docs, block_size
+        self.longest = max(map(len, documents)) + 1  # tokens to predict
         self.long = sum(len(document) >= block_size for document in documents)
         if self.long and long_docs == "error":
             raise ValueError(
                 f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = "
-                f"{block_size - 1} characters, the longest {max(map(len, documents)):,}: "
+                f"{block_size - 1} characters, the longest {self.longest - 1:,}: "
                 "long_docs=truncate, or window"
             )
         if split not in SPLITS:
@@ -153,18 +157,41 @@ class Corpus:
         """The document between two `bos`."""
         return [self.bos, *self.encode(document), self.bos]
 
+    def cut(self, tokens: Tokens) -> list[Tokens]:
+        """The pieces of a document that a model is given, with what it predicts: of each, all but the first.
+
+        The only place that decides what is trained on, evaluated and counted as seen. In windows, each
+        piece begins with the token that the one before it ends with. `tokens` has both ends; since a
+        token is a character, it may be the document's text, or a range of its length.
+        """
+        size = self.block_size
+        if self.long_docs == "window":
+            return [tokens[i : i + size + 1] for i in range(0, len(tokens) - 1, size)]
+        return [tokens[: size + 1]]
+
     def pieces(self, document: str) -> list[list[int]]:
-        """Its tokens; in windows, each begins with the token that the one before it ends with."""
-        tokens, size = self.tokens(document), self.block_size
-        if self.long_docs != "window":
-            return [tokens]
-        return [tokens[i : i + size + 1] for i in range(0, len(tokens) - 1, size)]
+        return self.cut(self.tokens(document))
+
+    def texts(self, document: str) -> list[str]:
+        """Its pieces as text, with `END` for `bos`: quick to make and to compare."""
+        return self.cut(f"{END}{document}{END}")
+
+    def new(self, documents: Sequence[str]) -> list[list[bool]]:
+        """For each piece of each document, whether it differs from all pieces of the training documents.
+
+        What a model has generated is compared by its first piece: it ends where the block does.
+        """
+        pieces = [self.texts(document) for document in documents]
+        seen = set(chain.from_iterable(pieces))
+        seen.intersection_update(chain.from_iterable(map(self.texts, self.train)))
+        return [[text not in seen for text in texts] for texts in pieces]
 
     @functools.cached_property
     def order(self) -> list[tuple[int, int]]:
         """The training document and the piece of it that each place of an epoch takes."""
-        pieces = (len(d) // self.block_size + 1 if self.long_docs == "window" else 1 for d in self.train)
-        return [(i, piece) for i, count in enumerate(pieces) for piece in range(count)]
+        lengths = [len(document) for document in self.train]
+        pieces = {length: range(len(self.cut(range(length + 2)))) for length in set(lengths)}
+        return [(i, piece) for i, length in enumerate(lengths) for piece in pieces[length]]
 
     def batch(self, step: int, size: int) -> list[list[int]]:
         """The tokens of the documents of this step: the training documents in order, again and again."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+import math
+import sys
+from collections.abc import Callable, Iterable
 
 JOINERS = "\u200c\u200d"  # some scripts are written with them
 
@@ -33,6 +35,10 @@ class Busy(UserError):
     """Another process is at work there."""
 
 
+class OutOfRange(ValueError):
+    """An option has a value for which its formula has no meaning, or a size beyond the limit."""
+
+
 def printable(text: str) -> str:
     """The text with escapes in place of what steers a terminal or turns the direction of writing.
 
@@ -52,8 +58,33 @@ def suggest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else f"; there is {', '.join(words) or 'none'}"
 
 
-def at_least(bound: float, **values: float) -> None:
-    """ValueError for the first of the values that is smaller, or no finite number."""
+def at_least(low: float, /, *, below: float = math.inf, **values: float) -> None:
+    """OutOfRange for the first of the values that is smaller, or not below the other bound, or no number.
+
+    >>> at_least(0, below=1, beta1=0.9)
+    """
+    end = f" and below {below}" if below < math.inf else ""
+    require(lambda value: low <= value < below, f"at least {low}{end}", values)
+
+
+def above(low: float, /, *, at_most: float | None = None, **values: float) -> None:
+    """OutOfRange for the first of the values that is not above `low`, beyond the other bound, or infinite.
+
+    >>> above(0, at_most=1, gamma=0.1)
+    """
+    high, end = (sys.float_info.max, "") if at_most is None else (at_most, f" and at most {at_most:,}")
+    require(lambda value: low < value <= high, f"above {low}{end}", values)
+
+
+def between(low: float, high: float, /, **values: float) -> None:
+    """OutOfRange for the first of the values that is not from `low` to `high`, both included.
+
+    >>> between(0, 1, warmup=0.1)
+    """
+    require(lambda value: low <= value <= high, f"from {low} to {high:,}", values)
+
+
+def require(good: Callable[[float], bool], range_: str, values: dict[str, float]) -> None:
     for name, value in values.items():
-        if not bound <= value < float("inf"):
-            raise ValueError(f"{name} must be at least {bound}, not {value}")
+        if not good(value):
+            raise OutOfRange(f"{name} must be {range_}, not {value}")

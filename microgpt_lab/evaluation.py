@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from random import Random
 
 from microgpt_lab.backend import Backend, Batch, Block
@@ -23,7 +24,10 @@ class Evaluation:
 
     def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
         self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
-        self.validated = -1, math.nan
+        longest, cut = corpus.longest, corpus.block_size
+        if min(longest, cut) != min(longest, model.block_size):
+            raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
+        self.validated = -1, math.nan, 0
         self.sums = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
 
     @property
@@ -37,22 +41,44 @@ class Evaluation:
         first, *others = [x.total() for x in nats]
         return sum(others, start=first)
 
-    def evaluate(self, documents: Sequence[str]) -> float:
-        """Total nats over total tokens; nothing is differentiated."""
-        tokens = [piece for document in documents for piece in self.corpus.pieces(document)]
-        starts = range(0, len(tokens), TOGETHER)
-        batches = [Batch(tokens[i : i + TOGETHER], self.model.block_size, mean=False) for i in starts]
+    def nats(self, pieces: list[list[int]]) -> tuple[float, int]:
+        """The sum over all their tokens, and how many these are; nothing is differentiated."""
+        starts = range(0, len(pieces), TOGETHER)
+        batches = [Batch(pieces[i : i + TOGETHER], self.model.block_size, mean=False) for i in starts]
         _, sums = self.sums(self.weights, [(batch,) for batch in batches])
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
         if not math.isfinite(nats):
             raise FloatingPointError(f"step {self.step}: held-out loss {nats / count}")
+        return nats, count
+
+    def evaluate(self, documents: Sequence[str]) -> float:
+        """Total nats over total tokens of these documents, in the pieces that the corpus cuts."""
+        nats, count = self.nats(self.pieces(documents))
         return nats / count
+
+    def pieces(self, documents: Sequence[str]) -> list[list[int]]:
+        return list(chain.from_iterable(map(self.corpus.pieces, documents)))
 
     def validate(self) -> float:
         """The loss on the held-out documents, computed once a step."""
         if self.validated[0] != self.step:
-            self.validated = self.step, self.evaluate(self.held_out)
-        return self.validated[1]
+            self.validated = self.step, *self.nats(self.pieces(self.held_out))
+        _, nats, count = self.validated
+        return nats / count
+
+    def validate_unseen(self) -> tuple[float, int]:
+        """The same without the pieces that training sees too: the loss, and of how many documents it is.
+
+        NaN of 0 documents if it sees all. Only what is left out is computed again, and subtracted.
+        """
+        self.validate()
+        _, nats, count = self.validated
+        new = self.corpus.new(self.held_out)
+        flags = chain.from_iterable(new)
+        if seen := [piece for piece in self.pieces(self.held_out) if not next(flags)]:
+            nats_seen, count_seen = self.nats(seen)
+            nats, count = nats - nats_seen, count - count_seen
+        return (nats / count if count else math.nan), sum(map(any, new))
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
         """New documents; `rng` None goes on with the run's own generator, as microgpt.py does."""

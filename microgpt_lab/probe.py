@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from microgpt_lab.backend import Backend
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import OutOfRange, UserError
 from microgpt_lab.plugins import registry
 
 
@@ -17,6 +17,8 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
     for kind, trial in (("activation", activation), ("norm", norm), ("optimizer", optimizer)):
         try:
             trial(parts[kind], backend.tensor([[0.5, -0.25], [0.125, 1.0]]), backend)
+        except OutOfRange as error:
+            raise UserError(f"{label(kind, config)}: {error}") from None
         except Exception as error:
             what = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import shlex
 import time
 import traceback
@@ -16,7 +17,7 @@ from typing import Any
 from microgpt_lab.backend import Batch
 from microgpt_lab.checkpoint import Saved
 from microgpt_lab.data import Corpus, guessing
-from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, at_least
+from microgpt_lab.errors import NO_ROOM, NoRoom, OutOfRange, UserError, at_least, between
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import options_of, registry, unavailable
 from microgpt_lab.probe import label, probe
@@ -26,7 +27,8 @@ from microgpt_lab.signals import Stopping, Terminated
 from microgpt_lab.trainer import Trainer
 from microgpt_lab.watchers import Watchers
 
-MOST = 2_000_000_000  # numbers in a model
+MOST = 200_000_000  # numbers in a model, or in a batch of embeddings
+MOST_SAMPLES = 100_000
 
 log = logging.getLogger("microgpt_lab")
 
@@ -44,13 +46,19 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
         return {name: config[name] for name in options_of(owner)}
 
     try:
-        at_least(0, **chosen(Trainer.sample))
+        between(0, MOST_SAMPLES, samples=config["samples"])
+        at_least(0, temperature=config["temperature"])
         parts = {
             kind: build(kind, config[kind])
             for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
         }
         check_size(config)
         corpus = Corpus(documents, **chosen(Corpus))
+        if corpus.long and answer_after(config):
+            raise ValueError(
+                f"dataset={config['dataset']['name']}: block_size={corpus.block_size} cuts the answers of "
+                f"{corpus.long:,} of {len(documents):,} tasks: block_size={corpus.longest} holds all"
+            )
         model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **chosen(GPT))
         check_learning_rate(config, parts["optimizer"], parts["scheduler"])
         probe(config, parts)
@@ -67,17 +75,20 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
 def check_size(config: dict[str, Any]) -> None:
     """Refuse what no memory holds, before it is asked for it."""
     width, length = max(0, config["embed"]), max(0, config["block_size"])
-    numbers = 12 * width**2 * max(0, config["layers"]) + length * width
-    if numbers > MOST or config["batch_size"] * length * width > MOST:
-        raise ValueError(
-            f"a model of {numbers:.1e} numbers (layers, embed, block_size), or such batches, would not fit"
-        )
+    sizes = {
+        "layers, embed and block_size make a model": 12 * width**2 * max(0, config["layers"])
+        + length * width,
+        "batch_size, block_size and embed make batches": config["batch_size"] * length * width,
+    }
+    for what, numbers in sizes.items():
+        if numbers > MOST:
+            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {MOST:,}")
 
 
 def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
     """Let the backend compile a step of the longest documents: UserError for a part that cannot run there."""
     batch, *numbers = trainer.inputs(0)
-    longest = trainer.corpus.tokens(max(trainer.corpus.train, key=len))
+    longest, *_ = trainer.corpus.pieces(max(trainer.corpus.train, key=len))
     largest = Batch(
         [longest] * trainer.batch_size, trainer.model.block_size, mean=True, dropout=batch.dropout
     )
@@ -106,14 +117,18 @@ def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) 
                 f"optimizer={config['optimizer']['name']} has no '{name}', which optimizers need"
             )
     at_least(0, **{"optimizer.lr": optimizer.lr})
-    for step in {0, config["steps"] // 2, max(0, config["steps"] - 1)} if config["steps"] > 0 else ():
+    name, steps = f"scheduler={config['scheduler']['name']}", max(1, config["steps"])
+    for step in {0, steps // 2, steps - 1}:
         try:
-            factor = scheduler(step, config["steps"])
+            factor = scheduler(step, steps)
             if not isinstance(factor, (int, float)):
                 raise ValueError(f"its factor is {factor!r}, no number")
-            at_least(0, factor=factor)
+            if not 0 <= factor < math.inf:
+                raise ValueError(f"its factor must be at least 0, not {factor}")
+        except OutOfRange as error:
+            raise ValueError(f"{name}: {error}") from None
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise ValueError(f"scheduler={config['scheduler']['name']} at step {step}: {error}") from None
+            raise ValueError(f"{name} at step {step}: {error}") from None
 
 
 def load(config: dict[str, Any]) -> list[str]:
@@ -226,20 +241,24 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
     if held_out:
         summary["loss/val"] = trainer.validate()
         summary["documents/val"] = len(held_out)
-        size = trainer.model.block_size + 1
-        seen = [piece[:size] for document in held_out for piece in corpus.pieces(document)]
-        summary["guessing"] = guessing([corpus.tokens(d) for d in corpus.train], seen, corpus.vocab_size)
-    answer_after = getattr(registry().get("dataset", config["dataset"]["name"]).make, "answer_after", None)
-    if answer_after and held_out:
+        loss, documents = trainer.validate_unseen()
+        summary |= {"loss/val_unseen": loss} if documents else {}
+        summary["documents/val_unseen"] = documents
+        pieces = trainer.pieces(corpus.train), trainer.pieces(held_out)
+        summary["guessing"] = guessing(*pieces, corpus.vocab_size)
+    if held_out and (after := answer_after(config)):
         summary["documents/exact_match"] = len(held_out[:100])
-        summary["exact_match"] = exact_match(trainer, held_out[:100], answer_after)
+        summary["exact_match"] = exact_match(trainer, held_out[:100], after)
     rng = copy.copy(corpus.rng)  # the checkpoint, written after this, shall give the same samples
     samples = trainer.sample(rng, samples=config["samples"], temperature=config["temperature"])
-    known = set(corpus.train)
     summary["samples"] = samples
-    summary["samples_new"] = (
-        sum(sample not in known for sample in samples) / len(samples) if samples else None
-    )
+    new = [first for first, *_ in corpus.new(samples)]
+    summary["samples_new"] = sum(new) / len(new) if new else None
+
+
+def answer_after(config: dict[str, Any]) -> str | None:
+    """What stands before the answer, if the data set is a task."""
+    return getattr(registry().get("dataset", config["dataset"]["name"]).make, "answer_after", None)
 
 
 def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> float:

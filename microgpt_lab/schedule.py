@@ -1,10 +1,11 @@
 """What schedulers share."""
 
+from microgpt_lab.errors import between
+
 
 def warm(step: int, steps: int, warmup: float) -> tuple[float, float]:
     """The factor of a linear warm-up over this fraction of the steps, and the progress (0 to 1) after it."""
-    if not 0 <= warmup <= 1:
-        raise ValueError(f"warmup is a fraction of the steps, from 0 to 1, not {warmup}")
+    between(0, 1, warmup=warmup)
     first = round(warmup * steps)
     if step < first:
         return (step + 1) / (first + 1), 0.0

@@ -10,6 +10,7 @@ def test_part(part):
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from random import Random
@@ -18,6 +19,7 @@ from typing import Any
 from microgpt_lab.autograd import Value
 from microgpt_lab.data import Corpus
 from microgpt_lab.model import GPT
+from microgpt_lab.option_checks import check_options
 from microgpt_lab.plugins import EVENTS, Part, collect, options_of, part, registry
 from microgpt_lab.tensor import Tensor
 from microgpt_lab.trainer import Trainer
@@ -34,6 +36,7 @@ def check(part: Part) -> None:
     """AssertionError if the part is not what its kind should be."""
     assert part.summary, f"{part.kind}={part.name} needs a docstring"
     CHECKS[part.kind](part.build())
+    check_options(part)
     if part.kind in ("activation", "norm", "optimizer"):
         assert_same_losses(registry().get("backend", "numpy").build(), **{part.kind: part.build()})
 
@@ -130,6 +133,11 @@ def check_dataset(dataset: Callable[[], list[str]]) -> None:
     assert documents, "no documents"
     assert all(isinstance(document, str) and document for document in documents)
     assert documents == dataset(), "other documents the second time"
+    if after := getattr(getattr(dataset, "func", dataset), "answer_after", None):
+        assert all(after in document for document in documents), f"a task without '{after}'"
+        questions = Counter(document.partition(after)[0] for document in documents)
+        (question, times), *_ = questions.most_common(1)
+        assert times == 1, f"'{question}' is asked {times} times: held out, its answer would be known"
 
 
 def check_backend(backend: Any) -> None:
@@ -183,9 +191,10 @@ def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
     """A small model on a few names; `chosen` are built parts, and options of GPT and Trainer."""
     parts = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
     built = {kind: chosen.pop(kind, None) or part(kind, name) for kind, name in parts.items()}
-    corpus = Corpus(["anna", "bo", "caroline", "d", "ed", "florence"] * 8, split="none")
     sizes: dict[str, Any] = {name: chosen.pop(name) for name in options_of(GPT) if name in chosen}
     sizes = {"embed": 8, "heads": 2, "block_size": 7} | sizes
+    documents = ["anna", "bo", "caroline", "d", "ed", "florence"] * 8
+    corpus = Corpus(documents, split="none", block_size=sizes["block_size"])
     model = GPT(corpus.vocab_size, built["activation"], built["norm"], **sizes)
     return Trainer(model, corpus, built["optimizer"], built["scheduler"], backend, steps=steps, **chosen)
 

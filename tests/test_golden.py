@@ -20,7 +20,7 @@ US_NAMES = Path(__file__).parents[1] / "plugins" / "datasets" / "us_names.txt"
 def train(documents, steps, *, activation="relu", seed=42, optimizer=None, of=1000, **options):
     """The losses of the first steps of a run of `of`, and its trainer."""
     sizes = {k: options.pop(k) for k in ("layers", "heads", "embed", "block_size") if k in options}
-    corpus = Corpus(documents, split="none", seed=seed)
+    corpus = Corpus(documents, split="none", seed=seed, block_size=sizes.get("block_size", 16))
     model = GPT(corpus.vocab_size, part("activation", activation), part("norm", "rmsnorm"), **sizes)
     parts = (
         part("optimizer", "adam", **optimizer or {}),

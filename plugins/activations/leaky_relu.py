@@ -1,9 +1,10 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import where
 
 
 def leaky_relu(x, *, slope: float = 0.01):
     """x above 0, slope · x below (Maas et al., 2013)."""
+    at_least(0, slope=slope)
     return where(x > 0, x, x * slope)
 
 

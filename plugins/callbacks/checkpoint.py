@@ -1,6 +1,6 @@
 import time
 
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 
 
 class Checkpoint:
@@ -13,8 +13,7 @@ class Checkpoint:
     order = 1  # after all that write, and answer whether to stop
 
     def __init__(self, *, every: int = 0, seconds: float = 10.0):
-        if every < 0 or seconds < 0:
-            raise ValueError(f"every and seconds must be at least 0, not {every} and {seconds}")
+        at_least(0, every=every, seconds=seconds)
         self.every, self.seconds = every, seconds
 
     def run_started(self, run, trainer):

@@ -9,9 +9,10 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from microgpt_lab import hookimpl, printable
+from microgpt_lab import at_least, hookimpl, printable
 
 LONG = {"truncate": "cut", "window": "in windows"}
+SEEN = 0.25  # of the validation part in training, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -22,6 +23,7 @@ class Console:
     """
 
     def __init__(self, *, seconds: float = 10.0):
+        at_least(0, seconds=seconds)
         self.seconds, self.progress = seconds, None
 
     def run_started(self, run, trainer):
@@ -57,8 +59,11 @@ class Console:
             "params": f"{self.trainer.parameters:,}",
             "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs{long}",
             "split": f"{run.config['split']} {sizes}",
-            "git": commit,
         }
+        new = corpus.new(corpus.validation)
+        seen = sum(not any(pieces) for pieces in new) / max(1, len(new))
+        facts |= {"validation": f"{seen:.1%} seen in training"} if new else {}
+        facts["git"] = commit
         if self.live:
             text = "   ".join(f"[dim]{name}[/] [bold]{shown(fact)}[/]" for name, fact in facts.items())
             self.terminal.print(
@@ -66,6 +71,12 @@ class Console:
             )
         else:
             self.plain(f"{run.name}: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
+        if seen > SEEN:
+            cut = f", cut at block_size={corpus.block_size}," if corpus.long else ""
+            self.plain(
+                f"warning: {seen:.0%} of the validation documents{cut} stand in the training part too: "
+                "judge by the loss on the unseen ones"
+            )
 
     def step_finished(self, step, metrics):
         self.losses.append(metrics["loss/train"])
@@ -121,10 +132,10 @@ class Console:
         samples = Table(box=None, title="samples", title_justify="left")
         for name in ("#", "sample", "nll", "new?"):
             samples.add_column(name, justify="right" if name in "# nll" else "left")
-        known = set(self.trainer.corpus.train)
-        for i, sample in enumerate(summary["samples"]):
+        news = self.trainer.corpus.new(summary["samples"])
+        for i, (sample, (is_new, *_)) in enumerate(zip(summary["samples"], news)):
             nll = f"{self.trainer.evaluate([sample]):.2f}"
-            new = "[dim]in train[/]" if sample in known else "[green]new[/]"
+            new = "[green]new[/]" if is_new else "[dim]in train[/]"
             samples.add_row(str(i), f"[cyan]{shown(sample)}[/]", nll, new)
         self.terminal.print(Columns([result, samples], padding=(0, 4)) if self.live else result)
         if not self.live:
@@ -148,6 +159,9 @@ def figures(summary, losses):
     if "loss/val" in summary:
         val = summary["loss/val"]
         yield "val loss", f"[bold]{val:.4f}[/] nats a token, on {summary['documents/val']:,} documents"
+        unseen = summary["documents/val_unseen"]
+        loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
+        yield "  unseen", f"{loss} [dim]on the {unseen:,} that training has not seen[/]"
         for name, nats in summary["guessing"].items():
             worse = "beaten" if val < nats else "not beaten"
             yield f"  {name}", f"{nats:.4f} [dim]{worse}[/]"

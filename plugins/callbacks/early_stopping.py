@@ -1,6 +1,6 @@
 import math
 
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 
 
 class EarlyStopping:
@@ -9,8 +9,8 @@ class EarlyStopping:
     name = "early_stopping"
 
     def __init__(self, *, patience: int = 3, min_delta: float = 0.0):
-        if patience < 1:
-            raise ValueError(f"patience must be at least 1, not {patience}")
+        at_least(1, patience=patience)
+        at_least(0, min_delta=min_delta)
         self.patience, self.min_delta = patience, min_delta
         self.best, self.worse = math.inf, 0
 

@@ -1,12 +1,13 @@
 from random import Random
 
-from microgpt_lab import hookimpl, printable
+from microgpt_lab import between, hookimpl, printable
 
 
 class Samples:
     """Writes samples.txt: a few documents at each evaluation after its step, those of the end after 'end'."""
 
     def __init__(self, *, number: int = 5):
+        between(0, 100_000, number=number)
         self.number = number
 
     def run_started(self, run, trainer):

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from microgpt_lab import UserError, hookimpl
+from microgpt_lab import UserError, at_least, hookimpl
 from microgpt_lab.data import read
 
 
@@ -12,6 +12,7 @@ def text(*, path: str = "", unit: Literal["lines", "paragraphs", "stream"] = "li
     """
     if not path:
         raise UserError("dataset=text needs a file: dataset.path=FILE")
+    at_least(1, block_size=block_size)
     content = read(Path(path))
     if unit == "stream":
         size = max(1, block_size - 1)

@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import above, hookimpl
 from microgpt_lab.ops import tanh
 
 
@@ -10,6 +10,7 @@ class DyT:
     """
 
     def __init__(self, *, alpha: float = 0.5, affine: bool = True):
+        above(0, alpha=alpha)
         self.alpha, self.affine = alpha, affine
 
     def init(self, embed):

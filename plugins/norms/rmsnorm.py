@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import mean
 
 
@@ -9,6 +9,7 @@ class RMSNorm:
     """
 
     def __init__(self, *, eps: float = 1e-5, gain: bool = False):
+        at_least(0, eps=eps)
         self.eps, self.gain = eps, gain
 
     def init(self, embed):

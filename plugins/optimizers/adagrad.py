@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import sqrt
 
 
@@ -8,6 +8,7 @@ class Adagrad:
     elementwise = True
 
     def __init__(self, *, lr: float = 0.05, eps: float = 1e-10):
+        at_least(0, eps=eps)
         self.lr, self.eps = lr, eps
 
     def init(self, w):

@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import sqrt
 
 
@@ -11,8 +11,8 @@ class Adam:
     elementwise = True
 
     def __init__(self, *, lr: float = 0.01, beta1: float = 0.85, beta2: float = 0.99, eps: float = 1e-8):
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise ValueError(f"beta1 and beta2 must be from 0 to below 1, not {beta1} and {beta2}")
+        at_least(0, below=1, beta1=beta1, beta2=beta2)
+        at_least(0, eps=eps)
         self.lr, self.beta1, self.beta2, self.eps = lr, beta1, beta2, eps
 
     def init(self, w):

@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import sqrt
 
 
@@ -19,8 +19,8 @@ class AdamW:
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ):
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise ValueError(f"beta1 and beta2 must be from 0 to below 1, not {beta1} and {beta2}")
+        at_least(0, below=1, beta1=beta1, beta2=beta2)
+        at_least(0, eps=eps, weight_decay=weight_decay)
         self.lr, self.beta1, self.beta2, self.eps, self.weight_decay = lr, beta1, beta2, eps, weight_decay
 
     def init(self, w):

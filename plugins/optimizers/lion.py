@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import where
 
 
@@ -10,6 +10,8 @@ class Lion:
     def __init__(
         self, *, lr: float = 0.002, beta1: float = 0.9, beta2: float = 0.99, weight_decay: float = 0.0
     ):
+        at_least(0, below=1, beta1=beta1, beta2=beta2)
+        at_least(0, weight_decay=weight_decay)
         self.lr, self.beta1, self.beta2, self.weight_decay = lr, beta1, beta2, weight_decay
 
     def init(self, w):

@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import sqrt
 
 
@@ -20,8 +20,8 @@ class Muon:
         beta2: float = 0.95,
         eps: float = 1e-8,
     ):
-        if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-            raise ValueError(f"beta1 and beta2 must be from 0 to below 1, not {beta1} and {beta2}")
+        at_least(0, below=1, momentum=momentum, beta1=beta1, beta2=beta2)
+        at_least(0, adam_lr=adam_lr, eps=eps)
         self.lr, self.momentum, self.adam_to_lr = lr, momentum, adam_lr / lr if lr else 0.0
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 

@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.ops import sqrt
 
 
@@ -8,6 +8,8 @@ class RMSProp:
     elementwise = True
 
     def __init__(self, *, lr: float = 0.003, rho: float = 0.99, eps: float = 1e-8):
+        at_least(0, below=1, rho=rho)
+        at_least(0, eps=eps)
         self.lr, self.rho, self.eps = lr, rho, eps
 
     def init(self, w):

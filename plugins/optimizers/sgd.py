@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import at_least, hookimpl
 
 
 class SGD:
@@ -11,6 +11,7 @@ class SGD:
     elementwise = True
 
     def __init__(self, *, lr: float = 0.1, momentum: float = 0.0, nesterov: bool = False):
+        at_least(0, below=1, momentum=momentum)
         if nesterov and not momentum:
             raise ValueError("nesterov=true needs a momentum, such as 0.9")
         self.lr, self.momentum, self.nesterov = lr, momentum, nesterov

@@ -1,11 +1,12 @@
 import math
 
-from microgpt_lab import hookimpl
+from microgpt_lab import between, hookimpl
 from microgpt_lab.schedule import warm
 
 
 def cosine(step, steps, *, warmup: float = 0.0, final: float = 0.0):
     """From 1 to `final` along half a cosine (Loshchilov & Hutter, 2016), after a warm-up."""
+    between(0, 1, final=final)
     factor, progress = warm(step, steps, warmup)
     return factor * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 

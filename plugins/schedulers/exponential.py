@@ -1,9 +1,10 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import above, hookimpl
 from microgpt_lab.schedule import warm
 
 
 def exponential(step, steps, *, warmup: float = 0.0, final: float = 0.01):
     """From 1 to `final` by the same factor every step, after a warm-up."""
+    above(0, at_most=1, final=final)
     factor, progress = warm(step, steps, warmup)
     return factor * final**progress
 

@@ -1,9 +1,10 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import between, hookimpl
 from microgpt_lab.schedule import warm
 
 
 def linear(step, steps, *, warmup: float = 0.0, final: float = 0.0):
     """From 1 to `final` in a straight line, after a warm-up over this fraction of the steps."""
+    between(0, 1, final=final)
     factor, progress = warm(step, steps, warmup)
     return factor * (1 - (1 - final) * progress)
 

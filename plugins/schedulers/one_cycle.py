@@ -1,6 +1,6 @@
 import math
 
-from microgpt_lab import hookimpl
+from microgpt_lab import between, hookimpl
 
 
 def one_cycle(step, steps, *, peak: float = 0.3, start: float = 0.04, final: float = 0.0001):
@@ -8,6 +8,7 @@ def one_cycle(step, steps, *, peak: float = 0.3, start: float = 0.04, final: flo
 
     The top comes at `peak`, a fraction of the steps.
     """
+    between(0, 1, peak=peak, start=start, final=final)
     progress = step / steps
     if progress < peak:
         return start + (1 - start) * (1 - math.cos(math.pi * progress / peak)) / 2

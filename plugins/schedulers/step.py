@@ -1,9 +1,10 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import above, hookimpl
 from microgpt_lab.schedule import warm
 
 
 def step_(step, steps, *, warmup: float = 0.0, every: float = 0.3, gamma: float = 0.1):
     """Times `gamma` after each further `every` (a fraction) of the steps."""
+    above(0, at_most=1, every=every, gamma=gamma)
     factor, progress = warm(step, steps, warmup)
     return factor * gamma ** int(progress / every)
 

@@ -1,4 +1,4 @@
-from microgpt_lab import hookimpl
+from microgpt_lab import between, hookimpl
 from microgpt_lab.schedule import warm
 
 
@@ -8,6 +8,8 @@ def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float =
     1 after the warm-up, then straight to `final` over the last `decay` (a fraction) of the steps.
     """
     factor = warm(step, steps, warmup)[0]
+    between(0, 1, decay=decay, final=final)
+    between(0, 1, **{"warmup + decay": round(warmup + decay, 9)})
     left = 1 - step / steps
     return factor * (1.0 if left > decay else final + (1 - final) * left / decay)
 

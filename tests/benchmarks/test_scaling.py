@@ -34,7 +34,7 @@ def trainer(backend, *, batch_size, **sizes):
     documents = [
         "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=sizes["block_size"])) for _ in range(999)
     ]
-    corpus = Corpus(documents, split="none")
+    corpus = Corpus(documents, split="none", block_size=sizes["block_size"])
     model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **sizes)
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     return Trainer(model, corpus, *parts, batch_size=batch_size, steps=10**6)

@@ -150,7 +150,7 @@ def test_powers_are_never_complex(x, n):
     ids=["one character", "block of 1", "width 1", "many characters"],
 )
 def test_the_smallest_models_train_and_sample(backend, documents, options):
-    corpus = Corpus(documents)
+    corpus = Corpus(documents, block_size=options.get("block_size", 16))
     model = GPT(
         corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **({"embed": 8} | options)
     )

@@ -24,7 +24,7 @@ DOCUMENTS = part("dataset", "us_names")()[:300]
 
 
 def trainer(backend, optimizer="adam", scheduler="cosine", documents=DOCUMENTS, **options):
-    corpus = Corpus(documents)
+    corpus = Corpus(documents, block_size=8)
     model = GPT(
         corpus.vocab_size, part("activation", "gelu"), part("norm", "layernorm"), embed=8, block_size=8
     )
@@ -67,7 +67,7 @@ def test_single_precision():
     def make():
         run = trainer("numpy")
         single = part("backend", "numpy", dtype="float32")
-        return Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, single, steps=12)
+        return Trainer(run.model, run.corpus, run.optimizer, run.scheduler, single, steps=12)
 
     assert ends_the_same(make)
 

@@ -1,0 +1,142 @@
+"""Every numeric option of every part and of a run: a finite run, a run called diverged, or one line."""
+
+import math
+
+import pytest
+
+from microgpt_lab import UserError, above, at_least, between
+from microgpt_lab.config import run_options
+from microgpt_lab.option_checks import NUMBERS, check_options, check_run, short_run
+from microgpt_lab.plugins import Part, registry
+
+NUMERIC = [name for name, option in run_options().items() if option.type in (int, float)]
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_options_of_a_run(name):
+    for value in NUMBERS:
+        check_run(**{name: value})
+
+
+def test_options_of_a_part_that_needs_a_file(tmp_path):
+    """Those of all other parts are tried by `check`, in test_parts.py."""
+    (tmp_path / "text").write_text("anna\nbob\n" * 20)
+    text = registry().get("dataset", "text")
+    check_options(text, path=str(tmp_path / "text"), unit="stream")
+
+
+# What was taken in silence, or tried.
+REFUSED = {
+    "scheduler=inverse_sqrt warmup=100": "warmup must be from 0 to 1, not 100.0",
+    "scheduler=one_cycle peak=5": "peak must be from 0 to 1, not 5.0",
+    "scheduler=one_cycle start=-1": "start must be from 0 to 1, not -1.0",
+    "scheduler=wsd decay=5": "decay must be from 0 to 1, not 5.0",
+    "scheduler=wsd decay=0.9 warmup=0.2": "warmup + decay must be from 0 to 1, not 1.1",
+    "scheduler=step every=-1": "every must be above 0 and at most 1, not -1.0",
+    "scheduler=step gamma=-1": "gamma must be above 0 and at most 1, not -1.0",
+    "scheduler=exponential final=0": "final must be above 0 and at most 1, not 0.0",
+    "scheduler=cosine final=2": "final must be from 0 to 1, not 2.0",
+    "scheduler=linear final=-1": "final must be from 0 to 1, not -1.0",
+    "optimizer=rmsprop rho=5": "rho must be at least 0 and below 1, not 5.0",
+    "optimizer=lion beta1=-1": "beta1 must be at least 0 and below 1, not -1.0",
+    "optimizer=lion beta2=5": "beta2 must be at least 0 and below 1, not 5.0",
+    "optimizer=adam eps=-1": "eps must be at least 0, not -1.0",
+    "optimizer=adamw weight_decay=-1": "weight_decay must be at least 0, not -1.0",
+    "optimizer=muon momentum=1": "momentum must be at least 0 and below 1, not 1.0",
+    "optimizer=sgd momentum=-1": "momentum must be at least 0 and below 1, not -1.0",
+    "norm=rmsnorm eps=-1": "eps must be at least 0, not -1.0",
+    "norm=dyt alpha=0": "alpha must be above 0, not 0.0",
+    "activation=elu alpha=-1": "alpha must be at least 0, not -1.0",
+    "activation=leaky_relu slope=nan": "slope must be at least 0, not nan",
+    "dataset=arithmetic digits=9": "digits must be from 1 to 3, not 9",
+    "dataset=arithmetic modulus=-97": "modulus must be from 0 to 1,000, not -97",
+    "dataset=reverse length=1000000000": "length must be from 1 to 100, not 1000000000",
+    "dataset=reverse letters=aab": "letters must be different ones, without '=', not 'aab'",
+    "dataset=python_stdlib max_length=0": "max_length must be at least 1, not 0",
+    "callback=samples number=-1": "number must be from 0 to 100,000, not -1",
+    "callback=console seconds=nan": "seconds must be at least 0, not nan",
+    "callback=early_stopping min_delta=-1": "min_delta must be at least 0, not -1.0",
+}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_what_a_formula_does_not_allow_is_refused_in_a_line(tmp_path, command):
+    first, *options = command.split()
+    kind, _, name = first.partition("=")
+    chosen = {"name": name} | dict(option.split("=") for option in options)
+    with pytest.raises(UserError) as caught:
+        short_run(tmp_path / "run", **{kind: {name: chosen} if kind == "callback" else chosen})
+    assert str(caught.value) == f"{first}: {REFUSED[command]}"
+    assert not any(tmp_path.iterdir())
+
+
+SIZES = [
+    (
+        {"layers": 10**9},
+        "layers, embed and block_size make a model of 4.8e+10 numbers, more than 200,000,000",
+    ),
+    ({"embed": 10**9}, "layers, embed and block_size make a model of 1.2e+19 numbers, more than 200,000,000"),
+    ({"block_size": 10**9, "embed": 1}, "a model of 1.0e+09 numbers, more than 200,000,000"),
+    ({"batch_size": 10**9, "embed": 1}, "make batches of 1.6e+10 numbers, more than 200,000,000"),
+    ({"samples": 10**9}, "samples must be from 0 to 100,000, not 1000000000"),
+    ({"seed": -1}, "seed must be at least 0, not -1"),  # its numbers would be those of seed 1
+]
+
+
+@pytest.mark.parametrize(("chosen", "said"), SIZES, ids=str)
+def test_sizes_beyond_a_limit_are_refused_and_not_tried(tmp_path, chosen, said):
+    with pytest.raises(UserError) as caught:
+        short_run(tmp_path / "run", **chosen)
+    assert said in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_bounds():
+    at_least(0, x=0, y=1e308)
+    at_least(0, below=1, x=0.0, y=0.999)
+    above(0, x=5e-324, y=1e308)
+    above(0, at_most=1, x=1)
+    between(0, 1, x=0, y=1)
+    wrong = [(at_least, (0,), {}, -1), (at_least, (0,), {"below": 1}, 1), (above, (0,), {}, 0)]
+    wrong += [(above, (0,), {"at_most": 1}, 1.5), (between, (0, 1), {}, 1.5), (between, (0, 1), {}, -0.5)]
+    for function, bounds, more, value in wrong:
+        for each in (value, math.nan, math.inf):
+            with pytest.raises(ValueError, match=f"^x must be .*, not {each}$"):
+                function(*bounds, **more, x=each)
+
+
+def mean(x, *, slope: float = 1.0):
+    """Does not say before a run that it cannot have a slope of 2."""
+    if slope == 2 and x.shape[-1] > 2:
+        raise RuntimeError("not this one")
+    return x * slope
+
+
+class Late:
+    """Looks at its option when the run is there already."""
+
+    def __init__(self, *, number: int = 1):
+        self.number = number
+
+    def run_started(self):
+        at_least(0, number=self.number)
+
+
+def huge(step, steps, *, power: float = 1e9):
+    """Cannot be computed with its default."""
+    return 10.0**power
+
+
+BROKEN = {
+    "scheduler": (huge, "scheduler=huge is refused with its defaults"),
+    "activation": (mean, r"'slope': 2\}\} ends in RuntimeError: not this one"),
+    "callback": (Late, r"callback late failed in run_started and is off: OutOfRange: number must be"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_parts_that_do_not_look_at_their_options_in_time_are_named(kind):
+    make, said = BROKEN[kind]
+    broken = Part(kind, make.__name__.lower(), make, "tests")
+    with pytest.raises(AssertionError, match=said):
+        check_options(broken)

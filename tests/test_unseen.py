@@ -1,0 +1,213 @@
+"""What a model is given of a document, and what of it training has seen."""
+
+import math
+
+import pytest
+
+from microgpt_lab import GPT, Corpus, Trainer, UserError, part
+from microgpt_lab.data import END, SPLITS
+from microgpt_lab.option_checks import short_run
+from microgpt_lab.plugins import registry
+from microgpt_lab.testing import check_dataset
+
+TASKS = [name for kind, name in registry().parts if kind == "dataset"]
+TASKS = [name for name in TASKS if hasattr(registry().get("dataset", name).make, "answer_after")]
+VARIANTS = {
+    "reverse": [
+        {},
+        {"documents": 100},
+        {"documents": 3000, "length": 4},
+        {"documents": 40_000},
+        {"length": 2},
+        {"letters": "ab", "length": 12},
+        {"letters": "abcdefghijklmnopqrstuvwxyz", "length": 20},
+    ],
+    "arithmetic": [
+        *({"operation": operation, "modulus": modulus} for operation in "+-*" for modulus in (0, 7, 97)),
+        {"digits": 1},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_is_held_out_of_a_task_is_new_to_training(name):
+    for options in VARIANTS.get(name, [{}]):
+        documents = part("dataset", name, **options)()
+        for split in SPLITS:
+            if split == "eureka" and len(documents) <= 2000:
+                continue  # it refuses them
+            for seed, train_docs in ((42, 0), (7, 50)):
+                corpus = Corpus(
+                    documents,
+                    split=split,
+                    seed=seed,
+                    train_docs=train_docs,
+                    block_size=max(map(len, documents)) + 1,
+                )
+                assert bool(corpus.validation) == (split != "none")
+                assert all(map(all, corpus.new([*corpus.validation, *corpus.test]))), (options, split)
+
+
+def test_reverse_has_as_many_words_as_it_says_and_all_where_there_are_few():
+    assert len(part("dataset", "reverse")()) == 10_000
+    assert sorted(part("dataset", "reverse", letters="ba", length=2)()) == sorted(
+        f"{word}={word[::-1]}" for word in ("a", "b", "aa", "ab", "ba", "bb")
+    )
+    lengths = [
+        len(d) // 2
+        for d in part("dataset", "reverse", letters="abcdefghijklmnop", documents=9000, length=6)()
+    ]
+    assert [lengths.count(n) for n in range(1, 7)] == [16, 256, 2182, 2182, 2182, 2182]
+
+
+def test_a_task_whose_answers_would_be_cut_is_refused(tmp_path):
+    task = {"name": "reverse", "length": 4}
+    with pytest.raises(
+        UserError, match="block_size=8 cuts the answers of 4,096 of 4,680 tasks: block_size=10 holds"
+    ):
+        short_run(tmp_path / "run", dataset=task, block_size=8)
+    assert short_run(tmp_path / "run", dataset=task, block_size=10)["status"] == "ok"
+
+
+def test_a_task_may_not_ask_twice_but_names_may_be_there_twice():
+    def names():
+        return ["anna", "bob", "anna"]
+
+    def task():
+        return ["1+1=2", "1+2=3", "1+1=2"]
+
+    check_dataset(names)
+    task.answer_after = "="
+    with pytest.raises(AssertionError, match=r"'1\+1' is asked 2 times"):
+        check_dataset(task)
+
+
+WORDS = ["abc", "abcdefgh", "abcdefghijklm", "ab", "a", "xyz", "abcd"] * 6
+
+
+@pytest.mark.parametrize("long_docs", ["truncate", "window"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 16])
+def test_one_place_decides_what_is_trained_on_evaluated_and_compared(long_docs, size):
+    corpus = Corpus(WORDS, long_docs=long_docs, block_size=size, split="none")
+    model = GPT(
+        corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=4, block_size=size
+    )
+    parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "python")
+    trainer = Trainer(model, corpus, *parts, steps=1)
+
+    def text(tokens):
+        return "".join(END if token == corpus.bos else corpus.chars[token] for token in tokens)
+
+    cut = [text for document in corpus.train for text in corpus.texts(document)]
+    evaluated = [text(piece) for piece in trainer.pieces(corpus.train)]
+    batches = [trainer.inputs(step)[0] for step in range(len(corpus.order))]
+    trained = [text([*ids, targets[-1]]) for batch in batches for ids, targets in batch.pairs]
+    assert cut == evaluated == trained
+    assert max(map(len, cut)) <= size + 1
+
+
+def test_documents_that_are_cut_alike_are_one_to_the_model():
+    corpus = Corpus(["abcd", "abce", "ab"], block_size=3, split="none")
+    corpus.train = ["abcd", "ab"]
+    assert corpus.new(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
+    corpus.block_size = 4  # now abc is a document that ends
+    assert corpus.new(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
+    corpus.long_docs, corpus.block_size = "window", 2
+    assert corpus.new(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
+
+
+def test_what_training_has_seen_of_unicode_names_at_block_16():
+    corpus = Corpus(part("dataset", "unicode_names")())
+    new = corpus.new(corpus.validation)
+    assert 1 - sum(map(any, new)) / len(new) == pytest.approx(0.701, abs=0.0005)
+    assert not any(map(any, corpus.new([document[:16] for document in corpus.train])))
+    corpus = Corpus(part("dataset", "us_names")())
+    assert corpus.new(corpus.validation).count([False]) / len(corpus.validation) == pytest.approx(
+        0.1265, abs=0.0005
+    )
+
+
+@pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("long_docs", ["truncate", "window"])
+def test_the_loss_on_what_is_unseen_is_that_of_these_pieces_alone(backend, long_docs):
+    if backend == "jax":
+        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    corpus = Corpus(part("dataset", "unicode_names")()[:900], long_docs=long_docs, block_size=12)
+    model = GPT(
+        corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=4, block_size=12
+    )
+    parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
+    trainer = Trainer(model, corpus, *parts, steps=1, eval_docs=50)
+    known = {text for document in corpus.train for text in corpus.texts(document)}
+    pairs = [
+        (text, tokens)
+        for document in trainer.held_out
+        for text, tokens in zip(corpus.texts(document), corpus.pieces(document), strict=True)
+    ]
+    unseen = [tokens for text, tokens in pairs if text not in known]
+    assert 0 < len(unseen) < len(pairs)
+    loss, documents = trainer.validate_unseen()
+    nats, count = trainer.nats(unseen)
+    assert loss == pytest.approx(nats / count, rel=1e-12)
+    assert documents == sum(any(text not in known for text in corpus.texts(d)) for d in trainer.held_out)
+    assert trainer.validate() == trainer.evaluate(trainer.held_out)
+
+
+def test_where_all_is_seen_there_is_no_such_loss(tmp_path):
+    (tmp_path / "text").write_text("anna\nbob\n" * 50)
+    summary = short_run(
+        tmp_path / "run", dataset={"name": "text", "path": str(tmp_path / "text")}, train_docs=0
+    )
+    assert summary["documents/val_unseen"] == 0 and "loss/val_unseen" not in summary
+    assert math.isfinite(summary["loss/val"])
+
+
+def test_samples_that_are_what_training_was_given_are_not_new(tmp_path, capsys):
+    """Documents of thirty letters, cut to four: a sample of four is all that training has seen."""
+    (tmp_path / "text").write_text(("a" * 30 + "\n") * 20)
+    text = {"name": "text", "path": str(tmp_path / "text")}
+    sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "temperature": 0.0}
+    summary = short_run(tmp_path / "run", dataset=text, callback={"console": {"name": "console"}}, **sizes)
+    assert summary["samples"] == ["aaaa"] and summary["samples_new"] == 0
+    said = capsys.readouterr().out
+    assert "in train" in said and "validation 100.0% seen in training" in said
+    assert "unseen" in said and "none on the 0" in said
+
+
+def test_guessing_counts_what_a_model_is_given(tmp_path):
+    found = []
+    for tail in ("xy", "yyyxx"):  # beyond the block
+        (tmp_path / "text").write_text("".join(f"{word}{tail}\n" for word in ("abab", "abba", "baab") * 20))
+        text = {"name": "text", "path": str(tmp_path / "text")}
+        found.append(short_run(tmp_path / "run", dataset=text, block_size=4)["guessing"])
+    assert found[0] == found[1]
+
+
+def test_a_corpus_and_a_model_that_cut_differently_are_refused():
+    corpus = Corpus(WORDS)
+    parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "python")
+
+    def trainer(block_size):
+        sizes = {"embed": 4, "block_size": block_size}
+        return Trainer(
+            GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **sizes),
+            corpus,
+            *parts,
+        )
+
+    with pytest.raises(ValueError, match="Corpus has block_size=16, GPT has 8: give both the same"):
+        trainer(8)
+    trainer(14), trainer(32)  # the longest word and its end are 14 tokens
+
+
+def test_a_run_says_what_its_validation_part_shares_with_training(lab, tmp_path):
+    options = "backend=numpy", "steps=0", "samples=2", "callback=[console]", "hydra.run.dir=run"
+    said = lab(*options, check=0).stdout
+    assert "validation 12.6% seen in training" in said and "warning" not in said
+    assert "  unseen     3.3" in said and "on the 170 that training has not seen" in said
+    said = lab(*options, "dataset=unicode_names", check=0).stdout
+    assert "validation 70.1% seen in training" in said
+    assert (
+        "warning: 70% of the validation documents, cut at block_size=16, stand in the training part too"
+        in said
+    )
