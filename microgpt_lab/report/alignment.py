@@ -21,7 +21,8 @@ class Alignment:
 
     def table(self, values: Any) -> Any:
         """Each seed's mean over the combinations: (seeds, settings)."""
-        return values[self.settings][:, self.combinations][:, :, self.seeds].mean(1).T
+        kept = values[self.settings][:, self.combinations][:, :, self.seeds]
+        return kept.sum(1).T / max(1, kept.shape[1])
 
 
 def align(values: Any, failed: Any) -> Alignment:
