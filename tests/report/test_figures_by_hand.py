@@ -171,6 +171,8 @@ def test_what_is_compared_is_said_where_it_is_not_all():
     lost = [{"activation": "a", "seed": s, "loss/val": NAN, "status": "diverged"} for s in range(3)]
     lost[0]["loss/val"] = 1.0
     assert report(lost).notes == [] and report(lost).rows[0].verdict == "set aside: 3 of 3 runs diverged"
+    found = report(lost + [row | {"activation": "b"} for row in lost])
+    assert found.reference is None and [row.verdict[:9] for row in found.rows] == ["set aside"] * 2
 
 
 def test_an_unfinished_setting_shows_what_it_has():
