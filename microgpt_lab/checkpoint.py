@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import sys
@@ -100,14 +99,6 @@ def tree(form: Any, numbers: Iterator[float], tensor: Callable, like: Any = None
         rows, columns = map(int, form.split("x"))
         return tensor([taken(numbers, columns) for _ in range(rows)])
     return form
-
-
-def finite(numbers: Iterator[float]) -> Iterator[float]:
-    """The same numbers. ValueError for one that is infinite, or NaN."""
-    for number in numbers:
-        if not math.isfinite(number):
-            raise ValueError(f"a weight is {number}")
-        yield number
 
 
 def taken(numbers: Iterator[float], count: int) -> list[float]:

@@ -146,7 +146,7 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
 
     FileNotFoundError if there is none; UserError for a line that is something else.
     """
-    types: Any = TypedDict("types", {"step": Step, metric: Figure | None}, total=False)  # type: ignore
+    types: Any = TypedDict("types", {metric: Figure | None, "step": Step}, total=False)  # type: ignore
     decoder, found = msgspec.json.Decoder(types), {}
     with opened(path) as file:
         if os.fstat(file.fileno()).st_size > MOST_LINES:
@@ -223,5 +223,4 @@ def said(error: Exception) -> str:
     """msgspec's complaint: "expected float, got str, at $.parameters"."""
     if isinstance(error, RecursionError):
         return "too deep"
-    what = str(error).replace("`", "").replace(" - at ", ", at ")
-    return what[:1].lower() + what[1:]
+    return str(error).replace("`", "").replace(" - at ", ", at ").replace("Expected", "expected")

@@ -128,6 +128,8 @@ def flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 def curve(run: Path, metric: str) -> dict[int, float]:
     """The figure at each step that has it, from metrics.jsonl; none if that cannot be read."""
     try:
+        if not run.exists():  # `load_sweep` has its name with escapes
+            run = next((path for path in run.parent.iterdir() if clean(path.name) == run.name), run)
         return read_metric(run / "metrics.jsonl", metric)
     except (FileNotFoundError, UserError):
         return {}

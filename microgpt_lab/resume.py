@@ -9,6 +9,7 @@ import msgspec
 
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import Saved
+from microgpt_lab.divergence import finite
 from microgpt_lab.errors import Changed
 from microgpt_lab.reading import Figure, Step, deeper, said
 from microgpt_lab.results import flattened
@@ -57,11 +58,13 @@ def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
     facts, numbers = saved.facts, iter(saved.numbers)
     try:
         forms, tensor = facts["tensors"], trainer.backend.tensor
-        weights = checkpoint.tree(forms["weights"], checkpoint.finite(numbers), tensor)
+        weights = checkpoint.tree(forms["weights"], numbers, tensor)
         if facts["chars"] != trainer.corpus.chars:
             raise Changed("the checkpoint has another vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise Changed("the checkpoint's weights do not fit a model of this configuration")
+        if not finite(weights):
+            raise Changed("the checkpoint's weights are not finite, or beyond 1e77")
         state = trainer.carry[1]
         if optimizer and fits(forms["optimizer"], checkpoint.form(state, array("d"))):
             state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=state)

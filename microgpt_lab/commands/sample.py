@@ -8,6 +8,7 @@ from random import Random
 
 from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
+from microgpt_lab.divergence import finite
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.model import GPT, Weights
 from microgpt_lab.plugins import options_of
@@ -27,8 +28,9 @@ def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
             raise TypeError(f"{odd[0]} is {sizes[odd[0]]!r:.60}")
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
-        numbers = checkpoint.finite(iter(saved.numbers))
-        weights = checkpoint.tree(saved.facts["tensors"]["weights"], numbers, tensor)
+        weights = checkpoint.tree(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
+        if not finite(weights):
+            raise ValueError("its weights are not finite, or beyond 1e77")
         rows = {"wte": model.vocab_size, "wpe": model.block_size, model.head: model.vocab_size}
         if odd := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
             raise ValueError(f"{odd[0]} has {weights[odd[0]].shape[-2]} rows, not {rows[odd[0]]}")
