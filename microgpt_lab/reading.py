@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple, TypedDict
 
@@ -147,19 +146,22 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
     FileNotFoundError if there is none; UserError for a line that is something else.
     """
     types: Any = TypedDict("types", {metric: Figure | None, "step": Step}, total=False)  # type: ignore
-    decoder, found = msgspec.json.Decoder(types), {}
+    decoder, found, rest, count = msgspec.json.Decoder(types), {}, b"", 1
     with opened(path) as file:
         if os.fstat(file.fileno()).st_size > MOST_LINES:
             raise UserError(f"{path} is larger than {MOST_LINES:,} bytes")
-        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), b""), start=1):
-            if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                break
+        while block := file.read(LONGEST_LINE):
+            lines, _, rest = (rest + block).rpartition(b"\n")
             try:
-                row = decoder.decode(line)
+                rows = decoder.decode_lines(lines)
             except (msgspec.MsgspecError, RecursionError) as error:
-                raise UserError(f"{path}, line {number}: {said(error)}") from None
-            if "step" in row and row.get(metric) is not None:
-                found[row["step"]] = row[metric]
+                raise UserError(f"{path}, from line {count}: {said(error)}") from None
+            if len(rest) > LONGEST_LINE:
+                raise UserError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")
+            count += lines.count(b"\n") + bool(lines)
+            found |= {
+                row["step"]: row[metric] for row in rows if row.get(metric) is not None and "step" in row
+            }
     return found
 
 
