@@ -88,7 +88,6 @@ SCHEMA: dict[str, Any] = {
     "environment.json": Environment,
     "summary.json": Summary,
     "expected.json": Expected,
-    "report.json": dict[str, Any],
 }
 
 
@@ -166,16 +165,24 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
 
 
 def read(path: Path) -> Any:
-    """The content of a file that SCHEMA knows by its name. FileNotFoundError; UserError for anything else."""
+    """The content of a YAML or JSON file. FileNotFoundError; UserError if it is not what SCHEMA says."""
     content = text(path)
     try:
         content = untrusted.load(content, path) if path.suffix == ".yaml" else msgspec.json.decode(content)
-        msgspec.convert(content, SCHEMA[path.name], str_keys=True)
+        msgspec.convert(content, SCHEMA.get(path.name, dict[str, Any]), str_keys=True)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise UserError(f"{path}: {said(error)}") from None
     if deeper(content, untrusted.DEEPEST):
         raise UserError(f"{path} is deeper than {untrusted.DEEPEST} levels")
     return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty if there is none, or it cannot be read."""
+    try:
+        return read(path)
+    except (FileNotFoundError, UserError):
+        return {}
 
 
 def text(path: Path, largest: int = LARGEST) -> str:
