@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
             run.folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr)
         )
         if not saved:
-            print(f"{run.folder} has no checkpoint yet: it begins at step 0")
+            print(printable(f"{run.folder} has no checkpoint yet: it begins at step 0"))
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
 
 

@@ -114,7 +114,7 @@ def test_any_value_at_any_place(sweep, capsys, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, **SEVERAL)
+@settings(max_examples=5000, **SEVERAL)
 @given(data=st.data())
 def test_many_values_at_any_place(sweep, capsys, data):
     any_value_at_any_place(sweep, capsys, data)
