@@ -25,8 +25,9 @@ def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
         assert frame.loc["seed=1", "status"] == "damaged" and frame.loc["seed=1", "seed"] == 1
         assert frame.loc["seed=1", "error"] == "summary.json: expected float | null, got str, at $.seconds"
     with changed(sweep / "seed=1" / "overrides.yaml", b"3"):
-        frame = rows(sweep)
-        assert frame.loc["seed=1", "status"] == "damaged" and frame.attrs["swept"] == ["seed"]
+        assert rows(sweep).loc["seed=1", "status"] == "damaged"
+        with changed(sweep / "seed=1" / "config.yaml", b"3"):  # nor does the run count for what was swept
+            assert rows(sweep).attrs["swept"] == ["seed"]
     with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "loss/val": Infinity}'):
         assert "JSON is malformed" in rows(sweep).loc["seed=1", "error"]
 
@@ -42,6 +43,41 @@ def test_the_schema_is_open(sweep):
             assert rows(sweep).loc["seed=1", "status"] in ("ok", "unfinished"), name
     with changed(run / "config.yaml", lambda file: None), changed(run / "overrides.yaml", lambda file: None):
         assert list(load_sweep(sweep).index) == ["seed=0", "seed=2"]
+
+
+def test_keys_are_shown_with_escapes(sweep):
+    """Those of a configuration, of overrides, of an environment, of figures; and the status and the error."""
+    key = "\x1b[2J\u202e"
+    for name, content in {
+        "config.yaml": {key: 1, "activation": {"name": "gelu", key: key}},
+        "overrides.yaml": [f"{key}=1", f"seed={key}", f'layers="\\e{key[1:]}"'],
+        "environment.json": {"platform": key, "packages": {key: key}, key: {key: [key]}},
+        "summary.json": {key: 1, "status": key, "error": key},
+    }.items():
+        with changed(sweep / "seed=0" / name, json.dumps(content).encode()):
+            frame = rows(sweep)
+            shown = repr([frame.columns, frame.to_dict(), frame.attrs])
+            assert "\\x1b[2J\\u202e".encode("unicode_escape").decode() in shown, name
+
+
+def test_a_number_that_python_does_not_print_is_damage(sweep):
+    for number in ("0x" + "f" * 5000, "1:" * 3000 + "1", "9" * 5000):
+        for name in ("config.yaml", "overrides.yaml"):
+            text = f"[seed={number}]" if name == "overrides.yaml" else f"seed: {number}"
+            with changed(sweep / "seed=1" / name, text.encode()):
+                assert rows(sweep).loc["seed=1", "status"] == ("damaged" if name == "config.yaml" else "ok")
+                with pytest.raises(UserError):
+                    reopened(sweep / "seed=1", ["steps=9"], force=True)
+
+
+def test_what_is_deep_is_damage(sweep):
+    for levels in (31, 480, 900, 100_000):
+        deep = '{"x": ' + '{"a": ' * levels + "1" + "}" * (levels + 1)
+        for name in ("environment.json", "summary.json", "metrics.jsonl", "config.yaml", "overrides.yaml"):
+            with changed(sweep / "seed=1" / name, f"{deep}\n".encode()):
+                frame = rows(sweep)
+            if name != "metrics.jsonl" or levels == 100_000:  # of lines, what is not asked for is passed over
+                assert frame.loc["seed=1", "status"] == "damaged", (name, levels)
 
 
 def test_a_foreign_key_takes_no_figures_place(sweep):
