@@ -19,7 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from microgpt_lab.errors import Changed
+from microgpt_lab.errors import Changed, UserError
+from microgpt_lab.reading import opened
 
 CURRENT, PREVIOUS = "checkpoint.bin", "checkpoint.previous.bin"
 FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")
@@ -65,6 +66,8 @@ def decode(content: bytes) -> tuple[dict[str, Any], array[float]]:
         facts, numbers = json.loads(text), array("d", raw)
     except (ValueError, RecursionError) as error:
         raise Damaged(str(error)) from None
+    if not isinstance(facts, dict):
+        raise Damaged("it has no facts")
     if sys.byteorder == "big":
         numbers.byteswap()
     return facts, numbers
@@ -134,21 +137,34 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def whole(path: Path) -> bytes:
+    """The content of a file, if it is as long as its first line says: it may be too large to be read."""
+    with opened(path) as file:
+        first = file.readline(200)
+        size, found = os.fstat(file.fileno()).st_size, FIRST_LINE.fullmatch(first)
+        if found and size != len(first) + int(found[2]):
+            raise Damaged(f"it has {size - len(first):,} of {int(found[2]):,} bytes")
+        try:
+            return first + file.read() if found else first
+        except MemoryError:
+            raise Damaged(f"its {size:,} bytes do not fit into memory") from None
+
+
 def read(folder: Path, warn: Callable[[str], None]) -> Saved | None:
     """The last good checkpoint of a run, None if it has written none. Changed if all are damaged."""
     damaged: list[str] = []
     for name in (CURRENT, PREVIOUS):
         try:
-            found = Saved(*decode((folder / name).read_bytes()), name)
+            found = Saved(*decode(whole(folder / name)), name)
         except FileNotFoundError:
             continue
-        except OSError as error:
-            damaged.append(f"{folder / name} cannot be read: {error.strerror}")
+        except UserError as error:
+            damaged.append(str(error))
         except Damaged as error:
             damaged.append(f"{folder / name} is damaged: {error}")
         else:
             for line in damaged:
-                warn(f"{line}; the one before it is used, of step {found.facts['step']}")
+                warn(f"{line}; the one before it is used, of step {found.facts.get('step')}")
             return found
     if damaged:
         raise Changed("; ".join(damaged))

@@ -33,6 +33,8 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
     str: StringNode,
 }
 
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
 # Hydra's own, which read YAML and pickles from anywhere.
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
@@ -114,7 +116,7 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
         parts = (
             config[kind].values() if kind == "callback" and isinstance(config[kind], dict) else [config[kind]]
         )
-        if not all(isinstance(part, dict) and "name" in part for part in parts):
+        if not all(isinstance(p, dict) and "name" in p and all(isinstance(k, str) for k in p) for p in parts):
             raise UserError(f"{kind} must be chosen with {kind}=NAME (a preset needs 'defaults: [NAME]')")
         for part in parts:
             part |= typed(part, registry().get(kind, str(part["name"])).options, f"{kind}.")
@@ -124,13 +126,34 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
 def typed(values: dict[str, Any], options: dict[str, Option], prefix: str = "") -> dict[str, Any]:
     """Those values that are options, as their types have them."""
     found = {}
-    for key in values.keys() & options:
-        try:
-            container = DictConfig({key: node(options[key], values[key])})
-        except (OmegaConfBaseException, TypeError) as error:
-            raise UserError(f"{prefix}{key}: {error}".partition("\n")[0]) from None
-        found |= typing.cast(dict, OmegaConf.to_container(container))
+    for key in [key for key in options if key in values]:
+        kind = str if options[key].choices else options[key].type
+        if not fits(values[key], kind):
+            raise UserError(wrong_type(prefix + key, values[key], options[key]))
+        found[key] = kind(values[key])
     return found
+
+
+def wrong_type(key: str, value: Any, option: Option) -> str:
+    """What to write in place of a value of another type."""
+    given = f"{key}={value!r:.60}"
+    if option.choices:
+        return f"{given}: write one of {', '.join(option.choices)}"
+    like = f", such as {key}={option.default}" if option.default != "" and option.type is not bool else ""
+    return f"{given}: write {WORDS[option.type]}{like}"
+
+
+def fits(value: Any, kind: type) -> bool:
+    """Whether a value is of this type, or converts to it without loss. YAML has 1e-3 as a text."""
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            float(value)
+        except (ValueError, OverflowError):
+            return False
+        return True
+    if kind is str:
+        return isinstance(value, (str, int, float))
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -> str:

@@ -45,6 +45,8 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[2J")
     'a\\\\x1b[2J'
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in JOINERS else char.encode("unicode_escape").decode()
         for char in text

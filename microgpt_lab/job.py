@@ -18,9 +18,10 @@ from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
 from microgpt_lab.errors import Busy, Changed, NoRoom, UserError, printable
+from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import Place, read_summary
+from microgpt_lab.sweep import Place
 
 INTERRUPTED, ELSEWHERE, FULL = 130, 75, 74  # exit statuses of the other process
 PR_SET_PDEATHSIG = 1
@@ -46,7 +47,7 @@ def perform(run: Run, sweep: Path) -> dict[str, Any]:
     if run.place.folder:
         run.folder, run.claimed = run.place.folder, True
         summary = read_summary(run.folder)
-        if summary["status"] != "unfinished":
+        if summary["status"] not in ("unfinished", "damaged"):
             return summary
     return run.end("killed", signal.Signals(-status).name if status < 0 else f"exit status {status}")
 

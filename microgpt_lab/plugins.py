@@ -9,6 +9,7 @@ import importlib.metadata
 import inspect
 import os
 import re
+import stat
 import sys
 import time
 import types
@@ -21,11 +22,12 @@ from typing import Any
 import pluggy
 
 from microgpt_lab import hookspecs
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import UserError, printable, suggest
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
 SLOW = 3.0  # seconds to import
+SAID = "MICROGPT_LAB_SAID"  # folders of plugins that were warned of, told to all workers
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
 
@@ -181,12 +183,34 @@ def plugin_folders() -> Iterator[tuple[str, Path]]:
         yield f"microgpt_lab_user{i}", Path(folder).expanduser().resolve()
 
 
+def others_write(folder: Path) -> str:
+    """Why somebody else could have put code into a folder of plugins; '' if nobody could. POSIX only."""
+    files = [file for file in folder.rglob("*.py") if file.is_file()]
+    for path in dict.fromkeys([folder, *(file.parent for file in files), *files]):
+        found = path.stat()
+        if found.st_mode & stat.S_IWOTH:
+            return f"everybody can write to {path}"
+        if found.st_uid not in (0, os.geteuid()):
+            return f"{path} belongs to another user (of number {found.st_uid})"
+    return ""
+
+
+def warn_of(folder: Path) -> None:
+    """A line on stderr for a folder that others can write to; workers of a sweep know that it is said."""
+    said = os.environ.get(SAID, "").split(os.pathsep)
+    if hasattr(os, "geteuid") and str(folder) not in said and (why := others_write(folder)):
+        os.environ[SAID] = os.pathsep.join([*filter(None, said), str(folder)])
+        print(printable(f"warning: the plugins of {folder} are run, although {why}"), file=sys.stderr)
+
+
 def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
     """The name of each plugin and how to import it."""
     for package, folder in plugin_folders():
         if not folder.is_dir():
             yield str(folder), functools.partial(missing, folder)
             continue
+        if package != "microgpt_lab_plugins":  # whoever can write there can change the lab itself
+            warn_of(folder)
         mount = types.ModuleType(package)
         mount.__path__ = [str(folder)]
         sys.modules[package] = mount  # so that files are importable by name, in every process

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +19,14 @@ from filelock import FileLock, Timeout
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.environment import core, documents_sha256, environment, parts
-from microgpt_lab.errors import Busy, Changed, printable
-from microgpt_lab.results import read_yaml
+from microgpt_lab.errors import Busy, Changed, UserError, printable
+from microgpt_lab.reading import LONGEST_LINE, opened, read
 from microgpt_lab.resume import capture, changes, check, ground, restore
-from microgpt_lab.sweep import Place, position, read_json
+from microgpt_lab.sweep import Place, position
 from microgpt_lab.trainer import Trainer
+
+WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
+WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS)
 
 
 @dataclass
@@ -83,7 +88,7 @@ class Run:
             self.compare(documents, trainer, saved)
         if saved:
             before, now = saved.facts["config"].get("optimizer"), self.config["optimizer"]
-            restore(trainer, saved, optimizer=isinstance(before, dict) and before["name"] == now["name"])
+            restore(trainer, saved, optimizer=isinstance(before, dict) and before.get("name") == now["name"])
             self.resumed = [*saved.facts["resumed"], trainer.step]
             self.began = time.perf_counter() - saved.facts["seconds"]
         if not self.claimed:
@@ -98,12 +103,18 @@ class Run:
     def compare(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
         """Changed if the run would not go on upon the ground it began on, unless that is `accepted`."""
         self.environment = self.surroundings(documents, trainer)
-        made = read_json(self.folder / "environment.json") or self.environment
         if saved and saved.facts["step"] > trainer.steps:
             raise Changed(f"{self.folder} is at step {saved.facts['step']}, beyond steps={trainer.steps}")
-        then = saved.facts["config"] if saved else read_yaml(self.folder / "config.yaml")
+        then = saved.facts["config"] if saved else read(self.folder / "config.yaml") or {}
         changed = changes(then, self.config)
-        changed += changes(ground(made), ground(self.environment))
+        try:
+            changed += changes(
+                ground(read(self.folder / "environment.json") or self.environment), ground(self.environment)
+            )
+        except FileNotFoundError:
+            pass
+        except UserError as error:
+            changed.append(str(error))
         if changed and not self.accepted:
             raise Changed(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
 
@@ -119,7 +130,13 @@ class Run:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Busy if another process has the run; this one's death lets it go."""
+        """Busy if another process has the run; this one's death lets it go. UserError if what is there
+        under the name of a file that the run writes is no file: a link would have it write elsewhere.
+        """
+        for name in WRITTEN:
+            for path in (self.folder / name, self.folder / f"{name}.part"):
+                if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+                    raise UserError(f"{path} is not a regular file: the run would write elsewhere")
         try:
             with FileLock(self.folder / ".lock", timeout=0, is_singleton=True):
                 yield
@@ -140,9 +157,9 @@ class Run:
         if not path.exists():
             return
         part = path.with_name(name + ".part")
-        with path.open(encoding="utf-8", errors="replace") as lines, part.open("w", encoding="utf-8") as kept:
-            for line in lines:
-                with contextlib.suppress(ValueError, LookupError, TypeError):  # a torn line is none
+        with opened(path) as lines, part.open("w", encoding="utf-8") as kept:
+            for line in iter(lambda: lines.readline(LONGEST_LINE).decode("utf-8", "replace"), ""):
+                with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):  # torn
                     if step_of(line) <= after and line.endswith("\n"):
                         kept.write(line)
         part.replace(path)

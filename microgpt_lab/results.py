@@ -8,31 +8,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt_lab import untrusted
-from microgpt_lab.errors import UserError, printable
+from microgpt_lab.errors import UserError
 from microgpt_lab.plugins import KINDS
-from microgpt_lab.sweep import read_summary, runs
+from microgpt_lab.reading import Stored, Summary, clean, read_metric, read_run
+from microgpt_lab.sweep import runs
 
 if TYPE_CHECKING:
     import pandas
 
 LAST = 100  # of so many steps, a figure that summary.json does not have is the mean
+OWN, KEYS = set(Summary.__annotations__), {"steps", "samples"}  # columns; those that are keys as well
+DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "core")  # of an environment
+BARE = {"python": "", "platform": "", "packages": {}, "git_commit": None, "git_dirty": None}
 
 
 def load_sweep(folder: str | Path) -> pandas.DataFrame:
     """A row for each run, whatever became of it: the keys that were swept, `status`, all figures of
     its summary.json, and its folder as index.
 
-    `attrs` tells more: `swept` (the keys that differ, `seed` last), `fixed` (the values that do not),
-    `environments` (each that a run was made in).
+    A run of which a file cannot be read has the status "damaged", `error` says why, and it has no
+    figures. `attrs` tells more: `swept` (the keys that differ, `seed` last), `fixed` (the values that
+    do not), `environments` (each that a run was made in). Keys and texts are safe to print: control
+    characters are escaped.
     """
     import pandas
 
-    records = [checked(run) for run in runs(Path(folder))]
+    records = [record(read_run(run)) for run in runs(Path(folder))]
     if not records:
         single = " but is a run itself" if (Path(folder) / "summary.json").exists() else ""
         raise UserError(f"{folder} holds no runs of a sweep{single}")
-    swept = swept_keys(records)
-    rows = [record["summary"] | {key: record["values"].get(key) for key in swept} for record in records]
+    # Figures keep their columns, whatever a stranger's configuration has as keys.
+    figures = {*OWN, *(key for record in records for key in record["summary"])} - KEYS
+    swept = [key for key in swept_keys(records) if key not in figures]
+    numbers = {key for record in records for key, x in record["summary"].items() if is_number(x)}
+    rows = [
+        {key: x for key, x in record["summary"].items() if is_number(x) or key not in numbers}
+        | {key: record["values"].get(key) for key in swept}
+        for record in records
+    ]
     frame = pandas.DataFrame(rows, index=pandas.Index([record["folder"] for record in records], name="run"))
     complete = [record["values"] for record in records if record["complete"]]
     fixed = {
@@ -55,7 +68,8 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
         return len({repr(record["values"].get(key)) for record in among}) > 1
 
     said = {key: None for record in records for key in record["overrides"]}
-    swept = [key for key in said if differs(key, records)]
+    known = [r for r in records if r["overrides"] or r["summary"]["status"] != "damaged"]
+    swept = [key for key in said if differs(key, known)]
     complete = [record for record in records if record["complete"]]
     common = [key for key in complete[0]["values"] if key not in said] if complete else []
     swept += [
@@ -68,41 +82,29 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     return sorted(swept, key=lambda key: key == "seed")
 
 
-def checked(run: Path) -> dict[str, Any]:
-    """Of what others wrote, anything may be otherwise than we write it."""
-    try:
-        return read_run(run)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{run} is damaged: {type(error).__name__}: {error}") from None
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """What a run's files say, as far as they are there."""
-    listed = read_yaml(folder / "overrides.yaml") or []
-    overrides = {key: scalar(value) for key, _, value in (o.lstrip("+").partition("=") for o in listed)}
-    config = environment = {}
-    if (folder / "config.yaml").is_file():
-        config = read_yaml(folder / "config.yaml") or {}
-    if (folder / "environment.json").is_file():
-        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        for detail in ("documents", "documents_long", "documents_sha256", "parts", "core"):
-            environment.pop(detail, None)
+def record(run: Stored) -> dict[str, Any]:
+    """A run as a row: what its configuration says by key, and its figures."""
+    said = (override.lstrip("+").partition("=") for override in run.overrides)
+    overrides = {key: scalar(value) for key, _, value in said}
+    environment = {key: x for key, x in run.environment.items() if x is not None and key not in DETAILS}
     return {
-        "folder": folder.name,
+        "folder": run.name,
         "overrides": overrides,
-        "complete": bool(config),
-        "values": {key: clean(x) for key, x in (overrides | dict(flattened(config))).items()},
-        "environment": environment,
-        "summary": {k: clean(x) for k, x in read_summary(folder).items() if isinstance(x, (int, float, str))},
+        "complete": bool(run.config),
+        "values": {key: one(x) for key, x in (overrides | dict(flattened(run.config))).items()},
+        "environment": BARE | environment if environment else {},
+        "summary": {key: x for key, x in run.summary.items() if isinstance(x, str) or is_number(x)},
     }
 
 
-def read_yaml(file: Path) -> Any:
-    return untrusted.load(file.read_text(encoding="utf-8"), file)
+def is_number(value: Any) -> bool:
+    """Whether it is a figure: a number that can be squared."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e100 <= value <= 1e100
 
 
-def clean(value: Any) -> Any:
-    return printable(value) if isinstance(value, str) else value
+def one(value: Any) -> Any:
+    """A single value; a list as its text. What was quoted in an override can still hold any character."""
+    return json.dumps(value) if isinstance(value, list) else clean(value)
 
 
 def scalar(text: str) -> Any:
@@ -120,18 +122,17 @@ def flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
         if isinstance(value, dict):
             yield from flattened(value, f"{prefix}{key}.")
         else:
-            yield (prefix[:-1] if key == "name" and prefix[:-1] in KINDS else prefix + key), value
+            yield (prefix[:-1] if key == "name" and prefix[:-1] in KINDS else f"{prefix}{key}"), value
 
 
 def curve(run: Path, metric: str) -> dict[int, float]:
-    """The figure at each step that has it, from metrics.jsonl."""
+    """The figure at each step that has it, from metrics.jsonl; none if that cannot be read."""
     try:
-        with (run / "metrics.jsonl").open(encoding="utf-8") as file:
-            # A run that is at work, or was killed, may have written the last line in part.
-            rows = [json.loads(line) for line in file if f'"{metric}"' in line and line.endswith("}\n")]
-    except FileNotFoundError:
+        if not run.exists():  # `load_sweep` has its name with escapes
+            run = next((path for path in run.parent.iterdir() if clean(path.name) == run.name), run)
+        return read_metric(run / "metrics.jsonl", metric)
+    except (FileNotFoundError, UserError):
         return {}
-    return {row["step"]: row[metric] for row in rows if "step" in row}
 
 
 def last(run: Path, metric: str) -> float | None:

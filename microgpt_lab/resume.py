@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import Saved
+from microgpt_lab.divergence import finite
 from microgpt_lab.errors import Changed
+from microgpt_lab.reading import Figure, Step, deeper, said
 from microgpt_lab.results import flattened
 from microgpt_lab.trainer import Trainer
+from microgpt_lab.untrusted import DEEPEST
 
 # Of environment.json, what decides the numbers of a run.
 GROUND = ("documents_sha256", "parts", "core", "packages", "python")
 
 
-FACTS = {"step": int, "config": dict, "callbacks": dict, "chars": list, "rng": list, "tensors": dict}
-FACTS |= {"seconds": (int, float), "resumed": list, "stopped": bool}
+class Facts(TypedDict):
+    """What a checkpoint says beside its numbers."""
+
+    step: Step
+    config: dict[str, Any]
+    callbacks: dict[str, Any]
+    chars: list[str]
+    rng: tuple[int, list[int], float | None]
+    tensors: dict[str, Any]
+    seconds: Figure
+    resumed: list[Step]
+    stopped: bool
 
 
 def capture(trainer: Trainer, **facts: Any) -> bytes:
@@ -28,9 +43,12 @@ def capture(trainer: Trainer, **facts: Any) -> bytes:
 
 def check(saved: Saved) -> None:
     """Changed if these are not the facts of a run."""
-    for name, kind in FACTS.items():
-        if not isinstance(saved.facts, dict) or not isinstance(saved.facts.get(name), kind):
-            raise Changed(f"{saved.name} is no checkpoint of a run: {name} is missing, or is something else")
+    try:
+        msgspec.convert(saved.facts, Facts)
+    except msgspec.ValidationError as error:
+        raise Changed(f"{saved.name} is no checkpoint of a run: {said(error)}") from None
+    if deeper(saved.facts["config"], DEEPEST):
+        raise Changed(f"{saved.name} is no checkpoint of a run: its configuration is too deep")
 
 
 def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
@@ -45,13 +63,15 @@ def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
             raise Changed("the checkpoint has another vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise Changed("the checkpoint's weights do not fit a model of this configuration")
+        if not finite(weights):
+            raise Changed("the checkpoint's weights are not finite, or beyond 1e77")
         state = trainer.carry[1]
         if optimizer and fits(forms["optimizer"], checkpoint.form(state, array("d"))):
             state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=state)
         version, internal, gauss = facts["rng"]
         trainer.corpus.rng.setstate((version, tuple(internal), gauss))
         trainer.carry, trainer.step = (trainer.packing.pack(weights), state), facts["step"]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise Changed(f"{saved.name} is no checkpoint of this run: {type(error).__name__} {error}") from None
 
 
@@ -67,11 +87,13 @@ def fits(form: Any, other: Any) -> bool:
 def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two configurations or environments, a line each."""
     before, after = dict(flattened(then)), dict(flattened(now))
-    return [
-        f"{key} was {short(before.get(key))}, is {short(after.get(key))}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
-    ]
+    found = []
+    for key in dict.fromkeys([*before, *after]):
+        old, new = before.get(key), after.get(key)
+        if old != new:
+            show = short if short(old) != short(new) else repr  # '16' is not 16
+            found.append(f"{key} was {show(old)}, is {show(new)}")
+    return found
 
 
 def ground(environment: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,10 @@ def distribution(
 
     `temperature` 0 takes the likeliest token. `top_k` keeps the k likeliest (0: all; Fan et al.,
     2018); `top_p` the likeliest that together reach this probability (Holtzman et al., 2020).
+    FloatingPointError if the logits have no finite maximum.
     """
+    if not math.isfinite(max(logits)) or any(map(math.isnan, logits)):
+        raise FloatingPointError("the logits are not finite")
     if temperature == 0:
         return [float(i == logits.index(max(logits))) for i in range(len(logits))]
     top = max(logits)

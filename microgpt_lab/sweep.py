@@ -17,6 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.errors import UserError
+from microgpt_lab.reading import is_run, read_summary, text
+
+JOBS_FOLDER = ".jobs"
 JOBS, BEGAN = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"  # how many jobs, and when: told to all workers
 FINAL = ("ok", "diverged")  # what another run of the same job would come to as well
 
@@ -35,19 +39,21 @@ class Place:
     def __init__(self, sweep: Path, config: dict[str, Any]):
         text = json.dumps(config, sort_keys=True, ensure_ascii=False)
         self.sweep = sweep
-        self.path = sweep / ".jobs" / hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        self.path = sweep / JOBS_FOLDER / digest[:32]
         self.lock = self.path.with_suffix(".lock")
 
     @property
     def folder(self) -> Path | None:
         """That of an earlier run of the job."""
         try:
-            name = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+            name = text(self.path, largest=255)
+        except (FileNotFoundError, UserError):
             return None
-        if name in ("", ".", "..") or Path(name).name != name:
+        if name in ("", ".", "..", JOBS_FOLDER) or Path(name).name != name:
             return None  # a torn file must not name another folder, for `clear` deletes
-        return self.sweep / name if (self.sweep / name).is_dir() else None
+        folder = self.sweep / name
+        return folder if folder.is_dir() and not folder.is_symlink() else None
 
     @folder.setter
     def folder(self, folder: Path) -> None:
@@ -67,32 +73,16 @@ class Place:
             shutil.rmtree(self.folder)
 
 
-def read_summary(run: Path) -> dict[str, Any]:
-    """What summary.json says; a run that has none was killed, or is at work."""
-    return {"status": "unfinished"} | read_json(run / "summary.json")
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is none, for what is torn says nothing."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def runs(sweep: Path) -> Iterator[Path]:
     """The folders of all runs, at work or done."""
-    for folder in sorted(sweep.iterdir()) if sweep.is_dir() else ():
-        if (folder / "overrides.yaml").is_file():
-            yield folder
+    yield from filter(is_run, sorted(sweep.iterdir()) if sweep.is_dir() else ())
 
 
 def finished(sweep: Path, since: float = 0.0) -> list[Path]:
     """The folders of the runs that have ended, in any way, since then."""
     found = []
     for file in sweep.glob("*/summary.json"):
-        with contextlib.suppress(FileNotFoundError):  # another process makes that run anew
+        with contextlib.suppress(OSError):  # another process makes that run anew
             if file.stat().st_mtime >= since:
                 found.append(file.parent)
     return found

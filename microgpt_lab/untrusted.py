@@ -16,6 +16,7 @@ LONGEST, DEEPEST = 200_000, 30  # characters, levels
 CODE = ("_target_", "()", "searchpath", "job_logging", "hydra_logging", "env_set", "callbacks")
 HYDRA = ("mode", "run", "sweep", "sweeper")  # what a recipe may set of Hydra's own
 RESOLVER = re.compile(r"\$\{[^}]*[:$]")  # it calls a function; and one within another may hide its name
+DIGITS = re.compile(r"[-+]?[0-9][\w:.]{1000}")  # Python shows no more than 4300 of a number
 PACKAGE = re.compile(r"^\s*#\s*@package\s+(\S+)", re.MULTILINE)
 
 
@@ -31,15 +32,21 @@ def load(text: str, where: object) -> Any:
                 raise UserError(f"{where} is deeper than {DEEPEST} levels")
             if isinstance(event, yaml.AliasEvent):
                 raise UserError(f"{where} has an alias (*{event.anchor}): write it out")
+            if isinstance(event, yaml.ScalarEvent) and DIGITS.match(event.value):
+                raise UserError(f"{where} has a number of {len(event.value):,} digits")
         return yaml.load(text, LOADER)
     except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        if "nesting depth" in problem:  # newer LibYAMLs count too
+            raise UserError(f"{where} is deeper than {DEEPEST} levels") from None
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{where}{line}: {getattr(error, 'problem', None) or error}") from None
+        raise UserError(f"{where}{line}: {problem}") from None
+    except (LookupError, AttributeError, TypeError):  # of PyYAML, for "!!int ''" and the like
+        raise UserError(f"{where} has a value that does not fit its tag") from None
 
 
-def check(text: str, where: object) -> None:
-    """UserError if a configuration file would have code run, or reaches for files beside its folder."""
+def check(text: str, where: object) -> Any:
+    """What a configuration file says. UserError if it would have code run, or reaches beside its folder."""
     content = load(text, where)
     if (package := PACKAGE.search(text)) and package[1] not in ("_global_", "_group_"):
         raise UserError(f"{where} is of the package {package[1]}: it may be _global_ only")
@@ -55,6 +62,7 @@ def check(text: str, where: object) -> None:
     for entry in texts(content.get("defaults") if isinstance(content, dict) else None):
         if ".." in entry or entry.startswith("/"):
             raise UserError(f"{where}: '{entry}' in its defaults is no name")
+    return content
 
 
 def refuse_code(text: str, where: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -15,7 +14,8 @@ from rich.table import Table
 from microgpt_lab.commands import Parser
 from microgpt_lab.commands.recipes import experiments
 from microgpt_lab.commands.train import composed
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import UserError, printable, suggest
+from microgpt_lab.reading import read, text
 from microgpt_lab.record import Run
 from microgpt_lab.results import curve
 from microgpt_lab.run import execute
@@ -49,24 +49,25 @@ def show() -> int:
     for heading in ("experiment=", "question", "time", "folder"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "experiment=")
     for name, folder in experiments().items():
-        comments = [
-            line[1:].strip() for line in (folder / "recipe.yaml").read_text(encoding="utf-8").splitlines()
-        ]
-        question = next((line for line in comments[1:2] if line), "")
-        seconds = expected(folder).get("seconds")
-        time = clock(seconds) if seconds else ""
-        table.add_row(f"[cyan]{name}[/]", escape(question), time, f"[dim]{escape(str(folder))}[/]")
+        try:
+            second = text(folder / "recipe.yaml").splitlines()[1:2]
+            question = "".join(line[1:300].strip() for line in second)
+            seconds = expected(folder).get("seconds")
+            time = clock(seconds) if seconds else ""
+        except UserError as error:
+            question, time = f"damaged: {error}", ""
+        name, question, place = (escape(printable(shown)) for shown in (name, question, str(folder)))
+        table.add_row(f"[cyan]{name}[/]", question, time, f"[dim]{place}[/]")
     console.print(table)
     return 0
 
 
 def expected(folder: Path) -> dict[str, Any]:
+    """What a recipe says of its figures, if it does."""
     try:
-        return json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+        return read(folder / "expected.json")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise UserError(f"{folder / 'expected.json'} is not JSON: {error}") from None
 
 
 def check(name: str, folder: Path, overrides: list[str]) -> int:
@@ -74,14 +75,16 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
     wanted = expected(folder).get("check")
     if not wanted:
         raise UserError(f"{folder / 'expected.json'} has no 'check'")
-    config = composed([f"experiment={name}", *wanted["overrides"], *overrides])
+    if not wanted.get("figures") and not wanted.get("steps"):
+        raise UserError(f"{folder / 'expected.json'}: its 'check' has no figures and no losses by step")
+    config = composed([f"experiment={name}", *wanted.get("overrides", []), *overrides])
     config["callback"] = {"jsonl": {"name": "jsonl"}}
     with tempfile.TemporaryDirectory() as place:
         run = Run(config, Path(place) / name)
         summary = execute(run)
         if summary["status"] == "interrupted":
             return 130
-        found = {key: summary.get(key, math.nan) for key in wanted.get("figures", {})}
+        found = {key: figure(summary.get(key)) for key in wanted.get("figures", {})}
         losses = curve(run.folder, "loss/train")
     pairs = [(key, wanted["figures"][key], value) for key, value in found.items()]
     pairs += [
@@ -89,8 +92,12 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
         for s, loss in wanted.get("steps", {}).items()
     ]
     good, tolerance = True, wanted.get("tolerance", 1e-6)
-    for figure, value, got in pairs:
+    for name, value, got in pairs:
         close = abs(got - value) <= tolerance
         good = good and close
-        print(f"{'✓' if close else '✗'} {figure} {got:.6f}, expected {value:.6f} ± {wanted['tolerance']:g}")
+        print(f"{'✓' if close else '✗'} {printable(name)} {got:.6f}, expected {value:.6f} ± {tolerance:g}")
     return 0 if good else 1
+
+
+def figure(value: Any) -> float:
+    return value if isinstance(value, (int, float)) else math.nan

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from microgpt_lab import config, untrusted
+from microgpt_lab import config, reading, untrusted
 from microgpt_lab.plugins import CHECKOUT, HERE, home
 
 CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
@@ -51,10 +50,13 @@ class Recipes(ConfigSource):
         file = self._file(config_path)
         if not file.is_file():
             raise ConfigLoadError(f"there is no {file}")
-        text = file.read_text(encoding="utf-8")
-        untrusted.check(text, file)
-        swept = (yaml.safe_load(text).get("hydra") or {}).get("sweeper") or {}
-        config.check([f"{key}={value}" for key, value in (swept.get("params") or {}).items()])
+        text = reading.text(file)
+        content = untrusted.check(text, file)
+        for key in ("hydra", "sweeper", "params"):
+            content = content.get(key) if isinstance(content, dict) else None
+        config.check(
+            [f"{key}={value}" for key, value in content.items()] if isinstance(content, dict) else []
+        )
         header = self._get_header_dict(text[:512])
         return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
 
@@ -63,7 +65,7 @@ def check_presets() -> None:
     """UserError for a file of the user's conf/ that is no mere configuration."""
     for folder, _, names in os.walk(home() / "conf", followlinks=True):
         for file in (Path(folder, name) for name in sorted(names) if name.endswith((".yaml", ".yml"))):
-            untrusted.check(file.read_text(encoding="utf-8", errors="replace"), file)
+            untrusted.check(reading.text(file), file)
 
 
 class SearchPath(SearchPathPlugin):
@@ -78,5 +80,5 @@ class SearchPath(SearchPathPlugin):
 def experiments() -> dict[str, Path]:
     """The folders of all recipes, by name; of two with one name, that which Hydra takes."""
     folders = (home() / "experiments", OURS)
-    found = {file.parent.name: file.parent for folder in folders for file in folder.glob("*/recipe.yaml")}
-    return dict(sorted(found.items()))
+    files = [file for folder in folders for file in folder.glob("*/recipe.yaml") if file.is_file()]
+    return dict(sorted((file.parent.name, file.parent) for file in files))

@@ -11,10 +11,9 @@ from microgpt_lab.commands.multirun import warn
 from microgpt_lab.commands.train import composed, exit_status
 from microgpt_lab.config import complete
 from microgpt_lab.errors import UserError, printable
+from microgpt_lab.reading import read, read_summary
 from microgpt_lab.record import Run
-from microgpt_lab.results import read_yaml
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import read_summary
 
 
 def main(arguments: list[str]) -> int:
@@ -38,29 +37,22 @@ def main(arguments: list[str]) -> int:
             run.folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr)
         )
         if not saved:
-            print(f"{run.folder} has no checkpoint yet: it begins at step 0")
+            print(printable(f"{run.folder} has no checkpoint yet: it begins at step 0"))
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
 
 
 def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
     """The run as its folder describes it, with these changes."""
     try:
-        config, listed = read_yaml(folder / "config.yaml"), read_yaml(folder / "overrides.yaml")
+        config, listed = read(folder / "config.yaml") or {}, read(folder / "overrides.yaml") or []
     except FileNotFoundError as error:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} cannot be read: {error}") from None
     if overrides and (folder.absolute().parent / ".jobs").is_dir():
         raise UserError(
             f"{folder} is a job of a sweep, which knows it by its configuration: change the sweep"
         )
     if wrong := [override for override in overrides if override.startswith(("hydra", "-", "+hydra"))]:
         raise UserError(f"{wrong[0]} has no meaning for a run that is there")
-    listed = listed or []
-    if not isinstance(config, dict) or not (
-        isinstance(listed, list) and all(isinstance(o, str) for o in listed)
-    ):
-        raise UserError(f"{folder} is damaged: its configuration is none")
     if overrides:
         listed = [*listed, *overrides]
         config = composed(listed)

@@ -8,6 +8,7 @@ from random import Random
 
 from microgpt_lab import checkpoint
 from microgpt_lab.commands import Parser
+from microgpt_lab.divergence import finite
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.model import GPT, Weights
 from microgpt_lab.plugins import options_of
@@ -23,11 +24,18 @@ def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
     try:
         config, chars = saved.facts["config"], list(map(str, saved.facts["chars"]))
         sizes = {name: config[name] for name in options_of(GPT)}
+        if odd := [name for name, option in options_of(GPT).items() if type(sizes[name]) is not option.type]:
+            raise TypeError(f"{odd[0]} is {sizes[odd[0]]!r:.60}")
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
         weights = checkpoint.tree(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
+        if not finite(weights):
+            raise ValueError("its weights are not finite, or beyond 1e77")
+        rows = {"wte": model.vocab_size, "wpe": model.block_size, model.head: model.vocab_size}
+        if odd := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
+            raise ValueError(f"{odd[0]} has {weights[odd[0]].shape[-2]} rows, not {rows[odd[0]]}")
         model.logits(weights, [len(chars)])
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"{folder / saved.name} is no checkpoint: {type(error).__name__} {error}") from None
     return model, weights, chars
 
@@ -61,16 +69,19 @@ def main(arguments: list[str]) -> int:
     bos, rng = len(chars), Random(args.seed)
     prompt = [bos, *map(chars.index, args.prompt)]
     for _ in range(args.n):
-        ids = generate(
-            model,
-            weights,
-            prompt,
-            rng,
-            stop=bos,
-            temperature=args.temperature,
-            top_k=args.top_k,
-            top_p=args.top_p,
-        )
+        try:
+            ids = generate(
+                model,
+                weights,
+                prompt,
+                rng,
+                stop=bos,
+                temperature=args.temperature,
+                top_k=args.top_k,
+                top_p=args.top_p,
+            )
+        except ArithmeticError as error:
+            raise UserError(f"{args.run} cannot be sampled from: {error}") from None
         text = args.prompt + "".join(chars[i] for i in ids)
         print("\n".join(map(printable, text.split("\n"))))
     return 0

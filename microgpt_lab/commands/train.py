@@ -22,9 +22,10 @@ from microgpt_lab.commands import COMMANDS, multirun
 from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, check_presets, experiments
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
 from microgpt_lab.job import perform
+from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import JOBS, Place, read_summary, run_name, runs
+from microgpt_lab.sweep import JOBS, Place, run_name, runs
 
 ended: dict[str, Any] = {}  # the summary of a single run
 

@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microgpt_lab.reading import read_json
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
 from microgpt_lab.report.figures import MOST_CURVES, curves, forest
-from microgpt_lab.sweep import read_json
 
 if TYPE_CHECKING:
     import pandas
@@ -39,12 +39,7 @@ def write(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
 
 def count_looks(found: Analysis, sweep: Path) -> dict[str, list[int]]:
     """The seeds at each report of each question, this one added; with more than one, a note says so."""
-    looks = read_json(sweep / "report.json").get("looks")
-    known = {
-        key: [n for n in seeds if type(n) is int]
-        for key, seeds in (looks.items() if isinstance(looks, dict) else ())
-        if isinstance(seeds, list)
-    }
+    known = read_json(sweep / "report.json").get("looks", {})
     if found.comparison and not found.comparison.named:
         key = f"{found.question.metric} by {','.join(found.keys)}"
         seeds = found.comparison.seeds

@@ -2,6 +2,7 @@
 # ruff: noqa: E501  tables
 
 import json
+import os
 
 import pytest
 
@@ -172,3 +173,29 @@ def test_what_a_plugin_prints_is_not_the_labs_answer(lab, plugin):
 def test_one_that_is_slow_to_import_is_named(lab, plugin):
     env = plugin("import time; time.sleep(3.1)")
     assert "warning: plugin microgpt_lab_user1.mine took 3." in lab(*SHORT, env=env, check=0).stderr
+
+
+def test_plugins_that_others_could_have_written_are_named_once(lab, tmp_path):
+    folder = tmp_path / "parts"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "mine.py").write_text(f"{HEAD}@hookimpl\ndef run_started(): pass")
+    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
+    few = ("steps=0", "eval_docs=1", "samples=0", "backend=numpy", "train_docs=10")
+    assert "although" not in lab("plugins", env=env, check=0).stderr
+    for path in (folder, folder / "inner", folder / "inner" / "mine.py"):
+        mode = path.stat().st_mode
+        path.chmod(0o777)
+        done = lab("plugins", env=env, check=0)
+        assert (
+            done.stderr
+            == f"warning: the plugins of {folder} are run, although everybody can write to {path}\n"
+        )
+        path.chmod(mode)
+    folder.chmod(0o777)
+    sweep = ("-m", "seed=0,1", "hydra/launcher=joblib", "hydra.sweep.dir=sweep")
+    assert lab(*few, *sweep, env=env, check=0).stderr.count("although") == 1
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(folder / "inner" / "mine.py", 12345, -1)
+        assert "mine.py belongs to another user" in lab("plugins", env=env, check=0).stderr
+        assert "although" not in lab("plugins", env={"MICROGPT_LAB_PLUGINS": ""}, check=0).stderr

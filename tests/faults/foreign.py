@@ -1,0 +1,156 @@
+"""A sweep and a recipe on disk, and what they hold instead, as if another had made them."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import math
+import shutil
+from array import array
+
+import yaml
+
+from microgpt_lab import checkpoint, load_sweep
+from microgpt_lab.results import curve
+
+SHORT = ["steps=4", "train_docs=200", "embed=8", "eval_docs=3", "eval_every=2", "samples=2", "backend=numpy"]
+SHORT += ["~callback.console", "~callback.tensorboard"]
+RECIPE = """# @package _global_
+# Which?
+defaults:
+  - override /activation: gelu
+steps: 3
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      seed: 0,1
+"""
+EXPECTED = {
+    "metric": "loss/val",
+    "value": 2.0,
+    "seconds": 9.5,
+    "check": {"overrides": ["steps=1"], "figures": {"loss/val": 2.5}, "steps": {"1": 3.3}, "tolerance": 1e-6},
+}
+
+
+def files(sweep):
+    """Those of one of the runs, the note of its job, and those of the recipe."""
+    run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
+    names = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
+    found = [*(run / name for name in (*names, "samples.txt", checkpoint.CURRENT)), *recipe.iterdir()]
+    note = next(f for f in (sweep / ".jobs").iterdir() if f.suffix == "" and f.read_text() == run.name)
+    return {file.name if file != note else "note": file for file in [*found, note]}
+
+
+@contextlib.contextmanager
+def changed(file, content):
+    """With another content, or what `content` puts in its place."""
+    whole = file.read_bytes()
+    file.unlink()
+    try:
+        content(file) if callable(content) else file.write_bytes(content)
+        yield
+    finally:
+        shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink(missing_ok=True)
+        file.write_bytes(whole)
+
+
+def tree_of(file):
+    """The content of a file as a tree of JSON's types."""
+    if file.name == "metrics.jsonl":
+        return [json.loads(line) for line in file.read_text().splitlines()]
+    if file.suffix == ".bin":
+        facts, numbers = checkpoint.decode(file.read_bytes())
+        return {**facts, "numbers": list(numbers[:3]), "rng": [facts["rng"][0], facts["rng"][1][:2], None]}
+    return yaml.safe_load(file.read_text())  # JSON too
+
+
+def content_of(file, tree):
+    if file.name == "metrics.jsonl":
+        lines = tree if isinstance(tree, list) else [tree]
+        return "".join(json.dumps(line) + "\n" for line in lines).encode()
+    if file.suffix == ".bin":
+        return checkpoint_of(file, tree)
+    if file.suffix == ".yaml":
+        return yaml.safe_dump(tree).encode()
+    return json.dumps(tree).encode()
+
+
+def checkpoint_of(file, tree):
+    """Of the generator and the numbers, the tree has the first."""
+    facts, numbers = checkpoint.decode(file.read_bytes())
+    if isinstance(tree, dict):
+        first = tree.pop("numbers", None)
+        if isinstance(first, list) and all(isinstance(x, float) for x in first):
+            numbers[: len(first)] = array("d", first)
+        if tree.get("rng") == [facts["rng"][0], facts["rng"][1][:2], None]:
+            tree["rng"] = facts["rng"]
+    return encoded(tree, numbers)
+
+
+def encoded(facts, numbers):
+    """A checkpoint with a right length and checksum."""
+    body = json.dumps(facts).encode() + b"\n" + numbers.tobytes()
+    return (
+        b"microgpt_lab checkpoint 1 %s %d\n" % (hashlib.sha256(body).hexdigest().encode(), len(body)) + body
+    )
+
+
+def places(tree, path=()):
+    yield path
+    branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, branch in branches:
+        yield from places(branch, (*path, key))
+
+
+def put(tree, path, how, value):
+    """The tree with a value at a place; or with its key called otherwise, or without it."""
+    if not path:
+        return value
+    tree = copy.deepcopy(tree)
+    parent = tree
+    for key in path[:-1]:
+        parent = parent[key]
+    if how == "value":
+        parent[path[-1]] = value
+    else:
+        old = parent.pop(path[-1])
+        if how == "key" and isinstance(parent, dict):
+            parent[str(value)] = old
+    return tree
+
+
+def printed(text):
+    assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text), text
+
+
+def printed_all(tree):
+    """No text of a tree steers a terminal; keys neither."""
+    if isinstance(tree, str):
+        printed(tree.replace("\n", "\0"))
+    for key, branch in (
+        tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    ):
+        printed_all(key)
+        printed_all(branch)
+
+
+def rows(sweep):
+    """What a report reads: a row a run, whatever is in one; figures are numbers."""
+    frame = load_sweep(sweep)
+    assert len(frame) == 3
+    printed_all([*frame.index, *frame.columns, *frame.attrs["swept"], frame.attrs["fixed"]])
+    printed_all([frame.attrs["environments"], *(x for row in frame.to_dict("records") for x in row.items())])
+    assert all(e["python"].split and e["packages"].items for e in frame.attrs["environments"])
+    assert "loss/val" in frame.select_dtypes("number")
+    sound = frame[frame["status"] != "damaged"]
+    assert len(sound) >= 2 and frame["loss/val"].count() >= 2
+    assert not frame[frame["status"] == "damaged"]["loss/val"].count()
+    for key in frame.attrs["swept"]:
+        frame.groupby(key, sort=False, dropna=False).size()
+    for run in sweep.glob("seed=*"):
+        for metric in ("loss/val", "loss/train", "step", "\x1b"):
+            points = curve(run, metric)
+            assert all(type(step) is int and math.isfinite(value) for step, value in points.items())
+    return frame

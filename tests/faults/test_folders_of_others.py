@@ -1,0 +1,198 @@
+"""Promise: a folder of another's is a row, a line, or what it is; and writes to no other place."""
+
+import json
+import math
+import os
+import shutil
+import warnings
+
+import pytest
+
+pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+
+from foreign import changed, encoded, printed, rows
+
+from microgpt_lab import UserError, checkpoint, load_sweep
+from microgpt_lab.commands import resume, sample
+from microgpt_lab.commands.resume import reopened
+from microgpt_lab.results import curve
+from microgpt_lab.resume import changes
+
+
+def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
+    with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "seconds": "\\u001b[2J"}'):
+        frame = rows(sweep)
+        assert frame.loc["seed=1", "status"] == "damaged" and frame.loc["seed=1", "seed"] == 1
+        assert frame.loc["seed=1", "error"] == "summary.json: expected float | null, got str, at $.seconds"
+    with changed(sweep / "seed=1" / "overrides.yaml", b"3"):
+        assert rows(sweep).loc["seed=1", "status"] == "damaged"
+        with changed(sweep / "seed=1" / "config.yaml", b"3"):  # nor does the run count for what was swept
+            assert rows(sweep).attrs["swept"] == ["seed"]
+    with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "loss/val": Infinity}'):
+        assert "JSON is malformed" in rows(sweep).loc["seed=1", "error"]
+
+
+def test_the_schema_is_open(sweep):
+    """Files may be missing, and keys; others may be there."""
+    run = sweep / "seed=1"
+    for name in ("config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl", "samples.txt"):
+        with changed(run / name, lambda file: None):
+            assert rows(sweep).loc["seed=1", "status"] == "ok", name
+    for name, text in (("summary.json", b'{"mine": 1, "x": [], "y": null}'), ("environment.json", b"{}")):
+        with changed(run / name, text):
+            assert rows(sweep).loc["seed=1", "status"] in ("ok", "unfinished"), name
+    with changed(run / "config.yaml", lambda file: None), changed(run / "overrides.yaml", lambda file: None):
+        assert list(load_sweep(sweep).index) == ["seed=0", "seed=2"]
+
+
+def test_keys_are_shown_with_escapes(sweep):
+    """Those of a configuration, of overrides, of an environment, of figures; and the status and the error."""
+    key = "\x1b[2J\u202e"
+    for name, content in {
+        "config.yaml": {key: 1, "activation": {"name": "gelu", key: key}},
+        "overrides.yaml": [f"{key}=1", f"seed={key}", f'layers="\\e{key[1:]}"'],
+        "environment.json": {"platform": key, "packages": {key: key}, key: {key: [key]}},
+        "summary.json": {key: 1, "status": key, "error": key},
+    }.items():
+        with changed(sweep / "seed=0" / name, json.dumps(content).encode()):
+            frame = rows(sweep)
+            shown = repr([frame.columns, frame.to_dict(), frame.attrs])
+            assert "\\x1b[2J\\u202e".encode("unicode_escape").decode() in shown, name
+
+
+def test_a_number_that_python_does_not_print_is_damage(sweep):
+    for number in ("0x" + "f" * 5000, "1:" * 3000 + "1", "9" * 5000):
+        for name in ("config.yaml", "overrides.yaml"):
+            text = f"[seed={number}]" if name == "overrides.yaml" else f"seed: {number}"
+            with changed(sweep / "seed=1" / name, text.encode()):
+                assert rows(sweep).loc["seed=1", "status"] == ("damaged" if name == "config.yaml" else "ok")
+                with pytest.raises(UserError):
+                    reopened(sweep / "seed=1", ["steps=9"], force=True)
+
+
+def test_what_is_deep_is_damage(sweep):
+    for levels in (31, 480, 900, 100_000):
+        deep = '{"x": ' + '{"a": ' * levels + "1" + "}" * (levels + 1)
+        for name in ("environment.json", "summary.json", "metrics.jsonl", "config.yaml", "overrides.yaml"):
+            with changed(sweep / "seed=1" / name, f"{deep}\n".encode()):
+                frame = rows(sweep)
+            if name != "metrics.jsonl" or levels == 100_000:  # of lines, what is not asked for is passed over
+                assert frame.loc["seed=1", "status"] == "damaged", (name, levels)
+
+
+def test_a_foreign_key_takes_no_figures_place(sweep):
+    """Neither as a key of the configuration nor as a figure of another type."""
+    for name, text in (
+        ("overrides.yaml", b"[loss/val=1, status=ok, parameters=x, seed=1]"),
+        ("config.yaml", b"{loss/val: x, status: 3, seconds: {a: x}, seed: 1}"),
+    ):
+        with changed(sweep / "seed=1" / name, text):
+            frame = rows(sweep)
+            assert frame.attrs["swept"] == ["seed"] and frame["parameters"].sum() == 3 * 1328
+    first, second = (sweep / f"seed={seed}" / "summary.json" for seed in (1, 2))
+    with changed(first, b'{"samples_new": null, "mine": "x"}'), changed(second, b'{"mine": 2}'):
+        assert list(load_sweep(sweep)["mine"].dropna()) == [2]
+
+
+def test_the_name_of_a_folder_is_shown_with_escapes(sweep):
+    hostile = sweep / "seed=1\x1b[2J\u202e"
+    (sweep / "seed=1").rename(hostile)
+    try:
+        assert load_sweep(sweep).loc["seed=1\\x1b[2J\\u202e", "status"] == "ok"
+        assert curve(sweep / "seed=1\\x1b[2J\\u202e", "loss/val").keys() == {2, 4}
+    finally:
+        hostile.rename(sweep / "seed=1")
+
+
+def test_weights_that_are_no_numbers_are_not_sampled_from(sweep, capsys):
+    file = sweep / "seed=1" / checkpoint.CURRENT
+    facts, numbers = checkpoint.decode(file.read_bytes())
+    for wrong in (-math.inf, 1e300, math.nan):
+        numbers[5] = wrong
+        with changed(file, encoded(facts, numbers)), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            with pytest.raises(UserError, match="weights are not finite, or beyond 1e77"):
+                sample.main([str(file.parent), "-n", "3"])
+    with changed(file, encoded(facts, numbers)):
+        shutil.copytree(file.parent, file.parents[2] / "nan", ignore=lambda *_: ["summary.json"])
+    with pytest.raises(UserError, match="weights are not finite"):
+        resume.main([str(file.parents[2] / "nan"), "--force"])
+
+
+WRITTEN = ("log.txt", "metrics.jsonl", "samples.txt", "summary.json.part", "checkpoint.bin.part", ".lock")
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_run_does_not_write_through_links(sweep, tmp_path, name):
+    """A folder of another's is gone on with in its own files, or not at all."""
+    (tmp_path / "mine").write_text("precious")
+    shutil.copytree(sweep / "seed=1", tmp_path / "run")
+    (tmp_path / "run" / name).unlink(missing_ok=True)
+    for put_there in (lambda path: path.symlink_to(tmp_path / "mine"), os.mkfifo, os.mkdir):
+        put_there(tmp_path / "run" / name)
+        held = reopened(tmp_path / "run", [], force=True).held()
+        with pytest.raises(UserError, match="not a regular file"), held:
+            pass
+        (tmp_path / "run" / name).rmdir() if put_there is os.mkdir else (tmp_path / "run" / name).unlink()
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+TYPES = {
+    "embed: 8\n": {
+        "embed: 8.0\n": "embed=8.0: write a whole number, such as embed=16",
+        "embed: '8'\n": "embed='8': write a whole number, such as embed=16",
+        "embed: [8]\n": "embed=[8]: write a whole number, such as embed=16",
+        "embed: true\n": "embed=True: write a whole number, such as embed=16",
+    },
+    "lr: 0.01\n": {"lr: x\n": "optimizer.lr='x': write a number, such as optimizer.lr=0.01"},
+    "tie_embeddings: false\n": {"tie_embeddings: 1\n": "tie_embeddings=1: write true or false"},
+}
+
+
+def test_a_value_of_another_type_in_a_configuration_is_a_clear_line(sweep):
+    file = sweep / "seed=1" / "config.yaml"
+    text = file.read_text()
+    for old, wrong in TYPES.items():
+        assert old in text
+        for new, said in wrong.items():
+            with changed(file, text.replace(old, new).encode()), pytest.raises(UserError) as error:
+                reopened(file.parent, [], force=False)
+            assert str(error.value) == f"{file}: {said}"
+    with changed(file, text.replace("lr: 0.01", "lr: 1e-2").encode()):  # which YAML takes for a text
+        assert reopened(file.parent, [], force=False).config["optimizer"]["lr"] == 0.01
+
+
+def test_what_differs_in_its_type_alone_is_shown_so():
+    assert changes({"embed": "16", "lr": 1}, {"embed": 16, "lr": 1.0}) == ["embed was '16', is 16"]
+
+
+def test_recipes_of_others_are_rows(lab, tmp_path):
+    home = tmp_path / "home" / "experiments"
+    for name, files in {
+        "a\x1b[2J[red]": {"recipe.yaml": "# @package _global_\n# \x1b]0;title\x07\u202e[bold]Which?\n"},
+        "bad": {"recipe.yaml": "# @package _global_\n# Why?\n", "expected.json": '{"seconds": "\x1b"}'},
+        "bare": {"recipe.yaml": "steps: 1", "expected.json": '{"check": {"overrides": 1}}'},
+    }.items():
+        (home / name).mkdir(parents=True)
+        for file, text in files.items():
+            (home / name / file).write_text(text)
+    (home / "pipe").mkdir()
+    os.mkfifo(home / "pipe" / "recipe.yaml")
+    shown = lab("experiments", check=0).stdout
+    assert "a\\x1b[2J[red]" in shown and "\\x1b]0;title\\x07\\u202e[bold]Which?" in shown
+    assert "damaged: " in shown and "microgpt-243" in shown and "pipe" not in shown
+    printed(shown)
+    (line,) = lab("experiments", "check", "bare", check=2).stderr.splitlines()
+    assert line.endswith("expected.json: expected array, got int, at $.check.overrides")
+
+
+def test_a_recipe_is_checked_without_a_tolerance(lab, tmp_path):
+    recipe = tmp_path / "home" / "experiments" / "theirs"
+    recipe.mkdir(parents=True)
+    (recipe / "recipe.yaml").write_text("# @package _global_\n")
+    wanted = {"overrides": ["steps=1", "eval_docs=2", "samples=0", "backend=numpy"]}
+    for figures in ({"loss/val": 1, "status": 1}, {}):
+        (recipe / "expected.json").write_text(json.dumps({"check": wanted | {"figures": figures}}))
+        done = lab("experiments", "check", "theirs")
+        assert done.returncode == (1 if figures else 2) and "Traceback" not in done.stderr
+        assert not figures or "✗ status nan, expected 1.000000 ± 1e-06" in done.stdout
