@@ -5,13 +5,19 @@ import copy
 import hashlib
 import json
 import math
+import os
 import shutil
 from array import array
 
+import pytest
 import yaml
 
 from microgpt_lab import checkpoint, load_sweep
+from microgpt_lab.commands.train import composed
+from microgpt_lab.record import Run
 from microgpt_lab.results import curve
+from microgpt_lab.run import execute
+from microgpt_lab.sweep import Place
 
 SHORT = ["steps=4", "train_docs=200", "embed=8", "eval_docs=3", "eval_every=2", "samples=2", "backend=numpy"]
 SHORT += ["~callback.console", "~callback.tensorboard"]
@@ -32,6 +38,25 @@ EXPECTED = {
     "seconds": 9.5,
     "check": {"overrides": ["steps=1"], "figures": {"loss/val": 2.5}, "steps": {"1": 3.3}, "tolerance": 1e-6},
 }
+
+
+@pytest.fixture(scope="module", name="sweep")
+def made(tmp_path_factory):
+    """Three jobs of a sweep, as they are on disk when they have ended; and a recipe in a lab's home."""
+    folder = tmp_path_factory.mktemp("lab") / "sweep"
+    for seed in range(3):
+        overrides = [*SHORT, f"seed={seed}"]
+        run = Run(composed(overrides), folder / f"seed={seed}", overrides)
+        run.place = Place(folder, run.config)
+        execute(run)
+    recipe = folder.parent / "home" / "experiments" / "theirs"
+    recipe.mkdir(parents=True)
+    (recipe / "recipe.yaml").write_text(RECIPE)
+    (recipe / "expected.json").write_text(json.dumps(EXPECTED))
+    before = os.environ.get("MICROGPT_LAB_HOME")
+    os.environ["MICROGPT_LAB_HOME"] = str(folder.parent / "home")
+    yield folder
+    os.environ.pop("MICROGPT_LAB_HOME") if before is None else os.environ.update(MICROGPT_LAB_HOME=before)
 
 
 def files(sweep):

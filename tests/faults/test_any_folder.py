@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 
 pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
-from foreign import SHORT, changed, content_of, files, places, printed, put, rows, tree_of
+from foreign import (
+    SHORT,
+    changed,
+    content_of,
+    files,
+    made,  # noqa: F401  the fixture `sweep`
+    places,
+    printed,
+    put,
+    rows,
+    tree_of,
+)
 
 from microgpt_lab import UserError, checkpoint, load_sweep
 from microgpt_lab.commands import experiments, main, sample

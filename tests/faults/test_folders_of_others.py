@@ -10,7 +10,13 @@ import pytest
 
 pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
-from foreign import changed, encoded, printed, rows
+from foreign import (
+    changed,
+    encoded,
+    made,  # noqa: F401  the fixture `sweep`
+    printed,
+    rows,
+)
 
 from microgpt_lab import UserError, checkpoint, load_sweep
 from microgpt_lab.commands import resume, sample
