@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import warnings
+from array import array
 
 import pytest
 
@@ -22,7 +23,7 @@ from microgpt_lab import UserError, checkpoint, load_sweep
 from microgpt_lab.commands import resume, sample
 from microgpt_lab.commands.resume import reopened
 from microgpt_lab.results import curve
-from microgpt_lab.resume import changes
+from microgpt_lab.resume import changes, check
 
 
 def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
@@ -125,6 +126,44 @@ def test_weights_that_are_no_numbers_are_not_sampled_from(sweep, capsys):
         resume.main([str(file.parents[2] / "nan"), "--force"])
 
 
+def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
+    """Whose length and checksum are right, and whose facts are not."""
+    file = sweep / "seed=1" / checkpoint.CURRENT
+    whole = file.read_bytes()
+    facts, numbers = checkpoint.decode(whole)
+    config, zeros = facts["config"], array("d", bytes(8 * len(numbers)))
+    still = {"norm": {"name": "rmsnorm", "eps": 0.0}, "backend": {"name": "python"}}
+    huge = still | {"activation": {"name": "leaky_relu", "slope": 10**400}}
+    for said, wrong in {
+        "it has no facts": [],
+        "wpe has 16 rows, not 17": facts | {"config": config | {"block_size": 17}},
+        "wte has 27 rows, not 28": facts | {"chars": [*facts["chars"], "x"]},
+        "layers is 1.0": facts | {"config": config | {"layers": 1.0}},
+        "cannot be sampled from: the logits are not finite": facts | {"config": config | still},
+        "OverflowError": facts | {"config": config | huge},
+    }.items():
+        with changed(file, encoded(wrong, zeros)), pytest.raises(UserError, match=said):
+            sample.main([str(file.parent), "-n", "1"])
+    deep = {"x": 1}
+    for _ in range(100):
+        deep = {"x": deep}
+    with pytest.raises(UserError, match="too deep"):
+        check(checkpoint.Saved(facts | {"config": deep}, numbers, file.name))
+    with pytest.raises(UserError, match="seconds"):
+        check(checkpoint.Saved(facts | {"seconds": math.nan}, numbers, file.name))
+
+    def sparse(path):
+        path.write_bytes(whole)
+        os.truncate(path, 2**40)
+
+    with changed(file, sparse), pytest.raises(UserError, match="it has 1,099,511,6"):
+        sample.main([str(file.parent)])
+    (file.parent / checkpoint.PREVIOUS).write_bytes(encoded([], numbers))
+    with changed(file, whole[:-1]), pytest.raises(UserError, match="it has no facts"):
+        sample.main([str(file.parent)])
+    (file.parent / checkpoint.PREVIOUS).unlink()
+
+
 WRITTEN = ("log.txt", "metrics.jsonl", "samples.txt", "summary.json.part", "checkpoint.bin.part", ".lock")
 
 
@@ -164,6 +203,10 @@ def test_a_value_of_another_type_in_a_configuration_is_a_clear_line(sweep):
             with changed(file, text.replace(old, new).encode()), pytest.raises(UserError) as error:
                 reopened(file.parent, [], force=False)
             assert str(error.value) == f"{file}: {said}"
+    assert "name: relu\n" in text
+    odd = text.replace("name: relu\n", "name: relu\n  1: 2\n").encode()
+    with changed(file, odd), pytest.raises(UserError, match="activation must be chosen with"):
+        reopened(file.parent, [], force=False)
     with changed(file, text.replace("lr: 0.01", "lr: 1e-2").encode()):  # which YAML takes for a text
         assert reopened(file.parent, [], force=False).config["optimizer"]["lr"] == 0.01
 
