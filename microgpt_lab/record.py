@@ -18,13 +18,14 @@ from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.environment import core, documents_sha256, environment, parts
 from microgpt_lab.errors import Busy, Changed, printable
+from microgpt_lab.reprs import line
 from microgpt_lab.results import read_yaml
 from microgpt_lab.resume import capture, changes, check, ground, restore
 from microgpt_lab.sweep import Place, position, read_json
 from microgpt_lab.trainer import Trainer
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """What callbacks know of a run. In a sweep of so many `jobs`, `place` is where it belongs."""
 
@@ -39,6 +40,9 @@ class Run:
     began: float = field(default_factory=time.perf_counter)
     resumed: list[int] = field(default_factory=list)
     accepted: bool = False
+
+    def __repr__(self) -> str:
+        return line(f"Run({self.name}, folder={str(self.folder)!r})")
 
     @property
     def name(self) -> str:
