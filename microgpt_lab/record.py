@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
+from microgpt_lab.differences import differences
 from microgpt_lab.environment import core, documents_sha256, environment, parts
 from microgpt_lab.errors import Busy, Changed, printable
 from microgpt_lab.reprs import line
@@ -48,6 +49,11 @@ class Run:
     def name(self) -> str:
         """What sets it apart from the default."""
         return ",".join(self.overrides) or "default"
+
+    @property
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """The keys that are not at their defaults: the value, and the default."""
+        return differences(self.config)
 
     @property
     def position(self) -> str:
