@@ -44,6 +44,7 @@ def zygotes():
     yield processes
     for process in processes:
         process.stdin.close()
+        process.stdout.close()
         process.wait()
 
 
