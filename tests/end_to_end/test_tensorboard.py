@@ -77,15 +77,18 @@ def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
     recipe = tmp_path / "home" / "experiments" / "mine" / "recipe.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text(
-        "# @package _global_\ndefaults: [override /activation: gelu]\n"
-        "layers: 2\nactivation: {approximate: tanh}\nblock_size: 8\n"
+        "# @package _global_\ndefaults: [override /activation: gelu, override /dataset: text]\n"
+        "layers: 2\nactivation: {approximate: tanh}\nblock_size: 8\ndataset: {path: some.txt}\n"
     )
+    (tmp_path / "some.txt").write_text("to be or not\n" * 20)
     lab("experiment=mine", "steps=0", "samples=0", "callback=[jsonl,console]", "hydra.run.dir=run", check=0)
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert differences(config) == {
         "activation": ("gelu", "relu"),
+        "dataset": ("text", "us_names"),
         "callback": ("[jsonl,console]", "[console,jsonl,tensorboard,samples,checkpoint]"),
         "activation.approximate": ("tanh", "none"),
+        "dataset.path": ("some.txt", ""),  # and its block_size is the run's
         "layers": (2, 1),
         "block_size": (8, 16),
         "steps": (0, 1000),
