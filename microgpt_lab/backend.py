@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from microgpt_lab.model import Weights
 from microgpt_lab.ops import Array
+from microgpt_lab.reprs import called, line, short
 
 
 class Dropout(NamedTuple):
@@ -51,6 +52,9 @@ class Batch:
         self.share = 1 / self.tokens if mean else 1.0
         self.block_size, self.dropout = block_size, dropout
 
+    def __repr__(self) -> str:
+        return f"Batch(documents={len(self.pairs)}, tokens={self.tokens}, block_size={self.block_size})"
+
 
 class Block(NamedTuple):
     """A batch, or a part of it, as tensors: ids and targets (…, T), what a token's loss counts
@@ -62,6 +66,10 @@ class Block(NamedTuple):
     share: Any
     masks: Sequence[Array] = ()
 
+    def __repr__(self) -> str:
+        ids, targets, share = map(short.repr, (self.ids, self.targets, self.share))
+        return line(f"Block(ids={ids}, targets={targets}, share={share}, {len(self.masks)} masks)")
+
 
 class Backend:
     """A backend offers `tensor` and `value_and_grad`. To be faster, it overrides the rest.
@@ -70,6 +78,7 @@ class Backend:
     """
 
     fused = 1
+    __repr__ = called
 
     def tensor(self, rows: list[list[float]]) -> Array:
         """A matrix."""

@@ -143,6 +143,10 @@ class Corpus:
         self._encoded: dict[int, list[list[int]]] = {}
         self._ids = {char: i for i, char in enumerate(self.chars)}
 
+    def __repr__(self) -> str:
+        sizes = "/".join(f"{len(part):,}" for part in (self.train, self.validation, self.test))
+        return f"Corpus({sizes} documents to train/validate/test, {self.vocab_size} tokens)"
+
     def encode(self, text: str) -> list[int]:
         try:
             return [self._ids[char] for char in text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,13 @@ def finite(weights: Weights) -> bool:
 
     Beyond, what two matrices make of a normed x may have squares that overflow, and its norm is 0.
     """
-    return all(math.isfinite((n * n * n * n).item()) for n in (w.norm() for w in weights.values()))
+    with overflow_expected():
+        return all(math.isfinite((n * n * n * n).item()) for n in (w.norm() for w in weights.values()))
+
+
+def overflow_expected() -> warnings.catch_warnings:
+    """Silences NumPy's warnings: where a number overflows is what is being asked."""
+    return warnings.catch_warnings(action="ignore", category=RuntimeWarning)
 
 
 def one_by_one(trainer: Trainer, steps: int) -> list[dict[str, float]]:
@@ -36,11 +43,12 @@ def blame(trainer: Trainer, new: Weights, loss: float, norm: float) -> str:
     """The next step's number, and the first tensor with a number that is not finite, or too large: its
     name, the value and its place.
     """
-    found = [
-        *odd("weight", trainer.weights, 4.0),
-        *odd("gradient of", trainer.gradients(), 2.0),
-        *odd("new weight", trainer.packing.unpack(new), 4.0),
-    ]
+    with overflow_expected():
+        found = [
+            *odd("weight", trainer.weights, 4.0),
+            *odd("gradient of", trainer.gradients(), 2.0),
+            *odd("new weight", trainer.packing.unpack(new), 4.0),
+        ]
     figures = f"loss {loss}, gradient norm {norm}"
     return f"step {trainer.step + 1}: {found[0] if found else 'overflow'} ({figures})"
 

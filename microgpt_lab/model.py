@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from microgpt_lab.errors import at_least
 from microgpt_lab.ops import Array, logsumexp, softmax
+from microgpt_lab.reprs import called
 
 if TYPE_CHECKING:
     from microgpt_lab.sampler import Cache
@@ -47,6 +48,8 @@ class GPT:
         self.activation, self.norm = activation, norm
         self.head = "wte" if tie_embeddings else "lm_head"
         self.dropouts = 1 + 2 * layers  # how many masks `logits` takes
+
+    __repr__ = called
 
     def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
         """Gaussian matrices (out, in), drawn row by row in microgpt.py's order.

@@ -23,6 +23,7 @@ import pluggy
 
 from microgpt_lab import hookspecs
 from microgpt_lab.errors import UserError, printable, suggest
+from microgpt_lab.reprs import called
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
@@ -50,12 +51,21 @@ class Option:
         return typing.get_args(self.type) if typing.get_origin(self.type) is typing.Literal else ()
 
 
-@dataclass(frozen=True)
+class Bound(functools.partial):
+    """A function with its options bound: a part as it is built."""
+
+    __repr__ = called
+
+
+@dataclass(frozen=True, repr=False)
 class Part:
     kind: str
     name: str
     make: Callable[..., Any]
     provider: str
+
+    def __repr__(self) -> str:
+        return f"Part({self.kind}={self.name}, of {self.provider})"
 
     @property
     def summary(self) -> str:
@@ -70,9 +80,7 @@ class Part:
         """The function with its options bound, or an instance of the class."""
         values = {key: self._checked(key, value) for key, value in options.items()}
         try:
-            return (
-                self.make(**values) if inspect.isclass(self.make) else functools.partial(self.make, **values)
-            )
+            return self.make(**values) if inspect.isclass(self.make) else Bound(self.make, **values)
         except ModuleNotFoundError as error:
             raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
         except ValueError as error:
@@ -94,7 +102,7 @@ class Part:
         return value
 
 
-@dataclass
+@dataclass(repr=False)
 class Registry:
     """All parts by kind and name, the plugins that watch, and why others were skipped."""
 
@@ -103,6 +111,10 @@ class Registry:
     skipped: dict[str, str] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
     watchers: list[Any] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self.names(kind))} {kind}s" for kind in KINDS)
+        return f"Registry({counts}; {len(self.skipped)} plugins skipped)"
 
     def names(self, kind: str) -> list[str]:
         return sorted(name for k, name in self.parts if k == kind)
@@ -245,6 +257,8 @@ def collect(module: Any, provider: str) -> list[Part]:
             parts += [Part(kind, part_name(make), make, provider) for make in made]
     for part in parts:
         part.options  # noqa: B018  raises for options that cannot be configured
+        if inspect.isclass(part.make) and part.make.__repr__ is object.__repr__:
+            part.make.__repr__ = called  # so that no author has to write one
     return parts
 
 

@@ -18,9 +18,11 @@ from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
+from microgpt_lab.differences import differences
 from microgpt_lab.environment import core, documents_sha256, environment, parts
 from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.reading import LONGEST_LINE, opened, read
+from microgpt_lab.reprs import line
 from microgpt_lab.resume import capture, changes, check, ground, restore
 from microgpt_lab.sweep import Place, position
 from microgpt_lab.trainer import Trainer
@@ -29,7 +31,7 @@ WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", 
 WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS)
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """What callbacks know of a run. In a sweep of so many `jobs`, `place` is where it belongs."""
 
@@ -45,10 +47,18 @@ class Run:
     resumed: list[int] = field(default_factory=list)
     accepted: bool = False
 
+    def __repr__(self) -> str:
+        return line(f"Run({self.name}, folder={str(self.folder)!r})")
+
     @property
     def name(self) -> str:
         """What sets it apart from the default."""
         return ",".join(self.overrides) or "default"
+
+    @property
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """The keys that are not at their defaults: the value, and the default."""
+        return differences(self.config)
 
     @property
     def position(self) -> str:

@@ -14,6 +14,7 @@ from math import hypot
 from microgpt_lab import floats
 from microgpt_lab.autograd import Dot, Number, Value, data_of, topological
 from microgpt_lab.moves import Moves, common_shape
+from microgpt_lab.reprs import preview
 
 
 def elementwise(f: Callable, careful: Callable | None = None) -> Callable[[Tensor, Tensor | float], Tensor]:
@@ -57,6 +58,9 @@ class Tensor(Moves):
         self.shape = shape
         self.parents = parents if self.is_tracked else ()
         self.is_view = is_view  # of its parents' own Values, moved or repeated
+
+    def __repr__(self) -> str:
+        return preview(type(self).__name__, self.shape, self.data)
 
     @property
     def is_tracked(self) -> bool:

@@ -15,6 +15,7 @@ from microgpt_lab.evaluation import Evaluation
 from microgpt_lab.model import GPT, Weights
 from microgpt_lab.ops import Array, where
 from microgpt_lab.packing import Packing
+from microgpt_lab.reprs import line
 
 
 class Trainer(Evaluation):
@@ -60,6 +61,11 @@ class Trainer(Evaluation):
         self.step, self.pace = 0, 1
         self.run = backend.scan(self.update)
         self.slopes = backend.scan(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ()))
+
+    def __repr__(self) -> str:
+        return line(
+            f"Trainer(step {self.step} of {self.steps}, {self.optimizer}, {self.backend}, {self.model})"
+        )
 
     @property
     def weights(self) -> Weights:

@@ -1,7 +1,10 @@
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,13 @@ import pytest
 # What JAX compiles in tests runs for a moment only: optimising it takes longer. Subprocesses inherit it.
 if "--benchmark-only" not in sys.argv:
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+# Tests are those of the lab, whatever its user has installed or set: this process and all that it starts
+# have an empty lab folder.
+for name in [n for n in os.environ if n.startswith("MICROGPT_LAB_") and n != "MICROGPT_LAB_TEST_DATA"]:
+    del os.environ[name]
+os.environ["MICROGPT_LAB_HOME"] = tempfile.mkdtemp(prefix="microgpt_lab_home_")
+atexit.register(shutil.rmtree, os.environ["MICROGPT_LAB_HOME"], ignore_errors=True)
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MICROGPT_LAB_TEST_DATA") or ROOT.parent / "shared" / "data")
@@ -34,6 +44,7 @@ def zygotes():
     yield processes
     for process in processes:
         process.stdin.close()
+        process.stdout.close()
         process.wait()
 
 

@@ -1,5 +1,6 @@
 """What the documentation shows is true."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def test_the_example_of_a_part_is_one():
     exec(block("swish"), module.__dict__)
     (swish,) = parts_of(module)
     check(swish)
+
+
+def test_the_session_at_the_prompt_is_what_python_answers():
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    session = "".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.S))
+    test = doctest.DocTestParser().get_doctest(session, {}, "docs/python.md", None, 0)
+    said = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert len(test.examples) > 30 and not said, "".join(said)
 
 
 def test_every_key_hook_and_page_is_documented():

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
+from microgpt_lab.reprs import preview
+
 ON_HOST = {
     "exp": np.exp,
     "log": np.log,
@@ -51,6 +53,14 @@ def raw(x):
     return x.data if isinstance(x, Array) else x
 
 
+def shown(array):
+    """What is being compiled has no numbers yet, and is not asked for any."""
+    data, name = array.data, type(array).__name__
+    if isinstance(data, (np.ndarray, jax.Array)) and not isinstance(data, jax.core.Tracer):
+        return preview(name, data.shape, np.asarray(data).flat)
+    return f"{name}(shape={getattr(data, 'shape', None)}, compiled)"
+
+
 @jax.tree_util.register_pytree_node_class
 class Array:
     """Numbers (…, T, C). JAX differentiates."""
@@ -60,6 +70,8 @@ class Array:
 
     def __init__(self, data):
         self.data = data
+
+    __repr__ = shown
 
     def tree_flatten(self):
         return (self.data,), None
@@ -194,6 +206,8 @@ class Condition:
 
     def __init__(self, data):
         self.data = data
+
+    __repr__ = shown
 
     def where(self, a, b):
         """`a` where it holds, `b` elsewhere."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from microgpt_lab.autograd import topological
+from microgpt_lab.reprs import preview
 
 from ._numpy_calls import (
     causal_masks,
@@ -230,12 +231,7 @@ class Array:
     def max(self):
         x = self.data
         y = call(row_max, x)
-
-        def pull(g):
-            first = call(one_hot_rows, x, y)
-            return call(np.multiply, g, first)
-
-        return Array(y, [(self, pull)])
+        return Array(y, [(self, lambda g: call(np.multiply, g, call(one_hot_rows, x, y)))])
 
     def logsumexp(self):
         x = self.data
@@ -273,6 +269,7 @@ class Array:
         raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
 
     __hash__ = object.__hash__
+    __repr__ = lambda self: preview(type(self).__name__, self.data.shape, self.data.flat)  # noqa: E731
 
 
 def raw(x):
@@ -288,6 +285,8 @@ class Condition:
 
     def __init__(self, data: np.ndarray, dtype: np.dtype):
         self.data, self.dtype = data, dtype
+
+    __repr__ = Array.__repr__
 
     def __bool__(self):
         raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")

@@ -1,10 +1,23 @@
 import os
 import time
+from collections import deque
 from random import Random
 
 import yaml
 
 from microgpt_lab import hookimpl, printable
+
+WINDOW = 100  # steps
+# TensorBoard shows tags in alphabetical order, and of a description the first.
+DESCRIPTIONS = {
+    "eval/loss": "loss/val again, under a name that comes first: in HPARAMS it is the first result.",
+    "loss/train": "Loss of the batch of each step, in nats per token.",
+    "loss/train_mean": f"Mean of loss/train over the last {WINDOW} steps (over all, before step {WINDOW}).",
+    "loss/val": "Validation loss, in nats per token.",
+    "optim/grad_norm": "Norm of the gradient over all weights, before it is clipped.",
+    "optim/lr": "Learning rate of each step.",
+    "perf/tokens_per_s": "Training tokens per second.",
+}
 
 
 class TensorBoard:
@@ -16,6 +29,7 @@ class TensorBoard:
 
     def __init__(self, *, histograms: bool = False):
         self.histograms = histograms
+        self.losses = deque(maxlen=WINDOW)  # those of the last steps
 
     def run_started(self, run, trainer):
         from tensorboardX.event_file_writer import EventsWriter
@@ -24,7 +38,7 @@ class TensorBoard:
         # Two files in one folder must not have one name, or the second would empty the first.
         suffix = f".{os.getpid()}.{os.urandom(4).hex()}"
         self.events = EventsWriter(str(run.folder / "events"), suffix)
-        self.trainer = trainer
+        self.trainer, self.described = trainer, set()
         if again:
             self.go_on(trainer.step)
         if trainer.step:
@@ -35,8 +49,10 @@ class TensorBoard:
             key: flat[key] for key in sorted(flat, key=lambda key: key.removesuffix(".name") not in swept)
         }
         self.write_hparams({key.removesuffix(".name"): value for key, value in ordered.items()})
-        self.write_text("configuration", f"```yaml\n{yaml.safe_dump(run.config, sort_keys=False)}```", 0)
-        self.write_text("environment", f"```yaml\n{yaml.safe_dump(run.environment, sort_keys=False)}```", 0)
+        # The order of the alphabet again: samples, then what was changed, then the rest.
+        self.write_text("settings/changed", differing(run.differences), 0)
+        for name, facts in (("configuration", run.config), ("environment", run.environment)):
+            self.write_text(f"settings/{name}", f"```yaml\n{yaml.safe_dump(facts, sort_keys=False)}```", 0)
 
     def go_on(self, step):
         """A file more: what older ones have after this step is not shown."""
@@ -50,16 +66,23 @@ class TensorBoard:
         self.events.flush()
 
     def step_finished(self, step, metrics):
-        from tensorboardX.summary import scalar
+        self.losses.append(metrics["loss/train"])
+        shown = metrics | {"loss/train_mean": sum(self.losses) / len(self.losses)}
+        if "loss/val" in metrics:
+            shown["eval/loss"] = metrics["loss/val"]
+        self.write_scalars(shown, step)
 
-        for name, value in metrics.items():
-            self.write(scalar(name, value), step)
+    def state_dict(self):
+        return {"losses": list(self.losses)}
+
+    def load_state_dict(self, state):
+        self.losses.extend(state["losses"])
 
     def evaluated(self, step):
         self.write_text("samples", self.listed(self.trainer.sample(Random(0), samples=5)), step)
         if self.histograms:
-            self.write_histograms("weights", self.trainer.weights, step)
-            self.write_histograms("gradients", self.trainer.gradients(), step)
+            self.write_histograms("model/weights", self.trainer.weights, step)
+            self.write_histograms("model/gradients", self.trainer.gradients(), step)
 
     def run_finished(self, summary):
         if summary.get("samples"):
@@ -73,8 +96,20 @@ class TensorBoard:
         self.events.write_event(Event(wall_time=time.time(), step=step, summary=summary))
         self.events.flush()
 
+    def write_scalars(self, values, step):
+        """All figures of a step in one event; each is described the first time."""
+        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.summary import scalar
+
+        told = Summary()
+        for tag, value in values.items():
+            description = DESCRIPTIONS.get(tag, "") if tag not in self.described else ""
+            told.MergeFrom(scalar(tag, value, summary_description=description))
+            self.described.add(tag)
+        self.write(told, step)
+
     def listed(self, samples):
-        return "  \n".join(map(printable, samples))
+        return " · ".join(map(code, samples))
 
     def write_text(self, tag, content, step):
         from tensorboardX.summary import text
@@ -99,6 +134,22 @@ class TensorBoard:
             values = values[numpy.isfinite(values)]
             if values.size:
                 self.write(histogram(f"{group}/{name}", values, bins=30), step)
+
+
+def differing(differences):
+    """What is not at its default, as one would write it on the command line."""
+    return (
+        ", ".join(
+            f"{code(f'{key}={value}')} (default {code(default)})"
+            for key, (value, default) in differences.items()
+        )
+        or "every key is at its default"
+    )
+
+
+def code(value):
+    """In Markdown."""
+    return f"`{printable(str(value)).replace('`', '')}`"
 
 
 def flattened(config, prefix=""):

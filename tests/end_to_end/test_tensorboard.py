@@ -9,6 +9,9 @@ import time
 import urllib.request
 
 import pytest
+import yaml
+
+from microgpt_lab.differences import differences
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
 
@@ -26,20 +29,71 @@ def events():
     return read
 
 
+def rows(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def means(run, window=100):
+    """Of the training loss, over the last steps."""
+    losses = [row["loss/train"] for row in rows(run)]
+    recent = (losses[max(0, step - window) : step] for step in range(1, len(losses) + 1))
+    return {step: sum(some) / len(some) for step, some in enumerate(recent, start=1)}
+
+
+def shown(board, tag):
+    return {event.step: event.value for event in board.Scalars(tag)}
+
+
 def test_scalars_texts_and_histograms_are_those_of_the_run(lab, tmp_path, events):
-    lab(*SHORT, "callback.tensorboard.histograms=true", "hydra.run.dir=run", check=0)
-    board = events(tmp_path / "run")
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    changed = ("steps=104", "eval_every=52", "activation=gelu", "callback.tensorboard.histograms=true")
+    lab("eval_docs=3", "samples=2", "embed=8", *changed, "hydra.run.dir=run", check=0)
+    run = tmp_path / "run"
+    board = events(run)
     for tag in ("loss/train", "loss/val", "optim/lr", "optim/grad_norm", "perf/tokens_per_s"):
-        shown = {event.step: event.value for event in board.Scalars(tag)}
-        assert shown == pytest.approx({row["step"]: row[tag] for row in rows if tag in row}, rel=1e-6)
+        assert shown(board, tag) == pytest.approx(
+            {r["step"]: r[tag] for r in rows(run) if tag in r}, rel=1e-6
+        )
+    assert shown(board, "eval/loss") == shown(board, "loss/val")
+    assert shown(board, "loss/train_mean") == pytest.approx(means(run), rel=1e-6)
+    assert "over the last 100 steps" in board.SummaryMetadata("loss/train_mean").summary_description
     texts = {
-        tag: board.Tensors(tag)[-1].tensor_proto.string_val[0].decode() for tag in board.Tags()["tensors"]
+        tag.removesuffix("/text_summary"): board.Tensors(tag)[-1].tensor_proto.string_val[0].decode()
+        for tag in board.Tags()["tensors"]
     }
-    assert "activation:" in texts["configuration/text_summary"]
-    samples = json.loads((tmp_path / "run" / "summary.json").read_text())["samples"]
-    assert all(sample in texts["samples/text_summary"] for sample in samples)
-    assert {"weights/wte", "gradients/layer0.wo"} <= set(board.Tags()["histograms"])
+    assert "activation:" in texts["settings/configuration"]
+    assert all(f"`{key}`" in texts["settings/changed"] for key in ("embed=8", "activation=gelu"))
+    assert "seed" not in texts["settings/changed"]
+    samples = json.loads((run / "summary.json").read_text())["samples"]
+    assert all(sample in texts["samples"] for sample in samples)
+    # TensorBoard sorts, so that the names decide what a page opens on.
+    assert sorted(texts)[:2] == ["samples", "settings/changed"]
+    figures = [*board.Tags()["scalars"], *board.Tags()["histograms"]]
+    groups = sorted({tag.partition("/")[0] for tag in figures})
+    assert groups == ["eval", "loss", "model", "optim", "perf"]
+    assert {"model/weights/wte", "model/gradients/layer0.wo"} <= set(figures)
+
+
+def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
+    recipe = tmp_path / "home" / "experiments" / "mine" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(
+        "# @package _global_\ndefaults: [override /activation: gelu, override /dataset: text]\n"
+        "layers: 2\nactivation: {approximate: tanh}\nblock_size: 8\ndataset: {path: some.txt}\n"
+    )
+    (tmp_path / "some.txt").write_text("to be or not\n" * 20)
+    lab("experiment=mine", "steps=0", "samples=0", "callback=[jsonl,console]", "hydra.run.dir=run", check=0)
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert differences(config) == {
+        "activation": ("gelu", "relu"),
+        "dataset": ("text", "us_names"),
+        "callback": ("[jsonl,console]", "[console,jsonl,tensorboard,samples,checkpoint]"),
+        "activation.approximate": ("tanh", "none"),
+        "dataset.path": ("some.txt", ""),  # and its block_size is the run's
+        "layers": (2, 1),
+        "block_size": (8, 16),
+        "steps": (0, 1000),
+        "samples": (0, 20),
+    }
 
 
 KILLER = """
@@ -60,6 +114,18 @@ def test_a_killed_run_has_lost_nothing(lab, tmp_path, events):
     (killer / "killer.py").write_text(KILLER)
     lab(*SHORT, "hydra.run.dir=run", env={"MICROGPT_LAB_PLUGINS": str(killer)}, check=-9)
     assert [event.step for event in events(tmp_path / "run").Scalars("loss/train")] == [1, 2, 3]
+
+
+def test_a_resumed_run_goes_on_with_its_running_mean(lab, tmp_path, events):
+    killer = tmp_path / "killer"
+    killer.mkdir()
+    (killer / "killer.py").write_text(KILLER)
+    often = (*SHORT, "callback.checkpoint.every=2", "hydra.run.dir=run")
+    lab(*often, env={"MICROGPT_LAB_PLUGINS": str(killer)}, check=-9)
+    lab("resume", "run", check=0)
+    board = events(tmp_path / "run")
+    assert shown(board, "loss/train_mean") == pytest.approx(means(tmp_path / "run"), rel=1e-6)
+    assert "over the last 100 steps" in board.SummaryMetadata("loss/train_mean").summary_description
 
 
 def get(port, path):
@@ -109,7 +175,8 @@ def test_the_viewer_shows_a_run_a_job_with_swept_hyperparameters_first(viewer):
     assert "activation" in shown
     activation = next(info for info in experiment["hparamInfos"] if info["name"] == "activation")
     assert set(activation["domainDiscrete"]) == {"relu", "gelu"}
-    assert "loss/val" in [info["name"]["tag"] for info in experiment["metricInfos"]]
+    results = [info["name"]["tag"] for info in experiment["metricInfos"]]
+    assert results[0] == "eval/loss" and "loss/val" in results
 
 
 def test_a_browser_shows_the_sweep(viewer, tmp_path):
@@ -120,7 +187,7 @@ def test_a_browser_shows_the_sweep(viewer, tmp_path):
     flags += [
         f"--user-data-dir={tmp_path / 'browser'}",
         "--virtual-time-budget=20000",
-        "--window-size=1600,900",
+        "--window-size=1600,2400",  # cards are made as they come into view
     ]
     page = subprocess.run(
         [browser, *flags, f"http://127.0.0.1:{viewer}/#timeseries"],
@@ -128,4 +195,5 @@ def test_a_browser_shows_the_sweep(viewer, tmp_path):
         text=True,
         timeout=90,
     ).stdout
-    assert all(tag in page for tag in ("loss/train", "loss/val", "activation=relu,", "activation=gelu,"))
+    wanted = ("eval/loss", "loss/train_mean", "loss/val", "activation=relu,", "activation=gelu,")
+    assert [word for word in wanted if word not in page] == []

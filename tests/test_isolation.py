@@ -1,0 +1,29 @@
+"""The tests are those of the lab, whatever their user has installed or set."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from test_plugins import SWISH
+
+TESTS = Path(__file__).parent
+
+
+def test_the_users_plugins_and_environment_are_not_seen(tmp_path):
+    """What README's "Write a part" leaves in the user's folder is no part of these tests."""
+    for folder, name in ((".microgpt_lab/plugins", "mine"), ("named", "gelu")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / f"{name}.py").write_text(SWISH.replace("swish", name))
+    env = {name: value for name, value in os.environ.items() if name != "MICROGPT_LAB_HOME"}
+    env |= {"HOME": str(tmp_path), "MICROGPT_LAB_PLUGINS": str(tmp_path / "named")}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-n", "0", "-p", "no:cacheprovider"]
+    listed = subprocess.run(
+        [*command, TESTS / "test_parts.py"], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    assert "activation=gelu]" in listed.stdout and "activation=mine]" not in listed.stdout
+
+
+def test_the_lab_folder_of_these_tests_is_empty():
+    assert not list(Path(os.environ["MICROGPT_LAB_HOME"]).iterdir())
