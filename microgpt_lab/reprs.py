@@ -27,7 +27,7 @@ def line(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def called(thing: Any) -> str:
+def called(self: Any) -> str:
     """A bound function, or an object, as one would write it: its name and its options.
 
     An object is shown with those parameters of its class that it keeps under their own names.
@@ -36,14 +36,14 @@ def called(thing: Any) -> str:
     >>> called(functools.partial(gelu, approximate="tanh"))
     "gelu(approximate='tanh')"
     """
-    if isinstance(thing, functools.partial):
-        parameters = inspect.signature(thing).parameters.values()
+    if isinstance(self, functools.partial):
+        parameters = inspect.signature(self).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        name = getattr(thing.func, "__name__", "partial").strip("_")
+        name = getattr(self.func, "__name__", "partial").strip("_")
     else:
-        name = type(thing).__name__
-        kept = inspect.signature(type(thing)).parameters
-        options = {key: getattr(thing, key) for key in kept if hasattr(thing, key)}
+        name = type(self).__name__
+        kept = inspect.signature(type(self)).parameters
+        options = {key: getattr(self, key) for key in kept if hasattr(self, key)}
     return line(f"{name}({', '.join(f'{key}={short.repr(value)}' for key, value in options.items())})")
 
 

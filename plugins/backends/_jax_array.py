@@ -53,9 +53,9 @@ def raw(x):
     return x.data if isinstance(x, Array) else x
 
 
-def shown(array):
+def shown(self):
     """What is being compiled has no numbers yet, and is not asked for any."""
-    data, name = array.data, type(array).__name__
+    data, name = self.data, type(self).__name__
     if isinstance(data, (np.ndarray, jax.Array)) and not isinstance(data, jax.core.Tracer):
         return preview(name, data.shape, np.asarray(data).flat)
     return f"{name}(shape={getattr(data, 'shape', None)}, compiled)"

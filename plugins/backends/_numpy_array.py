@@ -269,7 +269,9 @@ class Array:
         raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
 
     __hash__ = object.__hash__
-    __repr__ = lambda self: preview(type(self).__name__, self.data.shape, self.data.flat)  # noqa: E731
+
+    def __repr__(self):
+        return preview(type(self).__name__, self.data.shape, self.data.flat)
 
 
 def raw(x):
@@ -282,11 +284,10 @@ class Condition:
     """A comparison, of numbers of this type."""
 
     __slots__ = ("data", "dtype")
+    __repr__ = Array.__repr__
 
     def __init__(self, data: np.ndarray, dtype: np.dtype):
         self.data, self.dtype = data, dtype
-
-    __repr__ = Array.__repr__
 
     def __bool__(self):
         raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")
