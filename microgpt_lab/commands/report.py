@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,6 +13,7 @@ from microgpt_lab.commands import SWEEP, Parser
 from microgpt_lab.errors import UserError
 from microgpt_lab.extras import install_module
 from microgpt_lab.results import load_sweep
+from microgpt_lab.terminal import terminal
 
 if TYPE_CHECKING:
     import pandas
@@ -61,9 +61,7 @@ def show(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     from microgpt_lab.report.pages import page
 
     facts = page(found, frame, sweep)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = terminal(200)
     console.print(f"[bold]{escape(facts['title'])}[/]  {escape(facts['counts'])}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
