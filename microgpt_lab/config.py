@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, ValueNode
 
 from microgpt_lab import untrusted
-from microgpt_lab.data import Corpus
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.model import GPT
-from microgpt_lab.plugins import KINDS, Option, home, options_of, registry
+from microgpt_lab.options import experiments, run_options
+from microgpt_lab.plugins import KINDS, Option, registry
 from microgpt_lab.results import scalar
-from microgpt_lab.trainer import Trainer
+from microgpt_lab.synonyms import KEY_OF, PART_OF
 
 NODES: dict[Any, Callable[..., ValueNode]] = {
     bool: BooleanNode,
@@ -33,37 +30,10 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
     str: StringNode,
 }
 
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-
-# Hydra's own, which read YAML and pickles from anywhere.
-FLAGS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
-
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
 NOW = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # for names of folders
-
-ELSEWHERE = {
-    "epochs": "steps",
-    "learning_rate": "optimizer.lr",
-    "max_iters": "steps",
-    "n_embd": "embed",
-    "n_head": "heads",
-    "n_layer": "layers",
-    "num_steps": "steps",
-}
-
-EXTRAS = {
-    "joblib": "joblib",
-    "optuna": "optuna",
-    "ray": "ray",
-    "submitit_local": "slurm",
-    "submitit_slurm": "slurm",
-}
-
-
-def run_options() -> dict[str, Option]:
-    """The top-level keys: options of the corpus, the model, the trainer and of sampling."""
-    owners = (GPT, Corpus, Trainer, Trainer.sample)
-    return {name: option for owner in owners for name, option in options_of(owner).items()}
+# What a value of each type is called, where another was given.
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def node(option: Option, default: Any) -> ValueNode:
@@ -109,7 +79,7 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
     known = {*run_options(), *KINDS}
     for key in config:
         if key not in known:
-            raise UserError(f"'{key}' is unknown{suggest(key, known)}")
+            raise UserError(f"'{key}' is unknown{suggest(key, known, KEY_OF)}")
     for key in known - set(config):
         raise UserError(f"'{key}' must not be taken away")
     for kind in KINDS:
@@ -129,14 +99,14 @@ def typed(values: dict[str, Any], options: dict[str, Option], prefix: str = "") 
     for key in [key for key in options if key in values]:
         kind = str if options[key].choices else options[key].type
         if not fits(values[key], kind):
-            raise UserError(wrong_type(prefix + key, values[key], options[key]))
+            raise UserError(wrong_type(prefix + key, repr(values[key]), options[key]))
         found[key] = kind(values[key])
     return found
 
 
-def wrong_type(key: str, value: Any, option: Option) -> str:
+def wrong_type(key: str, given: str, option: Option) -> str:
     """What to write in place of a value of another type."""
-    given = f"{key}={value!r:.60}"
+    given = f"{key}={given:.60}"
     if option.choices:
         return f"{given}: write one of {', '.join(option.choices)}"
     like = f", such as {key}={option.default}" if option.default != "" and option.type is not bool else ""
@@ -156,78 +126,6 @@ def fits(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def explain(error: Exception, experiments: list[str], commands: Iterable[str]) -> str:
-    """Hydra's or OmegaConf's complaint as one line, with a suggestion for a name that is near."""
-    message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
-    if found := re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", message):
-        return unknown_preset(found[1], found[2])
-    if found := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", message):
-        return unknown_part(found[1], found[2], experiments)
-    if found := re.search(r"Could not override '([\w.]+)'", str(error)):
-        return unknown_key(found[1])
-    if isinstance(error, OverrideParseException):
-        if "=" in error.override:
-            key = error.override.partition("=")[0]
-            return f"cannot read {error.override}: quote the value, as in \"{key}='a b'\""
-        near = suggest(error.override, commands)
-        return f"cannot read '{error.override}': write key=value, or a command{near}"
-    if "Ambiguous value" in message:
-        return f"{message.partition(chr(10))[0]}: several values make a sweep, with -m"
-    lines = [line.strip() for line in message.splitlines() if line.strip()] or [type(error).__name__]
-    if lines[0].endswith("raised while composing config:") and len(lines) > 1:
-        lines[0] = f"{lines[0].partition(':')[0]}: {lines[1]}"
-    key = next(
-        (line[10:] for line in lines if line.startswith("full_key: ")), getattr(error, "full_key", "") or ""
-    )
-    if key.endswith(".name") and "read-only" in lines[0]:
-        return f"{key} cannot be set: a part is chosen with {key.removesuffix('.name')}=NAME"
-    return lines[0] if key in lines[0] else f"{key}: {lines[0]}"
-
-
-def unknown_preset(group: str, name: str) -> str:
-    """Hydra's launchers and sweepers come with extras."""
-    extra = EXTRAS.get(name)
-    return f"{group}={name} " + (
-        f"needs pip install 'microgpt-lab[{extra}]'" if extra else f"is unknown{suggest(name, EXTRAS)}"
-    )
-
-
-def unknown_part(group: str, name: str, experiments: list[str]) -> str:
-    if group == "experiment" and "/" in name:
-        kind, _, part = name.partition("/")
-        return f"in a recipe's defaults, parts are chosen with '- override /{kind}: {part}'"
-    if group not in KINDS:
-        return f"{group}={name} is unknown{suggest(name, experiments if group == 'experiment' else [])}"
-    try:
-        registry().get(group, name)
-    except UserError as error:
-        return str(error)
-    return f"{group}={name} could not be loaded"
-
-
-def unknown_key(key: str) -> str:
-    group, _, option = key.partition(".")
-    if not option and (said := elsewhere(key)):
-        return f"'{key}' is unknown; did you mean '{said}'?"
-    if not option or group not in KINDS:
-        return f"'{key}' is unknown{suggest(key, {*run_options(), *KINDS, 'experiment'})}"
-    parts = [part for part in registry().parts.values() if part.kind == group]
-    owners = [part.name for part in parts if option.rpartition(".")[2] in part.options]
-    if owners:
-        return f"'{key}' is an option of {group}={' or '.join(owners)}, which is not chosen"
-    if group == "callback":
-        keys = {f"callback.{part.name}.{option}" for part in parts for option in part.options}
-    else:
-        keys = {f"{group}.{option}" for part in parts for option in part.options}
-    return f"'{key}' is no option of the chosen {group}{suggest(key, keys)}"
-
-
-def elsewhere(key: str) -> str | None:
-    """What nanoGPT and others call it, or the option of a part that has this name."""
-    kinds = {part.kind for part in registry().parts.values() if key in part.options}
-    return ELSEWHERE.get(key) or next((f"{kind}.{key}" for kind in KINDS if kind in kinds), None)
-
-
 def is_number(text: str) -> bool:
     """Whether Hydra reads it as one: nan and 0E0 are words in YAML."""
     try:
@@ -240,12 +138,8 @@ def is_number(text: str) -> bool:
 def check(arguments: list[str]) -> None:
     """Refuse what Hydra would answer with a traceback, and what would have it run code or read any file."""
     for argument in arguments:
-        flag, _, value = argument.partition("=")
-        if flag in FLAGS:
-            raise UserError(f"{flag} is not offered: presets belong into {home() / 'conf'}")
-        if flag == "--hydra-help":
-            raise UserError("--hydra-help is not offered: see --help, and docs/configuration.md")
-        group = flag.lstrip("+~").partition("@")[0]
+        key, _, value = argument.partition("=")
+        group = key.lstrip("+~").partition("@")[0]
         names = [name.strip() for name in value.strip("[]").split(",")]
         if group == "callback" and (twice := next((n for n in names if names.count(n) > 1), None)):
             raise UserError(f"{argument} names '{twice}' twice")
@@ -253,7 +147,8 @@ def check(arguments: list[str]) -> None:
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
         numbers = [n for n in names if not isinstance(scalar(n or "text"), str) or is_number(n)]
         if group in (*KINDS, "experiment") and numbers:
-            raise UserError(f"{group}={value} is unknown: its names are words")
+            known = registry().names(group) if group in KINDS else experiments()
+            raise UserError(f"{group}={value} is unknown{suggest(value, known, PART_OF.get(group))}")
         if any(word in argument for word in REFUSED):
             raise UserError(f"{argument} is refused: a configuration names parts, not code")
         if untrusted.RESOLVER.search(NOW.sub("", argument)):

@@ -92,7 +92,7 @@ def torch_randperm(n: int, seed: int) -> list[int]:
 
 
 class Corpus:
-    """Documents, their characters as vocabulary, and a split. Of `train_docs`, so many to train on; 0 is all.
+    """Documents, their characters as vocabulary, and a split.
 
     Of a document that is longer than the block (with its end, more than `block_size` tokens to
     predict), `long_docs=truncate` takes the beginning, `window` one block after the other, and
@@ -101,6 +101,12 @@ class Corpus:
     Tokens are numbers of characters in sorted order; the last token, `bos`, stands at both ends of
     a document. `rng` shuffles the training documents and goes on to draw a trainer's weights, as
     microgpt.py's does: to compare two models fairly, give each a corpus of its own.
+
+    split: rule that divides the documents: zero2hero, eureka, makemore, makemore_dev, or none (train on all).
+    train_docs: train on so many documents only (0: on all).
+    long_docs: cut documents that are longer than the block, take them window by window, or refuse them.
+    block_size: tokens to predict in a document, or in a window of it.
+    seed: seed of the documents' order, the first weights, dropout and the samples at the end.
     """
 
     def __init__(

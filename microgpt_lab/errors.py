@@ -6,8 +6,9 @@ import difflib
 import errno
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+NEAR = 0.7  # how alike a misspelling is: 'gleu' is 0.75 like 'gelu', 'position' 0.56 like 'activation'
 JOINERS = "\u200c\u200d"  # some scripts are written with them
 
 # A full disk, a quota or limit, a read-only folder, too many open files, a broken disk, one that is gone.
@@ -53,11 +54,19 @@ def printable(text: str) -> str:
     )
 
 
-def suggest(word: str, words: Iterable[str]) -> str:
-    """'; did you mean X?' if one of the words is near, else '; there are …'."""
+def nearest(word: str, words: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
+    """The one of the words that is meant: what its synonym is called here, or what is spelled nearly so."""
+    words, word = list(words), word.lower()
+    if (known := (synonyms or {}).get(word)) in words:
+        return known
+    return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=NEAR)), None)
+
+
+def suggest(word: str, words: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
+    """'; did you mean X?' if one of the words is meant, else '; there is …', for a wrong hint misleads."""
     words = sorted(words)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else f"; there is {', '.join(words) or 'none'}"
+    near = nearest(word, words, synonyms)
+    return f"; did you mean '{near}'?" if near else f"; there is {', '.join(words) or 'none'}"
 
 
 def at_least(low: float, /, *, below: float = math.inf, **values: float) -> None:

@@ -81,7 +81,11 @@ class Evaluation:
         return (nats / count if count else math.nan), sum(map(any, new))
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
-        """New documents; `rng` None goes on with the run's own generator, as microgpt.py does."""
+        """New documents; `rng` None goes on with the run's own generator, as microgpt.py does.
+
+        samples: how many documents to print.
+        temperature: how freely they are drawn: 0 takes the likeliest token, 1 the model's own distribution.
+        """
         bos, rng, weights = self.corpus.bos, rng or self.corpus.rng, self.weights
         documents = []
         for _ in range(samples):

@@ -26,6 +26,12 @@ class GPT:
 
     `activation(x)` works on (…, 4·embed) in the MLP. `norm(x, **w)` works on (…, embed); where it
     has learned parameters, its `init(embed)` gives their first values as matrices by name.
+
+    layers: transformer blocks, one after the other.
+    heads: attention heads in each block; embed must be divisible by it.
+    embed: width of the embeddings and of the residual stream.
+    block_size: tokens that the model sees at once (context length).
+    tie_embeddings: use the token embedding as output matrix too (Press & Wolf, 2017).
     """
 
     def __init__(

@@ -8,7 +8,6 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-import re
 import stat
 import sys
 import time
@@ -23,14 +22,14 @@ import pluggy
 
 from microgpt_lab import hookspecs
 from microgpt_lab.errors import UserError, printable, suggest
+from microgpt_lab.extras import CHECKOUT, HERE, install_module
 from microgpt_lab.reprs import called
+from microgpt_lab.synonyms import PART_OF
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
 SLOW = 3.0  # seconds to import
 SAID = "MICROGPT_LAB_SAID"  # folders of plugins that were warned of, told to all workers
-HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
 
 
 def home() -> Path:
@@ -96,21 +95,20 @@ class Part:
             raise UserError(f"{self.kind}={self.name} has no option '{key}'{suggest(key, self.options)}")
         choices = self.options[key].choices
         if choices and value not in choices:
-            raise UserError(
-                f"{self.kind}.{key}={value} is not a choice{suggest(str(value), map(str, choices))}"
-            )
+            raise UserError(f"{self.kind}.{key}={value} is not a choice; there is {', '.join(choices)}")
         return value
 
 
 @dataclass(repr=False)
 class Registry:
-    """All parts by kind and name, the plugins that watch, and why others were skipped."""
+    """All parts by kind and name; the plugins that watch, those without parts, why others were skipped."""
 
     parts: dict[tuple[str, str], Part] = field(default_factory=dict)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
     watchers: list[Any] = field(default_factory=list)
+    without_parts: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(self.names(kind))} {kind}s" for kind in KINDS)
@@ -129,9 +127,9 @@ class Registry:
         for plugin, why in self.skipped.items():
             if plugin.rpartition(".")[2] == name:
                 raise UserError(f"{kind}={name}: plugin {plugin} was skipped: {why}")
-        if any(getattr(module, "__name__", "").rpartition(".")[2] == name for module in self.watchers):
+        if any(plugin.rpartition(".")[2] == name for plugin in self.without_parts):
             raise UserError(f"{kind}={name} is unknown: its file needs a function {kind}s() with @hookimpl")
-        raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind))}")
+        raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind), PART_OF.get(kind))}")
 
     def add(self, part: Part) -> None:
         key = part.kind, part.name
@@ -170,19 +168,11 @@ def part_name(make: Callable[..., Any]) -> str:
 
 
 def unavailable(error: ModuleNotFoundError) -> str:
-    """What to install: one of our extras if it brings the module, else the module."""
-    module = (error.name or "").partition(".")[0]
-    try:
-        needs = importlib.metadata.requires("microgpt-lab") or []
-    except importlib.metadata.PackageNotFoundError:
-        needs = []
-    for need in needs:
-        if module and re.match(rf"{re.escape(module)}\b", need, re.IGNORECASE) and "extra ==" in need:
-            extra = need.rpartition("extra ==")[2].strip(" '\"")
-            return f"unavailable: pip install 'microgpt-lab[{extra}]'"
-    if module.startswith("microgpt_lab"):
+    """What to install; of a module of the lab itself, what is broken."""
+    module = error.name or ""
+    if not module or module.startswith("microgpt_lab"):
         return f"broken: {error}"
-    return f"unavailable: pip install {module}"
+    return f"unavailable: {install_module(module)}"
 
 
 def plugin_folders() -> Iterator[tuple[str, Path]]:
@@ -280,6 +270,8 @@ def registry() -> Registry:
             for part in parts:
                 found.add(part)
             found.watchers.append(module)
+            if not parts:
+                found.without_parts.append(name)
         if (seconds := time.perf_counter() - begun) > SLOW:
             found.slow[name] = seconds
     return found

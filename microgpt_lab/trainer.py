@@ -24,6 +24,15 @@ class Trainer(Evaluation):
     The parts: `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`; `scheduler(step,
     steps)` is a factor of lr; `backend` makes tensors and differentiates. `watch(event, **facts)`
     is told what happens, and can ask to stop; it changes no numbers.
+
+    steps: optimizer updates.
+    batch_size: documents in each step; its loss is the mean over their tokens.
+    eval_every: steps between evaluations on the validation split (0: at the end only).
+    eval_docs: validation documents in each evaluation, at most.
+    dropout: chance of dropping a number of the embeddings and of what each block adds.
+    grad_clip: scale gradients down to this norm, over all weights (Pascanu et al., 2013; 0: never).
+    init_std: standard deviation of the first weights.
+    zero_init: start the projections back into the residual stream, wo and fc2, at 0.
     """
 
     def __init__(
@@ -81,9 +90,6 @@ class Trainer(Evaluation):
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
         """A step, as a pure function that a backend may compile: the weights and the optimizer's
         state, then these after the step, with its loss and gradient norm.
-
-        Gradients whose norm, over all weights, is above `grad_clip` are scaled down to it (Pascanu
-        et al., 2013).
         """
         packed, state = carry
         value, grads = self.value_and_grad(self.packing.unpack(packed), blocks)

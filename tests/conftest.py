@@ -24,6 +24,12 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MICROGPT_LAB_TEST_DATA") or ROOT.parent / "shared" / "data")
 
 
+def varied(arguments):
+    """Arguments that many tests share, followed by others: of two with one key, the last."""
+    last = {a.partition("=")[0] if "=" in a and a[0] != "-" else i: i for i, a in enumerate(arguments)}
+    return tuple(arguments[i] for i in sorted(last.values()))
+
+
 @pytest.fixture
 def karpathy_names():
     """The file that microgpt.py trains on. The project does not contain it."""
@@ -52,11 +58,13 @@ def zygotes():
 def lab(tmp_path, tmp_path_factory, zygotes):
     """Runs the command line as a user would, in another folder; returns the finished process.
 
-    In a fork of a process that has it loaded; with a `command`, in a new one of that.
+    In a fork of a process that has it loaded; with a `command`, in a new one of that. Of arguments with
+    one key, the last takes the place of the others, unless they shall be passed on `exactly`.
     """
     output = tmp_path_factory.mktemp("output")
 
-    def run(*arguments, cwd=tmp_path, env=None, check=None, command=None):
+    def run(*arguments, cwd=tmp_path, env=None, check=None, command=None, exactly=False):
+        arguments = arguments if exactly else varied(arguments)
         clean = {
             k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))
         }

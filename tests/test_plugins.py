@@ -40,7 +40,7 @@ def test_one_file_in_a_named_folder_is_enough(lab, folder):
     lab(*SHORT, "activation=swish", "activation.beta=2", env=env, check=0)
     assert "swish" in lab("--help", env=env, check=0).stdout
     assert "beta: 1.0" in lab("activation=swish", "--cfg", "job", env=env, check=0).stdout
-    assert "could not be converted" in lab("activation=swish", "activation.beta=abc", env=env, check=2).stderr
+    assert "write a number" in lab("activation=swish", "activation.beta=abc", env=env, check=2).stderr
     assert "did you mean 'swish'" in lab("activation=swishh", env=env, check=2).stderr
 
 
@@ -166,7 +166,17 @@ def test_the_core_imports_the_standard_library_and_itself_alone(module):
 def test_plugins_use_the_public_api_and_no_other_plugin():
     public = tuple(
         f"microgpt_lab.{m}"
-        for m in ("ops", "data", "schedule", "backend", "padding", "autograd", "download", "reprs")
+        for m in [
+            "ops",
+            "data",
+            "schedule",
+            "backend",
+            "padding",
+            "autograd",
+            "download",
+            "reprs",
+            "terminal",
+        ]
     )
     for path in (ROOT / "plugins").rglob("*.py"):
         for name in imported(path):

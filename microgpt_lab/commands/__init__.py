@@ -5,30 +5,58 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import signal
 import sys
 import threading
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, printable
+from microgpt_lab import __version__
+from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, nearest, printable
 from microgpt_lab.signals import Terminated, terminate
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
-    "experiments": "list the recipes, or check one",
-    "plugins": "list the parts that are installed",
+    "experiments": "list the recipes (experiments worth repeating), or check one",
+    "help": "say what there is, or explain a command: help sample",
+    "plugins": "list the parts that are installed, and their options",
     "report": "compare the runs of a sweep",
-    "resume": "go on with a run that was stopped",
-    "sample": "sample from a finished run",
+    "resume": "go on with a run that was stopped, or train a finished one longer",
+    "sample": "print new documents from a run",
 }
+RUN = "its folder, or 'last' (the default): the newest run below ./runs"
+SWEEP = "its folder, or 'last' (the default): the newest sweep below ./runs"
+KEY_VALUE = "key=value"  # stands for the configuration, as for training
+PROGRAM = "python -m microgpt_lab"
 
 
 class Parser(argparse.ArgumentParser):
-    """Whose errors are one line."""
+    """A command's arguments. Its errors are one line."""
+
+    def __init__(self, command: str, **settings: Any):
+        super().__init__(f"{PROGRAM} {command}", **settings)
+        self.given: list[str] = []
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.given = self.given or list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        if found := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
+            message = self.no_flag(found[1])
         raise UserError(f"{message} (see {self.prog} --help)")
+
+    def no_flag(self, flag: str) -> str:
+        """The flag of this command that is meant; or the key, where it takes a configuration."""
+        flags = [flag for flag in self._option_string_actions if flag != "-h"]
+        if near := nearest(flag, flags):
+            return f"{flag} is no flag; did you mean '{near}'?"
+        if any(action.metavar == KEY_VALUE for action in self._actions):
+            from microgpt_lab.commands.mistakes import no_flag
+
+            raise UserError(no_flag(flag, self.given, flags))
+        return f"{flag} is no flag; there is {', '.join(flags)}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="microgpt_lab")
     arguments = sys.argv[1:] if arguments is None else arguments
     name = arguments[0] if arguments and arguments[0] in COMMANDS else "train"
+    if name == "train" and {"--version", "-V"} & set(arguments):
+        print(f"microgpt_lab {__version__}")
+        return 0
+    if name == "train" and {"--help", "-h"} & set(arguments):
+        name, arguments = "help", ["help", *arguments]
     command = importlib.import_module(f"microgpt_lab.commands.{name}")
     try:
         return command.main(arguments if name == "train" else arguments[1:])

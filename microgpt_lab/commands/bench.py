@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import resource
 import signal
@@ -15,11 +16,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from microgpt_lab.commands import Parser
+from microgpt_lab.commands import KEY_VALUE, Parser
+from microgpt_lab.commands.mistakes import check_twice
 from microgpt_lab.commands.train import composed
 from microgpt_lab.errors import UserError, at_least
+from microgpt_lab.extras import install_module
 from microgpt_lab.plugins import registry
 from microgpt_lab.run import assemble, load
+from microgpt_lab.terminal import terminal
 
 MIB = 2**20
 
@@ -153,12 +157,8 @@ def table(found: list[Contestant], losses: dict[str, list[float]]) -> Table:
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser(
-        "microgpt_lab bench", description="Time a configuration on every installed backend, in turns."
-    )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="the configuration, as for training"
-    )
+    parser = Parser("bench", description="Time a configuration on every installed backend, in turns.")
+    parser.add_argument("overrides", nargs="*", metavar=KEY_VALUE, help="the configuration, as for training")
     parser.add_argument("--against", choices=["torch"], help="also a plain PyTorch model, on the CPU, eager")
     parser.add_argument("--turns", type=int, default=7, help="how often each has its turn (default: 7)")
     parser.add_argument(
@@ -170,11 +170,12 @@ def main(arguments: list[str]) -> int:
         at_least(0, seconds=args.seconds)
     except ValueError as error:
         raise UserError(str(error)) from None
+    check_twice(args.overrides)
+    if args.against and not importlib.util.find_spec(args.against):
+        raise UserError(f"--against {args.against} needs {install_module(args.against)}")
     endless = {"steps": 10**9, "eval_every": 0, "scheduler": {"name": "constant", "warmup": 0.0}}
     config = composed(args.overrides) | endless
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 140
+    console = terminal(140)
     found = contestants(config, args.against, console)
     if not found:
         raise UserError("no backend can run this")

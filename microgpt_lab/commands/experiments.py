@@ -7,26 +7,27 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from microgpt_lab.commands import Parser
-from microgpt_lab.commands.recipes import experiments
+from microgpt_lab.commands import KEY_VALUE, Parser
+from microgpt_lab.commands.mistakes import check_twice
 from microgpt_lab.commands.train import composed
 from microgpt_lab.errors import UserError, printable, suggest
+from microgpt_lab.options import experiments
 from microgpt_lab.reading import read, text
 from microgpt_lab.record import Run
 from microgpt_lab.results import curve
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import clock
+from microgpt_lab.terminal import terminal
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("microgpt_lab experiments", description="List the recipes, or check one.")
+    parser = Parser("experiments", description="List the recipes, or check one.")
     parser.add_argument("action", nargs="?", choices=["check"], help="run a small part of one")
     parser.add_argument("name", nargs="?", help="of the recipe to check")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="such as dataset.path=FILE")
+    parser.add_argument("overrides", nargs="*", metavar=KEY_VALUE, help="such as dataset.path=FILE")
     options = parser.parse_args(arguments)
     if options.action is None:
         return show()
@@ -42,9 +43,7 @@ def main(arguments: list[str]) -> int:
 
 def show() -> int:
     """Name, question, and how long it took its author."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = terminal(200)
     table = Table(box=None, pad_edge=False)
     for heading in ("experiment=", "question", "time", "folder"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "experiment=")
@@ -77,6 +76,7 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
         raise UserError(f"{folder / 'expected.json'} has no 'check'")
     if not wanted.get("figures") and not wanted.get("steps"):
         raise UserError(f"{folder / 'expected.json'}: its 'check' has no figures and no losses by step")
+    check_twice(overrides)
     config = composed([f"experiment={name}", *wanted.get("overrides", []), *overrides])
     config["callback"] = {"jsonl": {"name": "jsonl"}}
     with tempfile.TemporaryDirectory() as place:

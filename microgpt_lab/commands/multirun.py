@@ -16,7 +16,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from microgpt_lab.commands.recipes import experiments
+from microgpt_lab.options import experiments
 from microgpt_lab.plugins import registry
 from microgpt_lab.sweep import BEGAN, JOBS, finished
 

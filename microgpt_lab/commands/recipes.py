@@ -12,10 +12,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
 from microgpt_lab import config, reading, untrusted
-from microgpt_lab.plugins import CHECKOUT, HERE, home
-
-CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
-OURS = CHECKOUT / "experiments" if CHECKOUT else HERE / "experiments"
+from microgpt_lab.options import OURS
+from microgpt_lab.plugins import home
 
 
 class Recipes(ConfigSource):
@@ -75,10 +73,3 @@ class SearchPath(SearchPathPlugin):
         search_path.append("microgpt_lab", f"recipes://{OURS}")
         search_path.append("home", f"file://{home() / 'conf'}")
         search_path.append("home", f"recipes://{home() / 'experiments'}")
-
-
-def experiments() -> dict[str, Path]:
-    """The folders of all recipes, by name; of two with one name, that which Hydra takes."""
-    folders = (home() / "experiments", OURS)
-    files = [file for folder in folders for file in folder.glob("*/recipe.yaml") if file.is_file()]
-    return dict(sorted((file.parent.name, file.parent) for file in files))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from microgpt_lab.commands import Parser
+from microgpt_lab import find
+from microgpt_lab.commands import SWEEP, Parser
 from microgpt_lab.errors import UserError
+from microgpt_lab.extras import install_module
 from microgpt_lab.results import load_sweep
+from microgpt_lab.terminal import terminal
 
 if TYPE_CHECKING:
     import pandas
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("microgpt_lab report", description="Compare the settings of a sweep over its seeds.")
-    parser.add_argument("sweep", type=Path, help="its folder")
+    parser = Parser("report", description="Compare the settings of a sweep over its seeds.")
+    parser.add_argument("sweep", nargs="?", default=find.LAST, metavar="SWEEP", help=SWEEP)
     parser.add_argument("--metric", default="loss/val", help="what to compare (default: %(default)s)")
     parser.add_argument(
         "--by", metavar="KEYS", default="", help="tell only these swept keys apart: layers,embed"
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> int:
         "--gap", type=float, default=0.0, help="say how many seeds would tell a gap of this size"
     )
     options = vars(parser.parse_args(arguments))
-    sweep = options.pop("sweep")
+    sweep = find.sweep(options.pop("sweep"))
     try:
         frame = load_sweep(sweep)
         from microgpt_lab.report.analysis import Question, analyse
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
         found = analyse(frame, Question(**options), sweep)
         files = write(found, frame, sweep)
     except ModuleNotFoundError as error:
-        raise UserError(f"report needs {error.name}: pip install 'microgpt-lab[report]'") from None
+        raise UserError(f"report needs {error.name}: {install_module(error.name or 'pandas')}") from None
     show(found, frame, sweep)
     print(f"written: {', '.join(map(str, files))}")
     return 0
@@ -59,9 +61,7 @@ def show(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     from microgpt_lab.report.pages import page
 
     facts = page(found, frame, sweep)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = terminal(200)
     console.print(f"[bold]{escape(facts['title'])}[/]  {escape(facts['counts'])}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")

@@ -1,12 +1,15 @@
-"""`python -m microgpt_lab resume RUN`: go on with a run that was stopped, as if it had not been."""
+"""`python -m microgpt_lab resume [RUN]`: go on with a run that was stopped, as if it had not been."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 
-from microgpt_lab import checkpoint
-from microgpt_lab.commands import Parser
+from microgpt_lab import checkpoint, find
+from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
+from microgpt_lab.commands.mistakes import check_twice
 from microgpt_lab.commands.multirun import warn
 from microgpt_lab.commands.train import composed, exit_status
 from microgpt_lab.config import complete
@@ -15,23 +18,37 @@ from microgpt_lab.reading import read, read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 
+OVERRIDE = re.compile(r"[+~]*[a-z_.]+=")  # a folder that is not there does not begin like this
+
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("microgpt_lab resume", description="Go on with a run that was stopped or killed.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
+    parser = Parser(
+        "resume",
+        description="Go on with a run that was stopped or killed. One that has finished trains on with more "
+        "steps: resume RUN steps=2000 (its schedule is then one of 2000 steps).",
+    )
+    parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="key=value", help="what shall change, with --force"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar=KEY_VALUE,
+        help="more steps; any other change needs --force",
     )
     parser.add_argument(
         "--force", action="store_true", help="although configuration, data, parts or versions have changed"
     )
     args = parser.parse_intermixed_args(arguments)
+    if OVERRIDE.match(args.run) and not Path(args.run).exists():
+        args.run, args.overrides = find.LAST, [args.run, *args.overrides]
+    check_twice(args.overrides)
     warn()
-    run = reopened(args.run, args.overrides, args.force)
+    run = reopened(find.run(args.run), args.overrides, args.force)
     with run.held():
         status = read_summary(run.folder)["status"]
         if status in ("ok", "diverged") and not args.overrides:
-            print(printable(f"{run.folder} has ended: {status}"))
+            longer = f"; to train on: {again(run)}" if status == "ok" and not of_sweep(run.folder) else ""
+            print(printable(f"{run.folder} has ended: {status}{longer}"))
             return 0
         saved = checkpoint.read(
             run.folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr)
@@ -41,23 +58,37 @@ def main(arguments: list[str]) -> int:
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
 
 
+def again(run: Run) -> str:
+    """The command that trains a finished run for twice as many steps."""
+    return f"{PROGRAM} resume {shlex.quote(str(run.folder))} steps={2 * run.config['steps'] or 1000}"
+
+
+def of_sweep(folder: Path) -> bool:
+    return (folder.absolute().parent / ".jobs").is_dir()
+
+
 def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
     """The run as its folder describes it, with these changes."""
     try:
         config, listed = read(folder / "config.yaml") or {}, read(folder / "overrides.yaml") or []
     except FileNotFoundError as error:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
-    if overrides and (folder.absolute().parent / ".jobs").is_dir():
+    if overrides and of_sweep(folder):
         raise UserError(
             f"{folder} is a job of a sweep, which knows it by its configuration: change the sweep"
         )
     if wrong := [override for override in overrides if override.startswith(("hydra", "-", "+hydra"))]:
         raise UserError(f"{wrong[0]} has no meaning for a run that is there")
     if overrides:
-        listed = [*listed, *overrides]
+        changed = {key(override) for override in overrides}
+        listed = [*(override for override in listed if key(override) not in changed), *overrides]
         config = composed(listed)
     try:
         config = complete(config)
     except UserError as error:
         raise UserError(f"{folder / 'config.yaml'}: {error}") from None
     return Run(config, folder, listed, claimed=True, accepted=force)
+
+
+def key(override: str) -> str:
+    return override.lstrip("+").partition("=")[0]

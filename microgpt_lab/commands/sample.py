@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab sample RUN`: new documents from a finished run."""
+"""`python -m microgpt_lab sample [RUN]`: print new documents from a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from random import Random
 
-from microgpt_lab import checkpoint
-from microgpt_lab.commands import Parser
+from microgpt_lab import checkpoint, find
+from microgpt_lab.commands import RUN, Parser
 from microgpt_lab.divergence import finite
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.model import GPT, Weights
@@ -41,8 +41,8 @@ def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("microgpt_lab sample", description="Sample from a finished run.")
-    parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
+    parser = Parser("sample", description="Print new documents from a run's last checkpoint.")
+    parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument("--prompt", default="", help="what the documents begin with")
     parser.add_argument(
         "--temperature", type=float, default=0.5, help="0: the likeliest token (default: 0.5)"
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             "temperature, top-k and n must be numbers from 0 up, and top-p must be above 0 and at most 1"
         )
-    model, weights, chars = load(args.run)
+    model, weights, chars = load(find.run(args.run, sampled=True))
     unknown = sorted(set(args.prompt) - set(chars))
     if unknown:
         raise UserError(f"the prompt has characters outside the vocabulary: {' '.join(map(repr, unknown))}")

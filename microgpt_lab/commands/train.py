@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab import config
-from microgpt_lab.commands import COMMANDS, multirun
-from microgpt_lab.commands.recipes import CONF, Recipes, SearchPath, check_presets, experiments
+from microgpt_lab.commands import COMMANDS, mistakes, multirun
+from microgpt_lab.commands.recipes import Recipes, SearchPath, check_presets
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
 from microgpt_lab.job import perform
+from microgpt_lab.options import CONF
 from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
@@ -54,7 +55,7 @@ def composed(overrides: list[str]) -> dict[str, Any]:
 
 def explain(error: Exception) -> str:
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return config.explain(error, list(experiments()), COMMANDS)
+        return mistakes.explain(error, COMMANDS)
     return str(error)
 
 
@@ -98,6 +99,8 @@ def main(arguments: list[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--dry"]
     if sweeps := {"-m", "--multirun"} & set(arguments):  # Hydra wants it first
         arguments = ["-m", *(argument for argument in arguments if argument not in sweeps)]
+    mistakes.check_flags(arguments)
+    mistakes.check_twice(arguments)
     config.check(arguments)
     register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here

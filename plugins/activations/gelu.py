@@ -8,6 +8,8 @@ def gelu(x, *, approximate: Literal["none", "tanh"] = "none"):
     """x Φ(x), with Φ the standard normal distribution function (Hendrycks & Gimpel, 2016).
 
     `approximate="tanh"` is 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), as GPT-2 has it.
+
+    approximate: none computes Φ exactly; tanh is GPT-2's approximation.
     """
     if approximate == "tanh":
         return x * 0.5 * (tanh((x + x**3 * 0.044715) * 0.7978845608028654) + 1)

@@ -8,6 +8,9 @@ class Checkpoint:
 
     At the end, after every `every` steps (0: none for their number), and when `seconds` have gone by
     since the last (but saving takes a fiftieth of the time at most).
+
+    every: steps between two checkpoints (0: none for their number).
+    seconds: time between two checkpoints.
     """
 
     order = 1  # after all that write, and answer whether to stop

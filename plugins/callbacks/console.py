@@ -1,25 +1,30 @@
 import math
 import os
+import shlex
 import time
 
 from rich.columns import Columns
-from rich.console import Console as Terminal
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from microgpt_lab import at_least, hookimpl, printable
+from microgpt_lab.terminal import terminal
 
+LAB = "python -m microgpt_lab"
 LONG = {"truncate": "cut", "window": "in windows"}
 SEEN = 0.25  # of the validation part in training, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
+NUMBERS = 60  # columns that the numbers of a progress line take; a label and a bar get what is left
 
 
 class Console:
     """Shows a run: a bar on a terminal, lines in a pipe, one line a job in a sweep.
 
     In a pipe there is a line at each evaluation, and at least every `seconds`.
+
+    seconds: longest time between two lines in a pipe.
     """
 
     def __init__(self, *, seconds: float = 10.0):
@@ -28,23 +33,26 @@ class Console:
 
     def run_started(self, run, trainer):
         self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
-        self.terminal = Terminal(highlight=False)
+        self.terminal = terminal()
         self.live = self.terminal.is_interactive
         self.began = self.shown = time.monotonic()
         if not run.place:
             self.header()
         if self.live:
-            label = shown(run.name) if run.place else "train"
+            room = max(0, self.terminal.width - NUMBERS)
+            label = cut(run.name if run.place else "train", room // 2)
+            bar = min(30, room - len(label))
             self.progress = Progress(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=30),
+                *([TextColumn("[bold]{task.description}")] if label else ()),
+                *([BarColumn(bar_width=bar)] if bar >= 10 else ()),
                 MofNCompleteColumn(),
-                TextColumn("loss [bold yellow]{task.fields[loss]}[/]  val [bold green]{task.fields[val]}[/]"),
-                TextColumn("[dim]{task.fields[speed]} tok/s[/]  eta"),
+                TextColumn("loss [bold yellow]{task.fields[loss]}[/] val [bold green]{task.fields[val]}[/]"),
+                TextColumn("[dim]{task.fields[speed]} tok/s[/]"),
                 TimeRemainingColumn(),
                 console=self.terminal,
                 transient=bool(run.place),
             )
+            label = shown(label)
             self.task = self.progress.add_task(label, total=trainer.steps, loss="…", val="…", speed="…")
             self.progress.start()
 
@@ -140,15 +148,26 @@ class Console:
         self.terminal.print(Columns([result, samples], padding=(0, 4)) if self.live else result)
         if not self.live:
             self.terminal.print(samples)
+        if summary["samples"]:
+            drawn = f"drawn at temperature {self.run.config['temperature']:g}"
+            nll = "nll: negative log-likelihood in nats per token"
+            self.terminal.print(f"[dim]{drawn}; {nll}[/]", soft_wrap=not self.live)
         if self.losses:
             curve = sparkline(self.losses)
-            self.terminal.print(
-                f"[dim]loss[/] {self.losses[0]:.2f} [yellow]{curve}[/] {mean(self.losses[-50:]):.2f}"
-            )
-        self.terminal.print(f"[dim]run dir[/] {shown(place(self.run.folder))}", soft_wrap=True)
-        self.terminal.print(
-            f"[dim]view[/]    tensorboard --logdir {shown(place(self.run.folder.parent))}", soft_wrap=True
-        )
+            first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
+            self.terminal.print(f"[dim]training loss[/] {first} [yellow]{curve}[/] {last}")
+        for name, command in self.next():
+            self.terminal.print(f"[dim]{name:<8}[/] {shown(command)}", soft_wrap=True)
+
+    def next(self):
+        """Where the run is, and what to do with it."""
+        folder, config = place(self.run.folder), self.run.config
+        yield "run dir", folder
+        if "tensorboard" in config["callback"]:
+            yield "view", f"tensorboard --logdir {shlex.quote(place(self.run.folder.parent))}"
+        if "checkpoint" in config["callback"]:
+            yield "sample", f"{LAB} sample {shlex.quote(folder)}"
+            yield "train on", f"{LAB} resume {shlex.quote(folder)} steps={2 * config['steps'] or 1000}"
 
     def plain(self, line):
         self.terminal.print(shown(line), soft_wrap=True)
@@ -179,6 +198,13 @@ def figures(summary, losses):
 def shown(text):
     """As it is, whatever marks of rich's or of the terminal's are in it."""
     return escape(printable(text))
+
+
+def cut(text, length):
+    """The text, or what fits of it; nothing where that would be a letter or two."""
+    if len(text) <= length:
+        return text
+    return text[: length - 1] + "…" if length >= 5 else ""
 
 
 def mean(numbers):

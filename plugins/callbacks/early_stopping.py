@@ -4,7 +4,11 @@ from microgpt_lab import at_least, hookimpl
 
 
 class EarlyStopping:
-    """Stops after `patience` evaluations in a row not better by `min_delta` nats (see eval_every)."""
+    """Stops after `patience` evaluations in a row not better by `min_delta` nats (see eval_every).
+
+    patience: evaluations without an improvement after which it stops.
+    min_delta: how much lower a loss must be to count as one, in nats per token.
+    """
 
     name = "early_stopping"
 

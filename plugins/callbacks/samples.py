@@ -4,7 +4,10 @@ from microgpt_lab import between, hookimpl, printable
 
 
 class Samples:
-    """Writes samples.txt: a few documents at each evaluation after its step, those of the end after 'end'."""
+    """Writes samples.txt: a few documents at each evaluation after its step, those of the end after 'end'.
+
+    number: documents at each evaluation.
+    """
 
     def __init__(self, *, number: int = 5):
         between(0, 100_000, number=number)

@@ -23,8 +23,10 @@ DESCRIPTIONS = {
 class TensorBoard:
     """Writes what TensorBoard shows: scalars, samples and configuration as text, hyper-parameters.
 
-    `histograms`: those of weights and gradients at each evaluation. Every event is on disk as soon as
+    Every event is on disk as soon as
     it is written, so that a run that is stopped or killed has lost nothing.
+
+    histograms: also those of weights and gradients, at each evaluation.
     """
 
     def __init__(self, *, histograms: bool = False):

@@ -8,6 +8,10 @@ def arithmetic(*, operation: Literal["+", "-", "*"] = "+", digits: int = 2, modu
 
     With a `modulus`, the numbers are those below it, and the result is taken modulo it (Power et
     al., 2022, use 97). Each is there once, but 17+25 and 25+17 both are.
+
+    operation: +, - or *.
+    digits: most digits of a number.
+    modulus: take numbers below it, and results modulo it (0: do not).
     """
     between(1, 3, digits=digits)
     between(0, 1000, modulus=modulus)

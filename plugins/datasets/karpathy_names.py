@@ -7,7 +7,10 @@ SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
 
 
 def karpathy_names(*, path: str = ""):
-    """The 32,033 names of makemore (Karpathy, 2022), downloaded once, or read from `path`."""
+    """The 32,033 names of makemore (Karpathy, 2022), downloaded once, or read from `path`.
+
+    path: a copy of the file; without it, the file is downloaded.
+    """
     if path:
         return lines(path)
     try:

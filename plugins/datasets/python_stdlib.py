@@ -19,7 +19,10 @@ SIMPLE = (
 
 
 def python_stdlib(*, max_length: int = 60):
-    """One-line statements of this interpreter's own standard library, each once, up to this length."""
+    """One-line statements of this interpreter's own standard library, each once, up to this length.
+
+    max_length: most characters of a statement.
+    """
     at_least(1, max_length=max_length)
     return [statement for statement in statements() if len(statement) <= max_length]
 

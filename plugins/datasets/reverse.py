@@ -9,6 +9,10 @@ def reverse(*, documents: int = 10_000, length: int = 5, letters: str = "abcdefg
 
     At most so many `documents`, of each length as many as of any other; where there are fewer words
     of a length, all of them. Drawn with a fixed seed.
+
+    documents: how many there are at most.
+    length: most letters of a word.
+    letters: the alphabet.
     """
     between(1, 1_000_000, documents=documents)
     between(1, 100, length=length)

@@ -6,7 +6,9 @@ class DyT:
     """g tanh(a x) + b: dynamic tanh, a layer in place of a norm (Zhu et al., 2025). x: (…, C).
 
     a is one learned number that starts at `alpha`; g and b are learned, (1, C), from 1 and 0.
-    `affine=false` leaves g and b out.
+
+    alpha: first value of the learned a.
+    affine: whether there are a learned gain g and bias b.
     """
 
     def __init__(self, *, alpha: float = 0.5, affine: bool = True):

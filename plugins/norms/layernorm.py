@@ -5,7 +5,9 @@ from microgpt_lab.ops import mean
 class LayerNorm:
     """(x - mean(x)) / √(var(x) + eps), over the last axis (Ba et al., 2016). x: (…, C).
 
-    `gain` and `bias`: times a learned g that starts at 1, plus a learned b that starts at 0, both (1, C).
+    eps: added to the variance, so that nothing is divided by 0.
+    gain: times a learned g of shape (1, C) that starts at 1.
+    bias: plus a learned b of shape (1, C) that starts at 0.
     """
 
     def __init__(self, *, eps: float = 1e-5, gain: bool = False, bias: bool = False):

@@ -6,6 +6,11 @@ class Adam:
     """w - lr m̂ / (√v̂ + eps), from running means of g and g² (Kingma & Ba, 2014).
 
     m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ).
+
+    lr: learning rate, which the scheduler multiplies.
+    beta1: how much of the mean of g a step keeps.
+    beta2: how much of the mean of g² a step keeps.
+    eps: added to √v̂, so that nothing is divided by 0.
     """
 
     elementwise = True

@@ -3,7 +3,13 @@ from microgpt_lab.ops import where
 
 
 class Lion:
-    """w - lr (sign(β₁ m + (1 - β₁) g) + weight_decay w), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023)."""
+    """w - lr (sign(β₁ m + (1 - β₁) g) + weight_decay w), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023).
+
+    lr: learning rate, which the scheduler multiplies.
+    beta1: weight of m, beside g, in the step.
+    beta2: how much of m a step keeps.
+    weight_decay: share of the weight, times lr, that each step takes away.
+    """
 
     elementwise = True
 

@@ -8,6 +8,13 @@ class Muon:
     Of u = g + μ v, v ← μ v + g, a step takes nearly U Vᵀ where u = U S Vᵀ, found by five rounds of
     the quintic Newton-Schulz iteration, times √max(1, out / in). Weights with a single row or
     column (gains, biases) take Adam's step with `adam_lr`, scheduled alike.
+
+    lr: learning rate of matrices, which the scheduler multiplies.
+    momentum: μ, how much of v a step keeps.
+    adam_lr: learning rate of gains and biases.
+    beta1: Adam's, for gains and biases.
+    beta2: Adam's, for gains and biases.
+    eps: Adam's, for gains and biases.
     """
 
     def __init__(

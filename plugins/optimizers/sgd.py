@@ -6,6 +6,10 @@ class SGD:
 
     With `momentum` μ, v ← μ v + g takes the place of g (Polyak, 1964); `nesterov` takes g + μ v
     (Sutskever et al., 2013).
+
+    lr: learning rate, which the scheduler multiplies.
+    momentum: μ, how much of v a step keeps (0: none).
+    nesterov: look ahead along the momentum.
     """
 
     elementwise = True

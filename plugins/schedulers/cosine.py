@@ -5,7 +5,11 @@ from microgpt_lab.schedule import warm
 
 
 def cosine(step, steps, *, warmup: float = 0.0, final: float = 0.0):
-    """From 1 to `final` along half a cosine (Loshchilov & Hutter, 2016), after a warm-up."""
+    """From 1 to `final` along half a cosine (Loshchilov & Hutter, 2016), after a warm-up.
+
+    warmup: fraction of the steps over which it rises from 0 to 1.
+    final: factor at the last step.
+    """
     between(0, 1, final=final)
     factor, progress = warm(step, steps, warmup)
     return factor * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)

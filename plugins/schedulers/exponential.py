@@ -3,7 +3,11 @@ from microgpt_lab.schedule import warm
 
 
 def exponential(step, steps, *, warmup: float = 0.0, final: float = 0.01):
-    """From 1 to `final` by the same factor every step, after a warm-up."""
+    """From 1 to `final` by the same factor every step, after a warm-up.
+
+    warmup: fraction of the steps over which it rises from 0 to 1.
+    final: factor at the last step.
+    """
     above(0, at_most=1, final=final)
     factor, progress = warm(step, steps, warmup)
     return factor * final**progress

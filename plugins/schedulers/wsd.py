@@ -6,6 +6,10 @@ def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float =
     """Warm-up, stable, decay (Hu et al., 2024).
 
     1 after the warm-up, then straight to `final` over the last `decay` (a fraction) of the steps.
+
+    warmup: fraction of the steps over which it rises from 0 to 1.
+    decay: fraction of the steps, the last ones, over which it falls.
+    final: factor at the last step.
     """
     factor = warm(step, steps, warmup)[0]
     between(0, 1, decay=decay, final=final)

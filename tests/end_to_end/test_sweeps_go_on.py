@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 import yaml
+from conftest import varied
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
@@ -35,7 +36,7 @@ def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, t
 
 def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     three = ("seed=range(3)", "steps=800", "eval_every=0", "callback=[jsonl,console,checkpoint]")
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, *three]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, *three))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stdout=subprocess.DEVNULL
@@ -103,7 +104,7 @@ def test_a_refused_job_does_not_touch_the_run_of_another(lab, tmp_path):
 
 
 def test_a_killed_sweep_takes_its_job_along(tmp_path):
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, "seed=0,1", "steps=1000000"]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, "seed=0,1", "steps=1000000"))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -123,7 +124,7 @@ def test_a_killed_sweep_takes_its_job_along(tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_sweep_which_keeps_what_it_has(lab, tmp_path, number, status):
     grid = ("seed=range(2)", "steps=1000", "eval_every=0")
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *SWEEP, *grid]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, *grid))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True

@@ -77,10 +77,10 @@ def test_a_change_is_refused_and_shown(stopped, tmp_path, what):
 
 def test_overrides_are_changes_too(stopped):
     run, resume = stopped
-    assert "steps was 12, is 20" in resume("steps=20", check=2).stderr
+    assert "seed was 42, is 1" in resume("seed=1", check=2).stderr
     assert "did you mean 'steps'" in resume("step=20", check=2).stderr
     assert "do not fit" in resume("embed=16", "--force", check=2).stderr
-    resume("steps=20", "--force", check=0)
+    resume("steps=20", check=0)
     assert checkpoint.read(run, pytest.fail).facts["step"] == 20
     assert "steps: 20" in (run / "config.yaml").read_text()
 
@@ -102,7 +102,7 @@ def test_told_so_it_goes_on_with_another_optimizer_but_not_backwards(stopped):
 def test_without_a_checkpoint_changes_are_refused_too(stopped):
     run, resume = stopped
     (run / checkpoint.CURRENT).unlink()
-    assert "steps was 12, is 20" in resume("steps=20", check=2).stderr
+    assert "seed was 42, is 1" in resume("seed=1", check=2).stderr
 
 
 def test_a_damaged_newer_one_does_not_take_the_place_of_the_good_one(stopped):

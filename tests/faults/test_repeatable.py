@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import varied
 
 from microgpt_lab import checkpoint
 
@@ -42,7 +43,14 @@ def test_the_same_bits(tmp_path, backend):
     found = []
     for i, (env, folder) in enumerate(surroundings):
         run = tmp_path / f"run{i}"
-        command = [sys.executable, "-P", "-m", "microgpt_lab", *OPTIONS, f"backend={backend}", *size]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "microgpt_lab",
+            *varied((*OPTIONS, *size)),
+            f"backend={backend}",
+        ]
         env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")} | env
         env.pop("XLA_FLAGS", None)  # as users have it
         subprocess.run(
@@ -61,7 +69,14 @@ def test_threads_do_not_matter_at_larger_sizes(tmp_path, backend, size):
     found = []
     for threads in ("1", "2", "3"):
         run = tmp_path / f"run{threads}"
-        command = [sys.executable, "-P", "-m", "microgpt_lab", *OPTIONS, f"backend={backend}", *size.split()]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "microgpt_lab",
+            *varied((*OPTIONS, *size.split())),
+            f"backend={backend}",
+        ]
         env = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         subprocess.run([*command, f"hydra.run.dir={run}"], cwd=tmp_path, env=env, check=True)
         found.append(outcome(run))

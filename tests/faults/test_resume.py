@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import varied
 
 from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
 from microgpt_lab.plugins import registry
@@ -113,7 +114,9 @@ def test_kills_at_random_moments(tmp_path, backend, options, kills):
     arguments += tuple(options.split())
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
-    subprocess.run([sys.executable, killing, str(kills), *arguments], cwd=tmp_path, env=env, check=True)
+    subprocess.run(
+        [sys.executable, killing, str(kills), *varied(arguments)], cwd=tmp_path, env=env, check=True
+    )
     whole, *killed = sorted(file.parent for file in tmp_path.glob("run*/summary.json"))
     assert killed and all(outcome(run) == outcome(whole) for run in killed)
     lives = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
@@ -125,7 +128,7 @@ def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):
     arguments = (*RUN, "backend=jax", "steps=400", "batch_size=4")
     lab(*arguments, "hydra.run.dir=whole", check=0)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *arguments, "hydra.run.dir=killed"],
+        [sys.executable, "-P", "-m", "microgpt_lab", *varied(arguments), "hydra.run.dir=killed"],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "killed" / checkpoint.CURRENT).exists():
@@ -191,7 +194,7 @@ def test_tensorboard_shows_each_step_once(lab, tmp_path):
 def test_signals_save_and_say_how_to_go_on(lab, tmp_path, number, status):
     arguments = ("steps=3000", "hydra.run.dir=run", "callback=[jsonl,tensorboard,samples,checkpoint]")
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *SMALL, *arguments],
+        [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, *arguments))],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     metrics = tmp_path / "run" / "metrics.jsonl"
@@ -211,7 +214,7 @@ def test_signals_save_and_say_how_to_go_on(lab, tmp_path, number, status):
 
 def test_a_run_has_one_writer(lab, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *SMALL, "steps=100000", "hydra.run.dir=run"],
+        [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, "steps=100000")), "hydra.run.dir=run"],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "run" / "metrics.jsonl").exists():

@@ -21,7 +21,7 @@ def test_what_a_user_did_wrong_is_one_line(lab, tmp_path, wrong):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     before = sorted(tmp_path.rglob("*"))
-    done = lab(*wrong["command"].split(), check=2)
+    done = lab(*wrong["command"].split(), check=2, exactly=True)
     assert done.stderr == f"error: {wrong['answer'].replace('FOLDER', str(tmp_path))}\n"
     assert not done.stdout
     assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before

@@ -1,0 +1,174 @@
+"""What a newcomer is told: help, hints what to install, the end of a run."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import microgpt_lab
+from microgpt_lab import extras
+from microgpt_lab.commands import COMMANDS
+from microgpt_lab.options import OWNERS, run_options, sentences
+from microgpt_lab.plugins import options_of, registry
+from microgpt_lab.synonyms import KEYS, PARTS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_has_a_sentence_for_every_command_and_key(lab):
+    shown = lab("--help", env={"COLUMNS": "100"}, check=0).stdout
+    assert shown == lab("help", env={"COLUMNS": "100"}, check=0).stdout
+    for name in (*COMMANDS, *(f"{key}=" for key in run_options())):
+        assert re.search(rf"^  {re.escape(name)}\S* +\S+ \S+", shown, flags=re.MULTILINE), name
+    assert all(len(line) <= 100 for line in shown.splitlines())
+    assert not re.search(r" $", shown, flags=re.MULTILINE)
+
+
+def test_help_shows_the_options_of_the_parts_that_are_chosen(lab):
+    shown = lab("optimizer=muon", "--help", check=0).stdout
+    assert "optimizer.momentum=0.95" in shown and "optimizer.beta1=0.9 " in shown
+
+
+def test_every_option_of_ours_is_described_by_its_owner():
+    for owner in OWNERS.values():
+        left = options_of(owner).keys() - sentences(owner).keys()
+        assert left <= {"seed", "block_size"}, owner  # those of the corpus, which others share
+    for part in registry().parts.values():
+        if part.provider.startswith("microgpt_lab_plugins."):
+            assert options_of(part.make).keys() == sentences(part.make).keys(), part
+
+
+def test_a_docstring_describes_options_in_lines():
+    def part(x, *, one: int = 1, two: int = 2, three: int = 3, four: int = 4):
+        """What it is, and of one: nothing here.
+
+        Args:
+            one: the first,
+                continued.
+            two, three: both.
+        Note: no option.
+        """
+
+    assert sentences(part) == {"one": "the first, continued.", "two": "both.", "three": "both."}
+
+
+def test_help_of_a_command_and_version(lab):
+    assert "--top-k" in lab("help", "sample", check=0).stdout
+    assert lab("--version", check=0).stdout == f"microgpt_lab {microgpt_lab.__version__}\n"
+
+
+def test_help_does_not_wait_for_hydra():
+    code = "import sys; from microgpt_lab.commands import main; main(['--help'])"
+    code += "; assert 'hydra' not in sys.modules"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_plugins_of_a_kind_says_what_each_option_is(lab):
+    shown = lab("plugins", "norm", check=0).stdout
+    assert re.search(r"norm\.eps=1e-05 +added to", shown)
+
+
+def test_synonyms_lead_to_what_there_is():
+    known = {*run_options(), *{part.kind for part in registry().parts.values()}}
+    options = {f"{p.kind}.{name}" for p in registry().parts.values() for name in p.options}
+    assert set(KEYS) <= known | options
+    assert all(set(table) <= set(registry().names(kind)) for kind, table in PARTS.items())
+    assert not {other for others in KEYS.values() for other in others.split()} & known
+
+
+def test_hints_name_extras_that_there_are_and_the_modules_they_bring():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras.EXTRAS) == set(project) - {"dev"}
+    assert extras.install_module("pandas.core").endswith("[report]'")
+    assert extras.install_module("jax").endswith("[jax]'")
+    assert extras.install_module("hydra_plugins.hydra_joblib_launcher").endswith("[joblib]'")
+    assert extras.install_module("flax") == "pip install flax"
+
+
+def test_a_checkout_says_to_install_itself_a_package_says_its_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(extras.CHECKOUT)
+    assert extras.install("report") == "pip install -e '.[report]'"
+    monkeypatch.chdir(tmp_path)
+    assert extras.install("report") == f"pip install -e '{ROOT}[report]'"
+    monkeypatch.setattr(extras, "CHECKOUT", None)
+    assert extras.install("report") == "pip install 'microgpt-lab[report]'"
+
+
+def without(tmp_path, *modules):
+    """The environment of a process in which these modules are not installed."""
+    hidden = tmp_path / "site"
+    hidden.mkdir(exist_ok=True)
+    lines = "import sys\n" + "".join(f"sys.modules[{module!r}] = None\n" for module in modules)
+    (hidden / "sitecustomize.py").write_text(lines)
+    return {"PYTHONPATH": f"{hidden}:{ROOT}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "said"),
+    [
+        (("backend=jax",), "jax", "backend=jax is unavailable: pip install -e '{root}[jax]'"),
+        (("bench", "--against", "torch"), "torch", "--against torch needs pip install -e '{root}[torch]'"),
+        (
+            ("-m", "hydra/launcher=ray", "seed=1,2"),
+            "hydra_plugins.hydra_ray_launcher",
+            "hydra/launcher=ray needs pip install -e '{root}[ray]'",
+        ),
+    ],
+)
+def test_what_is_missing_is_named_with_the_command_that_brings_it(tmp_path, arguments, module, said):
+    env = without(tmp_path, module)
+    env |= {"MICROGPT_LAB_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert done.stderr == f"error: {said.format(root=ROOT)}\n" and done.returncode == 2
+
+
+SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
+
+
+def test_the_end_of_a_run_says_what_it_shows_and_what_comes_next(lab, tmp_path):
+    done = lab(*SHORT, "temperature=0.7", "hydra.run.dir=runs/mine", check=0).stdout
+    assert "drawn at temperature 0.7; nll: negative log-likelihood in nats per token" in done
+    assert "training loss " in done
+    assert not [line for line in done.splitlines() if line.endswith(" ")]
+    commands = [line.split() for line in re.findall(r"python -m microgpt_lab (.*)", done)]
+    assert commands == [["sample", "runs/mine"], ["resume", "runs/mine", "steps=8"]]
+    for command in commands:  # as printed, they work
+        lab(*command, check=0)
+
+
+def test_what_comes_next_is_only_what_can_be_done(lab):
+    done = lab(*SHORT, "callback=[console]", check=0).stdout
+    assert "run dir" in done and "tensorboard" not in done and "microgpt_lab sample" not in done
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("columns", "bar"), [(60, False), (80, True), (120, True)])
+def test_a_narrow_terminal_keeps_the_numbers_and_loses_the_bar(tmp_path, columns, bar):
+    import pty
+
+    main, other = pty.openpty()
+    env = {"PATH": "/usr/bin:/bin", "TERM": "xterm", "COLUMNS": str(columns), "LINES": "40", "NO_COLOR": "1"}
+    env |= {"MICROGPT_LAB_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *SHORT]
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=other, stderr=other)
+    os.close(other)
+    shown = b""
+    while True:
+        try:
+            read = os.read(main, 65536)
+        except OSError:
+            break
+        if not read:
+            break
+        shown += read
+    assert process.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    lines = [line for line in re.split(r"[\r\n]+", text) if "4/4 loss" in line]
+    assert lines and all(re.search(r"4/4 loss \d\.\d+ val \d\.\d+ [\d,]+ tok/s", line) for line in lines)
+    assert all(len(line) <= columns for line in lines)
+    assert all(("━" in line) == bar for line in lines)

@@ -1,0 +1,114 @@
+"""`last`: what was begun last is found without its name, whatever was run before."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from microgpt_lab import checkpoint
+
+TINY = ("steps=2", "eval_docs=2", "samples=1", "embed=8", "heads=2", "layers=1", "train_docs=20")
+NUMPY = ("backend=numpy", "callback=[jsonl,checkpoint]")
+
+
+def dated(folder, seconds):
+    """Make a run or sweep look as if it had been begun so many seconds after 1970."""
+    for file in folder.rglob("*"):
+        os.utime(file, (seconds, seconds))
+
+
+@pytest.fixture
+def tried(lab, tmp_path):
+    """README's tour up to here: a run, then a sweep in a folder of its own."""
+    lab(*TINY, *NUMPY, "hydra.run.dir=runs/alone", check=0)
+    lab("-m", "seed=1,2", *TINY, *NUMPY, "hydra.sweep.dir=runs/swept", check=0)
+    runs = tmp_path / "runs"
+    dated(runs / "alone", 1000)
+    dated(runs / "swept", 2000)
+    (newest,) = runs.glob("swept/*seed=1*")
+    dated(newest, 3000)
+    return runs, newest
+
+
+def named(done):
+    """The folder that a command says it took."""
+    (line,) = done.stderr.splitlines()
+    return Path(line.removeprefix("last: "))
+
+
+def test_sample_takes_the_newest_run_a_job_of_a_sweep_too(lab, tmp_path, tried):
+    runs, newest = tried
+    done = lab("sample", "--seed", "1", "-n", "3", check=0)
+    assert tmp_path / named(done) == newest
+    assert done.stdout == lab("sample", str(newest), "--seed", "1", "-n", "3", check=0).stdout
+    assert done.stdout == lab("sample", "last", "--seed", "1", "-n", "3", check=0).stdout
+    dated(runs / "alone", 4000)
+    assert named(lab("sample", "-n", "0", check=0)) == Path("runs/alone")
+
+
+def test_sample_passes_over_what_has_no_checkpoint(lab, tried):
+    runs, newest = tried
+    (newest / checkpoint.CURRENT).unlink()
+    assert named(lab("sample", "-n", "0", check=0)).parent == Path("runs/swept")
+    for file in runs.rglob("checkpoint*"):
+        file.unlink()
+    assert "no run with a checkpoint below ./runs" in lab("sample", check=2).stderr
+
+
+def test_resume_takes_the_newest_run_and_reads_a_first_override_as_one(lab, tried):
+    runs, newest = tried
+    done = lab("resume", check=0)
+    assert f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout and "train on" not in done.stdout
+    dated(runs / "alone", 4000)
+    assert named(lab("resume", "steps=5", check=0)) == Path("runs/alone")
+    assert json.loads((runs / "alone" / "summary.json").read_text())["steps"] == 5
+
+
+def test_report_takes_the_newest_sweep(lab, tried):
+    pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+    runs, _ = tried
+    shutil.copytree(runs / "swept", runs / "older")
+    dated(runs / "older", 500)
+    dated(runs / "alone", 4000)  # a run is no sweep
+    assert named(lab("report", check=0)) == Path("runs/swept")
+    assert (runs / "swept" / "report.md").is_file()
+    dated(runs / "older", 5000)
+    assert named(lab("report", "last", check=0)) == Path("runs/older")
+
+
+def test_a_folder_that_is_called_last_is_meant_when_it_is_there(lab, tmp_path, tried):
+    runs, _ = tried
+    (runs / "alone").rename(tmp_path / "last")
+    assert lab("sample", "last", "-n", "1", check=0).stderr == ""
+
+
+def test_more_steps_train_a_finished_run_on_without_force(lab, tmp_path):
+    lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
+    said = lab("resume", "run", check=0).stdout
+    assert said == "run has ended: ok; to train on: python -m microgpt_lab resume run steps=4\n"
+    lab(*said.split("microgpt_lab ")[1].split(), check=0)
+    run = tmp_path / "run"
+    assert [json.loads(line)["step"] for line in (run / "metrics.jsonl").open()] == [1, 2, 3, 4]
+    assert json.loads((run / "summary.json").read_text())["resumed"] == [2]
+    assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 4
+    assert [o for o in yaml.safe_load((run / "overrides.yaml").read_text()) if o.startswith("steps")] == [
+        "steps=4"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("steps=1",), "is at step 2, beyond steps=1"),
+        (("steps=9", "dropout=0.1"), "would not go on as it began: dropout was 0.0, is 0.1"),
+        (("batch_size=2",), "would not go on as it began: batch_size was 1, is 2"),
+    ],
+)
+def test_any_other_change_of_a_finished_run_is_refused(lab, tmp_path, overrides, said):
+    lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    assert said in lab("resume", "run", *overrides, check=2).stderr
+    assert before == {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}

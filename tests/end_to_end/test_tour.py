@@ -1,0 +1,68 @@
+"""README's tour runs as it is written, after README's first command."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from microgpt_lab.commands import COMMANDS
+from microgpt_lab.extras import EXTRAS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+FIRST, *_ = BLOCKS[0].splitlines()
+TOUR = [line for block in BLOCKS[2:] for line in block.splitlines()]
+LAB = [shlex.split(line, comments=True)[3:] for line in TOUR if line.startswith("python -m microgpt_lab ")]
+TRAINING = [words for words in LAB if words[0] not in COMMANDS and "--help" not in words]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The folder that the tour is made in: files that it reads are those of the repository."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+def test_the_tour_is_here():
+    assert len(LAB) > 10 and len(TRAINING) > 5
+    others = [line for line in TOUR if not line.startswith("python -m microgpt_lab ")]
+    assert others == ["tensorboard --logdir runs"]
+
+
+def test_the_tour_needs_no_particular_shell():
+    assert not [line for line in TOUR if re.search(r"[$`|;&<>~]", line.partition("#")[0])]
+
+
+def test_the_first_command_installs_what_the_tour_needs():
+    installed = re.search(r"\.\[([\w,]+)\]", FIRST)[1].split(",")
+    assert set(installed) == {"board", "report"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = " ".join(need for extra in installed for need in extras[extra])
+    assert all(module in needed for module in ("tensorboard", "jinja2", "matplotlib", "pandas", "scipy"))
+    left = {module for extra in set(EXTRAS) - set(installed) for module in (*EXTRAS[extra], extra)}
+    assert not [words for words in LAB for word in words if set(re.split(r"\W+", word)) & left]
+
+
+@pytest.mark.parametrize("words", TRAINING, ids=" ".join)
+def test_each_training_line_is_a_configuration(lab, checkout, words):
+    shown = ("--dry",) if "-m" in words else ("--cfg", "job")
+    lab(*words, *shown, cwd=checkout, check=0, exactly=True)
+    for path in (word.partition("path=")[2] for word in words if "path=" in word):
+        assert (checkout / path).is_file()
+
+
+@pytest.mark.parametrize("words", [words for words in LAB if words[0] in COMMANDS], ids=" ".join)
+def test_each_other_line_names_flags_that_there_are(lab, words):
+    shown = lab("help", words[0], check=0).stdout
+    assert all(re.search(rf"{flag}\b", shown) for flag in words if flag.startswith("-"))
+
+
+@pytest.mark.slow
+def test_the_whole_tour(lab, checkout):
+    for words in LAB:
+        done = lab(*words, cwd=checkout, exactly=True)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, (words, done.stderr)
