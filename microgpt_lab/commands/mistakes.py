@@ -118,7 +118,7 @@ def unfit(key: str, complaint: str) -> str | None:
     if found := re.search(r"field '([\w.]+)' is not Optional", complaint):
         key, value = found[1], "null"
     elif found := UNFIT.search(complaint):
-        value = found[1] or found[2]
+        value = found[2] if found[1] is None else found[1]
         value = value.lower() if value in ("True", "False") else value
     else:
         return None
