@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from arguments import varied
 
 # What JAX compiles in tests runs for a moment only: optimising it takes longer. Subprocesses inherit it.
 if "--benchmark-only" not in sys.argv:
@@ -22,12 +23,6 @@ atexit.register(shutil.rmtree, os.environ["MICROGPT_LAB_HOME"], ignore_errors=Tr
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MICROGPT_LAB_TEST_DATA") or ROOT.parent / "shared" / "data")
-
-
-def varied(arguments):
-    """Arguments that many tests share, followed by others: of two with one key, the last."""
-    last = {a.partition("=")[0] if "=" in a and a[0] != "-" else i: i for i, a in enumerate(arguments)}
-    return tuple(arguments[i] for i in sorted(last.values()))
 
 
 @pytest.fixture

@@ -164,20 +164,8 @@ def test_the_core_imports_the_standard_library_and_itself_alone(module):
 
 
 def test_plugins_use_the_public_api_and_no_other_plugin():
-    public = tuple(
-        f"microgpt_lab.{m}"
-        for m in [
-            "ops",
-            "data",
-            "schedule",
-            "backend",
-            "padding",
-            "autograd",
-            "download",
-            "reprs",
-            "terminal",
-        ]
-    )
+    modules = ("ops", "data", "schedule", "backend", "padding", "autograd", "download", "reprs", "terminal")
+    public = tuple(f"microgpt_lab.{module}" for module in modules)
     for path in (ROOT / "plugins").rglob("*.py"):
         for name in imported(path):
             if name.startswith(("microgpt_lab", "plugins")):

@@ -91,12 +91,8 @@ def test_more_steps_train_a_finished_run_on_without_force(lab, tmp_path):
     assert said == "run has ended: ok; to train on: python -m microgpt_lab resume run steps=4\n"
     lab(*said.split("microgpt_lab ")[1].split(), check=0)
     run = tmp_path / "run"
-    assert [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()] == [
-        1,
-        2,
-        3,
-        4,
-    ]
+    rows = (run / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3, 4]
     assert json.loads((run / "summary.json").read_text())["resumed"] == [2]
     assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 4
     assert [o for o in yaml.safe_load((run / "overrides.yaml").read_text()) if o.startswith("steps")] == [

@@ -2,9 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
+
+ROOT = Path(__file__).parents[2]
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
 SWEEP = ("-m", "hydra.sweep.dir=sweep", *SHORT)

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 import yaml
-from conftest import varied
+from arguments import varied
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import varied
+from arguments import varied
 
 from microgpt_lab import checkpoint
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import varied
+from arguments import varied
 
 from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
 from microgpt_lab.plugins import registry
