@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
-from microgpt_lab.config import run_options
-from microgpt_lab.plugins import CHECKOUT, HERE, KINDS, registry
-
-CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
-
-
-def defaults() -> dict[str, list[str]]:
-    """The parts that a run has unless others are chosen, by kind."""
-    listed = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["defaults"]
-    chosen = {kind: part for entry in listed if isinstance(entry, dict) for kind, part in entry.items()}
-    return {kind: part if isinstance(part, list) else [part] for kind, part in chosen.items()}
+from microgpt_lab.options import defaults, run_options
+from microgpt_lab.plugins import KINDS, registry
 
 
 def differences(config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -138,6 +138,7 @@ def server():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 def test_downloads_are_bounded_and_go_where_they_were_sent(tmp_path, server):
