@@ -27,7 +27,7 @@ from microgpt_lab.signals import Stopping, Terminated
 from microgpt_lab.trainer import Trainer
 from microgpt_lab.watchers import Watchers
 
-MOST = 200_000_000  # numbers in a model, or in a batch of embeddings
+MOST = 500_000_000  # numbers in a model, or in a batch of embeddings
 MOST_SAMPLES = 100_000
 
 log = logging.getLogger("microgpt_lab")

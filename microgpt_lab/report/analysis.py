@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class Analysis:
 
 def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysis:
     """Rank and compare the settings of a sweep (`load_sweep`). UserError for a question it cannot answer."""
-    frame, by = checked(frame, question, sweep)
+    frame, by = checked(readable(frame), question, sweep)
     candidates = 0
     if question.best:
         frame, candidates = at_best(frame, question.metric, question.best)
@@ -117,6 +117,15 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     if found.reference and len(found.rows) > 1:
         found.reference.verdict = found.kind
     return found
+
+
+def readable(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """The runs of which it is known what they were: a damaged folder may not even tell its overrides."""
+    swept = frame.attrs["swept"]
+    lost = (frame["status"] == "damaged") & (frame[swept].isna().all(axis=1) if swept else True)
+    kept = frame[~lost]
+    kept.attrs = frame.attrs
+    return cast("pandas.DataFrame", kept)
 
 
 def checked(frame: pandas.DataFrame, question: Question, sweep: Path) -> tuple[pandas.DataFrame, list[str]]:

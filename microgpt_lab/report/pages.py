@@ -71,7 +71,8 @@ def page(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> dict[str, Any
         "rows": [shown(found, place, row) for place, row in enumerate(found.rows, start=1)],
         "compared_with": compared_with(found),
         "notes": found.notes,
-        "troubles": [trouble(row) for row in found.rows if set(row.setting.statuses) - {"ok"}],
+        "troubles": [trouble(row) for row in found.rows if set(row.setting.statuses) - {"ok"}]
+        + damaged(frame),
         "swept": frame.attrs["swept"],
         "fixed": frame.attrs["fixed"],
         "environments": [machine(environment) for environment in frame.attrs["environments"]],
@@ -107,6 +108,12 @@ def trouble(row: Row) -> str:
     statuses = row.setting.statuses.items()
     what = ", ".join(f"{n} {status}" for status, n in statuses if status != "ok")
     return f"{row.setting.name}: {what} of {row.setting.runs}"
+
+
+def damaged(frame: pandas.DataFrame) -> list[str]:
+    """The folders that cannot be read, and why."""
+    rows = frame[frame["status"] == "damaged"]
+    return [f"{folder} is damaged: {error}" for folder, error in rows["error"].items()] if len(rows) else []
 
 
 def machine(environment: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ def looks_note(looks: list[int], fresh: str) -> str:
     times = ", then ".join(map(str, looks))
     return (
         f"This sweep was reported before with fewer seeds ({times}). Adding seeds until something is claimed "
-        "makes false claims more frequent: 5 % becomes 8 % with two looks and 16 % with four. To confirm a "
+        "makes false claims more frequent: 5 % becomes 9 % with two looks and 15 % with four. To confirm a "
         f"claim, run fresh seeds ({fresh}) into another folder and report them with --against."
     )
 

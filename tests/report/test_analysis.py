@@ -140,6 +140,16 @@ def test_one_lucky_seed_of_an_interrupted_sweep_silences_nobody():
     assert found.rows[-1].verdict == "unfinished: 1 of 5 seeds"
 
 
+def test_a_damaged_folder_is_named_and_silences_nobody(tmp_path):
+    rows = runs({"a": 2.0, "b": 2.5}, noise=0.01)
+    rows += [{"activation": None, "seed": None, "status": "damaged", "error": "summary.json is a pipe"}]
+    table = frame(rows, ["activation", "seed"])
+    found = analyse(table, Question(), tmp_path)
+    assert claims(found) == ["activation=b"] and len(found.rows) == 2
+    write(found, table, tmp_path)
+    assert "run10 is damaged: summary.json is a pipe" in (tmp_path / "report.md").read_text()
+
+
 def test_ranking_uses_the_seeds_that_all_have():
     """b lacks a hard seed: on the seeds that both have it is not the better one."""
     rows = [
