@@ -8,6 +8,7 @@ from microgpt_lab import UserError, above, at_least, between
 from microgpt_lab.config import run_options
 from microgpt_lab.option_checks import NUMBERS, check_options, check_run, short_run
 from microgpt_lab.plugins import Part, registry
+from microgpt_lab.results import scalar
 
 NUMERIC = [name for name, option in run_options().items() if option.type in (int, float)]
 
@@ -63,7 +64,7 @@ REFUSED = {
 def test_what_a_formula_does_not_allow_is_refused_in_a_line(tmp_path, command):
     first, *options = command.split()
     kind, _, name = first.partition("=")
-    chosen = {"name": name} | dict(option.split("=") for option in options)
+    chosen = {"name": name} | {key: scalar(value) for key, _, value in (o.partition("=") for o in options)}
     with pytest.raises(UserError) as caught:
         short_run(tmp_path / "run", **{kind: {name: chosen} if kind == "callback" else chosen})
     assert str(caught.value) == f"{first}: {REFUSED[command]}"

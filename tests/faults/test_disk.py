@@ -11,6 +11,7 @@ from microgpt_lab import checkpoint
 
 OPTIONS = "steps=400 train_docs=500 embed=8 eval_docs=5 samples=2 eval_every=20 backend=numpy"
 OPTIONS += " callback.checkpoint.every=10"
+LONGER = OPTIONS.replace("steps=400", "steps=600")
 LAB = f"{shlex.quote(sys.executable)} -P -m microgpt_lab"
 
 
@@ -76,7 +77,7 @@ mount -o remount,ro disk
 
 
 def test_a_limit_of_the_size_of_files(lab, tmp_path):
-    done = lab(command=["bash", "-c", f"ulimit -f 40; {LAB} {OPTIONS} steps=600 hydra.run.dir=run"], check=1)
+    done = lab(command=["bash", "-c", f"ulimit -f 40; {LAB} {LONGER} hydra.run.dir=run"], check=1)
     assert "File too large" in done.stderr and "Traceback" not in done.stderr
     lab("resume", "run", check=0)
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 600

@@ -29,6 +29,7 @@ def outcome(run):
     return saved.numbers, losses, (run / "samples.txt").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if a test before has loaded it: the child only execs
 @pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
 def test_the_same_bits(tmp_path, backend):
     if backend == "jax":
