@@ -47,6 +47,10 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         for record in records
     ]
     frame = pandas.DataFrame(rows, index=pandas.Index([record["folder"] for record in records], name="run"))
+    for key in swept:  # beside a run that lacks the key, 2 stays 2 and does not become 2.0
+        values = [record["values"].get(key) for record in records]
+        if None in values:
+            frame[key] = pandas.Series(values, index=frame.index, dtype=object)
     complete = [record["values"] for record in records if record["complete"]]
     fixed = {
         key: value

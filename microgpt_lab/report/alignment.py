@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from microgpt_lab.report.comparison import FEWEST
+
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -30,7 +32,8 @@ def align(values: Any, failed: Any) -> Alignment:
 
     A setting of which a run `failed` is not compared, since the seeds that survive are no fair sample. A
     seed is compared if all settings have it. A setting or combination that would cost the others half of
-    their seeds (a sweep that has only begun with it, a hole in the grid) is left out instead.
+    their seeds, or leave them too few to claim anything (a sweep that has only begun with it, a hole in the
+    grid), is left out instead.
     """
     there = np.isfinite(values) & ~failed
     lost = failed.any((1, 2))
@@ -40,7 +43,9 @@ def align(values: Any, failed: Any) -> Alignment:
         kept = there[settings][:, combinations]  # (settings, combinations, seeds)
         seeds = kept.all((0, 1))
         best = kept.all(1).sum(1).max()  # of the setting that has most
-        if 2 * seeds.sum() > best or kept.shape[:2] == (1, 1):
+        claims = seeds.sum() >= FEWEST or best < FEWEST or len(kept) <= 2  # leaving one out would not help
+        enough = 2 * seeds.sum() > best and claims
+        if enough or kept.shape[:2] == (1, 1):
             return Alignment(settings, combinations, seeds, lost)
         of_settings, of_combinations = kept.mean((1, 2)), kept.mean((0, 2))
         if len(of_settings) == 1 or (len(of_combinations) > 1 and of_combinations.min() <= of_settings.min()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -137,12 +138,17 @@ def checked(frame: pandas.DataFrame, question: Question, sweep: Path) -> tuple[p
         frame.attrs = attrs
     figures = [name for name in frame.select_dtypes("number") if name not in swept]
     if metric not in figures or not len(frame[metric].dropna()):
-        raise UserError(f"no run has '{metric}'{suggest(metric, figures)}")
+        statuses = ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().items())
+        raise UserError(f"no run has '{metric}' ({statuses}){suggest(metric, figures)}")
     keys = [key for key in swept if key != "seed"]
     wanted = [key for key in question.by.split(",") if key]
     for key in [question.best, *wanted]:
         if key and key not in keys:
             raise UserError(f"'{key}' was not swept{suggest(key, keys)}")
+    if question.best in wanted:
+        raise UserError(
+            f"--best {question.best} chooses the value that --by would tell apart: leave it out of --by"
+        )
     if not 0 <= question.gap < float("inf"):
         raise UserError(f"--gap must be above 0, not {question.gap}")
     return frame, [key for key in keys if key in wanted] if wanted else keys
@@ -154,7 +160,7 @@ def chosen(runs: Runs, aligned: Alignment, against: str) -> int:
     fitting = [
         i
         for i, setting in enumerate(runs.settings)
-        if all(setting.keys.get(key) == value for key, value in wanted.items())
+        if all(same(setting.keys.get(key), value) for key, value in wanted.items())
     ]
     if len(fitting) != 1:
         names = [runs.settings[i].name.replace(", ", ",") for i in fitting or range(len(runs.settings))]
@@ -167,9 +173,16 @@ def chosen(runs: Runs, aligned: Alignment, against: str) -> int:
     return int(aligned.settings[: fitting[0]].sum())
 
 
+def same(value: Any, said: Any) -> bool:
+    """Whether a value is the one that the command line says: YAML takes 1e-3 for a text, and None is none."""
+    with contextlib.suppress(TypeError, ValueError):
+        return value == said or float(value) == float(said)
+    return str(value) == str(said)
+
+
 def excluded(runs: Runs, index: int) -> str:
-    seeds = int(np.isfinite(runs.values[index]).any(0).sum())
-    return wording.left_out(runs.settings[index], seeds, len(runs.seeds))
+    values = runs.values[index]
+    return wording.left_out(runs.settings[index], int(np.isfinite(values).sum()), values.size)
 
 
 def row(runs: Runs, aligned: Alignment, comparison: Comparison | None, columns: list[int], index: int) -> Row:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microgpt_lab.errors import UserError
 from microgpt_lab.reading import read_json
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
@@ -31,17 +32,24 @@ def write(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
         "report.json": json.dumps(figures_of(found) | {"looks": looks}, indent=1) + "\n",
     }
     for name, text in (files | figures).items():
-        (sweep / name).unlink(missing_ok=True)  # a link is not written through
+        path = sweep / name
+        if path.is_dir() and not path.is_symlink():
+            raise UserError(f"{path} is a folder: the report cannot be written there")
+        path.unlink(missing_ok=True)  # a link is not written through
         if text:
-            (sweep / name).write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
     return [sweep / name for name, text in (files | figures).items() if text]
 
 
 def count_looks(found: Analysis, sweep: Path) -> dict[str, list[int]]:
     """The seeds at each report of each question, this one added; with more than one, a note says so."""
     known = read_json(sweep / "report.json").get("looks", {})
-    if found.comparison and not found.comparison.named:
-        key = f"{found.question.metric} by {','.join(found.keys)}"
+    if found.comparison:
+        question = found.question
+        key = f"{question.metric} by {','.join(found.keys)}"
+        key += "".join(
+            f" {name} {x}" for name, x in (("best", question.best), ("against", question.against)) if x
+        )
         seeds = found.comparison.seeds
         now = known[key] = [*(n for n in known.get(key, []) if n < seeds), seeds]
         if len(now) > 1:
@@ -51,8 +59,8 @@ def count_looks(found: Analysis, sweep: Path) -> dict[str, list[int]]:
 
 def fresh_seeds(found: Analysis) -> str:
     """The override that runs as many seeds again, none of them used yet."""
-    used = [seed for seed in found.runs.seeds if isinstance(seed, int)]
-    first = max(used, default=0) + 1
+    used = [seed for seed in found.runs.seeds if isinstance(seed, (int, float))]
+    first = int(max(used, default=0)) + 1
     return f"'seed=range({first},{first + len(found.runs.seeds)})'"
 
 

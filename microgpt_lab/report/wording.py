@@ -12,10 +12,8 @@ from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
 from microgpt_lab.report.settings import Setting
 
 
-def decimals(found: Comparison | None) -> int:
+def decimals(found: Comparison) -> int:
     """Digits after the point that show two digits of a typical interval's half-width."""
-    if found is None:
-        return 4
     widths = sorted((high - low) / 2 for low, high in zip(found.low, found.high) if high > low)
     if not widths:
         return 4
@@ -33,7 +31,7 @@ def verdict(found: Comparison, column: int) -> str:
         return f"indistinguishable from {reference} with these {found.seeds} seeds ({span})"
     word, near, far = ("worse", low, high) if found.gap[column] > 0 else ("better", -high, -low)
     if float(f"{near:.{digits}f}") <= 0:
-        return f"{word} than {reference} by up to {far:.{digits}f}"
+        return f"{word} than {reference} by 0 to {far:.{digits}f}"
     return f"{word} than {reference} by {near:.{digits}f} to {far:.{digits}f}"
 
 
@@ -41,15 +39,15 @@ def side(gap: float, digits: int) -> str:
     return f"{abs(gap):.{digits}f} {'worse' if gap > 0 else 'better'}"
 
 
-def left_out(setting: Setting, seeds: int, all_seeds: int) -> str:
-    """Why a setting is not compared, which has figures at so many of the sweep's seeds."""
+def left_out(setting: Setting, figures: int, of: int) -> str:
+    """Why a setting is not compared, which has this many figures of those that it could have."""
     if setting.failed:
         how = "diverged" if setting.statuses.get("diverged") == setting.failed else "failed"
         return f"set aside: {setting.failed} of {setting.runs} runs {how}"
     if not setting.statuses.get("ok"):
         what = ", ".join(f"{n} {status}" for status, n in setting.statuses.items())
         return f"no result ({what})"
-    return f"unfinished: {seeds} of {all_seeds} seeds"
+    return f"unfinished: {figures} of {of} runs"
 
 
 def too_few(seeds: int, settings: int) -> str:
@@ -71,6 +69,10 @@ def notes(found: Comparison, best: str, candidates: int) -> Iterator[str]:
             "A baseline has to be named before the runs. If it was picked after a look at the table, leave "
             "--against out, or confirm on fresh seeds."
         )
+        yield (
+            "Claims are those of Holm's correction, intervals those of Bonferroni's. Where Holm claims a "
+            "little more, the interval ends at 0."
+        )
     else:
         yield (
             "A gap is claimed if it is larger than 19 of 20 sweeps would show by luck, were all settings "
@@ -80,7 +82,7 @@ def notes(found: Comparison, best: str, candidates: int) -> Iterator[str]:
         most = {3: "9.5", 4: "8"}[found.seeds]
         yield (
             f"With {found.seeds} seeds, up to {most} % of sweeps (instead of 5 %) claim a gap by luck where "
-            "settings differ much in noise. Take 5 seeds or more."
+            "settings differ much in noise, and intervals fail as often. Take 5 seeds or more."
         )
     if best:
         yield (

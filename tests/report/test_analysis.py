@@ -137,7 +137,20 @@ def test_one_lucky_seed_of_an_interrupted_sweep_silences_nobody():
     found = report(rows)
     assert found.reference.setting.keys == {"activation": "a"}
     assert claims(found) == ["activation=b"]
-    assert found.rows[-1].verdict == "unfinished: 1 of 5 seeds"
+    assert found.rows[-1].verdict == "unfinished: 1 of 5 runs"
+
+
+def test_a_killed_run_leaves_three_seeds_to_the_others():
+    """At three seeds, a setting that lacks one would leave the others too few to claim anything."""
+    found = report(runs({"a": 2.0, "b": 2.5}, range(3), 0.01) + runs({"c": 2.2}, range(2)))
+    assert claims(found) == ["activation=b"]
+    assert found.rows[-1].verdict == "unfinished: 2 of 3 runs"
+
+
+def test_an_exploded_setting_silences_nobody():
+    """A loss of 1e12 is finite: steps of the other figures are no rounding beside it."""
+    found = report(runs({"a": 2.0, "b": 2.5, "c": 2.6}, noise=0.01) + runs({"d": 1e12}, noise=1e11))
+    assert {"activation=b", "activation=c", "activation=d"} == set(claims(found))
 
 
 def test_a_damaged_folder_is_named_and_silences_nobody(tmp_path):
@@ -241,6 +254,42 @@ def test_looking_again_after_adding_seeds_is_said(tmp_path):
         assert len(again) == looks
     assert "(5, then 8)" in again[0] and "'seed=range(8,16)'" in again[0]
     assert "reported before" in (tmp_path / "report.md").read_text()
+
+
+def test_looks_at_a_named_baseline_count_too(tmp_path):
+    rows = runs({"a": 2.0, "b": 2.01}, seeds=range(8), noise=0.02)
+    for some in ([row for row in rows if row["seed"] < 5], rows):
+        table = frame(some, ["activation", "seed"])
+        found = analyse(table, Question(against="activation=a"), tmp_path)
+        write(found, table, tmp_path)
+    assert any("(5, then 8)" in note for note in found.notes)
+
+
+def test_a_report_is_not_written_into_a_folder_of_its_name(tmp_path):
+    (tmp_path / "report.md").mkdir()
+    table = frame(runs({"a": 2.0, "b": 2.01}), ["activation", "seed"])
+    with pytest.raises(UserError, match=r"report\.md is a folder"):
+        write(analyse(table, Question(), tmp_path), table, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ({"best": "optimizer.lr", "by": "optimizer,optimizer.lr"}, "leave it out of --by"),
+        ({"against": "optimizer=nadam"}, "describes 0 rows"),
+        ({"metric": "loss/vla"}, r"no run has 'loss/vla' \(18 ok\); did you mean 'loss/val'"),
+    ],
+)
+def test_questions_that_a_sweep_cannot_answer(question, said, tmp_path):
+    with pytest.raises(UserError, match=said):
+        analyse(sweep_of_rates((0.01, 0.1, 1.0)), Question(**question), tmp_path)
+
+
+def test_a_baseline_is_named_as_on_the_command_line():
+    found = analyse(
+        sweep_of_rates((0.01, 0.1, 1.0)), Question(against="optimizer=sgd,optimizer.lr=1e-1"), None
+    )
+    assert found.reference.setting.keys == {"optimizer": "sgd", "optimizer.lr": 0.1}
 
 
 def test_a_page_has_a_row_a_setting_and_no_foreign_marks(tmp_path):

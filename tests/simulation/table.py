@@ -21,6 +21,15 @@ def table(results: dict[str, dict[str, float]]) -> str:
         worst = [max(results[str(c)]["false"] for c in cells if c.seeds == n) for n in SEEDS]
         count = sum(c.seeds in SEEDS for c in cells)
         lines.append(f"| {kind} ({count} cells) |" + "".join(f" {x:.1f} |" for x in worst))
+    lines += [
+        "",
+        "| sweeps of which all intervals hold, worst of the kind, % |"
+        + "".join(f" {n} seeds |" for n in SEEDS),
+    ]
+    lines.append("|---|" + "---|" * len(SEEDS))
+    for kind, cells in KINDS.items():
+        worst = [min(results[str(c)]["hold"] for c in cells if c.seeds == n) for n in SEEDS]
+        lines.append(f"| {kind} |" + "".join(f" {x:.1f} |" for x in worst))
     lines += ["", "| reports with choices and accidents | false claims, % |", "|---|---|"]
     lines += [f"| {name} | {results[name]['false']:.1f} |" for name in REPORTS]
     lines += ["", "| worse settings that are told, % |  |", "|---|---|"]
