@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
@@ -148,8 +149,10 @@ class Tree:
         pid = os.fork()
         if not pid:
             status = 1
-            with contextlib.suppress(BaseException):
+            try:
                 status = self.test(file, seconds, compiled)
+            except BaseException:
+                traceback.print_exc()
             os._exit(status)
         return pid
 
@@ -171,6 +174,7 @@ class Tree:
         import pytest
 
         quiet = ["-x", "-q", "-o", "addopts=", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        quiet += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # libraries are loaded already
         for arguments in tests_of(file):
             if status := pytest.main([*quiet, *arguments]):
                 return int(status)
