@@ -13,7 +13,7 @@ from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
-from microgpt_lab.report.settings import HIGHER_IS_BETTER, Runs, Setting, at_best, group
+from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
 from microgpt_lab.results import last, scalar
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Analysis:
     @property
     def sign(self) -> int:
         """-1 where higher figures are better; a gap above 0 is always worse."""
-        return -1 if self.question.metric in HIGHER_IS_BETTER else 1
+        return direction(self.question.metric)
 
     @property
     def compared(self) -> list[Row]:
@@ -102,7 +102,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     runs = group(frame, question.metric, by)
     aligned = runs.align()
     columns = np.flatnonzero(aligned.settings).tolist()
-    sign = -1 if question.metric in HIGHER_IS_BETTER else 1
+    sign = direction(question.metric)
     baseline = chosen(runs, aligned, question.against) if question.against else None
     table = sign * aligned.table(runs.values)
     comparison = compare(table, baseline, candidates)
@@ -123,7 +123,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
 def readable(frame: pandas.DataFrame) -> pandas.DataFrame:
     """The runs of which it is known what they were: a damaged folder may not even tell its overrides."""
     swept = frame.attrs["swept"]
-    lost = (frame["status"] == "damaged") & (frame[swept].isna().all(axis=1) if swept else True)
+    lost = (frame["status"] == "damaged") & (frame[swept].isna().all(axis=1))
     kept = frame[~lost]
     kept.attrs = frame.attrs
     return cast("pandas.DataFrame", kept)
@@ -176,7 +176,7 @@ def chosen(runs: Runs, aligned: Alignment, against: str) -> int:
 def same(value: Any, said: Any) -> bool:
     """Whether a value is the one that the command line says: YAML takes 1e-3 for a text, and None is none."""
     with contextlib.suppress(TypeError, ValueError):
-        return value == said or float(value) == float(said)
+        return float(value) == float(said)
     return str(value) == str(said)
 
 

@@ -17,6 +17,11 @@ HIGHER_IS_BETTER = ("exact_match", "samples_new", "perf/tokens_per_s")
 FAILED = ("diverged", "failed")  # the run was made, and has no result because of what it is
 
 
+def direction(metric: str) -> int:
+    """-1 where higher figures are better: a metric times it is better the lower it is."""
+    return -1 if metric in HIGHER_IS_BETTER else 1
+
+
 @dataclass
 class Setting:
     """Values of the keys that are told apart, and what became of their runs."""
@@ -116,7 +121,6 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.Data
     """
     import pandas
 
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
     swept = [name for name in frame.attrs["swept"] if name != key]
     others = [name for name in swept if name != "seed"]
     numbers, names = number_of(frame, others)
@@ -128,7 +132,7 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.Data
         aligned = runs.align()
         best = min(range(len(runs.settings)), key=lambda k: (runs.settings[k].failed, -runs.settings[k].runs))
         if aligned.seeds.any():
-            means = sign * aligned.table(runs.values).mean(0)
+            means = direction(metric) * aligned.table(runs.values).mean(0)
             best = np.flatnonzero(aligned.settings)[means.argmin()]
         candidates += len(runs.settings)
         kept.append(rows[np.equal(number_of(rows, [key])[0], best)])

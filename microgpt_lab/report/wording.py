@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from statistics import median_low
 
 from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
 from microgpt_lab.report.settings import Setting
@@ -14,10 +15,10 @@ from microgpt_lab.report.settings import Setting
 
 def decimals(found: Comparison) -> int:
     """Digits after the point that show two digits of a typical interval's half-width."""
-    widths = sorted((high - low) / 2 for low, high in zip(found.low, found.high) if high > low)
+    widths = [(high - low) / 2 for low, high in zip(found.low, found.high) if high > low]
     if not widths:
         return 4
-    return min(6, max(0, 1 - math.floor(math.log10(widths[len(widths) // 2]))))
+    return min(6, max(0, 1 - math.floor(math.log10(median_low(widths)))))
 
 
 def verdict(found: Comparison, column: int) -> str:
@@ -103,7 +104,7 @@ def looks_note(looks: list[int], fresh: str) -> str:
 
 def gap_note(found: Comparison, gap: float) -> str:
     """How many seeds a gap of this size needs."""
-    noisiest = max((x for x in found.noise if x == x), default=0.0)
+    noisiest = max(x for x in found.noise if x == x)
     typical, most = (seeds_needed(noise, gap, found) for noise in (found.typical_noise, noisiest))
     if typical is None:
         return f"To claim a gap of {gap:g}, more than 500 seeds are needed."

@@ -117,6 +117,9 @@ def visit(node: ast.AST, place: str, anchor: ast.AST | None) -> Iterator[tuple[s
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cast":
+        yield from visit(node.args[1], place, anchor)  # its first argument is for types
+        return
     if isinstance(node, ast.JoinedStr) and anchor is None:
         anchor = node
     yield place, node, anchor

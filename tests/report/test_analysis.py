@@ -190,7 +190,7 @@ def test_higher_can_be_better():
         for s in range(5)
     ]
     found = report(rows, ("layers", "seed"), metric="exact_match", against="layers=2")
-    assert [row.setting.keys["layers"] for row in found.rows] == [3, 2, 1]
+    assert found.sign == -1 and [row.setting.keys["layers"] for row in found.rows] == [3, 2, 1]
     assert said(found, layers=3).startswith("better") and said(found, layers=1).startswith("worse")
 
 
