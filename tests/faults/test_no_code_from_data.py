@@ -151,7 +151,7 @@ def test_damaged_files_are_a_line_for_resume(lab, tmp_path):
 @pytest.mark.parametrize("loader", [untrusted.LOADER, yaml.SafeLoader])
 def test_a_control_character_in_yaml_is_named_in_one_line(monkeypatch, loader):
     monkeypatch.setattr(untrusted, "LOADER", loader)
-    with pytest.raises(UserError, match="characters are not allowed$") as caught:
+    with pytest.raises(UserError, match=r"characters are not allowed$") as caught:
         untrusted.load("split: \x1b[2J", "recipe.yaml")
     assert "\n" not in str(caught.value)
 
