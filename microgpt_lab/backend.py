@@ -74,10 +74,11 @@ class Block(NamedTuple):
 class Backend:
     """A backend offers `tensor` and `value_and_grad`. To be faster, it overrides the rest.
 
-    `fused` is how many steps it may be handed at once, between two looks at the weights.
+    `fused` is how many steps it may be handed at once, between two looks at the weights; `largest`
+    is how many numbers a model, or a batch of embeddings, may have.
     """
 
-    fused = 1
+    fused, largest = 1, 500_000_000
     __repr__ = called
 
     def tensor(self, rows: list[list[float]]) -> Array:

@@ -63,7 +63,10 @@ def nearest(word: str, words: Iterable[str], synonyms: Mapping[str, str] | None 
 
 
 def suggest(word: str, words: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
-    """'; did you mean X?' if one of the words is meant, else '; there is …', for a wrong hint misleads."""
+    """'; did you mean X?' if one of the words is near, else '; there is …'.
+
+    Without a near match, all words are listed, because a wrong hint misleads.
+    """
     words = sorted(words)
     near = nearest(word, words, synonyms)
     return f"; did you mean '{near}'?" if near else f"; there is {', '.join(words) or 'none'}"

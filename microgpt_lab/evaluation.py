@@ -43,6 +43,8 @@ class Evaluation:
 
     def nats(self, pieces: list[list[int]]) -> tuple[float, int]:
         """The sum over all their tokens, and how many these are; nothing is differentiated."""
+        if not pieces:
+            raise ValueError("there are no documents to evaluate (split=none holds none out)")
         starts = range(0, len(pieces), TOGETHER)
         batches = [Batch(pieces[i : i + TOGETHER], self.model.block_size, mean=False) for i in starts]
         _, sums = self.sums(self.weights, [(batch,) for batch in batches])
@@ -52,7 +54,10 @@ class Evaluation:
         return nats, count
 
     def evaluate(self, documents: Sequence[str]) -> float:
-        """Total nats over total tokens of these documents, in the pieces that the corpus cuts."""
+        """Total nats over total tokens of these documents, in the pieces that the corpus cuts.
+
+        ValueError if there are no documents.
+        """
         nats, count = self.nats(self.pieces(documents))
         return nats / count
 
@@ -60,7 +65,10 @@ class Evaluation:
         return list(chain.from_iterable(map(self.corpus.pieces, documents)))
 
     def validate(self) -> float:
-        """The loss on the held-out documents, computed once a step."""
+        """The loss on the held-out documents. ValueError if there are none, as with split=none.
+
+        It is computed once a step: another call at the same step returns the same number.
+        """
         if self.validated[0] != self.step:
             self.validated = self.step, *self.nats(self.pieces(self.held_out))
         _, nats, count = self.validated

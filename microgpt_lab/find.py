@@ -37,7 +37,7 @@ def sweep(named: str) -> Path:
 
 
 def newest(found: Iterable[tuple[float, Path]], what: str) -> Path:
-    """The last of them, named on stderr, because the user did not name it."""
+    """Return the newest folder, and print it to stderr."""
     _, folder = max(found, default=(0.0, None))
     if folder is None:
         raise UserError(f"there is no {what} below ./{ROOT}: name its folder, or train first")

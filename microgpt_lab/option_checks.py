@@ -1,4 +1,4 @@
-"""Whether options are looked at before a run: short runs with values that make sense, and that make none."""
+"""Check that a part refuses option values that its formula does not allow."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from microgpt_lab.trainer import Trainer
 CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
 OURS = CHECKOUT / "experiments" if CHECKOUT else HERE / "experiments"
 
-# Those whose keyword-only parameters are the top-level keys. The first that has a key describes it.
+# Their keyword-only parameters are the top-level keys. Where two owners share a key, the first describes it.
 OWNERS = {
     "the model": GPT,
     "the data": Corpus,

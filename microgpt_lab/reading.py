@@ -18,11 +18,10 @@ import msgspec
 from microgpt_lab import untrusted
 from microgpt_lab.errors import UserError, printable
 
-LARGEST, LONGEST_LINE, MOST_LINES = (
-    10_000_000,
-    1_000_000,
-    4_000_000_000,
-)  # bytes: of a file, a line, all lines
+# In bytes.
+LARGEST = 10_000_000  # a file that is read whole
+LONGEST_LINE = 1_000_000  # a line of metrics.jsonl
+LARGEST_METRICS = 4_000_000_000  # metrics.jsonl, which is read in blocks
 
 # A number that can be squared and summed. JSON has no infinity; null is no figure.
 Figure = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
@@ -39,6 +38,8 @@ Summary = TypedDict(
         "resumed": list[Step],
         "loss/val": Figure | None,
         "documents/val": Figure | None,
+        "loss/val_unseen": Figure | None,
+        "documents/val_unseen": Figure | None,
         "guessing": dict[str, Figure],
         "exact_match": Figure | None,
         "documents/exact_match": Figure | None,
@@ -154,8 +155,8 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
     types: Any = TypedDict("types", {metric: Figure | None, "step": Step}, total=False)  # type: ignore
     decoder, found, rest, count = msgspec.json.Decoder(types), {}, b"", 1
     with opened(path) as file:
-        if os.fstat(file.fileno()).st_size > MOST_LINES:
-            raise UserError(f"{path} is larger than {MOST_LINES:,} bytes")
+        if os.fstat(file.fileno()).st_size > LARGEST_METRICS:
+            raise UserError(f"{path} is larger than {LARGEST_METRICS:,} bytes")
         while block := file.read(LONGEST_LINE):
             lines, _, rest = (rest + block).rpartition(b"\n")
             try:
@@ -220,7 +221,7 @@ def opened(path: Path) -> BinaryIO:
 
 
 def clean(tree: Any) -> Any:
-    """The same for people to read: escapes in place of control characters, in keys too; dates as text."""
+    """Escape control characters in all texts and keys of a tree."""
     if isinstance(tree, str):
         return printable(tree)
     if isinstance(tree, dict):

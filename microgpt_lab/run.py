@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from microgpt_lab.backend import Batch
+from microgpt_lab.backend import Backend, Batch
 from microgpt_lab.checkpoint import Saved
 from microgpt_lab.data import Corpus, guessing
 from microgpt_lab.errors import NO_ROOM, NoRoom, OutOfRange, UserError, at_least, between
@@ -27,7 +27,6 @@ from microgpt_lab.signals import Stopping, Terminated
 from microgpt_lab.trainer import Trainer
 from microgpt_lab.watchers import Watchers
 
-MOST = 500_000_000  # numbers in a model, or in a batch of embeddings
 MOST_SAMPLES = 100_000
 
 log = logging.getLogger("microgpt_lab")
@@ -52,7 +51,7 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
             kind: build(kind, config[kind])
             for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
         }
-        check_size(config)
+        check_size(config, parts["backend"])
         corpus = Corpus(documents, **chosen(Corpus))
         if corpus.long and answer_after(config):
             raise ValueError(
@@ -72,7 +71,7 @@ def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
     return trainer
 
 
-def check_size(config: dict[str, Any]) -> None:
+def check_size(config: dict[str, Any], backend: Backend) -> None:
     """Refuse what no memory holds, before it is asked for it."""
     width, length = max(0, config["embed"]), max(0, config["block_size"])
     sizes = {
@@ -81,8 +80,9 @@ def check_size(config: dict[str, Any]) -> None:
         "batch_size, block_size and embed make batches": config["batch_size"] * length * width,
     }
     for what, numbers in sizes.items():
-        if numbers > MOST:
-            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {MOST:,}")
+        if numbers > backend.largest:
+            most = f"{backend.largest:,}, the most for backend={config['backend']['name']}"
+            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {most}")
 
 
 def try_step(trainer: Trainer, config: dict[str, Any]) -> None:

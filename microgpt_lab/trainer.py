@@ -10,7 +10,7 @@ from typing import Any
 from microgpt_lab.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.data import Corpus
 from microgpt_lab.divergence import blame, finite, one_by_one
-from microgpt_lab.errors import at_least
+from microgpt_lab.errors import at_least, between
 from microgpt_lab.evaluation import Evaluation
 from microgpt_lab.model import GPT, Weights
 from microgpt_lab.ops import Array, where
@@ -56,6 +56,7 @@ class Trainer(Evaluation):
     ):
         at_least(1, batch_size=batch_size, eval_docs=eval_docs)
         at_least(0, steps=steps, eval_every=eval_every, init_std=init_std, grad_clip=grad_clip)
+        between(0, 10**15, steps=steps)  # what files of a run may say
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
         super().__init__(model, corpus, backend, corpus.validation[:eval_docs])

@@ -36,7 +36,8 @@ def load(text: str, where: object) -> Any:
                 raise UserError(f"{where} has a number of {len(event.value):,} digits")
         return yaml.load(text, LOADER)
     except (yaml.YAMLError, ValueError) as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
         if "nesting depth" in problem:  # newer LibYAMLs count too
             raise UserError(f"{where} is deeper than {DEEPEST} levels") from None
         line = f", line {mark.line + 1}" if mark else ""

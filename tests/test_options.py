@@ -74,11 +74,16 @@ def test_what_a_formula_does_not_allow_is_refused_in_a_line(tmp_path, command):
 SIZES = [
     (
         {"layers": 10**9},
-        "layers, embed and block_size make a model of 4.8e+10 numbers, more than 500,000,000",
+        "layers, embed and block_size make a model of 4.8e+10 numbers, more than 20,000,000",
     ),
-    ({"embed": 10**9}, "layers, embed and block_size make a model of 1.2e+19 numbers, more than 500,000,000"),
-    ({"block_size": 10**9, "embed": 1}, "a model of 1.0e+09 numbers, more than 500,000,000"),
-    ({"batch_size": 10**9, "embed": 1}, "make batches of 1.6e+10 numbers, more than 500,000,000"),
+    ({"embed": 10**9}, "layers, embed and block_size make a model of 1.2e+19 numbers, more than 20,000,000"),
+    ({"block_size": 10**9, "embed": 1}, "a model of 1.0e+09 numbers, more than 20,000,000"),
+    ({"batch_size": 10**9, "embed": 1}, "make batches of 1.6e+10 numbers, more than 20,000,000"),
+    (
+        {"batch_size": 10**9, "embed": 1, "backend": {"name": "numpy"}},
+        "make batches of 1.6e+10 numbers, more than 500,000,000, the most for backend=numpy",
+    ),
+    ({"steps": 10**15 + 1}, "steps must be from 0 to 1,000,000,000,000,000, not 1000000000000001"),
     ({"samples": 10**9}, "samples must be from 0 to 100,000, not 1000000000"),
     ({"seed": -1}, "seed must be at least 0, not -1"),  # its numbers would be those of seed 1
 ]

@@ -9,6 +9,7 @@ from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.data import END, SPLITS
 from microgpt_lab.option_checks import short_run
 from microgpt_lab.plugins import registry
+from microgpt_lab.reading import Summary
 from microgpt_lab.testing import check_dataset
 
 TASKS = [name for kind, name in registry().parts if kind == "dataset"]
@@ -163,6 +164,13 @@ def test_where_all_is_seen_there_is_no_such_loss(tmp_path):
     assert math.isfinite(summary["loss/val"])
 
 
+def test_the_schema_has_every_figure_of_a_summary(tmp_path):
+    """Of a task, which has the most; with documents that are held out and seen, and some that are not."""
+    summary = short_run(tmp_path / "run")
+    figures = {key for key, value in summary.items() if isinstance(value, (int, float))}
+    assert {"loss/val_unseen", "exact_match"} <= figures <= Summary.__annotations__.keys()
+
+
 def test_samples_that_are_what_training_was_given_are_not_new(tmp_path, capsys):
     """Documents of thirty letters, cut to four: a sample of four is all that training has seen."""
     (tmp_path / "text").write_text(("a" * 30 + "\n") * 20)
@@ -199,6 +207,16 @@ def test_a_corpus_and_a_model_that_cut_differently_are_refused():
     with pytest.raises(ValueError, match="Corpus has block_size=16, GPT has 8: give both the same"):
         trainer(8)
     trainer(14), trainer(32)  # the longest word and its end are 14 tokens
+
+
+@pytest.mark.parametrize("ask", ["validate", "validate_unseen", "evaluate"])
+def test_a_loss_on_no_documents_is_refused(ask):
+    corpus = Corpus(WORDS, split="none")
+    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=4)
+    parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "python")
+    trainer = Trainer(model, corpus, *parts)
+    with pytest.raises(ValueError, match="no documents to evaluate"):
+        getattr(trainer, ask)(*([[]] if ask == "evaluate" else []))
 
 
 def test_a_run_says_what_its_validation_part_shares_with_training(lab, tmp_path):

@@ -19,7 +19,7 @@ from microgpt_lab.signals import Terminated, terminate
 COMMANDS = {
     "bench": "time a configuration on every backend",
     "experiments": "list the recipes (experiments worth repeating), or check one",
-    "help": "say what there is, or explain a command: help sample",
+    "help": "say what there is, or explain a command, part or key: help layers",
     "plugins": "list the parts that are installed, and their options",
     "report": "compare the runs of a sweep",
     "resume": "go on with a run that was stopped, or train a finished one longer",

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab help [COMMAND]`, `--help`: every command, part and key, each with a sentence."""
+"""`python -m microgpt_lab help [WORD]`, `--help`: every command, part and key, each with a sentence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options import OWNERS, defaults, experiments, sentences, written
-from microgpt_lab.plugins import KINDS, options_of, registry
+from microgpt_lab.plugins import KINDS, home, options_of, registry
+from microgpt_lab.synonyms import KEY_OF
 
 HEAD = f"""microgpt_lab {__version__} trains GPTs at the smallest scale.
 
@@ -30,21 +31,54 @@ COLUMN, WIDEST = 22, 110  # characters: of names, of a line
 
 
 def main(arguments: list[str]) -> int:
-    """The help of a command; without one, of everything, with the options of the parts that are chosen."""
+    """The help of a command, a kind, a part or a key; without one, of everything, with the options of the
+    parts that are chosen.
+    """
     words = [word for word in arguments if not word.startswith("-") and word != "train"]
-    if words and "=" not in words[0]:
-        if words[0] not in COMMANDS:
-            raise UserError(f"'{words[0]}' is no command{suggest(words[0], COMMANDS)}")
+    if words and words[0] in COMMANDS:
         return commands.main([words[0], "--help"])
     width = min(shutil.get_terminal_size().columns, WIDEST)
+    names, overrides = [w for w in words if "=" not in w], [w for w in words if "=" in w]
+    if names:
+        print("\n".join(entry(*row, width) for name in names for row in about(name)))
+        return 0
+    check_parts(overrides)
     print(HEAD)
-    for heading, entries in sections(words):
+    for heading, entries in sections(overrides):
         print(heading)
         for name, sentence in entries:
             print(entry(name, sentence, width))
         print()
     print(FOOT)
     return 0
+
+
+def about(word: str) -> list[tuple[str, str]]:
+    """The parts of a kind, a part and its options, what sets a key. UserError if it is none of these."""
+    if word == "experiment":
+        return [("experiment=NAME", f"a recipe: {', '.join(experiments())}")]
+    keys = {row[0].partition("=")[0]: row for owner in reversed(OWNERS.values()) for row in described(owner)}
+    found, known = [keys[word]] if word in keys else [], {*COMMANDS, *keys, *KINDS}
+    for (kind, name), part in sorted(registry().parts.items()):
+        rows = described(part.make, prefix=f"callback.{name}." if kind == "callback" else f"{kind}.")
+        known |= {name, *(row[0].partition("=")[0] for row in rows)}
+        rows = rows if word == name else [row for row in rows if row[0].startswith(f"{word}=")]
+        if word in (kind, name) or rows:
+            found += [(f"{kind}={name}", part.summary), *rows]
+    if not found:
+        near = nearest(word, known, KEY_OF)
+        raise UserError(
+            f"'{word}' is no command, part or key{suggest(word, known if near else COMMANDS, KEY_OF)}"
+        )
+    return found
+
+
+def check_parts(overrides: list[str]) -> None:
+    """UserError for kind=name of which there is neither a part nor a preset."""
+    for kind, _, names in (override.lstrip("+").partition("=") for override in overrides):
+        for name in names.strip("[]").split(",") if kind in KINDS else ():
+            if name and not (home() / "conf" / kind / f"{name}.yaml").is_file():
+                registry().get(kind, name)
 
 
 def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:

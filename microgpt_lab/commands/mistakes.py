@@ -93,8 +93,10 @@ def explain(error: Exception, commands: Iterable[str]) -> str:
         return unknown_preset(found[1], found[2])
     if found := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", message):
         return unknown_part(found[1], found[2])
-    if found := re.search(r"Could not override '([\w.]+)'", str(error)):
+    if found := re.search(r"Could not override '([\w./-]+)'", str(error)):
         return unknown_key(found[1])
+    if said := wrong_sign(str(error)):
+        return said
     if isinstance(error, OverrideParseException):
         return unreadable(error.override, commands)
     if "Ambiguous value" in message:
@@ -106,10 +108,26 @@ def explain(error: Exception, commands: Iterable[str]) -> str:
         (line[10:] for line in lines if line.startswith("full_key: ")), getattr(error, "full_key", "") or ""
     )
     if key.endswith(".name") and "read-only" in lines[0]:
-        return f"{key} cannot be set: a part is chosen with {key.removesuffix('.name')}=NAME"
+        choice = "callback=[A,B]" if key.startswith("callback.") else f"{key.removesuffix('.name')}=NAME"
+        return f"{key} cannot be set: a part is chosen with {choice}"
     if said := unfit(key, lines[0]):
         return said
     return lines[0] if key in lines[0] else f"{key}: {lines[0]}"
+
+
+def wrong_sign(complaint: str) -> str | None:
+    """For +key=value of a key that is there, and ~key of one that is not or must stay; else None."""
+    if found := re.search(r"remove \+ prefix: '(.*)'", complaint):
+        return f"+{found[1]} adds a key that is there already: write {found[1]}"
+    if found := re.match(r"Multiple values for ([\w/]+)\. .*'override \1: (.*)'", complaint):
+        kind, name = found.groups()
+        return f"{kind} is chosen already: write {kind}={name}, or '- override /{kind}: {name}' in a recipe"
+    if found := re.match(r"Could not delete from config\. '([\w./-]+)' does not exist", complaint):
+        return unknown_key(found[1])
+    if found := re.match(r"Could not delete (?:from config\. The value of )?'([^'=]+)", complaint):
+        instead = ": write callback=[A,B] for those to keep, or callback=[]" if found[1] == "callback" else ""
+        return f"'{found[1]}' must not be taken away{instead}"
+    return None
 
 
 def unfit(key: str, complaint: str) -> str | None:
@@ -174,11 +192,13 @@ def unknown_part(group: str, name: str) -> str:
 
 
 def unknown_key(key: str) -> str:
+    if (meant := key.replace("-", "_")) != key and option_of(meant):
+        return f"'{key}' is unknown; did you mean '{meant}'?"
     group, _, option = key.partition(".")
     if key in (*KINDS, "experiment"):
         names = registry().names(key) if key in KINDS else experiments()
         return f"{key} must be chosen with {key}=NAME; there is {', '.join(names)}"
-    if not option and (said := elsewhere(key)):
+    if not option and (said := elsewhere(meant)):
         return f"'{key}' is unknown; did you mean '{said}'?"
     if not option or group not in KINDS:
         return f"'{key}' is unknown{suggest(key, {*run_options(), *KINDS, 'experiment'})}"
@@ -194,7 +214,8 @@ def unknown_option(kind: str, option: str) -> str:
     of_chosen = [part for part in parts if kind == "callback" and part.name == chosen]
     names: dict[str, Any] = {name: None for part in of_chosen or parts for name in part.options}
     prefix = f"{kind}.{chosen}." if of_chosen else f"{kind}."
-    near = suggest(name, names).replace("mean '", f"mean '{prefix}")
+    others = {other: ours.removeprefix(f"{kind}.") for other, ours in KEY_OF.items() if f"{kind}." in ours}
+    near = suggest(name.replace("-", "_"), names, others).replace("mean '", f"mean '{prefix}")
     return f"'{key}' is no option of the chosen {kind}{near}"
 
 

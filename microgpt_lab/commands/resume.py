@@ -18,7 +18,7 @@ from microgpt_lab.reading import read, read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 
-OVERRIDE = re.compile(r"[+~]*[a-z_.]+=")  # a folder that is not there does not begin like this
+OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a folder that is not there does not begin like this
 
 
 def main(arguments: list[str]) -> int:
@@ -91,4 +91,4 @@ def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
 
 
 def key(override: str) -> str:
-    return override.lstrip("+").partition("=")[0]
+    return override.lstrip("+~").partition("=")[0]

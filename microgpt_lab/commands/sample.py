@@ -58,7 +58,8 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             "temperature, top-k and n must be numbers from 0 up, and top-p must be above 0 and at most 1"
         )
-    model, weights, chars = load(find.run(args.run, sampled=True))
+    folder = find.run(args.run, sampled=True)
+    model, weights, chars = load(folder)
     unknown = sorted(set(args.prompt) - set(chars))
     if unknown:
         raise UserError(f"the prompt has characters outside the vocabulary: {' '.join(map(repr, unknown))}")
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> int:
                 top_p=args.top_p,
             )
         except ArithmeticError as error:
-            raise UserError(f"{args.run} cannot be sampled from: {error}") from None
+            raise UserError(f"{folder} cannot be sampled from: {error}") from None
         text = args.prompt + "".join(chars[i] for i in ids)
         print("\n".join(map(printable, text.split("\n"))))
     return 0

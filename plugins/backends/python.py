@@ -6,6 +6,8 @@ from microgpt_lab import Backend, Tensor, hookimpl
 class Python(Backend):
     """The reference: pure Python, and every number of a gradient's computation is a `Value`."""
 
+    largest = 20_000_000  # each number is an object of about 100 bytes
+
     def __init__(self):
         self.leaves = {}  # the weights as Values, which live as long as the run
 

@@ -23,8 +23,7 @@ DESCRIPTIONS = {
 class TensorBoard:
     """Writes what TensorBoard shows: scalars, samples and configuration as text, hyper-parameters.
 
-    Every event is on disk as soon as
-    it is written, so that a run that is stopped or killed has lost nothing.
+    Every event is on disk as soon as it is written: a run that is stopped or killed has lost none.
 
     histograms: also those of weights and gradients, at each evaluation.
     """

@@ -33,6 +33,22 @@ def test_help_shows_the_options_of_the_parts_that_are_chosen(lab):
     assert "optimizer.momentum=0.95" in shown and "optimizer.beta1=0.9 " in shown
 
 
+@pytest.mark.parametrize(
+    ("word", "lines"),
+    [
+        ("layers", ["  layers=1 "]),
+        ("gelu", ["  activation=gelu ", "  activation.approximate=none"]),
+        ("norm", ["  norm=dyt ", "  norm=layernorm ", "  norm=none ", "  norm=rmsnorm "]),
+        ("scheduler.every", ["  scheduler=step ", "  scheduler.every="]),
+        ("experiment", ["  experiment=NAME "]),
+    ],
+)
+def test_help_of_a_key_a_part_or_a_kind_is_its_entries(lab, word, lines):
+    shown = lab("help", word, env={"COLUMNS": "100"}, check=0).stdout
+    rows = [line for line in shown.splitlines() if re.match(r"  \S", line)]
+    assert all(row.startswith(line) for row, line in zip(rows, lines, strict=True))
+
+
 def test_every_option_of_ours_is_described_by_its_owner():
     for owner in OWNERS.values():
         left = options_of(owner).keys() - sentences(owner).keys()

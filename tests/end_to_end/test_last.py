@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from microgpt_lab import checkpoint
+from microgpt_lab.commands.resume import key
 
 TINY = ("steps=2", "eval_docs=2", "samples=1", "embed=8", "heads=2", "layers=1", "train_docs=20")
 NUMPY = ("backend=numpy", "callback=[jsonl,checkpoint]")
@@ -65,6 +66,17 @@ def test_resume_takes_the_newest_run_and_reads_a_first_override_as_one(lab, trie
     dated(runs / "alone", 4000)
     assert named(lab("resume", "steps=5", check=0)) == Path("runs/alone")
     assert json.loads((runs / "alone" / "summary.json").read_text())["steps"] == 5
+
+
+@pytest.mark.parametrize(
+    "override", ["optimizer.beta1=0.9", "STEPS=300", "++steps=3", "batch-size=3", "~norm=none"]
+)
+def test_resume_takes_any_override_for_one(lab, override):
+    assert "there is no run below ./runs" in lab("resume", override, check=2).stderr
+
+
+def test_a_change_takes_the_place_of_an_override_of_the_same_key():
+    assert {key("layers=1"), key("++layers=2"), key("~layers"), key("+layers=[1=2]")} == {"layers"}
 
 
 def test_report_takes_the_newest_sweep(lab, tried):

@@ -148,6 +148,14 @@ def test_damaged_files_are_a_line_for_resume(lab, tmp_path):
             assert "Traceback" not in lab("resume", str(run)).stderr, (name, text)
 
 
+@pytest.mark.parametrize("loader", [untrusted.LOADER, yaml.SafeLoader])
+def test_a_control_character_in_yaml_is_named_in_one_line(monkeypatch, loader):
+    monkeypatch.setattr(untrusted, "LOADER", loader)
+    with pytest.raises(UserError, match=r"characters are not allowed$") as caught:
+        untrusted.load("split: \x1b[2J", "recipe.yaml")
+    assert "\n" not in str(caught.value)
+
+
 def test_runs_of_others(tmp_path, lab):
     lab("-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", check=0)
     run = next((tmp_path / "sweep").glob("*seed=1*"))
