@@ -1,5 +1,6 @@
 """The changes that the mutation run makes, and a sample of the run."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,12 @@ def test_a_mutant_has_a_name_of_its_own(tmp_path):
     keys = [mutant.key for mutant in mutants(tmp_path, "module.py")]
     assert "module.py f: 1 → 2" in keys and "module.py f: 1 → 2 (2)" in keys
     assert len(keys) == len(set(keys))
+
+
+def test_every_reason_is_of_a_mutant_that_there_is():
+    reasons = json.loads(Path(__file__).with_name("survivors.json").read_text(encoding="utf-8"))
+    root, files = Path(__file__).parents[2], {key.partition(" ")[0] for key in reasons}
+    assert set(reasons) <= {mutant.key for file in files for mutant in mutants(root, file)}
 
 
 @pytest.mark.slow
