@@ -235,3 +235,11 @@ def test_a_figure_of_each_step_is_taken_as_the_mean_of_the_last_hundred(tmp_path
     assert LAST == 100
     assert last(tmp_path, "x") == sum(range(51, 151)) / 100
     assert last(tmp_path, "y") is None
+
+
+def test_beside_a_run_that_lacks_a_key_whole_numbers_stay_whole(tmp_path):
+    for i, overrides in enumerate((["layers=1", "seed=0"], ["layers=2", "seed=0"], ["seed=1"])):
+        write(tmp_path / f"run{i}", overrides, summary={"status": "ok", "loss/val": 2.0})
+    frame = load_sweep(tmp_path)
+    assert [repr(value) for value in frame["layers"]] == ["1", "2", "None"]
+    assert frame["seed"].tolist() == [0, 0, 1] and frame["seed"].dtype == "int64"

@@ -265,13 +265,6 @@ def test_looks_at_a_named_baseline_count_too(tmp_path):
     assert any("(5, then 8)" in note for note in found.notes)
 
 
-def test_a_report_is_not_written_into_a_folder_of_its_name(tmp_path):
-    (tmp_path / "report.md").mkdir()
-    table = frame(runs({"a": 2.0, "b": 2.01}), ["activation", "seed"])
-    with pytest.raises(UserError, match=r"report\.md is a folder"):
-        write(analyse(table, Question(), tmp_path), table, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("question", "said"),
     [

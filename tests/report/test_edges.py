@@ -1,0 +1,112 @@
+"""Edges of what a report computes: nothing in common, rounding, ties of two corrections, odd tables."""
+
+import math
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pandas = pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
+
+from microgpt_lab import UserError  # noqa: E402
+from microgpt_lab.report import wording  # noqa: E402
+from microgpt_lab.report.alignment import align  # noqa: E402
+from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
+from microgpt_lab.report.comparison import compare, critical_value, rounding_noise  # noqa: E402
+from microgpt_lab.report.pages import write  # noqa: E402
+from microgpt_lab.report.settings import at_best, direction  # noqa: E402
+
+NAN = math.nan
+
+
+def rows(**figures):
+    """A run a figure, by activation and seed."""
+    return [
+        {"activation": name, "seed": seed, "loss/val": figure}
+        for name, several in figures.items()
+        for seed, figure in enumerate(several)
+    ]
+
+
+def frame(rows):
+    table = pandas.DataFrame([{"status": "ok"} | row for row in rows])
+    table.index = [f"run{i}" for i in range(len(table))]
+    table.attrs |= {"swept": ["activation", "seed"], "fixed": {}, "environments": []}
+    return table
+
+
+def test_settings_without_anything_in_common_are_not_compared():
+    """Of two combinations, one setting has the first and the other the second."""
+    found = align(np.array([[[1.0] * 3, [NAN] * 3], [[NAN] * 3, [1.0] * 3]]), np.zeros((2, 2, 3), bool))
+    assert found.settings.sum() == 1 and found.seeds.sum() == 3
+
+
+def test_noise_of_rounding_is_that_of_the_smallest_step_that_is_one():
+    """A step of a millionth of a millionth is no step of a metric, it is rounding of floats."""
+    table = np.array([[1.0, 1.5], [1.0, 1.5], [1.0 + 1e-12, 1.5]])
+    assert rounding_noise(table) == pytest.approx(0.5 / math.sqrt(6))
+    assert rounding_noise(np.ones((3, 2))) == 0.0
+
+
+def test_holms_claim_beyond_bonferronis_interval_ends_at_zero():
+    """Three gaps whose p-values are just above 0.05 / 3, below 0.05: Holm claims them after the first."""
+    gaps = np.array([[1.0, 0.9, 1.1, 1.0, 1.05], [0.9, 0.2, 0.8, 0.3, 0.7], [0.8, 0.1, 0.9, 0.3, 0.6]]).T
+    for sign in (1, -1):
+        found = compare(np.c_[np.zeros(5), sign * gaps], 0)
+        assert found.significant[1:].all()
+        width = critical_value(4, 5, True) * found.noise / math.sqrt(5)
+        outside = np.abs(found.gap) - width
+        assert (outside[2:] < 0).any()  # Bonferroni's interval alone would hold 0
+        near = found.low if sign > 0 else -found.high
+        assert near[1:] == pytest.approx(np.maximum(outside, 0)[1:])
+
+
+def test_higher_is_better_for_answers_new_samples_and_speed():
+    metrics = ("loss/val", "exact_match", "samples_new", "perf/tokens_per_s")
+    assert [direction(metric) for metric in metrics] == [1, -1, -1, -1]
+
+
+def test_a_row_with_the_least_failures_is_the_best_where_all_values_have_some():
+    table = frame(
+        [
+            {"activation": a, "seed": s, "loss/val": 1.0, "status": "diverged" if s < bad else "ok"}
+            for a, bad in (("a", 3), ("b", 1))
+            for s in range(3)
+        ]
+    )
+    kept, _ = at_best(table, "loss/val", "activation")
+    assert set(kept["activation"]) == {"b"}
+
+
+def test_the_noisiest_row_is_named_only_where_it_needs_more():
+    same = compare(np.array([[0.0, 1.0, 1.5], [0.0, 2.0, 2.5], [0.0, 3.0, 3.5]]))
+    assert "noisiest" not in wording.gap_note(same, 1.0)
+
+
+def test_what_is_no_figure_is_not_compared():
+    table = frame(rows(a=[1.0, 2.0], b=[3.0, 4.0]))
+    table["loss/train"] = NAN
+    with pytest.raises(UserError, match="no run has 'loss/train'"):
+        analyse(table, Question(metric="loss/train"), None)
+
+
+def test_a_damaged_run_of_which_it_is_known_what_it_was_is_of_its_setting():
+    table = frame([*rows(a=[1.0, 2.0, 3.0], b=[3.0, 4.0, 5.5])])
+    table.loc["run6"] = {"status": "damaged", "activation": "b", "seed": 3, "loss/val": NAN}
+    table.attrs |= {"swept": ["activation", "seed"], "fixed": {}, "environments": []}
+    found = analyse(table, Question(), None)
+    assert [row.setting.runs for row in found.rows] == [3, 4]
+
+
+def test_a_row_of_much_noise_may_need_more_than_500_seeds():
+    table = np.random.default_rng(0).normal(0, [1, 1, 1, 1e4], (6, 4))
+    found = compare(table, 0)
+    assert "seeds in all (more than 500 for the noisiest); there are 6." in wording.gap_note(found, 1.0)
+    assert wording.gap_note(found, 1e-9) == "To claim a gap of 1e-09, more than 500 seeds are needed."
+
+
+def test_a_report_is_not_written_into_a_folder_of_its_name(tmp_path):
+    (tmp_path / "report.md").mkdir()
+    table = frame(rows(a=[1.0, 2.0], b=[3.0, 4.0]))
+    with pytest.raises(UserError, match=r"report\.md is a folder"):
+        write(analyse(table, Question(), tmp_path), table, tmp_path)
