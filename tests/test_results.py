@@ -243,3 +243,41 @@ def test_beside_a_run_that_lacks_a_key_whole_numbers_stay_whole(tmp_path):
     frame = load_sweep(tmp_path)
     assert [repr(value) for value in frame["layers"]] == ["1", "2", "None"]
     assert frame["seed"].tolist() == [0, 0, 1] and frame["seed"].dtype == "int64"
+
+
+def test_a_number_of_steps_is_a_key_and_a_figure(tmp_path):
+    for steps in (100, 200):
+        write(tmp_path / f"run{steps}", [f"steps={steps}"], summary={"status": "ok", "steps": steps})
+    assert load_sweep(tmp_path).attrs["swept"] == ["steps"]
+
+
+def test_an_override_named_like_a_figure_does_not_take_its_place(tmp_path):
+    for i in range(2):
+        write(tmp_path / f"run{i}", [f"loss/val={i}", f"seed={i}"], summary={"status": "ok", "loss/val": 2.5})
+    frame = load_sweep(tmp_path)
+    assert frame.attrs["swept"] == ["seed"] and frame["loss/val"].tolist() == [2.5, 2.5]
+
+
+def test_an_environment_counts_once_in_whatever_order_it_is_written(tmp_path):
+    for i, environment in enumerate(({"python": "3.11", "cores": 2}, {"cores": 2, "python": "3.11"})):
+        write(tmp_path / f"run{i}", [f"seed={i}"], environment=environment, summary={"status": "ok"})
+    (environment,) = load_sweep(tmp_path).attrs["environments"]
+    assert environment["platform"] == "" and environment["cores"] == 2
+
+
+def test_a_damaged_run_makes_no_key_a_swept_one(tmp_path):
+    for i in range(2):
+        write(tmp_path / f"run{i}", ["layers=1", f"seed={i}"], summary={"status": "ok"})
+    (tmp_path / "run2").mkdir()
+    (tmp_path / "run2" / "overrides.yaml").write_text("{")
+    assert load_sweep(tmp_path).attrs["swept"] == ["seed"]
+
+
+def test_what_cannot_be_squared_is_no_figure_and_a_list_is_a_text(tmp_path):
+    for i in range(2):
+        more = config(seed=i, mine=[i])
+        write(
+            tmp_path / f"run{i}", [f"seed={i}", f"+mine=[{i}]"], more, summary={"status": "ok", "odd": 1e200}
+        )
+    frame = load_sweep(tmp_path)
+    assert "odd" not in frame and frame["mine"].tolist() == ["[0]", "[1]"]

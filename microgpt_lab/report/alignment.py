@@ -44,8 +44,7 @@ def align(values: Any, failed: Any) -> Alignment:
         seeds = kept.all((0, 1))
         best = kept.all(1).sum(1).max()  # of the setting that has most
         claims = seeds.sum() >= FEWEST or best < FEWEST or len(kept) <= 2  # leaving one out would not help
-        enough = 2 * seeds.sum() > best and claims
-        if enough or kept.shape[:2] == (1, 1):
+        if 2 * seeds.sum() > best and claims:
             return Alignment(settings, combinations, seeds, lost)
         of_settings, of_combinations = kept.mean((1, 2)), kept.mean((0, 2))
         if len(of_settings) == 1 or (len(of_combinations) > 1 and of_combinations.min() <= of_settings.min()):

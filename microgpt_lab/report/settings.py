@@ -70,7 +70,7 @@ def group(frame: pandas.DataFrame, metric: str, by: Sequence[str]) -> Runs:
     shape = tuple(len(names) for _, names in columns)
     sums, counts, failed = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
     folders: dict[tuple[int, int, int], list[str]] = {}
-    figures = frame[metric].to_numpy(float, na_value=np.nan)
+    figures = frame[metric].to_numpy(float)
     for cell, figure, status, folder in zip(of_run, figures, frame["status"], frame.index):
         failed[cell] |= status in FAILED
         if status == "ok" and np.isfinite(figure):

@@ -46,7 +46,7 @@ LIBRARIES = (
 # them. A file belongs to the first pattern that it matches.
 PARTS = "test_parts -k 'dropout or batch or callbacks or evaluation'"
 LOSSES = ("test_model", PARTS, "test_golden -k 'short or square or 243 or published'")
-BY_HAND = ("report/test_figures_by_hand",)
+BY_HAND = ("report/test_figures_by_hand", "report/test_edges")
 TESTS = {
     "plugins/schedulers/*.py": ("test_schedulers", "test_defaults", "test_parts -k scheduler"),
     "microgpt_lab/schedule.py": ("test_schedulers",),

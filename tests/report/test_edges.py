@@ -110,3 +110,29 @@ def test_a_report_is_not_written_into_a_folder_of_its_name(tmp_path):
     table = frame(rows(a=[1.0, 2.0], b=[3.0, 4.0]))
     with pytest.raises(UserError, match=r"report\.md is a folder"):
         write(analyse(table, Question(), tmp_path), table, tmp_path)
+
+
+def test_settings_that_share_no_seed_are_not_compared():
+    found = align(np.array([[[1.0] * 3 + [NAN] * 3], [[NAN] * 3 + [1.0] * 3]]), np.zeros((2, 1, 6), bool))
+    assert found.settings.sum() == 1 and found.combinations.tolist() == [True] and found.seeds.sum() == 3
+
+
+def test_what_is_compared_is_said_beside_settings_that_failed():
+    table = [*rows(a=[1.0, 2.0, 3.0, 4.0, 5.0], b=[2.0, 3.0, 4.0, 5.5, NAN]), *rows(c=[NAN])]
+    table[-1]["status"] = "diverged"
+    notes = analyse(frame(table), Question(), None).notes
+    assert "Like with like: over the 4 of 5 seeds that all compared rows have." in notes
+
+
+def test_without_seeds_there_is_one_run_a_setting():
+    table = frame([{"activation": name, "loss/val": loss} for name, loss in (("a", 1.0), ("b", 2.0))])
+    table.attrs["swept"] = ["activation"]
+    found = analyse(table, Question(), None)
+    assert [row.verdict for row in found.rows] == [
+        "the best row",
+        "no claim with 1 seed: at least 3 are needed",
+    ]
+
+
+def test_large_figures_have_no_digits_after_the_point():
+    assert wording.decimals(compare(1e5 * np.random.default_rng(0).random((5, 3)))) == 0
