@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from microgpt_lab.report.analysis import Analysis
 
+WIDE = 100  # columns, below which the table leaves parameters and seconds out
+
 
 def main(arguments: list[str]) -> int:
     parser = Parser("report", description="Compare the settings of a sweep over its seeds.")
@@ -37,9 +39,7 @@ def main(arguments: list[str]) -> int:
         default="",
         help="a baseline, named before the runs (default: the best row)",
     )
-    parser.add_argument(
-        "--gap", type=float, default=0.0, help="say how many seeds would tell a gap of this size"
-    )
+    parser.add_argument("--gap", type=float, help="say how many seeds would tell a gap of this size")
     options = vars(parser.parse_args(arguments))
     sweep = find.sweep(options.pop("sweep"))
     try:
@@ -67,13 +67,16 @@ def show(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     table.add_column("#", justify="right")
     for key in facts["keys"]:
         table.add_column(escape(key), style="cyan")
-    for heading in (facts["metric"], "sd", "seeds", "params", "s/run"):
+    headings = (facts["metric"], "sd", "seeds", "params", "s/run")[: 5 if console.width >= WIDE else 3]
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(escape(facts["compared_with"]))
     for r in facts["rows"]:
         numbers = (f"[bold]{r['mean']}[/]", r["deviation"], r["seeds"], r["parameters"], r["seconds"])
         style = "dim" if r["style"] == "aside" else ""
-        table.add_row(r["place"], *map(escape, r["keys"]), *numbers, escape(r["verdict"]), style=style)
+        table.add_row(
+            r["place"], *map(escape, r["keys"]), *numbers[: len(headings)], escape(r["verdict"]), style=style
+        )
     console.print(table)
     for note in facts["notes"]:
         console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)

@@ -28,7 +28,7 @@ class Question:
     by: str = ""
     best: str = ""
     against: str = ""
-    gap: float = 0.0
+    gap: float | None = None
 
 
 @dataclass
@@ -149,7 +149,7 @@ def checked(frame: pandas.DataFrame, question: Question, sweep: Path) -> tuple[p
         raise UserError(
             f"--best {question.best} chooses the value that --by would tell apart: leave it out of --by"
         )
-    if not 0 <= question.gap < float("inf"):
+    if question.gap is not None and not 0 < question.gap < float("inf"):
         raise UserError(f"--gap must be above 0, not {question.gap}")
     return frame, [key for key in keys if key in wanted] if wanted else keys
 

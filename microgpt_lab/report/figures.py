@@ -106,13 +106,25 @@ def spread_out(axes: Any, rows: list[Row], gaps: Any) -> None:
     widths = [row.high - row.low for row in rows if row.low is not None and row.high is not None]
     if widths and np.abs(gaps).max() > 40 * np.median(widths):
         near = float(np.median(widths))
-        axes.set_xscale("symlog", linthresh=near, linscale=1.5)
-        axes.xaxis.set_major_formatter(lambda gap, _: f"{gap:g}")
+        logarithmic(axes, "x", near)
         axes.axvspan(-near, near, color=GRID, alpha=0.35, linewidth=0)
         axes.text(
             0.99, 1.0, "linear in the shaded part, logarithmic beyond",
             transform=axes.transAxes, ha="right", va="bottom", fontsize=8,
         )  # fmt: skip
+
+
+def logarithmic(axes: Any, which: str, near: float) -> None:
+    """Let the x or y axis be linear up to `near` and logarithmic beyond, with few ticks in plain digits."""
+    from matplotlib.ticker import NullLocator, SymmetricalLogLocator
+
+    getattr(axes, f"set_{which}scale")("symlog", linthresh=near, linscale=1.5)
+    axis = getattr(axes, f"{which}axis")
+    locator = SymmetricalLogLocator(base=10, linthresh=near)
+    locator.set_params(numticks=7)
+    axis.set_major_locator(locator)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def curves(found: Analysis, sweep: Path) -> str:
@@ -133,6 +145,8 @@ def curves(found: Analysis, sweep: Path) -> str:
     left, right = axes if paired else (axes, None)
     for row in rows:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
+    if tables.min() > 0 and tables.max() > 40 * np.median(tables):
+        logarithmic(left, "y", float(tables.min()))  # one that has exploded would make one line of the rest
     left.set_title(f"{metric}, mean over seeds", loc="left", fontsize=9)
     if right is not None:
         family = found.comparison.family if found.comparison else len(rows)
@@ -142,6 +156,9 @@ def curves(found: Analysis, sweep: Path) -> str:
             low, high = ([getattr(c, end)[row.column] for c in at] for end in ("low", "high"))
             (line,) = right.plot(steps, [c.gap[row.column] for c in at], linewidth=1.4)
             right.fill_between(steps, low, high, color=line.get_color(), alpha=0.1, linewidth=0)
+        gaps = np.abs([c.gap for c in at])
+        if gaps.max() > 40 * np.median(gaps) > 0:
+            logarithmic(right, "y", float(np.median(gaps)))
         right.set_title(f"gap to {label(reference)}, 95 % at each step", loc="left", fontsize=9)
     for each in (left, right) if right is not None else (left,):
         each.set_xlabel("step")

@@ -101,8 +101,8 @@ def shown(found: Analysis, place: int, row: Row) -> dict[str, Any]:
     return {
         "place": str(place) if row.column is not None else "",
         "keys": [str(setting.keys[key]) for key in found.keys],
-        "mean": "" if row.mean is None else f"{row.mean:.4f}",
-        "deviation": "" if row.deviation is None else f"{row.deviation:.4f}",
+        "mean": "" if row.mean is None else wording.amount(row.mean, 4),
+        "deviation": "" if row.deviation is None else wording.amount(row.deviation, 4),
         "seeds": str(len(row.figures)),
         "parameters": f"{setting.parameters:,.0f}" if setting.parameters else "",
         "seconds": f"{setting.seconds:.1f}" if setting.seconds else "",

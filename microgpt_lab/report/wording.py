@@ -32,12 +32,17 @@ def verdict(found: Comparison, column: int) -> str:
         return f"indistinguishable from {reference} with these {found.seeds} seeds ({span})"
     word, near, far = ("worse", low, high) if found.gap[column] > 0 else ("better", -high, -low)
     if float(f"{near:.{digits}f}") <= 0:
-        return f"{word} than {reference} by 0 to {far:.{digits}f}"
-    return f"{word} than {reference} by {near:.{digits}f} to {far:.{digits}f}"
+        return f"{word} than {reference} by 0 to {amount(far, digits)}"
+    return f"{word} than {reference} by {amount(near, digits)} to {amount(far, digits)}"
+
+
+def amount(figure: float, digits: int) -> str:
+    """A figure with these digits after the point; a very large one as 1.23e+12."""
+    return f"{figure:.{digits}f}" if abs(figure) < 1e6 else f"{figure:.3g}"
 
 
 def side(gap: float, digits: int) -> str:
-    return f"{abs(gap):.{digits}f} {'worse' if gap > 0 else 'better'}"
+    return f"{amount(abs(gap), digits)} {'worse' if gap > 0 else 'better'}"
 
 
 def left_out(setting: Setting, figures: int, of: int) -> str:

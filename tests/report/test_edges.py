@@ -136,3 +136,7 @@ def test_without_seeds_there_is_one_run_a_setting():
 
 def test_large_figures_have_no_digits_after_the_point():
     assert wording.decimals(compare(1e5 * np.random.default_rng(0).random((5, 3)))) == 0
+
+
+def test_very_large_figures_are_short():
+    assert [wording.amount(x, 3) for x in (2.0, 999_999.0, 1.25e12)] == ["2.000", "999999.000", "1.25e+12"]

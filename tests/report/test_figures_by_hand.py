@@ -205,7 +205,7 @@ def test_a_figure_of_each_step_is_read_from_the_metrics(tmp_path):
         analyse(table, Question(metric="optim/nrm"), tmp_path)
 
 
-@pytest.mark.parametrize("gap", [-0.1, math.inf, NAN])
+@pytest.mark.parametrize("gap", [-0.1, 0.0, math.inf, NAN])
 def test_a_gap_is_a_number(gap):
     with pytest.raises(UserError, match=f"--gap must be above 0, not {gap}"):
         report(rows(a=[1.0, 2.0, 3.0], b=[4.0, 6.0, 8.0]), gap=gap)
