@@ -79,9 +79,10 @@ def check_size(config: dict[str, Any], backend: Backend) -> None:
         + length * width,
         "batch_size, block_size and embed make batches": config["batch_size"] * length * width,
     }
+    largest = getattr(backend, "largest", Backend.largest)  # what is no backend is told so later
     for what, numbers in sizes.items():
-        if numbers > backend.largest:
-            most = f"{backend.largest:,}, the most for backend={config['backend']['name']}"
+        if numbers > largest:
+            most = f"{largest:,}, the most for backend={config['backend']['name']}"
             raise ValueError(f"{what} of {numbers:.1e} numbers, more than {most}")
 
 
