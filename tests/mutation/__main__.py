@@ -48,10 +48,20 @@ PARTS = "test_parts -k 'dropout or batch or callbacks or evaluation'"
 LOSSES = ("test_model", PARTS, "test_golden -k 'short or square or 243 or published'")
 BY_HAND = ("report/test_figures_by_hand", "report/test_edges")
 TESTS = {
-    "plugins/schedulers/*.py": ("test_schedulers", "test_defaults", "test_parts -k scheduler"),
+    "plugins/schedulers/*.py": (
+        "test_schedulers",
+        "test_bounds -k scheduler",
+        "test_defaults",
+        "test_parts -k scheduler",
+    ),
     "microgpt_lab/schedule.py": ("test_schedulers",),
     "plugins/optimizers/*.py": ("test_optimizers", "test_defaults", "test_parts -k optimizer"),
-    "plugins/datasets/*.py": ("test_datasets", "test_defaults", "test_data"),
+    "plugins/datasets/*.py": (
+        "test_datasets",
+        "test_bounds -k 'dataset or text'",
+        "test_defaults",
+        "test_data",
+    ),
     "microgpt_lab/data.py": (
         "test_data",
         "test_defaults",
