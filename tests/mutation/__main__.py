@@ -50,7 +50,7 @@ BY_HAND = ("report/test_figures_by_hand", "report/test_edges")
 TESTS = {
     "plugins/schedulers/*.py": (
         "test_schedulers",
-        "test_bounds -k scheduler",
+        "test_bounds -k 'scheduler or decay'",
         "test_defaults",
         "test_parts -k scheduler",
     ),
