@@ -1,4 +1,4 @@
-"""What a run's configuration sets otherwise than the defaults."""
+"""List the keys of a configuration that differ from their defaults."""
 
 from __future__ import annotations
 

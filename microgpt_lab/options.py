@@ -1,4 +1,4 @@
-"""What can be set on the command line, and what each key means. Without Hydra, which is slow to import."""
+"""Keys of the command line and their descriptions. Does not import Hydra, which is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `repr` says of the lab's objects: one line, with name, shape and first numbers.
+"""One-line reprs of the lab's objects: name, shape and first numbers.
 
 Parts need no `__repr__` of their own: `called` shows any object by its options.
 """

@@ -1,4 +1,4 @@
-"""What other programs call the lab's keys and parts: nanoGPT, Hugging Face, PyTorch, Keras, Lightning."""
+"""Synonyms of keys and parts in nanoGPT, Hugging Face, PyTorch, Keras and Lightning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in one line: what was written, and what to write in its place."""
+"""Explain a wrong command line in one line: what was written, and what to write in its place."""
 
 from __future__ import annotations
 
