@@ -1,4 +1,4 @@
-"""What an option may be: the last value that is taken on each side, and the first that is not."""
+"""Bounds of options: the last value that is accepted on each side, and the first that is refused."""
 
 import pytest
 

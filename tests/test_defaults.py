@@ -1,4 +1,4 @@
-"""What is chosen when nothing is said: the papers' values, microgpt.py's, or those of the documentation.
+"""Default values: those of the papers, of microgpt.py or of the documentation.
 
 A changed default changes the answers of everybody who named none, so that it is changed here as well.
 """

@@ -1,4 +1,4 @@
-"""What a newcomer is told: help, hints what to install, the end of a run."""
+"""Help, installation hints and the end of a run, as a newcomer sees them."""
 
 import os
 import re

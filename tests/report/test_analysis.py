@@ -1,4 +1,4 @@
-"""What a report says of a sweep: ranking, claims and words, like with like."""
+"""Reports of a sweep: ranking, claims and words, like with like."""
 
 import math
 import random

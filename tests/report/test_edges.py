@@ -140,3 +140,29 @@ def test_large_figures_have_no_digits_after_the_point():
 
 def test_very_large_figures_are_short():
     assert [wording.amount(x, 3) for x in (2.0, 999_999.0, 1.25e12)] == ["2.000", "999999.000", "1.25e+12"]
+
+
+TABLE = np.array([[1.0, 1.5, 1.25], [2.0, 2.25, 2.5], [3.0, 3.75, 3.0], [4.0, 4.5, 4.25]])
+PAIRED = "are paired by seed (4 seeds). 95 %: all intervals of this table hold at once in 19 of 20 sweeps."
+
+
+def test_notes_of_a_comparison_with_the_best_row():
+    assert list(wording.notes(compare(TABLE), "optimizer.lr", 12)) == [
+        f"Gaps to the best row {PAIRED}",
+        "A gap is claimed if it is larger than 19 of 20 sweeps would show by luck, were all settings equal "
+        "and the best row chosen in the same way.",
+        "With 4 seeds, up to 8 % of sweeps (instead of 5 %) claim a gap by luck where settings differ much "
+        "in noise, and intervals fail as often. Take 5 seeds or more.",
+        "Each row is shown at its best optimizer.lr, chosen on these same runs. All 12 candidates count in "
+        "what luck can do.",
+    ]
+
+
+def test_notes_of_a_comparison_with_a_baseline():
+    assert list(wording.notes(compare(TABLE, 0), "", 0)) == [
+        f"Gaps to the baseline {PAIRED}",
+        "A baseline has to be named before the runs. If it was picked after a look at the table, leave "
+        "--against out, or confirm on fresh seeds.",
+        "Claims are those of Holm's correction, intervals those of Bonferroni's. Where Holm claims a little "
+        "more, the interval ends at 0.",
+    ]

@@ -1,4 +1,4 @@
-"""What a report computes and says, worked out by hand: numbers, rows, notes and sentences."""
+"""Numbers, rows, notes and sentences of a report, worked out by hand."""
 
 import json
 import math
@@ -263,31 +263,6 @@ def test_why_a_setting_is_left_out():
     assert wording.left_out(setting(ok=3, failed=1, diverged=1), 3, 5) == "set aside: 2 of 5 runs failed"
     assert wording.left_out(setting(unfinished=2, refused=1), 0, 5) == "no result (2 unfinished, 1 refused)"
     assert wording.left_out(setting(ok=2, unfinished=3), 2, 5) == "unfinished: 2 of 5 runs"
-
-
-PAIRED = "are paired by seed (4 seeds). 95 %: all intervals of this table hold at once in 19 of 20 sweeps."
-
-
-def test_notes_of_a_comparison_with_the_best_row():
-    assert list(wording.notes(compare(TABLE), "optimizer.lr", 12)) == [
-        f"Gaps to the best row {PAIRED}",
-        "A gap is claimed if it is larger than 19 of 20 sweeps would show by luck, were all settings equal "
-        "and the best row chosen in the same way.",
-        "With 4 seeds, up to 8 % of sweeps (instead of 5 %) claim a gap by luck where settings differ much "
-        "in noise, and intervals fail as often. Take 5 seeds or more.",
-        "Each row is shown at its best optimizer.lr, chosen on these same runs. All 12 candidates count in "
-        "what luck can do.",
-    ]
-
-
-def test_notes_of_a_comparison_with_a_baseline():
-    assert list(wording.notes(compare(TABLE, 0), "", 0)) == [
-        f"Gaps to the baseline {PAIRED}",
-        "A baseline has to be named before the runs. If it was picked after a look at the table, leave "
-        "--against out, or confirm on fresh seeds.",
-        "Claims are those of Holm's correction, intervals those of Bonferroni's. Where Holm claims a little "
-        "more, the interval ends at 0.",
-    ]
 
 
 def test_sentences():
