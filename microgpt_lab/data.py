@@ -5,90 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
 
+from microgpt_lab.documents import SPLITS, Documents
 from microgpt_lab.errors import at_least, suggest
 
 LARGEST = 100_000_000  # bytes of a file: what is read stays in memory
 END = "\ud800"  # `bos` in the text of a piece: half a character, which no document has
 
 Tokens = TypeVar("Tokens", list[int], str, range)
-
-
-class Split(NamedTuple):
-    train: list[str]
-    validation: list[str]
-    test: list[str]
-
-
-def everything(documents: list[str]) -> Split:
-    """All documents for training, none held out: what microgpt.py does."""
-    return Split(documents, [], [])
-
-
-def zero2hero(documents: list[str]) -> Split:
-    """Shuffled with seed 42, then 80 % / 10 % / 10 % (Karpathy, makemore lectures, 2022)."""
-    documents = list(documents)
-    Random(42).shuffle(documents)
-    first, second = int(0.8 * len(documents)), int(0.9 * len(documents))
-    return Split(documents[:first], documents[first:second], documents[second:])
-
-
-def eureka(documents: list[str]) -> Split:
-    """Shuffled with seed 42: 1000 test, 1000 validate, the rest trains (EurekaLabs ngram, 2024)."""
-    if len(documents) <= 2000:
-        raise ValueError(
-            f"split=eureka holds 2000 documents out, the data set has {len(documents)}: use zero2hero"
-        )
-    order = list(range(len(documents)))
-    Random(42).shuffle(order)
-    shuffled = [documents[i] for i in order]
-    return Split(shuffled[2000:], shuffled[1000:2000], shuffled[:1000])
-
-
-def makemore(documents: list[str]) -> Split:
-    """PyTorch's randperm, seed 3407; the last min(1000, n // 10) validate and test (makemore.py, 2022)."""
-    order = torch_randperm(len(documents), seed=3407)
-    shuffled = [documents[i] for i in order]
-    cut = len(documents) - min(1000, len(documents) // 10)
-    return Split(shuffled[:cut], shuffled[cut:], shuffled[cut:])
-
-
-def makemore_dev(documents: list[str]) -> Split:
-    """Of makemore's training documents alone, the last min(1000, n // 10) validate; for choosing settings.
-
-    What makemore holds out stays out of sight, to be looked at once with the settings chosen.
-    """
-    train = makemore(documents).train
-    cut = len(train) - min(1000, len(train) // 10)
-    return Split(train[:cut], train[cut:], [])
-
-
-SPLITS: dict[str, Callable[[list[str]], Split]] = {
-    "zero2hero": zero2hero,
-    "eureka": eureka,
-    "makemore": makemore,
-    "makemore_dev": makemore_dev,
-    "none": everything,
-}
-
-
-def torch_randperm(n: int, seed: int) -> list[int]:
-    """`torch.manual_seed(seed); torch.randperm(n)`: both are the Mersenne Twister, seeded unlike Python's."""
-    state = [seed & 0xFFFFFFFF]
-    for i in range(1, 624):
-        state.append((1812433253 * (state[-1] ^ (state[-1] >> 30)) + i) & 0xFFFFFFFF)
-    rng = Random()
-    rng.setstate((3, (*state, 624), None))
-    order = list(range(n))
-    for i in range(n - 1):
-        j = i + rng.getrandbits(32) % (n - i)
-        order[i], order[j] = order[j], order[i]
-    return order
 
 
 class Corpus:
@@ -111,7 +40,7 @@ class Corpus:
 
     def __init__(
         self,
-        documents: list[str],
+        documents: Iterable[str],
         *,
         split: str = "zero2hero",
         train_docs: int = 0,
@@ -119,13 +48,14 @@ class Corpus:
         block_size: int = 16,
         seed: int = 42,
     ):
+        self.documents = documents = Documents(documents)
         if not documents:
             raise ValueError("the data set is empty")
         at_least(0, train_docs=train_docs, seed=seed)  # Random(-1) is Random(1)
         at_least(1, block_size=block_size)
         self.long_docs, self.block_size = long_docs, block_size
-        self.longest = max(map(len, documents)) + 1  # tokens to predict
-        self.long = sum(len(document) >= block_size for document in documents)
+        self.longest = len(documents.longest) + 1  # tokens to predict
+        self.long = documents.once(("long", block_size), lambda: sum(len(d) >= block_size for d in documents))
         if self.long and long_docs == "error":
             raise ValueError(
                 f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = "
@@ -134,18 +64,20 @@ class Corpus:
             )
         if split not in SPLITS:
             raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")
-        self.chars = sorted(set("".join(documents)))
+        self.chars = documents.chars
         self.bos = len(self.chars)
         self.vocab_size = self.bos + 1
-        self.rng = Random(seed)
-        self.train, self.validation, self.test = SPLITS[split](documents)
-        if not self.train:
+        self.rng = Random()
+        train, self.validation, self.test = documents.split(split)
+        if not train:
             raise ValueError(
                 f"split={split} leaves nothing to train on: {len(documents)} documents are too few"
             )
-        self.train = list(self.train)
-        self.rng.shuffle(self.train)
-        self.train = self.train[: train_docs or None]
+        train, state = documents.shuffled(split, seed)
+        self.rng.setstate(state)
+        self.train = train[: train_docs or None]
+        # Which pieces there are to train on, in whatever order.
+        self.kind = (split, block_size, long_docs, *((seed, train_docs) if train_docs else ()))
         self._encoded: dict[int, list[list[int]]] = {}
         self._ids = {char: i for i, char in enumerate(self.chars)}
 
@@ -191,10 +123,27 @@ class Corpus:
 
         What a model has generated is compared by its first piece: it ends where the block does.
         """
-        pieces = [self.texts(document) for document in documents]
-        seen = set(chain.from_iterable(pieces))
-        seen.intersection_update(chain.from_iterable(map(self.texts, self.train)))
-        return [[text not in seen for text in texts] for texts in pieces]
+        # A document that is not cut can only equal one of those: they are compared as they stand.
+        known = set(documents).intersection(self.train)
+        cut = [document for document in documents if len(document) >= self.block_size]
+        seen = set(chain.from_iterable(map(self.texts, cut)))
+        if seen:
+            seen.intersection_update(chain.from_iterable(map(self.texts, self.train)))
+        return [
+            [document not in known]
+            if len(document) < self.block_size
+            else [text not in seen for text in self.texts(document)]
+            for document in documents
+        ]
+
+    def guessing(self, documents: Sequence[str]) -> dict[str, float]:
+        """What counting the training documents costs on these, in nats per token: see `guessing`."""
+
+        def count() -> dict[str, float]:
+            train, asked = (list(chain.from_iterable(map(self.texts, d))) for d in (self.train, documents))
+            return guessing(train, asked, self.vocab_size)
+
+        return self.documents.once(("guessing", self.kind, tuple(documents)), count)
 
     @functools.cached_property
     def order(self) -> list[tuple[int, int]]:
@@ -215,16 +164,17 @@ class Corpus:
         return self._encoded[i][piece]
 
 
-def guessing(train: list[list[int]], held_out: list[list[int]], vocab_size: int) -> dict[str, float]:
-    """What counting costs on the held-out tokens, in nats a token: what a model has to beat.
+def guessing(train: list[Tokens], held_out: list[Tokens], vocab_size: int) -> dict[str, float]:
+    """What counting costs on the held-out pieces, in nats per token: what a model has to beat.
 
-    Of n-grams of the training tokens: P(c | the n - 1 before) = (count + 0.1) / (total + 0.1 V).
+    Of n-grams of the training pieces, as tokens or as text:
+    P(c | the n - 1 before) = (count + 0.1) / (total + 0.1 V).
     """
     seen, asked = (Counter(chain.from_iterable(map(trigrams, some))) for some in (train, held_out))
     nats = {"uniform": math.log(vocab_size)}
     for first, name in ((2, "unigram"), (1, "bigram"), (0, "trigram")):
-        counts: Counter[tuple[int, ...]] = Counter()
-        totals: Counter[tuple[int, ...]] = Counter()
+        counts: Counter[tuple] = Counter()
+        totals: Counter[tuple] = Counter()
         for gram, count in seen.items():
             counts[gram[first:]] += count
             totals[gram[first:-1]] += count
@@ -238,7 +188,7 @@ def guessing(train: list[list[int]], held_out: list[list[int]], vocab_size: int)
     return nats
 
 
-def trigrams(tokens: list[int]) -> Iterable[tuple[int, int, int]]:
+def trigrams(tokens: Tokens) -> Iterable[tuple]:
     """Each token but the first with the two before it; the first stands before itself."""
     return zip(tokens[:1] + tokens, tokens, tokens[1:], strict=False)
 

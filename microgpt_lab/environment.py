@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -9,17 +10,21 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.documents import Documents
 from microgpt_lab.plugins import CHECKOUT, HERE, KINDS, Part, registry
 
 PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
 
 
-def environment() -> dict[str, Any]:
-    """Where and with what a run was made."""
+@functools.cache
+def environment() -> Mapping[str, Any]:
+    """Where and with what runs are made: as it is when this process first asks, because what it has
+    loaded by then is what all its runs are made with. `source` and `core` likewise.
+    """
     versions = {}
     for package in PACKAGES:
         try:
@@ -54,12 +59,14 @@ def parts(config: dict[str, Any]) -> dict[str, Any]:
     return {kind: {"provider": part.provider, "sha256": source(part)} for kind, part in chosen.items()}
 
 
+@functools.cache
 def source(part: Part) -> str | None:
     """The hash of a part's file, and of the files beside it that are no plugins themselves."""
     file = getattr(sys.modules.get(part.make.__module__), "__file__", None)
     return sha256([Path(file), *sorted(Path(file).parent.glob("_*.py"))]) if file else None
 
 
+@functools.cache
 def core() -> str:
     """The hash of this package, without its commands."""
     return sha256(sorted(HERE.glob("*.py")))
@@ -69,5 +76,5 @@ def sha256(files: Iterable[Path]) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def documents_sha256(documents: list[str]) -> str:
-    return hashlib.sha256(json.dumps(documents).encode()).hexdigest()
+def documents_sha256(documents: Documents) -> str:
+    return documents.once("sha256", lambda: hashlib.sha256(json.dumps(documents).encode()).hexdigest())

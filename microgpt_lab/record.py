@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.differences import differences
+from microgpt_lab.documents import Documents
 from microgpt_lab.environment import core, documents_sha256, environment, parts
 from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.reading import LONGEST_LINE, opened, read
@@ -83,14 +84,14 @@ class Run:
             self.place.folder = self.folder
         self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
 
-    def create(self, documents: list[str], trainer: Trainer) -> None:
+    def create(self, documents: Documents, trainer: Trainer) -> None:
         """Write what is known before the first step into a folder that holds no other run."""
         surroundings = self.surroundings(documents, trainer)
         self.claim()
         self.environment = surroundings
         self.write("environment.json", surroundings)
 
-    def open(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
+    def open(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
         """Make the folder; or have the trainer go on from a checkpoint, in the folder that is there."""
         if saved:
             check(saved)
@@ -110,7 +111,7 @@ class Run:
         self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
         self.write("environment.json", self.environment)
 
-    def compare(self, documents: list[str], trainer: Trainer, saved: Saved | None) -> None:
+    def compare(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
         """Changed if the run would not go on upon the ground it began on, unless that is `accepted`."""
         self.environment = self.surroundings(documents, trainer)
         if saved and saved.facts["step"] > trainer.steps:
@@ -130,9 +131,10 @@ class Run:
         if changed and not self.accepted:
             raise Changed(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
 
-    def surroundings(self, documents: list[str], trainer: Trainer) -> dict[str, Any]:
+    def surroundings(self, documents: Documents, trainer: Trainer) -> dict[str, Any]:
         """With what the run is made: what must be the same for it to go on exactly."""
-        return environment() | {
+        return {
+            **environment(),
             "documents": len(documents),
             "documents_long": trainer.corpus.long,
             "documents_sha256": documents_sha256(documents),

@@ -8,7 +8,7 @@ import math
 import shlex
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -16,7 +16,8 @@ from typing import Any
 
 from microgpt_lab.backend import Backend, Batch
 from microgpt_lab.checkpoint import Saved
-from microgpt_lab.data import Corpus, guessing
+from microgpt_lab.data import Corpus
+from microgpt_lab.documents import Documents
 from microgpt_lab.errors import NO_ROOM, NoRoom, OutOfRange, UserError, at_least, between
 from microgpt_lab.model import GPT
 from microgpt_lab.plugins import options_of, registry, unavailable
@@ -38,7 +39,7 @@ def build(kind: str, chosen: dict[str, Any]) -> Any:
     return registry().get(kind, options.pop("name")).build(**options)
 
 
-def assemble(config: dict[str, Any], documents: list[str]) -> Trainer:
+def assemble(config: dict[str, Any], documents: Iterable[str]) -> Trainer:
     """Everything that a run needs, checked; a UserError says what is wrong."""
 
     def chosen(owner: Any) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def check_size(config: dict[str, Any], backend: Backend) -> None:
 def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
     """Let the backend compile a step of the longest documents: UserError for a part that cannot run there."""
     batch, *numbers = trainer.inputs(0)
-    longest, *_ = trainer.corpus.pieces(max(trainer.corpus.train, key=len))
+    longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
     largest = Batch(
         [longest] * trainer.batch_size, trainer.model.block_size, mean=True, dropout=batch.dropout
     )
@@ -132,7 +133,7 @@ def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) 
             raise ValueError(f"{name} at step {step}: {error}") from None
 
 
-def load(config: dict[str, Any]) -> list[str]:
+def load(config: dict[str, Any]) -> Documents:
     """The documents."""
     name = f"dataset={config['dataset']['name']}"
     try:
@@ -149,12 +150,13 @@ def load(config: dict[str, Any]) -> list[str]:
         raise UserError(f"{name} has no documents")
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
         raise UserError(f"{name} must return a list of strings")
-    for i, document in enumerate(documents):
-        try:
-            document.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{name}: document {i + 1} has half of a surrogate pair, no character") from None
-    return documents
+    try:
+        "".join(documents).encode()
+    except UnicodeEncodeError:
+        halves = (any("\ud800" <= char <= "\udfff" for char in document) for document in documents)
+        number = list(halves).index(True) + 1
+        raise UserError(f"{name}: document {number} has half of a surrogate pair, no character") from None
+    return Documents(documents)
 
 
 def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
@@ -245,8 +247,7 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
         loss, documents = trainer.validate_unseen()
         summary |= {"loss/val_unseen": loss} if documents else {}
         summary["documents/val_unseen"] = documents
-        pieces = trainer.pieces(corpus.train), trainer.pieces(held_out)
-        summary["guessing"] = guessing(*pieces, corpus.vocab_size)
+        summary["guessing"] = corpus.guessing(held_out)
     if held_out and (after := answer_after(config)):
         summary["documents/exact_match"] = len(held_out[:100])
         summary["exact_match"] = exact_match(trainer, held_out[:100], after)

@@ -9,7 +9,8 @@ import pytest
 from golden.make_pytorch import FIGURES
 
 from microgpt_lab import Corpus, part
-from microgpt_lab.data import LARGEST, SPLITS, guessing, lines, read, torch_randperm
+from microgpt_lab.data import LARGEST, guessing, lines, read
+from microgpt_lab.documents import SPLITS, torch_randperm
 
 
 def digest(documents):

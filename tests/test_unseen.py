@@ -6,7 +6,8 @@ import re
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
-from microgpt_lab.data import END, SPLITS
+from microgpt_lab.data import END
+from microgpt_lab.documents import SPLITS
 from microgpt_lab.option_checks import short_run
 from microgpt_lab.plugins import registry
 from microgpt_lab.reading import Summary
