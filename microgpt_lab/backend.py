@@ -75,10 +75,11 @@ class Backend:
     """A backend offers `tensor` and `value_and_grad`. To be faster, it overrides the rest.
 
     `fused` is how many steps it may be handed at once, between two looks at the weights; `largest`
-    is how many numbers a model, or a batch of embeddings, may have.
+    is how many numbers a model, or a batch of embeddings, may have. `forks` says that jobs of a sweep may
+    be forked from a process that has built it: not if it starts threads.
     """
 
-    fused, largest = 1, 500_000_000
+    fused, largest, forks = 1, 500_000_000, True
     __repr__ = called
 
     def tensor(self, rows: list[list[float]]) -> Array:
@@ -88,6 +89,14 @@ class Backend:
     def value_and_grad(self, loss: Callable[[Weights], Array], weights: Weights) -> tuple[Array, Weights]:
         """`loss(weights)`, of shape (1, 1), and its gradient by each weight; neither is differentiated on."""
         raise NotImplementedError
+
+    def prepare(self, trainer: Any) -> None:
+        """Make ready what other runs of the trainer's setting can use as well, whatever their seed.
+
+        A backend that overrides this promises that the functions which its `scan` has made for one run give
+        the same bits in another. It is called once before jobs of the setting are forked, or made one after
+        the other in a process. The trainer is not used for anything else.
+        """
 
     def blocks(self, batch: Batch) -> list[Block]:
         """The batch as tensors: here document by document, (T, C), with nothing padded."""

@@ -30,6 +30,7 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
     str: StringNode,
 }
 
+LAUNCHERS = "hydra_plugins.microgpt_lab"  # Hydra takes launchers and sweepers of such a package only
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
 NOW = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # for names of folders
 # What a value of each type is called, where another was given.
@@ -44,6 +45,14 @@ def node(option: Option, default: Any) -> ValueNode:
 def store() -> None:
     """Fill Hydra's ConfigStore with the run's options and with a group for each kind of part."""
     cs = ConfigStore.instance()
+    # Hydra copies its sources, and with them the store, for each question that it asks of them. It copies
+    # what it takes out of the store as well, so that the store itself need not be copied.
+    cs.__deepcopy__ = lambda memo: cs  # type: ignore
+    cs.store(
+        "cores", {"_target_": f"{LAUNCHERS}.Cores", "jobs": 0}, "hydra/launcher", provider="microgpt_lab"
+    )
+    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None}
+    cs.store("grid", grid, "hydra/sweeper", provider="microgpt_lab")
     top = run_options()
     cs.store(
         name="run_options",

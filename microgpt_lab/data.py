@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from microgpt_lab.documents import SPLITS, Documents
 from microgpt_lab.errors import at_least, suggest
@@ -40,7 +40,7 @@ class Corpus:
 
     def __init__(
         self,
-        documents: Iterable[str],
+        documents: Sequence[str],
         *,
         split: str = "zero2hero",
         train_docs: int = 0,
@@ -164,7 +164,7 @@ class Corpus:
         return self._encoded[i][piece]
 
 
-def guessing(train: list[Tokens], held_out: list[Tokens], vocab_size: int) -> dict[str, float]:
+def guessing(train: Sequence[Any], held_out: Sequence[Any], vocab_size: int) -> dict[str, float]:
     """What counting costs on the held-out pieces, in nats per token: what a model has to beat.
 
     Of n-grams of the training pieces, as tokens or as text:
@@ -188,9 +188,9 @@ def guessing(train: list[Tokens], held_out: list[Tokens], vocab_size: int) -> di
     return nats
 
 
-def trigrams(tokens: Tokens) -> Iterable[tuple]:
+def trigrams(tokens: list[int] | str) -> Iterable[tuple]:
     """Each token but the first with the two before it; the first stands before itself."""
-    return zip(tokens[:1] + tokens, tokens, tokens[1:], strict=False)
+    return zip((tokens[0], *tokens), tokens, tokens[1:], strict=False)
 
 
 def read(path: Path) -> str:

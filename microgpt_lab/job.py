@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
-from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,67 @@ from microgpt_lab.errors import Busy, Changed, NoRoom, UserError, printable
 from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import Place
+from microgpt_lab.sweep import THERE
 
 INTERRUPTED, ELSEWHERE, FULL = 130, 75, 74  # exit statuses of the other process
 PR_SET_PDEATHSIG = 1
 
 
-def perform(run: Run, sweep: Path) -> dict[str, Any]:
+def perform(run: Run) -> dict[str, Any]:
     """Make the run, unless the sweep has it; its summary. `status` may be killed, refused or failed too."""
-    run.place = Place(sweep, run.config)
-    if known := run.place.result():
+    if summary := known(run):
+        return summary
+    process = start(run)
+    try:
+        process.join()
+    except KeyboardInterrupt:
+        if process.is_alive() and process.pid:
+            os.kill(process.pid, signal.SIGTERM)  # in case the signal came to us alone
+            process.join()
+        raise
+    assert process.exitcode is not None
+    return conclude(run, process.exitcode)
+
+
+def known(run: Run) -> dict[str, Any] | None:
+    """The summary of the run, if the sweep has it already."""
+    assert run.place
+    if summary := run.place.result():
         remove_empty(run.folder)
+        run.count(THERE)
         print(f"= {run.position} {run.name}  is there already")
-        return known
+    return summary
+
+
+def start(run: Run) -> BaseProcess:
+    """A fork of this process, which has everything loaded; it ends when this one does."""
+    assert run.place
     run.place.path.parent.mkdir(parents=True, exist_ok=True)
-    status = in_a_fork(partial(attempt, run))
+    process = multiprocessing.get_context("fork").Process(target=alone, args=(run,))
+    process.start()
+    return process
+
+
+def alone(run: Run) -> None:
+    """In the other process: make the run, and end without waiting for threads that it has left."""
+    status = 1
+    try:
+        status = attempt(run)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def conclude(run: Run, status: int) -> dict[str, Any]:
+    """What became of the run, by the exit status of its process; the summary."""
+    assert run.place
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     if status == FULL:
-        raise NoRoom(f"{sweep} takes no more")
+        raise NoRoom(f"{run.place.sweep} takes no more")
     if status == ELSEWHERE:
         remove_empty(run.folder)
         print(f"= {run.name}  is at work in another process")
@@ -52,31 +94,10 @@ def perform(run: Run, sweep: Path) -> dict[str, Any]:
     return run.end("killed", signal.Signals(-status).name if status < 0 else f"exit status {status}")
 
 
-def in_a_fork(function: Any) -> int:
-    """Call it in a process that has everything loaded and ends with this one; its exit status."""
-    preload()
-    process = multiprocessing.get_context("fork").Process(target=function)
-    process.start()
-    try:
-        process.join()
-    except KeyboardInterrupt:
-        if process.is_alive() and process.pid:
-            os.kill(process.pid, signal.SIGTERM)  # in case the signal came to us alone
-            process.join()
-        raise
-    assert process.exitcode is not None
-    return process.exitcode
-
-
-def preload() -> None:
-    """Import once what every job imports."""
-    for package in ("numpy", "tensorboardX"):
-        importlib.import_module(package)
-
-
-def attempt(run: Run) -> None:
-    """In the other process: everything that can go wrong is written down."""
+def attempt(run: Run) -> int:
+    """Make the run, and write down everything that can go wrong; the exit status of its process."""
     assert run.place
+    run.began = time.perf_counter()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
@@ -84,21 +105,22 @@ def attempt(run: Run) -> None:
             if run.place.result():  # another process has made it since we looked
                 remove_empty(run.folder)
             elif go_on(run)["status"] == "interrupted":
-                sys.exit(INTERRUPTED)
+                return INTERRUPTED
     except (Timeout, Busy):
-        sys.exit(ELSEWHERE)
+        return ELSEWHERE
     except NoRoom as error:
         print(error, file=sys.stderr)
-        sys.exit(FULL)
+        return FULL
     except UserError as error:
         run.end("refused", str(error))
     except KeyboardInterrupt:
         remove_empty(run.folder)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
         if not run.ended:  # else it has said what became of it
             run.end("failed", f"{type(error).__name__}: {error}")
             (run.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
+    return 0
 
 
 def go_on(run: Run) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from microgpt_lab.synonyms import PART_OF
 
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
+OURS = "microgpt_lab_plugins"  # the package of our parts
 SLOW = 3.0  # seconds to import
 SAID = "MICROGPT_LAB_SAID"  # folders of plugins that were warned of, told to all workers
 
@@ -65,6 +66,11 @@ class Part:
 
     def __repr__(self) -> str:
         return f"Part({self.kind}={self.name}, of {self.provider})"
+
+    @property
+    def ours(self) -> bool:
+        """Whether it comes with the lab."""
+        return self.provider.startswith(f"{OURS}.")
 
     @property
     def summary(self) -> str:
@@ -177,7 +183,7 @@ def unavailable(error: ModuleNotFoundError) -> str:
 
 def plugin_folders() -> Iterator[tuple[str, Path]]:
     """The packages that plugin files are imported as, and their folders: ours, then the user's."""
-    yield "microgpt_lab_plugins", (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
+    yield OURS, (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
     if (home() / "plugins").is_dir():
         yield "microgpt_lab_home", (home() / "plugins").resolve()
     named = filter(None, os.environ.get("MICROGPT_LAB_PLUGINS", "").split(os.pathsep))
@@ -211,7 +217,7 @@ def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
         if not folder.is_dir():
             yield str(folder), functools.partial(missing, folder)
             continue
-        if package != "microgpt_lab_plugins":  # whoever can write there can change the lab itself
+        if package != OURS:  # whoever can write there can change the lab itself
             warn_of(folder)
         mount = types.ModuleType(package)
         mount.__path__ = [str(folder)]

@@ -25,7 +25,7 @@ from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.reading import LONGEST_LINE, opened, read
 from microgpt_lab.reprs import line
 from microgpt_lab.resume import capture, changes, check, ground, restore
-from microgpt_lab.sweep import Place, position
+from microgpt_lab.sweep import MADE, Place, count
 from microgpt_lab.trainer import Trainer
 
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
@@ -34,13 +34,15 @@ WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS)
 
 @dataclass(repr=False)
 class Run:
-    """What callbacks know of a run. In a sweep of so many `jobs`, `place` is where it belongs."""
+    """What callbacks know of a run. In a sweep, `place` is where it belongs; `position`, '[3/6 2min left]',
+    says how far the sweep is when the run ends.
+    """
 
     config: dict[str, Any]
     folder: Path
     overrides: list[str] = field(default_factory=list)
-    jobs: int = 0
     place: Place | None = None
+    position: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
     claimed: bool = False
     ended: bool = False
@@ -61,12 +63,10 @@ class Run:
         """The keys that are not at their defaults: the value, and the default."""
         return differences(self.config)
 
-    @property
-    def position(self) -> str:
-        """How far the sweep is, and the time it still takes: '[3/6 2min left]'."""
-        return (
-            position(self.place.sweep, self.jobs, self.folder if self.claimed else None) if self.place else ""
-        )
+    def count(self, mark: str = MADE) -> None:
+        """Note in a sweep that the job has ended, once; `position` says how far the sweep is then."""
+        if self.place and not self.position:
+            self.position = count(self.place.sweep, mark)
 
     def claim(self) -> None:
         """Make the folder, or another beside it if it holds a run, and write what the run is."""
@@ -182,6 +182,7 @@ class Run:
         """A job of a sweep that has no results is a row all the same."""
         if not self.claimed:
             self.claim()
+        self.count()
         summary = {"status": status, "error": error}
         self.conclude(summary)
         print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)

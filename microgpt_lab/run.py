@@ -8,12 +8,13 @@ import math
 import shlex
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from microgpt_lab import kept
 from microgpt_lab.backend import Backend, Batch
 from microgpt_lab.checkpoint import Saved
 from microgpt_lab.data import Corpus
@@ -39,7 +40,7 @@ def build(kind: str, chosen: dict[str, Any]) -> Any:
     return registry().get(kind, options.pop("name")).build(**options)
 
 
-def assemble(config: dict[str, Any], documents: Iterable[str]) -> Trainer:
+def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
     """Everything that a run needs, checked; a UserError says what is wrong."""
 
     def chosen(owner: Any) -> dict[str, Any]:
@@ -67,7 +68,8 @@ def assemble(config: dict[str, Any], documents: Iterable[str]) -> Trainer:
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-    if trainer.backend.fused > 1 and trainer.steps:
+    kept.share(trainer, config)
+    if trainer.backend.fused > 1 and trainer.steps and not kept.has(config):
         try_step(trainer, config)
     return trainer
 
@@ -134,7 +136,11 @@ def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) 
 
 
 def load(config: dict[str, Any]) -> Documents:
-    """The documents."""
+    """The documents of the data set, checked."""
+    return kept.documents(config, lambda: made(config))
+
+
+def made(config: dict[str, Any]) -> Documents:
     name = f"dataset={config['dataset']['name']}"
     try:
         documents = build("dataset", config["dataset"])()
@@ -196,6 +202,7 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             summary |= {"steps": trainer.step, "seconds": time.perf_counter() - run.began}
             summary |= {"signal": stopping.signal} if stopping.signal else {}
             summary |= {"resumed": run.resumed} if run.resumed else {}
+            run.count()
             trainer.watch("run_finished", run=run, summary=summary)
             run.conclude(summary)
             log.info("run %s: %s", run.name, summary["status"])

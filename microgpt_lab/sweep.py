@@ -6,7 +6,6 @@ A job is known by its configuration: `.jobs/<hash>` in the sweep's folder names 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from microgpt_lab.reading import is_run, read_summary, text
 
 JOBS_FOLDER = ".jobs"
 JOBS, BEGAN = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"  # how many jobs, and when: told to all workers
+ENDED, MADE, THERE = "ended", ".", "="  # the file that counts jobs, and what it has for each
 FINAL = ("ok", "diverged")  # what another run of the same job would come to as well
 
 
@@ -78,27 +78,40 @@ def runs(sweep: Path) -> Iterator[Path]:
     yield from filter(is_run, sorted(sweep.iterdir()) if sweep.is_dir() else ())
 
 
-def finished(sweep: Path, since: float = 0.0) -> list[Path]:
-    """The folders of the runs that have ended, in any way, since then."""
-    found = []
-    for file in sweep.glob("*/summary.json"):
-        with contextlib.suppress(OSError):  # another process makes that run anew
-            if file.stat().st_mtime >= since:
-                found.append(file.parent)
-    return found
+def finished(sweep: Path) -> int:
+    """How many runs have ended, in any way."""
+    return sum(1 for _ in sweep.glob("*/summary.json"))
 
 
-def position(sweep: Path, jobs: int, ending: Path | None = None) -> str:
-    """'[3/6]': how many are done; and the time left, at the pace of those done since the sweep began.
+def begin(sweep: Path, jobs: int, there: int = 0) -> None:
+    """Tell all processes of a sweep how many jobs it has, how many are `there` already, and when it began."""
+    os.environ[JOBS], os.environ[BEGAN] = str(jobs), str(time.time())
+    ended = sweep / JOBS_FOLDER / ENDED
+    ended.unlink(missing_ok=True)
+    if there:
+        ended.parent.mkdir(parents=True, exist_ok=True)
+        ended.write_text(THERE * there)
 
-    One that is `ending` counts, though its summary is still to be written.
+
+def count(sweep: Path, mark: str = MADE) -> str:
+    """Note that a job has ended: '[3/6 2min left]', its place among those that have, and the time that the
+    others will take at the pace of those that were made since the sweep began.
+
+    A file has a character for each. Whoever appends one learns where it stands, and so no two jobs have the
+    same place, in whatever processes they run.
     """
-    began = float(os.environ.get(BEGAN) or 0)
-    last = {ending} if ending else set()
-    done, recent = len({*finished(sweep), *last}), len({*finished(sweep, began), *last})
+    descriptor = os.open(sweep / JOBS_FOLDER / ENDED, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, mark.encode())
+        done = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        made = os.read(descriptor, done).count(MADE.encode())
+    finally:
+        os.close(descriptor)
+    jobs, began = int(os.environ.get(JOBS) or 0), float(os.environ.get(BEGAN) or 0)
     left = ""
-    if began and recent and done < jobs:
-        left = f" {clock((time.time() - began) / recent * (jobs - done))} left"
+    if began and made and done < jobs:
+        left = f" {clock((time.time() - began) / made * (jobs - done))} left"
     return f"[{done:>{len(str(jobs))}}/{max(done, jobs)}{left}]"
 
 

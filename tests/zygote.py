@@ -12,8 +12,8 @@ import time
 
 import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
 from microgpt_lab.commands import main
-from microgpt_lab.job import preload
 from microgpt_lab.plugins import registry
+from microgpt_lab.sweeps.warm import preload
 
 
 def child(job):

@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         if near := nearest(flag, flags):
             return f"{flag} is no flag; did you mean '{near}'?"
         if any(action.metavar == KEY_VALUE for action in self._actions):
-            from microgpt_lab.commands.mistakes import no_flag
+            from microgpt_lab.mistakes import no_flag
 
             raise UserError(no_flag(flag, self.given, flags))
         return f"{flag} is no flag; there is {', '.join(flags)}"

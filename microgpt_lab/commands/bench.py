@@ -17,10 +17,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import KEY_VALUE, Parser
-from microgpt_lab.commands.mistakes import check_twice
 from microgpt_lab.commands.train import composed
 from microgpt_lab.errors import UserError, at_least
 from microgpt_lab.extras import install_module
+from microgpt_lab.mistakes import check_twice
 from microgpt_lab.plugins import registry
 from microgpt_lab.run import assemble, load
 from microgpt_lab.terminal import terminal

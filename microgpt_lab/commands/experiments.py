@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import KEY_VALUE, Parser
-from microgpt_lab.commands.mistakes import check_twice
 from microgpt_lab.commands.train import composed
 from microgpt_lab.errors import UserError, printable, suggest
+from microgpt_lab.mistakes import check_twice
 from microgpt_lab.options import experiments
 from microgpt_lab.reading import read, text
 from microgpt_lab.record import Run

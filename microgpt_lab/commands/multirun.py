@@ -7,7 +7,6 @@ import itertools
 import math
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,12 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from microgpt_lab.config import LAUNCHERS
+from microgpt_lab.errors import UserError
 from microgpt_lab.options import experiments
 from microgpt_lab.plugins import registry
-from microgpt_lab.sweep import BEGAN, JOBS, finished
+from microgpt_lab.sweep import begin, finished
+from microgpt_lab.sweeps import batches
 
 # Jobs side by side take a core each. Who sets these variables is obeyed.
 ONE_THREAD = {
@@ -45,11 +47,14 @@ class Prepare(Callback):
     """Before Hydra makes folders: note which are not there, and let jobs know how many they are."""
 
     dry = False
+    width = 0  # jobs at a time; 0: as many as the launcher takes
     sweep: Path | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.dry:
             raise Planned(config.hydra.run.dir, [list(config.hydra.overrides.task)])
+        if self.width:
+            raise NoGrid(f"jobs={self.width} is for a sweep: add -m")
         warn()
         note(Path(config.hydra.run.dir).absolute())
 
@@ -66,13 +71,40 @@ class Prepare(Callback):
         warn()
         Prepare.sweep = locate(config)
         note(Prepare.sweep)
-        jobs_in_all = len(finished(Prepare.sweep)) + searched if searched else len(found)
-        os.environ[JOBS], os.environ[BEGAN] = str(jobs_in_all), str(time.time())
-        if not str(config.hydra.launcher._target_).endswith(".BasicLauncher"):
-            for name, value in ONE_THREAD.items():
-                os.environ.setdefault(name, value)
+        there = finished(Prepare.sweep) if searched else 0
+        begin(Prepare.sweep, there + searched if searched else len(found), there)
+        self.limit(config)
+        batches.width = self.width
         if searched:
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
+
+    def limit(self, config: DictConfig) -> None:
+        """Tell the launcher how many jobs there may be at a time."""
+        launcher = str(config.hydra.launcher._target_)
+        if launcher.endswith(".BasicLauncher"):
+            if self.width and self.width > 1:
+                raise NoGrid(f"jobs={self.width}: hydra/launcher=basic makes one job after the other")
+            return
+        for name, value in ONE_THREAD.items():
+            os.environ.setdefault(name, value)
+        if launcher == f"{LAUNCHERS}.Cores":
+            with flag_override(config, ["struct", "readonly"], False):
+                config.hydra.launcher.jobs = self.width or config.hydra.launcher.jobs
+            for key in ("hydra.job.chdir", "hydra.output_subdir"):
+                if OmegaConf.select(config, key):
+                    raise NoGrid(f"{key} is for hydra/launcher=basic")
+
+
+def taken_out(arguments: list[str]) -> tuple[int, list[str]]:
+    """The number that `jobs=` gives, and the other arguments: it is no part of what a run is."""
+    width = 0
+    for argument in arguments:
+        if argument.startswith(("jobs=", "hydra.launcher.jobs=")):
+            value = argument.partition("=")[2]
+            if not value.isdecimal():
+                raise UserError(f"{argument}: write how many jobs at a time, such as jobs=2 (0: all cores)")
+            width = int(value)
+    return width, [argument for argument in arguments if not argument.startswith("jobs=")]
 
 
 def warn() -> None:

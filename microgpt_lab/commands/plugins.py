@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     for part in sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name)):
         if kind in (None, part.kind):
             options = " ".join(f"{name}={written(option.default)}" for name, option in part.options.items())
-            provider = "" if part.provider.startswith("microgpt_lab_plugins.") else part.provider
+            provider = "" if part.ours else part.provider
             name = f"[cyan]{part.kind}={part.name}[/]"
             table.add_row(name, escape(part.summary), escape(options), f"[dim]{escape(provider)}[/]")
             for row in option_rows(part) if kind else ():

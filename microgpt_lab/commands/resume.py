@@ -9,11 +9,11 @@ from pathlib import Path
 
 from microgpt_lab import checkpoint, find
 from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
-from microgpt_lab.commands.mistakes import check_twice
 from microgpt_lab.commands.multirun import warn
 from microgpt_lab.commands.train import composed, exit_status
 from microgpt_lab.config import complete
 from microgpt_lab.errors import UserError, printable
+from microgpt_lab.mistakes import check_twice
 from microgpt_lab.reading import read, read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute

@@ -17,8 +17,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from microgpt_lab import config
-from microgpt_lab.commands import COMMANDS, mistakes, multirun
+from microgpt_lab import config, mistakes
+from microgpt_lab.commands import COMMANDS, multirun
 from microgpt_lab.commands.recipes import Recipes, SearchPath, check_presets
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
 from microgpt_lab.job import perform
@@ -26,7 +26,10 @@ from microgpt_lab.options import CONF
 from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import JOBS, Place, run_name, runs
+from microgpt_lab.sweep import Place, run_name, runs
+from microgpt_lab.sweeps import batches
+from microgpt_lab.sweeps.launcher import offer
+from microgpt_lab.sweeps.make import refuse
 
 ended: dict[str, Any] = {}  # the summary of a single run
 
@@ -40,6 +43,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
     Plugins.instance().register(Recipes)
     Plugins.instance().register(SearchPath)
+    offer()
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:
@@ -54,22 +58,22 @@ def composed(overrides: list[str]) -> dict[str, Any]:
 
 
 def explain(error: Exception) -> str:
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return mistakes.explain(error, COMMANDS)
-    return str(error)
+    return mistakes.explain(error, COMMANDS)
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
     """One run. Returns the held-out loss, which a sweeper may minimise; None if there is none."""
+    if name := cfg.get("batch"):
+        return batches.make_batch(name)
     hc = HydraConfig.get()
     folder, overrides = Path(hc.runtime.output_dir), list(hc.overrides.task)
     swept = hc.mode == RunMode.MULTIRUN
     try:
         run = Run(config.plain(cfg), folder, overrides)
         if swept:
-            run.jobs = int(os.environ.get(JOBS) or 0)
-            summary = perform(run, Path(hc.sweep.dir))
+            run.place = Place(Path(hc.sweep.dir), run.config)
+            summary = perform(run)
         else:
             summary = execute(run)
             ended.update(summary, folder=str(run.folder))
@@ -87,16 +91,10 @@ def job(cfg: DictConfig) -> float | None:
     return summary.get("loss/val")
 
 
-def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
-    """A row for a job that has no valid configuration: it is known by what was asked."""
-    place = Place(sweep, {"refused": overrides})
-    place.clear()
-    Run({}, folder, overrides, place=place).end("refused", error)
-
-
 def main(arguments: list[str]) -> int:
     multirun.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
+    multirun.Prepare.width, arguments = multirun.taken_out(arguments)
     if sweeps := {"-m", "--multirun"} & set(arguments):  # Hydra wants it first
         arguments = ["-m", *(argument for argument in arguments if argument not in sweeps)]
     mistakes.check_flags(arguments)

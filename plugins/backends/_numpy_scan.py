@@ -96,6 +96,11 @@ class Scan:
                 results.append(self.once(batch, numbers))
         return rebuilt(self.carry), results
 
+    def rest(self) -> None:
+        """End the thread, if there is one: a fork of this process would wait for it in vain."""
+        self.threads.shutdown()
+        self.threads = ThreadPoolExecutor(1)
+
     def load(self, carry: Any) -> None:
         """Copy into the buffers that the tapes know."""
         if self.carry is None or any(x.shape != y.shape for x, y in matched(self.carry, carry)):

@@ -15,7 +15,7 @@ class Jax(Backend):
     dtype: type of all numbers; float64 follows the python backend to 1e-9.
     """
 
-    fused = 64
+    fused, forks = 64, False
 
     def __init__(self, *, dtype: Literal["float64", "float32"] = "float64"):
         # XLA's threads, of which its rounding depends: as many on every machine.

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import pytest
 import yaml
@@ -14,7 +13,7 @@ from arguments import varied
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
-from microgpt_lab.job import attempt, in_a_fork
+from microgpt_lab.job import start
 from microgpt_lab.record import Run
 from microgpt_lab.sweep import Place
 
@@ -77,7 +76,8 @@ def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_pa
     (folder / "notes.txt").write_text("mine")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     run = Run(config, tmp_path / "sweep" / "fresh", place=Place(tmp_path / "sweep", config))
-    assert in_a_fork(partial(attempt, run)) == 0
+    (process := start(run)).join()
+    assert process.exitcode == 0
     assert (folder / "notes.txt").exists() and not run.folder.exists()
 
 

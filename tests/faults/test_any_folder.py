@@ -36,7 +36,7 @@ from microgpt_lab.commands import experiments, main, sample
 from microgpt_lab.commands.resume import reopened
 from microgpt_lab.commands.train import composed
 from microgpt_lab.resume import check
-from microgpt_lab.sweep import Place, position
+from microgpt_lab.sweep import Place
 
 HOSTILE = ["\x1b[2J\x07", "\u202e", "</script><script>alert(1)</script>", "a\rb\nc", "\x9b31m", "\ud800"]
 HOSTILE += ["x" * 3000, "${oc.env:HOME}", "1e999", "1e-3", "-", "..", "activation=\x1b]0;x\x07", '"\\x1b[2J"']
@@ -77,7 +77,6 @@ def answers(sweep, name, capsys):
                 sample.main([str(run), "-n", "1", "--seed", "1"])
         else:
             rows(sweep)
-            position(sweep, 3)
             for seed in range(3):
                 place = Place(sweep, composed_once(seed))
                 assert place.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))

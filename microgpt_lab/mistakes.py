@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.config import wrong_type
@@ -86,8 +86,10 @@ def check_twice(arguments: Iterable[str]) -> None:
             raise UserError(f"'{key}' is set {len(times)} times ({', '.join(times)}): write one{several}")
 
 
-def explain(error: Exception, commands: Iterable[str]) -> str:
+def explain(error: Exception, commands: Iterable[str] = ()) -> str:
     """Hydra's or OmegaConf's complaint as one line, with a suggestion for a name that is near."""
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return str(error)
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
     if found := re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", message):
         return unknown_preset(found[1], found[2])

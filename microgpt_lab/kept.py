@@ -1,0 +1,86 @@
+"""What the runs of one process share, computed by the first of them: documents, and a backend's functions.
+
+Jobs of a sweep differ in little, often in their seed alone. What they have in common is found by content:
+documents by the options of their data set and the bytes of its file, functions by the whole setting. Only
+parts of the lab are kept for others; what another's part returns or remembers could differ from run to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from microgpt_lab.documents import Documents
+from microgpt_lab.plugins import KINDS, registry
+from microgpt_lab.trainer import Trainer
+
+DATA_SETS, SETTINGS = 4, 16  # so many are kept
+# Keys that do not enter into what a backend computes.
+ASIDE = ("seed", "callback", "steps", "samples", "temperature", "eval_every")
+
+_documents: OrderedDict[tuple[str, str], Documents] = OrderedDict()
+_trainers: OrderedDict[str, Trainer] = OrderedDict()
+
+
+def documents(config: dict[str, Any], load: Callable[[], Documents]) -> Documents:
+    """Those of a data set: what `load` returns, or returned for the same content."""
+    key = content(config["dataset"])
+    if key is None:
+        return load()
+    if key not in _documents:
+        found = load()
+        if key != content(config["dataset"]):  # the file has changed meanwhile
+            return found
+        put(_documents, key, found, DATA_SETS)
+    return _documents[key]
+
+
+def content(dataset: dict[str, Any]) -> tuple[str, str] | None:
+    """What documents depend on: the options, and the file that `path` names. None if that is not known."""
+    path = Path(str(dataset.get("path") or "")).expanduser()
+    if not ours("dataset", dataset):
+        return None
+    if not dataset.get("path"):
+        return json.dumps(dataset, sort_keys=True), ""
+    if not path.is_file():  # a pipe can be read once
+        return None
+    with path.open("rb") as file:
+        return json.dumps(dataset, sort_keys=True), hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def share(trainer: Trainer, config: dict[str, Any]) -> None:
+    """Have the trainer use the functions of another of this setting, if there is one."""
+    if like := _trainers.get(setting(config)):
+        trainer.run, trainer.sums, trainer.slopes = like.run, like.sums, like.slopes
+
+
+def keep(trainer: Trainer, config: dict[str, Any]) -> None:
+    """Let others of this setting use this trainer's functions."""
+    put(_trainers, setting(config), trainer, SETTINGS)
+
+
+def has(config: dict[str, Any]) -> bool:
+    return setting(config) in _trainers
+
+
+def setting(config: dict[str, Any]) -> str:
+    return json.dumps({key: value for key, value in config.items() if key not in ASIDE}, sort_keys=True)
+
+
+def ours(kind: str, chosen: dict[str, Any]) -> bool:
+    """Whether the part that is chosen comes with the lab."""
+    return registry().get(kind, chosen["name"]).ours
+
+
+def all_ours(config: dict[str, Any]) -> bool:
+    return all(ours(kind, config[kind]) for kind in KINDS if kind != "callback")
+
+
+def put(cache: OrderedDict, key: Any, value: Any, most: int) -> None:
+    cache[key] = value
+    while len(cache) > most:
+        cache.popitem(last=False)

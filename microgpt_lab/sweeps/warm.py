@@ -1,0 +1,62 @@
+"""Prepare in a process what the jobs that it forks, or makes one after the other, have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+from collections import Counter
+from typing import Any
+
+from microgpt_lab import environment, kept
+from microgpt_lab.backend import Backend
+from microgpt_lab.data import Corpus
+from microgpt_lab.errors import UserError
+from microgpt_lab.plugins import options_of, registry
+from microgpt_lab.run import assemble, load
+
+LARGEST = 1_000_000  # numbers of a model whose preparation is worth its memory
+PACKAGES = ("numpy", "tensorboardX", "rich.progress", "rich.table", "yaml")
+seen: Counter[str] = Counter()  # jobs of each setting
+
+
+@functools.cache
+def preload() -> None:
+    """Import what every job imports."""
+    for package in PACKAGES:
+        importlib.import_module(package)
+
+
+def warm(config: dict[str, Any], *, worth: int = 2) -> None:
+    """Compute what this job shares with others: what follows from its documents, the environment, and, if
+    it is at least the `worth`-th of its setting, what its backend can prepare.
+
+    Only parts of the lab run here. What is wrong with the job, it says itself.
+    """
+    with contextlib.suppress(UserError, ValueError, OSError, FloatingPointError):
+        environment.environment()
+        environment.core()
+        environment.parts(config)
+        if not kept.ours("dataset", config["dataset"]):
+            return
+        documents = load(config)
+        environment.documents_sha256(documents)
+        corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
+        if held_out := corpus.validation[: config["eval_docs"]]:
+            corpus.guessing(held_out)
+        seen[key := kept.setting(config)] += 1
+        if seen[key] >= worth and not kept.has(config) and prepares(config):
+            prepare(config)
+
+
+def prepares(config: dict[str, Any]) -> bool:
+    """Whether the backend can prepare anything. It is not built to be asked: that may start threads."""
+    backend = registry().get("backend", config["backend"]["name"]).make
+    return getattr(backend, "prepare", Backend.prepare) is not Backend.prepare and kept.all_ours(config)
+
+
+def prepare(config: dict[str, Any]) -> None:
+    trainer = assemble(config, load(config))
+    if trainer.parameters <= LARGEST:
+        trainer.backend.prepare(trainer)
+        kept.keep(trainer, config)
