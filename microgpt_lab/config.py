@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -102,7 +102,7 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
     return config | typed(config, run_options())
 
 
-def typed(values: dict[str, Any], options: dict[str, Option], prefix: str = "") -> dict[str, Any]:
+def typed(values: dict[str, Any], options: Mapping[str, Option], prefix: str = "") -> dict[str, Any]:
     """Those values that are options, as their types have them."""
     found = {}
     for key in [key for key in options if key in values]:

@@ -123,16 +123,17 @@ class Corpus:
 
         What a model has generated is compared by its first piece: it ends where the block does.
         """
-        # A document that is not cut can only equal one of those: they are compared as they stand.
+        # Documents that are not cut, which are most, are compared as they stand: they can only equal such.
         known = set(documents).intersection(self.train)
-        cut = [document for document in documents if len(document) >= self.block_size]
+        cut = {document for document in documents if len(document) >= self.block_size}
         seen = set(chain.from_iterable(map(self.texts, cut)))
         if seen:
-            seen.intersection_update(chain.from_iterable(map(self.texts, self.train)))
+            long = (document for document in self.train if len(document) >= self.block_size)
+            seen.intersection_update(chain.from_iterable(map(self.texts, long)))
         return [
-            [document not in known]
-            if len(document) < self.block_size
-            else [text not in seen for text in self.texts(document)]
+            [text not in seen for text in self.texts(document)]
+            if document in cut
+            else [document not in known]
             for document in documents
         ]
 

@@ -13,7 +13,7 @@ import sys
 import time
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Part:
         return (inspect.getdoc(self.make) or "").partition("\n")[0]
 
     @property
-    def options(self) -> dict[str, Option]:
+    def options(self) -> Mapping[str, Option]:
         return options_of(self.make)
 
     def build(self, **options: Any) -> Any:
@@ -146,7 +146,8 @@ class Registry:
             self.parts[key] = part
 
 
-def options_of(make: Callable[..., Any]) -> dict[str, Option]:
+@functools.cache  # reading a signature takes a third of a millisecond, and a run asks for them all
+def options_of(make: Callable[..., Any]) -> Mapping[str, Option]:
     """The keyword-only parameters of a function or a class, with their types and defaults."""
     hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
     parameters = inspect.signature(make).parameters.values()
@@ -165,7 +166,7 @@ def options_of(make: Callable[..., Any]) -> dict[str, Option]:
         expected = (int, float) if option.type is float else str if strings else option.type
         if not isinstance(option.default, expected):
             raise TypeError(f"{of}: its default {option.default!r} is of another type")
-    return options
+    return types.MappingProxyType(options)
 
 
 def part_name(make: Callable[..., Any]) -> str:

@@ -81,7 +81,7 @@ def job(cfg: DictConfig) -> float | None:
         if swept and isinstance(error, NoRoom):
             raise
         if swept and not isinstance(error, KeyboardInterrupt):
-            refuse(folder, Path(hc.sweep.dir), overrides, explain(error))
+            refuse(folder, overrides, explain(error))
             return None
         multirun.remove_absent()  # nothing half-made stays behind
         if isinstance(error, KeyboardInterrupt):

@@ -17,9 +17,13 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab import config
+from microgpt_lab.errors import UserError
+from microgpt_lab.mistakes import explain
 from microgpt_lab.sweep import run_name
 
 OF_HYDRA = "${hydra:"  # what is set for each job
@@ -82,9 +86,13 @@ class Composer:
                     ConfigLoaderImpl._apply_overrides_to_config([value], copy.deepcopy(own))
 
     def compose(self, overrides: Sequence[str], number: int) -> tuple[dict[str, Any], str]:
-        """A job's configuration as plain values, and the name of its folder. UserError, or one of
-        OmegaConf's, for what is wrong with it.
-        """
+        """A job's configuration as plain values, and the name of its folder. UserError if it is not valid."""
+        try:
+            return self.composed(overrides, number)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(explain(error)) from None
+
+    def composed(self, overrides: Sequence[str], number: int) -> tuple[dict[str, Any], str]:
         files, values = self.parted(overrides)
         own, alone = self.merged(files)
         if not alone or any(OF_HYDRA in line for line in overrides):

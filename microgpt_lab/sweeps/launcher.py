@@ -10,7 +10,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
@@ -35,7 +35,8 @@ class Cores(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
         width = self.jobs or cores()
-        return make(self.composer, self.sweep, job_overrides, initial_job_idx, width)
+        losses = make(self.composer.compose, self.sweep, job_overrides, initial_job_idx, width)
+        return [returned(overrides, loss) for overrides, loss in zip(job_overrides, losses)]
 
 
 class Grid(Sweeper):
@@ -64,6 +65,13 @@ class Grid(Sweeper):
         if not isinstance(self.launcher, (Cores, BasicLauncher)):
             return [batches.launch(self.launcher, self.config, jobs)]
         return [self.launcher.launch(jobs, initial_job_idx=0)]
+
+
+def returned(overrides: Sequence[str], loss: float | None) -> JobReturn:
+    """A job's result as Hydra has it."""
+    found = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+    found.return_value = loss
+    return found
 
 
 def offer() -> None:

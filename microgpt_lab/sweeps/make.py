@@ -3,72 +3,68 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.job import conclude, known
-from microgpt_lab.mistakes import explain
 from microgpt_lab.record import Run
-from microgpt_lab.sweep import JOBS_FOLDER, Place
-from microgpt_lab.sweeps.compose import Composer
+from microgpt_lab.sweep import JOBS_FOLDER, Place, run_name
 from microgpt_lab.sweeps.pool import Pool
 from microgpt_lab.sweeps.warm import preload, warm
 
+# The overrides of a job and its number to its configuration and the name of its folder.
+Compose = Callable[[list[str], int], tuple[dict[str, Any], str]]
+
 
 def make(
-    composer: Composer, sweep: Path, jobs: Sequence[Sequence[str]], first: int, width: int
-) -> list[JobReturn]:
-    """Make the jobs of these overrides, `width` at a time; the validation loss of each is its return value.
+    compose: Compose, sweep: Path, jobs: Sequence[Sequence[str]], first: int, width: int
+) -> list[float | None]:
+    """Make the jobs of these overrides, `width` at a time; the validation loss of each, if it has one.
 
     What the jobs share is prepared here, before each of them. However one ends, the others go on.
     """
     if jobs:
         (sweep / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)
-    returns = [JobReturn(overrides=job, status=JobStatus.COMPLETED) for job in jobs]
+    losses: list[float | None] = [None] * len(jobs)
     preload()
     with Pool(width) as pool, frozen():
 
         def settle() -> None:
             for run, number, status in pool.wait():
-                returns[number].return_value = conclude(run, status).get("loss/val")
+                losses[number] = conclude(run, status).get("loss/val")
 
         for number, overrides in enumerate(map(list, jobs)):
-            run = composed(composer, sweep, overrides, first + number)
+            run = composed(compose, sweep, overrides, first + number)
             if run is None:
                 continue
             while pool.full or pool.has(run):
                 settle()
             if summary := known(run):
-                returns[number].return_value = summary.get("loss/val")
+                losses[number] = summary.get("loss/val")
                 continue
             warm(run.config)
             pool.start(run, number)
         while pool.running:
             settle()
-    return returns
+    return losses
 
 
-def composed(composer: Composer, sweep: Path, overrides: list[str], number: int) -> Run | None:
+def composed(compose: Compose, sweep: Path, overrides: list[str], number: int) -> Run | None:
     """The run of a job; None if it has no valid configuration, which is a row then."""
-    folder = sweep / "-"
     try:
-        config, name = composer.compose(overrides, number)
-        folder = sweep / name
-        return Run(config, folder, overrides, place=Place(sweep, config))
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        refuse(folder, sweep, overrides, explain(error))
+        config, name = compose(overrides, number)
+    except UserError as error:
+        refuse(sweep / (run_name(overrides) or str(number)), overrides, str(error))
         return None
+    return Run(config, sweep / name, overrides, place=Place(sweep, config))
 
 
-def refuse(folder: Path, sweep: Path, overrides: list[str], error: str) -> None:
+def refuse(folder: Path, overrides: list[str], error: str) -> None:
     """Write a row for a job that has no valid configuration: it is known by what was asked."""
-    place = Place(sweep, {"refused": overrides})
+    place = Place(folder.parent, {"refused": overrides})
     place.clear()
     Run({}, folder, overrides, place=place).end("refused", error)
 

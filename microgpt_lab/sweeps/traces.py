@@ -15,9 +15,13 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.plugins import registry
+from microgpt_lab.plugins import OURS, registry
 
 Traces = dict[str, Any]
+
+
+class Globals(Traces):
+    """Those of a module."""
 
 
 def traces() -> Traces:
@@ -39,14 +43,22 @@ def traces() -> Traces:
         found["numpy's error state"] = dict(numpy.geterr())
         found["the state of numpy.random"] = hash(str(numpy.random.get_state()))
     found |= {f"the open file {number}": name for number, name in open_files().items()}
-    return found | plugins()
+    return found | {name: plugin(module) for name, module in plugins().items()}
 
 
 def left(before: Traces, after: Traces) -> list[str]:
-    """What differs."""
-    return sorted(
-        name for name in before.keys() | after.keys() if before.get(name, ...) != after.get(name, ...)
-    )
+    """What differs, but for modules that were imported meanwhile."""
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if isinstance(new, Globals):
+            old = new if old is None else old
+            found += [
+                f"{key} of {name}" for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)
+            ]
+        elif old != new:
+            found.append(name)
+    return found
 
 
 def open_files() -> dict[int, str]:
@@ -60,20 +72,28 @@ def open_files() -> dict[int, str]:
     return found
 
 
-def plugins() -> Traces:
-    """The globals of all plugins, and the attributes of their functions and classes."""
-    found: Traces = {}
-    packages = {getattr(module, "__name__", "").rpartition(".")[0] for module in registry().watchers}
-    for name, module in list(sys.modules.items()):
-        if name.rpartition(".")[0] in packages and module:
-            for key, value in vars(module).items():
-                found[f"{key} of {name}"] = content(value)
-                if getattr(value, "__module__", None) == name:
-                    found |= {f"{key}.{attribute} of {name}": x for attribute, x in attributes(value).items()}
+def plugins() -> dict[str, Any]:
+    """The modules of plugins that are not ours, and those beside them, by name."""
+    names = [module.__name__ for module in registry().watchers if not module.__name__.startswith(f"{OURS}.")]
+    packages = {name.rpartition(".")[0] for name in names} - {""}
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name in names or name.rpartition(".")[0] in packages
+    }
+
+
+def plugin(module: Any) -> Globals:
+    """A module's globals, and the attributes of its functions and classes."""
+    found = Globals()
+    for key, value in list(vars(module).items()):
+        found[key] = content(value)
+        if getattr(value, "__module__", None) == module.__name__:
+            found |= {f"{key}.{attribute}": x for attribute, x in attributes(value).items()}
     return found
 
 
-def attributes(value: Any) -> Traces:
+def attributes(value: Any) -> dict[str, Any]:
     """Of a class or a function: what it remembers."""
     found = {key: content(x) for key, x in vars(value).items()} if hasattr(value, "__dict__") else {}
     if inspect.isfunction(value):

@@ -15,6 +15,7 @@ from microgpt_lab.signals import terminate
 from microgpt_lab.sweeps.traces import left, traces
 from microgpt_lab.sweeps.warm import preload, warm
 
+MOST = 20  # things that a log names
 JOBS = 50  # that a worker makes, because not all that a job can leave behind can be seen
 
 
@@ -75,5 +76,6 @@ def work(connection: Connection) -> None:
 def note(run: Run, found: list[str]) -> None:
     """Say in the run's log why its worker was replaced."""
     if run.claimed:
+        names = [*found[:MOST], *([f"{len(found) - MOST} more"] if len(found) > MOST else [])]
         with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"this job left behind: {', '.join(found)}; the next one has a new process\n")
+            log.write(f"left behind by this job, so that the next has a new process: {', '.join(names)}\n")

@@ -1,0 +1,131 @@
+"""Nothing leaks from a job of a sweep to another, whether it is forked or made by a worker."""
+
+import re
+
+import pytest
+from test_sweeps import SWEEP, summaries
+
+# Each activation does something to its process that the next job must not see. `heeds` computes with all
+# of it, so that a leak would change its loss. The backend `threaded` cannot be forked, and gets workers.
+PARTS = """
+import functools, gc, os, random, signal, sys, threading, warnings
+import numpy
+from microgpt_lab import hookimpl
+from microgpt_lab_plugins.backends.numpy import NumPy
+
+RUNS = 0
+SEEN = []
+
+class Threaded(NumPy):
+    forks = False
+
+def clean():
+    return not any((
+        RUNS, SEEN, counted.calls, os.environ.get("LEAK"), os.path.basename(os.getcwd()) == "elsewhere",
+        sys.path[-1] == "leak", threading.active_count() > 1, random.Random(0).random() != zero(),
+        signal.getsignal(signal.SIGUSR1) != signal.SIG_DFL,
+        numpy.geterr()["over"] == "raise" and RUNS,
+    ))
+
+def zero():
+    return 0.8444218515250481
+
+def counted():
+    counted.calls += 1
+counted.calls = 0
+
+@functools.lru_cache
+def once():
+    return True
+
+def heeds(x):
+    return x * (1.0 if clean() else 2.0)
+
+def sets(x):
+    os.environ["LEAK"] = "1"
+    sys.path.append("leak")
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    return x * 1.0
+
+def moves(x):
+    os.makedirs("elsewhere", exist_ok=True)
+    if os.path.basename(os.getcwd()) != "elsewhere":
+        os.chdir("elsewhere")
+    return x * 1.0
+
+def threads(x):
+    if threading.active_count() == 1:
+        threading.Thread(target=threading.Event().wait, name="left").start()
+    return x * 1.0
+
+def remembers(x):
+    global RUNS
+    RUNS += 1
+    SEEN.append(1)
+    counted()
+    return x * 1.0
+
+def crashes(x):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+def eats(x):
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    return x * len(bytearray(2**33))
+
+@hookimpl
+def backends():
+    return [Threaded]
+
+@hookimpl
+def activations():
+    return [heeds, sets, moves, threads, remembers, crashes, eats]
+"""
+NAMES = ("sets", "heeds", "moves", "threads", "remembers", "crashes", "eats", "relu")
+
+
+@pytest.fixture
+def env(tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "mine.py").write_text(PARTS)
+    return {"MICROGPT_LAB_PLUGINS": str(folder)}
+
+
+def test_jobs_leave_nothing_to_others_in_any_order_or_process(lab, tmp_path, env):
+    for names, backend, jobs in ((NAMES, "numpy", 2), (NAMES[::-1], "threaded", 1)):
+        arguments = (f"activation={','.join(names)}", "seed=0", f"backend={backend}", f"jobs={jobs}")
+        lab(*SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=2)
+    forks, workers = (
+        {of(name): found for name, found in summaries(tmp_path / backend).items()}
+        for backend in ("numpy", "threaded")
+    )
+    ended = {"crashes": "killed", "eats": "refused"}
+    for found in forks, workers:
+        assert {name: job["status"] for name, job in found.items()} == {n: ended.get(n, "ok") for n in NAMES}
+        assert "SIGSEGV" in found["crashes"]["error"] and "MemoryError" in found["eats"]["error"]
+    assert forks["relu"]["samples"] == workers["relu"]["samples"]
+    assert forks["relu"]["loss/val"] == workers["relu"]["loss/val"]
+    # All others are the same function of x, unless something of another job is still there.
+    assert len({found[name]["loss/val"] for name in NAMES[:5] for found in (forks, workers)}) == 1
+
+
+def of(name):
+    """The activation of a job."""
+    return re.search("activation=([a-z]+)", name)[1]
+
+
+def test_the_log_of_a_job_says_what_it_has_left_to_a_worker(lab, tmp_path, env):
+    names = ("relu", "sets", "moves", "threads", "remembers")
+    lab(*SWEEP, f"activation={','.join(names)}", "seed=0", "backend=threaded", "jobs=1", env=env, check=0)
+    logs = {of(file.parent.name): file.read_text() for file in tmp_path.glob("sweep/*/log.txt")}
+    assert "left behind" not in logs["relu"]
+    said = {
+        "sets": ["the environment variable LEAK", "sys.path", "the handler of SIGUSR1"],
+        "moves": ["the current folder"],
+        "threads": ["the thread left"],
+        "remembers": ["RUNS of", "SEEN of", "counted.calls of"],
+    }
+    for name, things in said.items():
+        (line,) = [line for line in logs[name].splitlines() if "left behind" in line]
+        assert all(thing in line for thing in things), line
