@@ -98,13 +98,14 @@ class Prepare(Callback):
 def taken_out(arguments: list[str]) -> tuple[int, list[str]]:
     """The number that `jobs=` gives, and the other arguments: it is no part of what a run is."""
     width = 0
+    own = ("jobs=", "+jobs=")
     for argument in arguments:
-        if argument.startswith(("jobs=", "hydra.launcher.jobs=")):
+        if argument.startswith((*own, "hydra.launcher.jobs=")):
             value = argument.partition("=")[2]
             if not value.isdecimal():
                 raise UserError(f"{argument}: write how many jobs at a time, such as jobs=2 (0: all cores)")
             width = int(value)
-    return width, [argument for argument in arguments if not argument.startswith("jobs=")]
+    return width, [argument for argument in arguments if not argument.startswith(own)]
 
 
 def warn() -> None:

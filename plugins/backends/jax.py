@@ -46,6 +46,12 @@ class Jax(Backend):
 
         return Scan(f, self.dtype, self.fused)
 
+    def prepare(self, trainer):
+        """Compile an evaluation and a block of steps."""
+        if trainer.held_out:
+            trainer.validate()
+        trainer.advance(min(self.fused, trainer.steps))
+
 
 @hookimpl
 def backends():
