@@ -8,12 +8,12 @@ completion and its errors know every part, third-party ones included.
 from __future__ import annotations
 
 import re
-import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, ValueNode
 
 from microgpt_lab import untrusted
@@ -74,10 +74,11 @@ def store() -> None:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The composed configuration as plain values, checked for what Hydra lets pass."""
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UserError(f"must be set: {', '.join(f'{key}=…' for key in missing)}")
-    config: dict[str, Any] = typing.cast(dict, OmegaConf.to_container(cfg, resolve=True))
+    try:
+        config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue:
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        raise UserError(f"must be set: {', '.join(f'{key}=…' for key in missing)}") from None
     if config.pop("experiment", None) is not None:
         raise UserError("a recipe must begin with the line '# @package _global_'")
     return complete({"callback": {}} | config)  # callback=[] leaves no such key

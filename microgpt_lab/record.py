@@ -35,7 +35,7 @@ WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS)
 @dataclass(repr=False)
 class Run:
     """What callbacks know of a run. In a sweep, `place` is where it belongs; `position`, '[3/6 2min left]',
-    says how far the sweep is when the run ends.
+    says how far the sweep is when the run ends. Jobs that run `beside` others share the terminal with them.
     """
 
     config: dict[str, Any]
@@ -43,6 +43,7 @@ class Run:
     overrides: list[str] = field(default_factory=list)
     place: Place | None = None
     position: str = ""
+    beside: bool = False
     environment: dict[str, Any] = field(default_factory=dict)
     claimed: bool = False
     ended: bool = False

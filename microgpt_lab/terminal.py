@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 
 
 class Pipe:
@@ -24,3 +26,8 @@ def terminal(width: int | None = None) -> Console:
     if sys.stdout.isatty():
         return Console(highlight=False)
     return Console(highlight=False, file=Pipe(), width=width)  # type: ignore[arg-type]
+
+
+def erase(console: Console) -> None:
+    """Take away the last line, in which a sweep shows how far it is: something else is printed there."""
+    console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))

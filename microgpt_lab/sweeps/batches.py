@@ -64,4 +64,4 @@ def make_batch(name: str) -> None:
     sweep, loader = Path(hydra.sweep.dir), GlobalHydra.instance().config_loader()
     content = json.loads(reading.text(sweep / JOBS_FOLDER / f"{name}.json"))
     master: Any = HydraConfig.instance().cfg
-    make(Composer(loader, master).compose, sweep, content["jobs"], content["first"], width=1)
+    make(Composer(loader, master).compose, sweep, content["jobs"], content["first"], alone=False)

@@ -76,14 +76,14 @@ class Composer:
 
         A value is right or wrong whatever the other values are, so each is tried once for its files.
         """
-        tried: set[tuple[tuple[str, ...], str | None]] = set()
+        tried: dict[tuple[str, ...], set[str | None]] = {}
         for overrides in jobs:
             files, values = self.parted(overrides)
-            own, _ = self.merged(files)
-            for value in values:
-                if (files, value.input_line) not in tried:
-                    tried.add((files, value.input_line))
-                    ConfigLoaderImpl._apply_overrides_to_config([value], copy.deepcopy(own))
+            new = [value for value in values if value.input_line not in tried.setdefault(files, set())]
+            if new or not tried[files]:
+                own = copy.deepcopy(self.merged(files)[0])
+                ConfigLoaderImpl._apply_overrides_to_config(new, own)
+                tried[files].update(value.input_line for value in values)
 
     def compose(self, overrides: Sequence[str], number: int) -> tuple[dict[str, Any], str]:
         """A job's configuration as plain values, and the name of its folder. UserError if it is not valid."""

@@ -13,6 +13,7 @@ from microgpt_lab.job import conclude, known
 from microgpt_lab.record import Run
 from microgpt_lab.sweep import JOBS_FOLDER, Place, run_name
 from microgpt_lab.sweeps.pool import Pool
+from microgpt_lab.sweeps.progress import Bar
 from microgpt_lab.sweeps.warm import preload, warm
 
 # The overrides of a job and its number to its configuration and the name of its folder.
@@ -20,26 +21,37 @@ Compose = Callable[[list[str], int], tuple[dict[str, Any], str]]
 
 
 def make(
-    compose: Compose, sweep: Path, jobs: Sequence[Sequence[str]], first: int, width: int
+    compose: Compose,
+    sweep: Path,
+    jobs: Sequence[Sequence[str]],
+    first: int = 0,
+    width: int = 1,
+    *,
+    alone: bool = True,
 ) -> list[float | None]:
     """Make the jobs of these overrides, `width` at a time; the validation loss of each, if it has one.
 
-    What the jobs share is prepared here, before each of them. However one ends, the others go on.
+    What the jobs share is prepared here, before each of them. However one ends, the others go on. If this
+    process is not `alone`, others print on the same terminal.
     """
     if jobs:
         (sweep / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)
     losses: list[float | None] = [None] * len(jobs)
+    beside = width > 1 or not alone
     preload()
-    with Pool(width) as pool, frozen():
+    with Pool(width) as pool, frozen(), Bar(len(jobs), beside and alone) as bar:
 
         def settle() -> None:
-            for run, number, status in pool.wait():
-                losses[number] = conclude(run, status).get("loss/val")
+            bar.show(number - len(pool.running), len(pool.running))
+            for run, place, status in pool.wait(bar.pause):
+                bar.erase()
+                losses[place] = conclude(run, status).get("loss/val")
 
         for number, overrides in enumerate(map(list, jobs)):
             run = composed(compose, sweep, overrides, first + number)
             if run is None:
                 continue
+            run.beside = beside
             while pool.full or pool.has(run):
                 settle()
             if summary := known(run):
@@ -47,6 +59,7 @@ def make(
                 continue
             warm(run.config)
             pool.start(run, number)
+        number = len(jobs)
         while pool.running:
             settle()
     return losses

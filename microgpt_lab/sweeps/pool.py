@@ -58,11 +58,11 @@ class Pool:
         worker.start(run)
         self.running[worker.connection] = worker, run, number
 
-    def wait(self) -> list[tuple[Run, int, int]]:
-        """The jobs that have ended, at least one, their numbers, and the exit statuses of their processes:
-        minus a signal's number if that killed it.
+    def wait(self, seconds: float | None = None) -> list[tuple[Run, int, int]]:
+        """The jobs that have ended, with their numbers and the exit statuses of their processes: minus a
+        signal's number if that killed it. At least one, unless that takes longer than these `seconds`.
         """
-        return [self.ended(sign) for sign in connection.wait(list(self.running))]
+        return [self.ended(sign) for sign in connection.wait(list(self.running), seconds)]
 
     def ended(self, sign: Any) -> tuple[Run, int, int]:
         child, run, number = self.running.pop(sign)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from microgpt_lab import at_least, hookimpl, printable
-from microgpt_lab.terminal import terminal
+from microgpt_lab.terminal import erase, terminal
 
 LAB = "python -m microgpt_lab"
 LONG = {"truncate": "cut", "window": "in windows"}
@@ -34,7 +34,7 @@ class Console:
     def run_started(self, run, trainer):
         self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
         self.terminal = terminal()
-        self.live = self.terminal.is_interactive
+        self.live = self.terminal.is_interactive and not run.beside
         self.began = self.shown = time.monotonic()
         if not run.place:
             self.header()
@@ -128,7 +128,9 @@ class Console:
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         samples = shown(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
-        if self.live:
+        if self.terminal.is_interactive:
+            if self.run.beside:
+                erase(self.terminal)
             self.terminal.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self.terminal.print(line, soft_wrap=True)
