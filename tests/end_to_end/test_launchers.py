@@ -1,5 +1,7 @@
 """The same sweep beside each other, elsewhere, and as a search."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,19 +9,49 @@ from pathlib import Path
 import pytest
 from test_sweeps import PARTS, SWEEP, plugin, results
 
+from microgpt_lab import checkpoint
+
 MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 
 
 @pytest.mark.parametrize(
-    "launcher", ["joblib", "submitit_local", pytest.param("ray", marks=pytest.mark.slow)]
+    "launcher", ["basic", "joblib", "submitit_local", pytest.param("ray", marks=pytest.mark.slow)]
 )
 def test_launchers_give_equal_results(lab, tmp_path, launcher):
-    pytest.importorskip(MODULES[launcher], reason=f"needs hydra's {launcher}")
+    pytest.importorskip(MODULES.get(launcher, "hydra"), reason=f"needs hydra's {launcher}")
     env = plugin(tmp_path, PARTS)
     grid = ("activation=relu,square", "seed=range(2)")
     lab(*SWEEP, *grid, env=env, check=0)
-    lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
+    done = lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
+    assert "4 ok in beside" in done.stdout
+    assert "[4/4]" in done.stdout or launcher.startswith("submitit")  # which has logs of its own
     assert results(tmp_path / "sweep") == results(tmp_path / "beside")
+    assert configurations(tmp_path / "sweep") == configurations(tmp_path / "beside")
+    assert not list((tmp_path / "beside").rglob("*batch*"))
+
+
+def configurations(sweep):
+    return {file.read_text() for file in sweep.glob("*/config.yaml")}
+
+
+def test_a_job_of_a_sweep_is_the_run_that_it_is_alone(lab, tmp_path):
+    """Prepared or not, first or third of its setting."""
+    grid = ("steps=30", "eval_every=7", "dropout=0.1", "seed=range(3)", "optimizer=muon,adam")
+    lab(*SWEEP, *grid, check=0)
+    for seed in range(3):
+        lab(*SWEEP[2:], *grid, f"seed={seed}", "optimizer=muon", "hydra.run.dir=alone", check=0)
+        (job,) = tmp_path.glob(f"sweep/*seed={seed},optimizer=muon*")
+        for name in ("config.yaml", "samples.txt"):
+            assert (job / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+        assert numbers(job) == numbers(tmp_path / "alone")
+        shutil.rmtree(tmp_path / "alone")
+
+
+def numbers(run):
+    """The losses of all steps, and the weights and the optimizer's state at the end."""
+    steps = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    saved = checkpoint.read(run, print)
+    return [(step["loss/train"], step.get("loss/val")) for step in steps], saved.numbers, saved.facts["rng"]
 
 
 @pytest.mark.slow

@@ -40,6 +40,17 @@ def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
     assert {found["status"] for found in summaries(tmp_path / "sweep").values()} == {"ok"}
 
 
+def test_a_job_that_is_asked_for_twice_is_made_once(lab, tmp_path):
+    done = lab(*SWEEP, "seed=1,1", "jobs=2", check=0)
+    assert done.stdout.count("is there already") == 1 and "1 ok in sweep" in done.stdout
+
+
+def test_a_folder_may_have_any_name_that_hydra_makes(lab, tmp_path):
+    """It may depend on the job's values and number."""
+    lab(*SWEEP, "activation=relu,gelu", "hydra.sweep.subdir=${hydra:job.num}_${activation.name}", check=0)
+    assert set(summaries(tmp_path / "sweep")) == {"0_relu", "1_gelu"}
+
+
 PARTS = """
 import os
 from microgpt_lab import hookimpl
