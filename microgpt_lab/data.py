@@ -138,7 +138,7 @@ class Corpus:
         ]
 
     def guessing(self, documents: Sequence[str]) -> dict[str, float]:
-        """What counting the training documents costs on these, in nats per token: see `guessing`."""
+        """Return what n-grams of the training documents cost on these, in nats per token: see `guessing`."""
 
         def count() -> dict[str, float]:
             train, asked = (list(chain.from_iterable(map(self.texts, d))) for d in (self.train, documents))

@@ -1,4 +1,4 @@
-"""Documents and their split into training, validation and test; what follows from them, computed once."""
+"""Documents of a data set, and their split into training, validation and test."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Documents(tuple[str, ...]):
         return self
 
     def once(self, key: Hashable, compute: Callable[[], Result]) -> Result:
-        """What `compute` returns: at the first call for this key, it is called and the result is kept."""
+        """Return what `compute` returned at the first call for this key."""
         if key not in self.known:
             self.known[key] = compute()
         return self.known[key]

@@ -76,7 +76,7 @@ def alone(run: Run) -> None:
 
 
 def conclude(run: Run, status: int) -> dict[str, Any]:
-    """What became of the run, by the exit status of its process; the summary."""
+    """Return the summary of a run whose process has ended with this exit status; a row if it has none."""
     assert run.place
     if status == INTERRUPTED:
         raise KeyboardInterrupt

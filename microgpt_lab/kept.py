@@ -1,4 +1,4 @@
-"""What the runs of one process share, computed by the first of them: documents, and a backend's functions.
+"""Share documents, and the functions that a backend has made ready, among the runs of one process.
 
 Jobs of a sweep differ in little, often in their seed alone. What they have in common is found by content:
 documents by the options of their data set and the bytes of its file, functions by the whole setting. Only
@@ -27,7 +27,7 @@ _trainers: OrderedDict[str, Trainer] = OrderedDict()
 
 
 def documents(config: dict[str, Any], load: Callable[[], Documents]) -> Documents:
-    """Those of a data set: what `load` returns, or returned for the same content."""
+    """Return the documents of a data set, with `load` if they are not kept for the same content."""
     key = content(config["dataset"])
     if key is None:
         return load()
@@ -40,7 +40,9 @@ def documents(config: dict[str, Any], load: Callable[[], Documents]) -> Document
 
 
 def content(dataset: dict[str, Any]) -> tuple[str, str] | None:
-    """What documents depend on: the options, and the file that `path` names. None if that is not known."""
+    """Name documents by what they depend on: the options of the data set, and the file that `path` names.
+    None if that is not known.
+    """
     path = Path(str(dataset.get("path") or "")).expanduser()
     if not ours("dataset", dataset):
         return None

@@ -1,4 +1,4 @@
-"""What a job can leave behind in its process, as far as that can be seen: settings, threads, globals."""
+"""Find what a job has left behind in its process: settings, threads, open files, globals of plugins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Globals(Traces):
 
 
 def traces() -> Traces:
-    """The state of this process that runs have in common, by name, to be compared."""
+    """Describe the state of this process that runs have in common, to be compared with `left`."""
     found: Traces = {f"the environment variable {name}": value for name, value in os.environ.items()}
     found |= {
         "the current folder": str(Path.cwd()),
@@ -47,7 +47,7 @@ def traces() -> Traces:
 
 
 def left(before: Traces, after: Traces) -> list[str]:
-    """What differs, but for modules that were imported meanwhile."""
+    """List what differs, but for modules that were imported meanwhile."""
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
