@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
@@ -27,6 +26,7 @@ from microgpt_lab.reprs import line
 from microgpt_lab.resume import capture, changes, check, ground, restore
 from microgpt_lab.sweep import MADE, Place, count
 from microgpt_lab.trainer import Trainer
+from microgpt_lab.untrusted import dump
 
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
 WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS)
@@ -76,14 +76,14 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 with (self.folder / "config.yaml").open("x", encoding="utf-8") as file:
-                    yaml.safe_dump(self.config, file, sort_keys=False, allow_unicode=True)
+                    file.write(dump(self.config))
                 break
             except FileExistsError:
                 self.folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
         self.claimed = True
         if self.place:
             self.place.folder = self.folder
-        self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
+        self.put("overrides.yaml", dump(self.overrides))
 
     def create(self, documents: Documents, trainer: Trainer) -> None:
         """Write what is known before the first step into a folder that holds no other run."""
@@ -108,8 +108,8 @@ class Run:
         if saved and saved.name == PREVIOUS:  # the newer one is damaged, and must not take this one's place
             (self.folder / PREVIOUS).replace(self.folder / CURRENT)
         (self.folder / "summary.json").unlink(missing_ok=True)
-        self.put("config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True))
-        self.put("overrides.yaml", yaml.safe_dump(self.overrides, allow_unicode=True))
+        self.put("config.yaml", dump(self.config))
+        self.put("overrides.yaml", dump(self.overrides))
         self.write("environment.json", self.environment)
 
     def compare(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:

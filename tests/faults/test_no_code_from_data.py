@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, checkpoint, load_sweep, untrusted
+from microgpt_lab.commands.train import composed
 
 SHORT = (
     "steps=3",
@@ -194,3 +195,20 @@ def test_any_text_is_yaml_or_a_line(text):
         assert str(error).startswith("the file")
     else:
         assert content == yaml.load(text, untrusted.LOADER) or content != content or "nan" in text.lower()
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(allow_nan=False)
+LEAVES |= st.text(max_size=100)
+TREES = st.dictionaries(st.text(max_size=9), LEAVES | st.lists(LEAVES, max_size=3), max_size=4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(TREES, st.booleans())
+def test_what_a_run_dumps_it_loads(content, ascii):
+    text = untrusted.dump(content, ascii=ascii)
+    assert untrusted.load(text, "the file") == content and (text.isascii() or not ascii)
+
+
+def test_a_configuration_is_the_same_text_with_and_without_libyaml():
+    config = composed(["activation=gelu", "layers=2", "optimizer.lr=1e-5"])
+    assert untrusted.dump(config) == yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
