@@ -128,9 +128,9 @@ def write(folder: Path, content: bytes) -> None:
         raise
 
 
-def sync(folder: Path) -> None:
-    """Have the disk know the names in this folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have the disk know what this file holds, whoever wrote it; or the names in this folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -159,12 +159,22 @@ class Run:
             raise Busy(f"{self.folder} is at work in another process") from None
 
     def save(self, trainer: Trainer, stopped: bool) -> Path:
-        """Write a checkpoint. Whether a callback wanted no step more is part of it."""
+        """Write a checkpoint. Whether a callback wanted no step more is part of it.
+
+        What other files say of the steps before is on the disk before it takes its name.
+        """
         seconds = time.perf_counter() - self.began
         facts = {"config": self.config, "stopped": stopped, "callbacks": trainer.watch.state()}
         content = capture(trainer, **facts, seconds=seconds, resumed=self.resumed)
+        self.sync()
         checkpoint.write(self.folder, content)
         return self.folder / CURRENT
+
+    def sync(self) -> None:
+        """Wait until the disk holds what the run's files say: from then on no power cut takes it."""
+        for path in self.folder.iterdir():
+            if path.name not in (CURRENT, PREVIOUS) and path.is_file() and not path.is_symlink():
+                checkpoint.sync(path)
 
     def forget(self, name: str, after: int, step_of: Callable[[str], int]) -> None:
         """Of a file with a line for each step, take away what was written after this step."""
@@ -191,14 +201,20 @@ class Run:
 
     def conclude(self, summary: dict[str, Any]) -> None:
         """The last that a run writes: who reads "ok" there has all of it on disk."""
-        self.write("summary.json", summary)
+        self.put("summary.json", as_json(summary), durable=True)
         self.ended = True
 
     def write(self, name: str, content: Any) -> None:
         """A JSON file, whole or not at all."""
-        self.put(name, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        self.put(name, as_json(content))
 
-    def put(self, name: str, text: str) -> None:
+    def put(self, name: str, text: str, *, durable: bool = False) -> None:
         part = self.folder / f"{name}.part"
         part.write_text(text, encoding="utf-8")
+        if durable:
+            self.sync()  # this part too
         part.replace(self.folder / name)
+
+
+def as_json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
