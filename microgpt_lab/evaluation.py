@@ -28,6 +28,7 @@ class Evaluation:
         if min(longest, cut) != min(longest, model.block_size):
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.validated = -1, math.nan, 0
+        self.previewed: tuple[int, list[str]] = -1, []
         self.sums = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
 
     @property
@@ -100,3 +101,13 @@ class Evaluation:
             ids = generate(self.model, weights, [bos], rng, stop=bos, temperature=temperature)
             documents.append(self.corpus.decode(ids))
         return documents
+
+    def preview(self, samples: int) -> list[str]:
+        """A few documents to look at during training, drawn with a generator of their own.
+
+        They are drawn once a step: whoever asks again at the same step gets the same documents.
+        """
+        step, documents = self.previewed
+        if step != self.step or len(documents) < samples:
+            self.previewed = self.step, self.sample(Random(0), samples=samples)
+        return self.previewed[1][:samples]

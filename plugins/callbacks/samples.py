@@ -1,5 +1,3 @@
-from random import Random
-
 from microgpt_lab import between, hookimpl, printable
 
 
@@ -18,7 +16,7 @@ class Samples:
         run.forget("samples.txt", trainer.step, lambda line: int(line.partition("\t")[0]))
 
     def evaluated(self, step):
-        self.write(step, self.trainer.sample(Random(0), samples=self.number))
+        self.write(step, self.trainer.preview(self.number))
 
     def run_finished(self, summary):
         self.write("end", summary.get("samples", []))
