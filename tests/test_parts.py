@@ -1,8 +1,11 @@
 """Every part of every installed plugin is what its kind should be."""
 
+import types
+from random import Random
+
 import pytest
 
-from microgpt_lab import GPT, Corpus, Trainer, UserError, part
+from microgpt_lab import GPT, Corpus, Trainer, UserError, hookimpl, part
 from microgpt_lab.backend import Dropout
 from microgpt_lab.plugins import registry
 from microgpt_lab.testing import check
@@ -149,6 +152,57 @@ def test_callbacks_cannot_change_a_result():
     stopped = tiny(Watchers([Stops()]))
     stopped.train()
     assert stopped.step == 3
+
+
+def test_a_callback_may_take_another_method_while_it_watches():
+    """Who listens, and to what, is found once, but not held against one that changes."""
+
+    class Counts:
+        def __init__(self):
+            self.seen = []
+
+        def should_stop(self, step):
+            if step == 2:
+                self.should_stop = self.later
+                self.step_finished = lambda metrics: self.seen.append(sorted(metrics)[0])
+
+        def later(self, metrics, step, stopped):
+            self.seen.append((step, stopped, metrics["loss"]))
+
+    counts = Counts()
+    watch = Watchers([counts], warn=pytest.fail)
+    for step in (1, 2, 3):
+        watch("step_finished", step=step, metrics={"loss": 0.5})
+        watch("should_stop", step=step, metrics={"loss": 0.5})
+    assert counts.seen == ["loss", (3, False, 0.5)]
+
+
+def test_of_a_module_only_marked_functions_watch(monkeypatch):
+    told = []
+    listens, ignores = types.ModuleType("listens"), types.ModuleType("ignores")
+    listens.step_finished = hookimpl(lambda step: told.append(step))
+    listens.evaluated = ignores.step_finished = lambda: told.append("not marked")
+    monkeypatch.setattr(registry(), "watchers", [listens, ignores])
+    watch = Watchers([], warn=pytest.fail)
+    watch("step_finished", step=1, metrics={})
+    watch("evaluated", step=1, loss=0.5, documents=1)
+    assert told == [1] and watch.watchers == [listens]
+
+
+def test_a_preview_is_drawn_once_a_step_and_changes_nothing(monkeypatch):
+    trainer, plain = tiny(), tiny()
+    trainer.advance(3)
+    plain.advance(3)
+    first = trainer.preview(5)
+    assert first == plain.sample(Random(0), samples=5) and trainer.preview(3) == first[:3]
+    assert trainer.corpus.rng.getstate() == plain.corpus.rng.getstate()
+    assert trainer.preview(7)[:5] == first
+    drawn = []
+    monkeypatch.setattr(trainer, "sample", lambda *args, **kwargs: drawn.append(args) or ["anna"] * 5)
+    trainer.preview(5)
+    assert not drawn
+    trainer.advance()
+    assert trainer.preview(5) == ["anna"] * 5 and len(drawn) == 1
 
 
 def test_options_are_checked():
