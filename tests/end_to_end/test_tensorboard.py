@@ -7,11 +7,19 @@ import subprocess
 import sys
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from microgpt_lab import UserError, part
+from microgpt_lab.commands.train import composed
 from microgpt_lab.differences import differences
+from microgpt_lab.record import Run
+from microgpt_lab.run import assemble, load
+from microgpt_lab.watchers import Watchers
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
 
@@ -96,6 +104,67 @@ def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
     }
 
 
+@pytest.fixture(scope="module")
+def config():
+    small = ["embed=4", "heads=1", "block_size=2", "train_docs=50", "eval_docs=1", "eval_every=1"]
+    return composed([*small, "backend=numpy", "callback=[tensorboard]"])
+
+
+def trained(config, folder, **options):
+    """Train, watched by TensorBoard's callback alone, made with these options."""
+    trainer = assemble(config, load(config))
+    trainer.watch = Watchers([part("callback", "tensorboard", **options)], warn=pytest.fail)
+    run = Run(config, folder)
+    trainer.watch("run_started", run=run, trainer=trainer)
+    trainer.train()
+    summary = {"status": "ok", "steps": trainer.step, "samples": ["anna"]}
+    trainer.watch("run_finished", run=run, summary=summary)
+
+
+@pytest.mark.parametrize(("steps", "apart"), [(1000, 4), (998, 4), (1001, 5)])
+def test_a_curve_has_at_most_250_points_evenly_and_the_last(tmp_path, events, config, steps, apart):
+    trained(config | {"steps": steps}, tmp_path)
+    board, expected = events(tmp_path), sorted({*range(apart, steps + 1, apart), steps})
+    assert len(expected) <= 250
+    scalars = ["eval/loss", "loss/train", "loss/train_mean", "loss/val"]
+    scalars += ["optim/grad_norm", "optim/lr", "perf/tokens_per_s"]
+    assert sorted(board.Tags()["scalars"]) == scalars
+    for tag in scalars:
+        assert [event.step for event in board.Scalars(tag)] == expected
+    assert [event.step for event in board.Tensors("samples/text_summary")] == expected
+
+
+@settings(max_examples=300)
+@given(st.integers(1, 10**15), st.integers(0, 10**6), st.integers(0, 10**6))
+@example(10**15, 1, 0)
+def test_points_are_as_far_apart_as_asked(steps, eval_every, every):
+    """Near the end of a run of any length, of its steps and of its evaluations."""
+    board = part("callback", "tensorboard", every=every)
+    board.trainer = SimpleNamespace(steps=steps, eval_every=eval_every)
+    for evaluation, apart in ((False, 1), (True, eval_every or steps)):
+        count = -(-steps // apart)
+        gap = -(-every // apart) or -(-count // 250)
+        assert count // gap + (count % gap > 0) <= 250 or every
+        for number in {1, gap, 2 * gap, count - count % gap, count - 1, count}:
+            if not 1 <= number <= count:
+                continue
+            step = min(steps, number * apart)
+            assert board.is_point(step, evaluation=evaluation) == (number % gap == 0 or number == count)
+
+
+def test_every_so_many_steps(tmp_path, events, config):
+    trained(config | {"steps": 20, "eval_every": 3}, tmp_path, every=8)
+    board = events(tmp_path)
+    assert list(shown(board, "loss/train")) == [8, 16, 20]
+    assert list(shown(board, "loss/val")) == [9, 18, 20]
+
+
+def test_points_far_apart_ask_no_backend_to_stop_there():
+    assert Watchers([part("callback", "tensorboard", every=3)]).every == []
+    with pytest.raises(UserError, match=r"^callback=tensorboard: every must be at least 0, not -1$"):
+        part("callback", "tensorboard", every=-1)
+
+
 KILLER = """
 import os
 from microgpt_lab import hookimpl
@@ -107,13 +176,16 @@ def step_finished(step):
 """
 
 
-def test_a_killed_run_has_lost_nothing(lab, tmp_path, events):
-    """Events are on disk when the step ends: what a kill -9 leaves is complete."""
+@pytest.mark.parametrize(("every", "steps"), [(0, [1, 2, 3]), (2, [2])])
+def test_a_killed_run_has_lost_no_point_that_was_due(lab, tmp_path, events, every, steps):
+    """Events are the kernel's when the step ends: what a kill -9 leaves is complete."""
     killer = tmp_path / "killer"
     killer.mkdir()
     (killer / "killer.py").write_text(KILLER)
-    lab(*SHORT, "hydra.run.dir=run", env={"MICROGPT_LAB_PLUGINS": str(killer)}, check=-9)
-    assert [event.step for event in events(tmp_path / "run").Scalars("loss/train")] == [1, 2, 3]
+    options = (*SHORT, f"callback.tensorboard.every={every}", "hydra.run.dir=run")
+    lab(*options, env={"MICROGPT_LAB_PLUGINS": str(killer)}, check=-9)
+    assert [event.step for event in events(tmp_path / "run").Scalars("loss/train")] == steps
+    assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3]
 
 
 def test_a_resumed_run_goes_on_with_its_running_mean(lab, tmp_path, events):

@@ -1,0 +1,138 @@
+"""Promise: TensorBoard shows the same points of a run whether or not it was killed or stopped on its way."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from microgpt_lab import checkpoint
+from microgpt_lab.commands import main
+from microgpt_lab.plugins import registry
+
+accumulator = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator", reason="needs microgpt-lab[board]"
+)
+
+# Points at steps 7, 14, … and at evaluations 3, 6, … of every third step: most steps are none.
+RUN = ("steps=59", "eval_every=3", "callback.tensorboard.every=7", "backend=numpy", "embed=4", "heads=1")
+RUN += ("block_size=4", "train_docs=50", "eval_docs=2", "samples=2")
+WHOLE = (*RUN, "callback=[tensorboard,checkpoint]", "callback.checkpoint.every=5")
+# Loses patience at step 15, which is the fifth evaluation.
+EARLY = (*RUN, "callback=[tensorboard,checkpoint,early_stopping]", "callback.checkpoint.every=5")
+EARLY += ("callback.early_stopping.patience=4", "callback.early_stopping.min_delta=1")
+# Its weights are too large after step 4.
+DIVERGES = (*RUN, "callback=[tensorboard,checkpoint]", "callback.checkpoint.every=3")
+DIVERGES += ("optimizer=sgd", "optimizer.lr=1e8", "scheduler=constant")
+
+
+class At:
+    """Sends the process a signal at an event of a step, after callbacks of a lower order have been told."""
+
+    def __init__(self, event, step, number, order=0):
+        self.event, self.step, self.number, self.order = event, step, number, order
+
+    def step_finished(self, step):
+        self.reached("step_finished", step)
+
+    def should_stop(self, step):
+        self.reached("should_stop", step)
+
+    def checkpoint_saved(self, step):
+        self.reached("checkpoint_saved", step)
+
+    def run_finished(self, summary):
+        self.reached("run_finished", summary["steps"])
+
+    def reached(self, event, step):
+        if (event, step) == (self.event, self.step):
+            os.kill(os.getpid(), self.number)
+
+
+def live(arguments, at=None):
+    """The exit status of a command, in a process of its own."""
+
+    def child():
+        registry().watchers.extend([at] if at else [])
+        os._exit(main(list(arguments)))
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def points(run):
+    """All that TensorBoard reads, but the times and the speed."""
+    sizes = {"scalars": 0, "histograms": 0, "tensors": 0}
+    board = accumulator.EventAccumulator(str(run), size_guidance=sizes).Reload()
+    scalars = {
+        tag: [(e.step, e.value) for e in board.Scalars(tag)]
+        for tag in board.Tags()["scalars"]
+        if tag != "perf/tokens_per_s"
+    }
+    texts = {
+        tag: [(e.step, list(e.tensor_proto.string_val)) for e in board.Tensors(tag)]
+        for tag in board.Tags()["tensors"]
+    }
+    return scalars | texts
+
+
+def steps(run, tag):
+    return [step for step, _ in points(run)[tag]]
+
+
+@pytest.fixture(scope="module")
+def wholes(tmp_path_factory):
+    """A run of each kind that nobody disturbs."""
+    registry()
+    folder = tmp_path_factory.mktemp("wholes")
+    for name, arguments, status in (("whole", WHOLE, 0), ("early", EARLY, 0), ("diverges", DIVERGES, 1)):
+        assert live((*arguments, f"hydra.run.dir={folder / name}")) == status
+    return folder
+
+
+def test_the_last_step_of_a_run_is_a_point_however_it_ends(wholes):
+    assert steps(wholes / "whole", "loss/train") == [7, 14, 21, 28, 35, 42, 49, 56, 59]
+    assert steps(wholes / "whole", "loss/val") == [9, 18, 27, 36, 45, 54, 59]
+    assert steps(wholes / "whole", "samples/text_summary") == [9, 18, 27, 36, 45, 54, 59]
+    assert steps(wholes / "early", "loss/train_mean") == [7, 14, 15]
+    assert steps(wholes / "early", "eval/loss") == [9, 15]
+    last = checkpoint.read(wholes / "diverges", pytest.fail).facts["step"]
+    assert steps(wholes / "diverges", "loss/train") == [3] and last == 3
+    assert steps(wholes / "diverges", "loss/val") == [3]
+
+
+KILL, STOP = signal.SIGKILL, signal.SIGINT
+ENDS = {
+    "killed before its first checkpoint": ("whole", At("step_finished", 4, KILL)),
+    "killed beyond a point that no checkpoint has": ("whole", At("step_finished", 23, KILL)),
+    "killed at its last step": ("whole", At("should_stop", 59, KILL)),
+    "killed when its last events are written": ("whole", At("run_finished", 59, KILL, order=0.5)),
+    "killed before its summary": ("whole", At("run_finished", 59, KILL, order=3)),
+    "stopped at a step that is no point": ("whole", At("step_finished", 23, STOP)),
+    "stopped at its last step": ("whole", At("step_finished", 59, STOP)),
+    "out of patience, killed when that was saved": ("early", At("checkpoint_saved", 15, KILL, order=3)),
+    "out of patience, killed when its last events are written": (
+        "early", At("run_finished", 15, KILL, order=0.5),
+    ),
+    "out of patience, killed before its summary": ("early", At("run_finished", 15, KILL, order=3)),
+    "out of patience, and stopped at the same step": ("early", At("step_finished", 15, STOP)),
+    "diverging again": ("diverges", At("run_finished", 3, KILL, order=0.5)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_that_goes_on_has_the_points_of_one_that_was_not_stopped(wholes, tmp_path, end):
+    kind, at = ENDS[end]
+    arguments = {"whole": WHOLE, "early": EARLY, "diverges": DIVERGES}[kind]
+    run = tmp_path / "run"
+    assert live((*arguments, f"hydra.run.dir={run}"), at) == (130 if at.number == STOP else -KILL)
+    before = points(run)
+    whole = points(wholes / kind)
+    if at.number == KILL and at.event == "step_finished":  # every point that was due is there
+        due = {tag: [point for point in found if point[0] <= at.step] for tag, found in whole.items()}
+        assert before == {tag: found for tag, found in due.items() if found}
+    assert all(set(map(str, found)) <= set(map(str, whole[tag])) for tag, found in before.items())
+    assert live(("resume", str(run))) == (1 if kind == "diverges" else 0)
+    assert points(run) == whole
