@@ -126,7 +126,7 @@ class Trainer(Evaluation):
         self.carry, self.step = carry, self.step + steps
         seconds = time.perf_counter() - started
         self.pace = math.ceil(steps / seconds)
-        speed = sum(batch.tokens for batch, *_ in inputs) / seconds
+        speed = round(sum(batch.tokens for batch, *_ in inputs) / seconds, 1)
         return [
             {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
             for (_, lr, _), (loss, norm) in zip(inputs, results)
