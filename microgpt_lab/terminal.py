@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.control import Control
-from rich.segment import ControlType
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Pipe:
@@ -23,11 +22,16 @@ class Pipe:
 
 def terminal(width: int | None = None) -> Console:
     """Standard output as a console of rich; a pipe has room for lines of this width."""
+    from rich.console import Console
+
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, file=Pipe(), width=width)  # type: ignore[arg-type]
+        return Console(highlight=False, emoji=False)
+    return Console(highlight=False, emoji=False, file=Pipe(), width=width)  # type: ignore[arg-type]
 
 
 def erase(console: Console) -> None:
     """Take away the last line, in which a sweep shows how far it is: something else is printed there."""
+    from rich.control import Control
+    from rich.segment import ControlType
+
     console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))

@@ -16,7 +16,8 @@ from microgpt_lab.plugins import options_of, registry
 from microgpt_lab.run import assemble, load
 
 LARGEST = 1_000_000  # numbers of a model whose preparation is worth its memory
-PACKAGES = ("numpy", "tensorboardX", "rich.progress", "rich.table", "threadpoolctl", "yaml")
+PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")
+PACKAGES += ("threadpoolctl", "yaml")
 seen: Counter[str] = Counter()  # jobs of each setting
 
 

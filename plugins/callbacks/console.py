@@ -3,14 +3,10 @@ import os
 import shlex
 import time
 
-from rich.columns import Columns
-from rich.markup import escape
-from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-
 from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.terminal import erase, terminal
+
+# rich is imported where it is used: that takes 30 to 45 ms, and every command loads this file.
 
 LAB = "python -m microgpt_lab"
 LONG = {"truncate": "cut", "window": "in windows"}
@@ -39,22 +35,27 @@ class Console:
         if not run.place:
             self.header()
         if self.live:
-            room = max(0, self.terminal.width - NUMBERS)
-            label = cut(run.name if run.place else "train", room // 2)
-            bar = min(30, room - len(label))
-            self.progress = Progress(
-                *([TextColumn("[bold]{task.description}")] if label else ()),
-                *([BarColumn(bar_width=bar)] if bar >= 10 else ()),
-                MofNCompleteColumn(),
-                TextColumn("loss [bold yellow]{task.fields[loss]}[/] val [bold green]{task.fields[val]}[/]"),
-                TextColumn("[dim]{task.fields[speed]} tok/s[/]"),
-                TimeRemainingColumn(),
-                console=self.terminal,
-                transient=bool(run.place),
-            )
-            label = shown(label)
-            self.task = self.progress.add_task(label, total=trainer.steps, loss="…", val="…", speed="…")
-            self.progress.start()
+            self.show_progress()
+
+    def show_progress(self):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        room = max(0, self.terminal.width - NUMBERS)
+        label = cut(self.run.name if self.run.place else "train", room // 2)
+        bar = min(30, room - len(label))
+        self.progress = Progress(
+            *([TextColumn("[bold]{task.description}")] if label else ()),
+            *([BarColumn(bar_width=bar)] if bar >= 10 else ()),
+            MofNCompleteColumn(),
+            TextColumn("loss [bold yellow]{task.fields[loss]}[/] val [bold green]{task.fields[val]}[/]"),
+            TextColumn("[dim]{task.fields[speed]} tok/s[/]"),
+            TimeRemainingColumn(),
+            console=self.terminal,
+            transient=bool(self.run.place),
+        )
+        steps = self.trainer.steps
+        self.task = self.progress.add_task(shown(label), total=steps, loss="…", val="…", speed="…")
+        self.progress.start()
 
     def header(self):
         run, corpus = self.run, self.trainer.corpus
@@ -73,6 +74,8 @@ class Console:
         facts |= {"validation": f"{seen:.1%} seen in training"} if new else {}
         facts["git"] = commit
         if self.live:
+            from rich.panel import Panel
+
             text = "   ".join(f"[dim]{name}[/] [bold]{shown(fact)}[/]" for name, fact in facts.items())
             self.terminal.print(
                 Panel(text, title=f"[bold cyan]{shown(run.name)}", title_align="left", expand=False)
@@ -136,6 +139,9 @@ class Console:
             self.terminal.print(line, soft_wrap=True)
 
     def end(self, summary):
+        from rich.columns import Columns
+        from rich.table import Table
+
         result = Table(box=None, show_header=False, title="result", title_justify="left")
         for name, value in figures(summary, self.losses):
             result.add_row(f"[dim]{name}[/]", value)
@@ -199,6 +205,8 @@ def figures(summary, losses):
 
 def shown(text):
     """As it is, whatever marks of rich's or of the terminal's are in it."""
+    from rich.markup import escape
+
     return escape(printable(text))
 
 

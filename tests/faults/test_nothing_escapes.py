@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from microgpt_lab import UserError, printable
 from microgpt_lab.download import download, fetch
 from microgpt_lab.sweep import run_name
+from microgpt_lab.terminal import terminal
 
 SHORT = (
     "steps=3",
@@ -64,6 +65,11 @@ def test_nothing_of_the_data_steers_a_terminal_or_a_page(lab, tmp_path):
     shown += (tmp_path / "run" / "samples.txt").read_text()
     assert "\\x1b" in shown
     assert not {char for char in shown if not char.isprintable()} - {"\n", "\t"}
+
+
+def test_no_code_of_an_emoji_is_an_emoji(capsys):
+    terminal().print(":smile:")
+    assert capsys.readouterr().out == ":smile:\n"
 
 
 @given(st.text())
