@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from microgpt_lab.commands import main
-from microgpt_lab.job import preload
 from microgpt_lab.plugins import part
+from microgpt_lab.sweeps.warm import preload
 
 
 def command(*arguments):
