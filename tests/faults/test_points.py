@@ -5,14 +5,11 @@ import os
 import signal
 
 import pytest
+from board import points
 
 from microgpt_lab import checkpoint
 from microgpt_lab.commands import main
 from microgpt_lab.plugins import registry
-
-accumulator = pytest.importorskip(
-    "tensorboard.backend.event_processing.event_accumulator", reason="needs microgpt-lab[board]"
-)
 
 # Points at steps 7, 14, … and at evaluations 3, 6, … of every third step: most steps are none.
 RUN = ("steps=59", "eval_every=3", "callback.tensorboard.every=7", "backend=numpy", "embed=4", "heads=1")
@@ -60,22 +57,6 @@ def live(arguments, at=None):
     process.start()
     process.join(60)
     return process.exitcode
-
-
-def points(run):
-    """All that TensorBoard reads, but the times and the speed."""
-    sizes = {"scalars": 0, "histograms": 0, "tensors": 0}
-    board = accumulator.EventAccumulator(str(run), size_guidance=sizes).Reload()
-    scalars = {
-        tag: [(e.step, e.value) for e in board.Scalars(tag)]
-        for tag in board.Tags()["scalars"]
-        if tag != "perf/tokens_per_s"
-    }
-    texts = {
-        tag: [(e.step, list(e.tensor_proto.string_val)) for e in board.Tensors(tag)]
-        for tag in board.Tags()["tensors"]
-    }
-    return scalars | texts
 
 
 def steps(run, tag):
