@@ -95,12 +95,13 @@ def test_what_was_written_later_is_taken_back(tmp_path):
     first, second, third = (file.path for file in files)
     whole, header = first.read_bytes(), second.read_bytes()[:40]
     (tmp_path / "elsewhere").write_bytes(b"not to be cut")
-    (tmp_path / f"events.out.tfevents.1{events.SUFFIX}").symlink_to(tmp_path / "elsewhere")
+    link = tmp_path / f"events.out.tfevents.1{events.SUFFIX}"
+    link.symlink_to(tmp_path / "elsewhere")
     events.take_back(events.written(tmp_path), second.name, 40)
     assert first.read_bytes() == whole and second.read_bytes() == header and not third.exists()
     events.take_back(events.written(tmp_path), second.name, 1000)  # what is shorter is not filled up
     assert second.read_bytes() == header
-    events.take_back(events.written(tmp_path), "", 0)
+    events.take_back(events.written(tmp_path), link.name, 0)
     assert not events.written(tmp_path) and (tmp_path / "elsewhere").read_bytes() == b"not to be cut"
 
 
