@@ -167,6 +167,7 @@ def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
 
 
 WRITTEN = ("log.txt", "metrics.jsonl", "samples.txt", "summary.json.part", "checkpoint.bin.part", ".lock")
+WRITTEN += ("checkpoint.best.bin", "checkpoint.best.bin.part")
 
 
 @pytest.mark.parametrize("name", WRITTEN)
