@@ -3,7 +3,7 @@
 The first line names the format, the SHA-256 of what follows and its length. Then comes a line of
 JSON (step, configuration, vocabulary, generator, and the tensors' shapes in their places), then all
 numbers, 8 bytes each, little-endian. A file is whole before it takes its name, and the one before
-it is kept.
+it is kept. A third may be kept beside them: that of the lowest validation loss.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from microgpt_lab.errors import Changed, UserError
 from microgpt_lab.reading import opened
 
-CURRENT, PREVIOUS = "checkpoint.bin", "checkpoint.previous.bin"
+CURRENT, PREVIOUS, BEST = "checkpoint.bin", "checkpoint.previous.bin", "checkpoint.best.bin"
 FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")
 
 
@@ -108,20 +108,20 @@ def taken(numbers: Iterator[float], count: int) -> list[float]:
     return row
 
 
-def write(folder: Path, content: bytes) -> None:
-    """Take the place of the checkpoint in this folder, which becomes the previous one.
+def write(folder: Path, content: bytes, name: str = CURRENT) -> None:
+    """Take the place of the checkpoint of this name in this folder. The current one becomes the previous one.
 
-    Killed or without power at any moment, a whole file is left under one of the two names.
+    Killed or without power at any moment, a whole file is left: the one before, or this one.
     """
-    current, part = folder / CURRENT, folder / f"{CURRENT}.part"
+    path, part = folder / name, folder / f"{name}.part"
     try:
         with part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if current.exists():
-            current.replace(folder / PREVIOUS)
-        part.replace(current)
+        if name == CURRENT and path.exists():
+            path.replace(folder / PREVIOUS)
+        part.replace(path)
         sync(folder)
     except OSError:
         part.unlink(missing_ok=True)
@@ -150,10 +150,30 @@ def whole(path: Path) -> bytes:
             raise Damaged(f"its {size:,} bytes do not fit into memory") from None
 
 
-def read(folder: Path, warn: Callable[[str], None]) -> Saved | None:
+def go_back(folder: Path, name: str) -> None:
+    """Have this checkpoint take the place of the newer ones, which are damaged or not wanted any more."""
+    if name == PREVIOUS:
+        (folder / PREVIOUS).replace(folder / CURRENT)
+    elif name != CURRENT:
+        write(folder, whole(folder / name))
+        (folder / PREVIOUS).unlink(missing_ok=True)
+
+
+def read_best(folder: Path) -> Saved:
+    """The checkpoint of a run's lowest validation loss. UserError if it has kept none; Changed if damaged."""
+    if found := read(folder, lambda line: None, (BEST,)):
+        return found
+    raise UserError(
+        f"there is no best checkpoint at {folder}: a run keeps one with callback.checkpoint.best=true"
+    )
+
+
+def read(
+    folder: Path, warn: Callable[[str], None], names: tuple[str, ...] = (CURRENT, PREVIOUS)
+) -> Saved | None:
     """The last good checkpoint of a run, None if it has written none. Changed if all are damaged."""
     damaged: list[str] = []
-    for name in (CURRENT, PREVIOUS):
+    for name in names:
         try:
             found = Saved(*decode(whole(folder / name)), name)
         except FileNotFoundError:

@@ -18,7 +18,7 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 
 from microgpt_lab import untrusted
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.options import experiments, run_options
+from microgpt_lab.options import experiments, run_options, turned_on
 from microgpt_lab.plugins import KINDS, Option, registry
 from microgpt_lab.results import scalar
 from microgpt_lab.synonyms import KEY_OF, PART_OF
@@ -53,23 +53,34 @@ def store() -> None:
     )
     grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None}
     cs.store("grid", grid, "hydra/sweeper", provider="microgpt_lab")
-    top = run_options()
+    top, on = run_options(), turned_on()
     cs.store(
         name="run_options",
         node=DictConfig({k: node(o, o.default) for k, o in top.items()}),
         provider="microgpt_lab",
     )
     for part in registry().parts.values():
-        # An option named like one of the run's (block_size, say) takes the run's value.
-        values = {k: node(o, f"${{{k}}}" if k in top else o.default) for k, o in part.options.items()}
         package = f"callback.{part.name}" if part.kind == "callback" else None
+        values = {k: o.default for k, o in part.options.items()}
+        # An option named like one of the run's (block_size, say) takes the run's value.
+        values |= {k: f"${{{k}}}" for k in values.keys() & top.keys()}
+        values |= {k: f"${{chosen:{','.join(on[key])}}}" for k in values if (key := f"{package}.{k}") in on}
+        nodes = {k: node(part.options[k], value) for k, value in values.items()}
         cs.store(
             group=part.kind,
             name=part.name,
-            node=DictConfig({"name": StringNode(part.name, flags={"readonly": True})} | values),
+            node=DictConfig({"name": StringNode(part.name, flags={"readonly": True})} | nodes),
             package=package,
             provider=part.provider,
         )
+
+
+def chosen(*callbacks: str, _root_: DictConfig) -> bool:
+    """Whether a run has one of these callbacks."""
+    return any(name in (_root_.get("callback") or {}) for name in callbacks)
+
+
+OmegaConf.register_new_resolver("chosen", chosen, replace=True)  # in each process that composes
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

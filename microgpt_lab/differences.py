@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from microgpt_lab.options import defaults, run_options
+from microgpt_lab.options import defaults, run_options, turned_on
 from microgpt_lab.plugins import KINDS, registry
 
 
@@ -39,8 +39,12 @@ def named(kind: str, names: list[str]) -> str:
 
 def options(config: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Each option of a chosen part: its key, its value, its default."""
+    on = turned_on()
     for kind in KINDS:
         for key, part in parts_of(kind, config).items():
             for name, option in registry().get(kind, part["name"]).options.items():
                 # An option that has the name of one of the run's takes the run's value.
-                yield f"{key}.{name}", part[name], config.get(name, option.default)
+                default = config.get(name, option.default)
+                if any(callback in config["callback"] for callback in on.get(f"{key}.{name}", ())):
+                    default = True
+                yield f"{key}.{name}", part[name], default

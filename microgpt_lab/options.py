@@ -14,7 +14,7 @@ import yaml
 from microgpt_lab.data import Corpus
 from microgpt_lab.extras import CHECKOUT, HERE
 from microgpt_lab.model import GPT
-from microgpt_lab.plugins import Option, home, options_of
+from microgpt_lab.plugins import Option, home, options_of, registry
 from microgpt_lab.trainer import Trainer
 
 CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
@@ -66,6 +66,15 @@ def defaults() -> dict[str, list[str]]:
     listed = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["defaults"]
     chosen = {kind: part for entry in listed if isinstance(entry, dict) for kind, part in entry.items()}
     return {kind: part if isinstance(part, list) else [part] for kind, part in chosen.items()}
+
+
+def turned_on() -> dict[str, list[str]]:
+    """The keys that callbacks turn on where they are chosen and the key is not set, with their names."""
+    found: dict[str, list[str]] = {}
+    for part in registry().parts.values():
+        for key in getattr(part.make, "turns_on", ()):
+            found.setdefault(key, []).append(part.name)
+    return found
 
 
 def experiments() -> dict[str, Path]:

@@ -38,6 +38,8 @@ Summary = TypedDict(
         "resumed": list[Step],
         "loss/val": Figure | None,
         "documents/val": Figure | None,
+        "best/step": Figure | None,
+        "best/loss/val": Figure | None,
         "loss/val_unseen": Figure | None,
         "documents/val_unseen": Figure | None,
         "guessing": dict[str, Figure],

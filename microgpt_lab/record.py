@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from microgpt_lab import checkpoint
-from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Saved
+from microgpt_lab.checkpoint import BEST, CURRENT, PREVIOUS, Saved
 from microgpt_lab.differences import differences
 from microgpt_lab.documents import Documents
 from microgpt_lab.environment import core, documents_sha256, environment, parts
@@ -29,7 +29,7 @@ from microgpt_lab.trainer import Trainer
 from microgpt_lab.untrusted import dump
 
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
-WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS)
+WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS, BEST)
 
 
 @dataclass(repr=False)
@@ -50,6 +50,7 @@ class Run:
     began: float = field(default_factory=time.perf_counter)
     resumed: list[int] = field(default_factory=list)
     accepted: bool = False
+    best: dict[str, Any] = field(default_factory=dict)  # what summary.json says of the best checkpoint
 
     def __repr__(self) -> str:
         return line(f"Run({self.name}, folder={str(self.folder)!r})")
@@ -105,8 +106,9 @@ class Run:
             self.began = time.perf_counter() - saved.facts["seconds"]
         if not self.claimed:
             return self.create(documents, trainer)
-        if saved and saved.name == PREVIOUS:  # the newer one is damaged, and must not take this one's place
-            (self.folder / PREVIOUS).replace(self.folder / CURRENT)
+        if saved:
+            checkpoint.go_back(self.folder, saved.name)
+        self.forget_best(trainer.step)
         (self.folder / "summary.json").unlink(missing_ok=True)
         self.put("config.yaml", dump(self.config))
         self.put("overrides.yaml", dump(self.overrides))
@@ -173,8 +175,37 @@ class Run:
     def sync(self) -> None:
         """Wait until the disk holds what the run's files say: from then on no power cut takes it."""
         for path in self.folder.iterdir():
-            if path.name not in (CURRENT, PREVIOUS) and path.is_file() and not path.is_symlink():
+            if path.name not in (CURRENT, PREVIOUS, BEST) and path.is_file() and not path.is_symlink():
                 checkpoint.sync(path)
+
+    def keep_best(self, step: int, loss: float) -> Path:
+        """Have the checkpoint that was saved last, of this step and validation loss, be the best one too."""
+        checkpoint.write(self.folder, checkpoint.whole(self.folder / CURRENT), BEST)
+        self.best = {"best/step": step, "best/loss/val": loss}
+        return self.folder / BEST
+
+    def find_best(self, step: int, loss: float) -> bool:
+        """After a resume: whether the best checkpoint that the last one tells of is there."""
+        found = checkpoint.read(self.folder, print, (BEST,))
+        if step == self.resumed[-1]:  # killed before it had its second name, perhaps
+            self.keep_best(step, loss)
+        elif found and found.facts["step"] == step:
+            self.best = {"best/step": step, "best/loss/val": loss}
+        else:
+            lost = f"warning: the best checkpoint of {self.folder}, of step {step}, is lost"
+            print(printable(f"{lost}: the best of what follows is kept"), file=sys.stderr)
+        return bool(self.best)
+
+    def forget_best(self, after: int) -> None:
+        """Take away a best checkpoint that is damaged, or of a step after this one."""
+        with contextlib.suppress(Changed):
+            found = checkpoint.read(self.folder, print, (BEST,))
+            if not found:
+                return
+            check(found)
+            if found.facts["step"] <= after:
+                return
+        (self.folder / BEST).unlink()
 
     def forget(self, name: str, after: int, step_of: Callable[[str], int]) -> None:
         """Of a file with a line for each step, take away what was written after this step."""

@@ -45,7 +45,7 @@ def check(saved: Saved) -> None:
     """Changed if these are not the facts of a run."""
     try:
         msgspec.convert(saved.facts, Facts)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair in a key
         raise Changed(f"{saved.name} is no checkpoint of a run: {said(error)}") from None
     if deeper(saved.facts["config"], DEEPEST):
         raise Changed(f"{saved.name} is no checkpoint of a run: its configuration is too deep")

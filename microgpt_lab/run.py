@@ -203,7 +203,8 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             summary |= {"signal": stopping.signal} if stopping.signal else {}
             summary |= {"resumed": run.resumed} if run.resumed else {}
             run.count()
-            trainer.watch("run_finished", run=run, summary=summary)
+            trainer.watch("run_finished", run=run, summary=summary | run.best)
+            summary |= run.best  # the end may have been the best
             run.conclude(summary)
             log.info("run %s: %s", run.name, summary["status"])
     return summary

@@ -38,6 +38,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--force", action="store_true", help="although configuration, data, parts or versions have changed"
     )
+    parser.add_argument(
+        "--best", action="store_true", help="go back to the checkpoint of the lowest validation loss first"
+    )
     args = parser.parse_intermixed_args(arguments)
     if OVERRIDE.match(args.run) and not Path(args.run).exists():
         args.run, args.overrides = find.LAST, [args.run, *args.overrides]
@@ -46,16 +49,22 @@ def main(arguments: list[str]) -> int:
     run = reopened(find.run(args.run), args.overrides, args.force)
     with run.held():
         status = read_summary(run.folder)["status"]
-        if status in ("ok", "diverged") and not args.overrides:
+        if status in ("ok", "diverged") and not args.overrides and not args.best:
             longer = f"; to train on: {again(run)}" if status == "ok" and not of_sweep(run.folder) else ""
             print(printable(f"{run.folder} has ended: {status}{longer}"))
             return 0
-        saved = checkpoint.read(
-            run.folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr)
-        )
-        if not saved:
+        if args.best:
+            saved = checkpoint.read_best(run.folder)
+            print(
+                printable(f"{run.folder} goes back to its best checkpoint, of step {saved.facts.get('step')}")
+            )
+        elif not (saved := checkpoint.read(run.folder, warn_of_damage)):
             print(printable(f"{run.folder} has no checkpoint yet: it begins at step 0"))
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
+
+
+def warn_of_damage(line: str) -> None:
+    print(printable(f"warning: {line}"), file=sys.stderr)
 
 
 def again(run: Run) -> str:

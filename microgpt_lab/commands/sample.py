@@ -16,9 +16,13 @@ from microgpt_lab.run import build
 from microgpt_lab.sampler import generate
 
 
-def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
-    """The model of a run, its weights and the characters of its vocabulary."""
-    saved = checkpoint.read(folder, lambda line: print(printable(f"warning: {line}"), file=sys.stderr))
+def warn(line: str) -> None:
+    print(printable(f"warning: {line}"), file=sys.stderr)
+
+
+def load(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
+    """The model of a run, its weights (the last, or the best) and the characters of its vocabulary."""
+    saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, warn)
     if not saved:
         raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
@@ -41,8 +45,11 @@ def load(folder: Path) -> tuple[GPT, Weights, list[str]]:
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("sample", description="Print new documents from a run's last checkpoint.")
+    parser = Parser("sample", description="Print new documents from a run's last checkpoint, or its best.")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--best", action="store_true", help="from the checkpoint of the lowest validation loss"
+    )
     parser.add_argument("--prompt", default="", help="what the documents begin with")
     parser.add_argument(
         "--temperature", type=float, default=0.5, help="0: the likeliest token (default: 0.5)"
@@ -59,7 +66,7 @@ def main(arguments: list[str]) -> int:
             "temperature, top-k and n must be numbers from 0 up, and top-p must be above 0 and at most 1"
         )
     folder = find.run(args.run, sampled=True)
-    model, weights, chars = load(folder)
+    model, weights, chars = load(folder, args.best)
     unknown = sorted(set(args.prompt) - set(chars))
     if unknown:
         raise UserError(f"the prompt has characters outside the vocabulary: {' '.join(map(repr, unknown))}")

@@ -189,6 +189,9 @@ def figures(summary, losses):
         unseen = summary["documents/val_unseen"]
         loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
         yield "  unseen", f"{loss} [dim]on the {unseen:,} that training has not seen[/]"
+        if summary.get("best/loss/val", val) < val:
+            step = f"{summary['best/step']:,}"
+            yield "  best", f"{summary['best/loss/val']:.4f} [dim]at step {step} (sample --best)[/]"
         for name, nats in summary["guessing"].items():
             worse = "beaten" if val < nats else "not beaten"
             yield f"  {name}", f"{nats:.4f} [dim]{worse}[/]"

@@ -20,7 +20,7 @@ from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place
 
 SHORT = ["steps=4", "train_docs=200", "embed=8", "eval_docs=3", "eval_every=2", "samples=2", "backend=numpy"]
-SHORT += ["~callback.console", "~callback.tensorboard"]
+SHORT += ["~callback.console", "~callback.tensorboard", "callback.checkpoint.best=true"]
 RECIPE = """# @package _global_
 # Which?
 defaults:
@@ -49,6 +49,7 @@ def made(tmp_path_factory):
         run = Run(composed(overrides), folder / f"seed={seed}", overrides)
         run.place = Place(folder, run.config)
         execute(run)
+        (run.folder / checkpoint.PREVIOUS).unlink(missing_ok=True)  # which would do where the last is damaged
     recipe = folder.parent / "home" / "experiments" / "theirs"
     recipe.mkdir(parents=True)
     (recipe / "recipe.yaml").write_text(RECIPE)
@@ -63,7 +64,10 @@ def files(sweep):
     """Those of one of the runs, the note of its job, and those of the recipe."""
     run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
     names = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
-    found = [*(run / name for name in (*names, "samples.txt", checkpoint.CURRENT)), *recipe.iterdir()]
+    found = [
+        *(run / name for name in (*names, "samples.txt", checkpoint.CURRENT, checkpoint.BEST)),
+        *recipe.iterdir(),
+    ]
     note = next(f for f in (sweep / ".jobs").iterdir() if f.suffix == "" and f.read_text() == run.name)
     return {file.name if file != note else "note": file for file in [*found, note]}
 

@@ -1,9 +1,11 @@
 """Run a command to its end as `run`; then again and again, killed at random moments and resumed, until
-there were so many kills: `python killing.py KILLS key=value …`.
+there were so many kills: `python killing.py KILLS key=value …`. Or run it as `1`, `2` …, killed before its
+first rename of a file, before its second …, until one ends: `python killing.py renames key=value …`.
 """
 
 import contextlib
 import io
+import itertools
 import multiprocessing
 import os
 import random
@@ -13,7 +15,10 @@ import time
 from pathlib import Path
 
 from microgpt_lab.commands import main
+from microgpt_lab.commands.train import composed
 from microgpt_lab.plugins import part
+from microgpt_lab.record import Run
+from microgpt_lab.run import execute, load
 from microgpt_lab.sweeps.warm import preload
 
 
@@ -62,7 +67,37 @@ def kill_again_and_again(wanted, arguments):
         assert status == 0, (run, status)
 
 
+def kill_before_each_rename(arguments):
+    config = composed(arguments)
+    load(config)
+    for number in itertools.count(1):
+        run = Run(config, Path(str(number)), arguments)
+        process = multiprocessing.get_context("fork").Process(target=dying, args=(number, run))
+        process.start()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            assert process.exitcode == 0
+            break
+
+
+def dying(number, run):
+    count, replace = 0, Path.replace
+
+    def counted(self, target):
+        nonlocal count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(self, target)
+
+    Path.replace = counted
+    execute(run)
+
+
 if __name__ == "__main__":
     preload()
     part("backend", "numpy")
-    kill_again_and_again(int(sys.argv[1]), sys.argv[2:])
+    if sys.argv[1] == "renames":
+        kill_before_each_rename(sys.argv[2:])
+    else:
+        kill_again_and_again(int(sys.argv[1]), sys.argv[2:])

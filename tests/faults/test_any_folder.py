@@ -69,6 +69,9 @@ def answers(sweep, name, capsys):
             assert experiments.show() == 0
             with contextlib.suppress(UserError):
                 experiments.expected(recipe)
+        elif name == checkpoint.BEST:
+            with contextlib.suppress(UserError):
+                sample.main([str(run), "--best", "-n", "1", "--seed", "1"])
         elif name == checkpoint.CURRENT:
             with contextlib.suppress(UserError):
                 if saved := checkpoint.read(run, lambda line: None):

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, part
-from microgpt_lab.checkpoint import CURRENT, PREVIOUS, Damaged, decode, encode, read, tree, write
+from microgpt_lab.checkpoint import BEST, CURRENT, PREVIOUS, Damaged, decode, encode, read, tree, write
 
 tensor = part("backend", "python").tensor
 
@@ -37,6 +37,13 @@ def test_what_was_written_is_read_to_the_bit(two):
     weights = tree(facts["tensors"]["weights"], iter(numbers), tensor)
     assert str(weights["w"].tolist()) == "[[0.1, -0.0], [5e-324, 2.0]]"
     assert read(two / "nothing", pytest.fail) is None
+
+
+def test_the_best_one_has_a_place_of_its_own(two):
+    for step in (3, 4):
+        write(two, content(step), BEST)
+    steps = [read(two, pytest.fail, (name,)).facts["step"] for name in (CURRENT, PREVIOUS, BEST)]
+    assert steps == [2, 1, 4]
 
 
 def damaged_versions(whole):

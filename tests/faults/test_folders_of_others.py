@@ -149,6 +149,8 @@ def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
         deep = {"x": deep}
     with pytest.raises(UserError, match="too deep"):
         check(checkpoint.Saved(facts | {"config": deep}, numbers, file.name))
+    with pytest.raises(UserError, match="surrogates not allowed"):
+        check(checkpoint.Saved(facts | {"\ud800": 1}, numbers, file.name))
     with pytest.raises(UserError, match="seconds"):
         check(checkpoint.Saved(facts | {"seconds": math.nan}, numbers, file.name))
 
@@ -165,6 +167,7 @@ def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
 
 
 WRITTEN = ("log.txt", "metrics.jsonl", "samples.txt", "summary.json.part", "checkpoint.bin.part", ".lock")
+WRITTEN += ("checkpoint.best.bin", "checkpoint.best.bin.part")
 
 
 @pytest.mark.parametrize("name", WRITTEN)

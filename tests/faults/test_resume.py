@@ -13,6 +13,7 @@ from arguments import varied
 from board import points
 
 from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
+from microgpt_lab.checkpoint import BEST, CURRENT
 from microgpt_lab.plugins import registry
 from microgpt_lab.resume import capture, restore
 
@@ -20,6 +21,7 @@ SMALL = ("steps=60", "train_docs=500", "embed=8", "eval_docs=5", "eval_every=20"
 RUN = (
     *SMALL,
     "callback.checkpoint.every=7",
+    "callback.checkpoint.best=true",
     "callback=[jsonl,tensorboard,samples,checkpoint]",
 )
 DOCUMENTS = part("dataset", "us_names")()[:300]
@@ -84,13 +86,15 @@ def test_a_generator_that_holds_a_gaussian_back_holds_it_still():
 
 def outcome(folder):
     """What must be the same, to the bit."""
-    saved = checkpoint.read(folder, pytest.fail)
+    saved, best = (checkpoint.read(folder, pytest.fail, (name,)) for name in (CURRENT, BEST))
+    facts = {k: v for k, v in best.facts.items() if k not in ("seconds", "resumed")}
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for row in rows:
         del row["perf/tokens_per_s"]
     summary = json.loads((folder / "summary.json").read_text())
     figures = {k: v for k, v in summary.items() if k not in ("seconds", "resumed")}
-    return saved.numbers, saved.facts["rng"], rows, figures, (folder / "samples.txt").read_text()
+    kept = saved.numbers, saved.facts["rng"], best.numbers, facts
+    return kept, rows, figures, (folder / "samples.txt").read_text()
 
 
 KILLED = [
@@ -112,7 +116,7 @@ def test_kills_at_random_moments(tmp_path, backend, options, kills):
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     (tmp_path / "data.txt").write_text("\n".join(DOCUMENTS))
     arguments = (*RUN, "steps=40", "dataset=text", "dataset.path=data.txt", f"backend={backend}")
-    arguments += ("callback.tensorboard.every=3", *options.split())
+    arguments += ("eval_every=8", "callback.tensorboard.every=3", *options.split())
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
     subprocess.run(
