@@ -47,6 +47,7 @@ Summary = TypedDict(
         "documents/exact_match": Figure | None,
         "samples": list[str],
         "samples_new": Figure | None,
+        "config": dict[str, Any],
     },
     total=False,
 )
@@ -198,7 +199,10 @@ def read_json(path: Path) -> dict[str, Any]:
 def text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file. FileNotFoundError; UserError for what is no file, not UTF-8, or larger."""
     with opened(path) as file:
-        content = file.read(largest + 1)
+        size = min(os.fstat(file.fileno()).st_size, largest)
+        content = file.read(size + 1)
+        if len(content) > size:  # it has grown, or is one of those that have no size
+            content += file.read(largest + 1 - len(content))
     if len(content) > largest:
         raise UserError(f"{path} is larger than {largest:,} bytes")
     try:
@@ -234,8 +238,18 @@ def clean(tree: Any) -> Any:
 
 
 def deeper(tree: Any, levels: int) -> bool:
-    branches = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
-    return any(deeper(branch, levels - 1) for branch in branches) if levels else bool(branches)
+    """Whether a tree has more levels of branches than these."""
+    nodes = [tree]
+    for _ in range(levels + 1):
+        nodes = [
+            branch
+            for node in nodes
+            if isinstance(node, (dict, list))
+            for branch in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not nodes:
+            return False
+    return True
 
 
 def said(error: Exception) -> str:

@@ -32,6 +32,16 @@ WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", 
 WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS, BEST)
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Busy if another process has the run in this folder; the death of this one lets it go."""
+    try:
+        with FileLock(folder / ".lock", timeout=0, is_singleton=True):
+            yield
+    except Timeout:
+        raise Busy(f"{folder} is at work in another process") from None
+
+
 @dataclass(repr=False)
 class Run:
     """What callbacks know of a run. In a sweep, `place` is where it belongs; `position`, '[3/6 2min left]',
@@ -147,18 +157,15 @@ class Run:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Busy if another process has the run; this one's death lets it go. UserError if what is there
-        under the name of a file that the run writes is no file: a link would have it write elsewhere.
+        """Keep other processes from the run. UserError if what is there under the name of a file that the
+        run writes is no file: a link would have it write elsewhere.
         """
         for name in WRITTEN:
             for path in (self.folder / name, self.folder / f"{name}.part"):
                 if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
                     raise UserError(f"{path} is not a regular file: the run would write elsewhere")
-        try:
-            with FileLock(self.folder / ".lock", timeout=0, is_singleton=True):
-                yield
-        except Timeout:
-            raise Busy(f"{self.folder} is at work in another process") from None
+        with locked(self.folder):
+            yield
 
     def save(self, trainer: Trainer, stopped: bool) -> Path:
         """Write a checkpoint. Whether a callback wanted no step more is part of it.
@@ -231,8 +238,16 @@ class Run:
         return summary
 
     def conclude(self, summary: dict[str, Any]) -> None:
-        """The last that a run writes: who reads "ok" there has all of it on disk."""
-        self.put("summary.json", as_json(summary), durable=True)
+        """The last that a run writes: who reads "ok" there has all of it on disk.
+
+        With the configuration, so that a list of ten thousand runs reads one file of each. JSON has no
+        infinity: where an option is infinite, a list reads config.yaml.
+        """
+        try:
+            text = as_json(summary | {"config": self.config})
+        except ValueError:
+            text = as_json(summary)
+        self.put("summary.json", text, durable=True)
         self.ended = True
 
     def write(self, name: str, content: Any) -> None:

@@ -84,15 +84,19 @@ def fits(form: Any, other: Any) -> bool:
     return form == other or (isinstance(form, (int, float)) and isinstance(other, (int, float)))
 
 
+def different(then: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys of which two configurations or environments have different values; None where one has none."""
+    before, after = dict(flattened(then)), dict(flattened(now))
+    pairs = {key: (before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])}
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
+
+
 def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two configurations or environments, a line each."""
-    before, after = dict(flattened(then)), dict(flattened(now))
     found = []
-    for key in dict.fromkeys([*before, *after]):
-        old, new = before.get(key), after.get(key)
-        if old != new:
-            show = short if short(old) != short(new) else repr  # '16' is not 16
-            found.append(f"{key} was {show(old)}, is {show(new)}")
+    for key, (old, new) in different(then, now).items():
+        show = short if short(old) != short(new) else repr  # '16' is not 16
+        found.append(f"{key} was {show(old)}, is {show(new)}")
     return found
 
 

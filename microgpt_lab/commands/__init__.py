@@ -23,10 +23,10 @@ COMMANDS = {
     "plugins": "list the parts that are installed, and their options",
     "report": "compare the runs of a sweep",
     "resume": "go on with a run that was stopped, or train a finished one longer",
+    "runs": "list runs, compare two (runs diff A B), or remove some (runs prune)",
     "sample": "print new documents from a run",
 }
-RUN = "its folder, or 'last' (the default): the newest run below ./runs"
-SWEEP = "its folder, or 'last' (the default): the newest sweep below ./runs"
+RUN = "its folder, a part of the name of only one below ./runs, or 'last' (the default): the newest there"
 KEY_VALUE = "key=value"  # stands for the configuration, as for training
 PROGRAM = "python -m microgpt_lab"
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab import find
-from microgpt_lab.commands import SWEEP, Parser
+from microgpt_lab.commands import RUN, Parser
 from microgpt_lab.errors import UserError
 from microgpt_lab.extras import install_module
 from microgpt_lab.results import load_sweep
@@ -25,7 +25,7 @@ WIDE = 100  # columns, below which the table leaves parameters and seconds out
 
 def main(arguments: list[str]) -> int:
     parser = Parser("report", description="Compare the settings of a sweep over its seeds.")
-    parser.add_argument("sweep", nargs="?", default=find.LAST, metavar="SWEEP", help=SWEEP)
+    parser.add_argument("sweep", nargs="?", default=find.LAST, metavar="SWEEP", help=RUN)
     parser.add_argument("--metric", default="loss/val", help="what to compare (default: %(default)s)")
     parser.add_argument(
         "--by", metavar="KEYS", default="", help="tell only these swept keys apart: layers,embed"

@@ -90,7 +90,7 @@ def test_sampling_from_a_finished_run(finished, lab):
     assert len(lines) == 7 and all(line.startswith("em") for line in lines)
     assert lines == lab(*command, check=0).stdout.splitlines()
     assert "'5' 'E'" in lab("sample", str(run), "--prompt", "E5", check=2).stderr
-    assert "no run with a checkpoint" in lab("sample", "nowhere", check=2).stderr
+    assert "there is no run at nowhere" in lab("sample", "nowhere", check=2).stderr
 
 
 def test_long_overrides_make_a_folder_that_the_file_system_takes(lab, tmp_path):

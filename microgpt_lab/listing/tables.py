@@ -1,0 +1,157 @@
+"""A list of runs as a table for a terminal or a pipe, as JSON, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from microgpt_lab.errors import printable
+from microgpt_lab.listing.rows import Row
+from microgpt_lab.listing.selection import age, value_of
+from microgpt_lab.options import written
+from microgpt_lab.terminal import terminal
+
+WIDE = 100  # columns of a terminal, below which the table leaves steps and seconds out
+COLOURS = {"ok": "green", "interrupted": "yellow", "unfinished": "yellow"}  # others are red
+DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # others have four
+
+
+def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None = None) -> None:
+    """A line a run. A terminal gets as many as fit into the window, a pipe all, and in full."""
+    console = terminal()
+    if not console.is_terminal:
+        names = headings(figure)
+        print("\n".join(aligned([names, *(cells(row, names, {}) for row in rows[:most])])))
+        return
+    most = max(10, console.height - 5) if most is None else most
+    counts = Counter(row.status for row in rows)
+    said = ", ".join(f"{number:,} {status}" for status, number in counts.most_common())
+    console.print(Text.assemble((printable(str(root)), "bold"), f"  {said}"))
+    common = shared(rows[:most])
+    if common:
+        console.print(Text(f"all of these: {written_out(common)}", "dim"))
+    console.print(coloured(rows[:most], root, figure, console, common))
+    if len(rows) > most:
+        console.print(Text(f"{len(rows) - most:,} more: -n {10 * most} shows more, a pipe all", "dim"))
+
+
+def headings(figure: str, *, wide: bool = True) -> list[str]:
+    figures = ["loss/val", *(["steps", "seconds"] if wide else [])]
+    figures += [figure] if figure not in figures else []
+    return ["run", "status", *figures, "age", "differs from the defaults"]
+
+
+def cells(row: Row, names: list[str], common: dict[str, Any]) -> list[str]:
+    """What stands below the headings."""
+    figures = (shortened(row, name) for name in names[2:-2])
+    old = age(time.time() - row.begun)
+    return [printable(str(row.folder)), row.status, *figures, old, difference(row, common)]
+
+
+def shortened(row: Row, name: str) -> str:
+    """A figure with few digits, or a value of the configuration."""
+    if name in row.figures:
+        return format(row.figures[name], DIGITS.get(name, ".4f"))
+    value = value_of(row, name)
+    return "" if value is None else written(value)
+
+
+def difference(row: Row, common: dict[str, Any]) -> str:
+    """What is not at its default, but for what others have in common; and the error of a run that failed."""
+    said = written_out({key: value for key, value in row.differs.items() if key not in common})
+    return "  ".join(filter(None, (said, row.summary.get("error"))))
+
+
+def written_out(values: dict[str, Any]) -> str:
+    return " ".join(f"{key}={written(value)}" for key, value in values.items())
+
+
+def shared(rows: list[Row]) -> dict[str, Any]:
+    """What several runs have in common, none of it at its default."""
+    if len(rows) < 2:
+        return {}
+    first, *others = (row.differs for row in rows)
+    return {key: x for key, x in first.items() if all(key in it and it[key] == x for it in others)}
+
+
+def aligned(table: list[list[str]], left: int = 2) -> list[str]:
+    """The cells as lines; rich takes four seconds for ten thousand.
+
+    So many of the first columns begin at the left; the others, but for the last, end at the right.
+    """
+    widths = [max(map(cell_len, column)) for column in zip(*table)]
+    lines = []
+    for *cells, last in table:
+        spaces = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths)]
+        padded = (cell + gap for cell, gap in zip(cells[:left], spaces))
+        others = (gap + cell for cell, gap in zip(cells[left:], spaces[left:]))
+        lines.append("  ".join([*padded, *others, last]).rstrip())
+    return lines
+
+
+def coloured(rows: list[Row], root: Path, figure: str, console: Console, common: dict[str, Any]) -> Table:
+    """A line a run, as wide as the terminal: the folder keeps its ends, the differences their beginning."""
+    names = headings(figure, wide=console.width >= WIDE)
+    body = [cells(row, names, common) for row in rows]
+    for line, row in zip(body, rows):
+        line[0] = printable(str(row.folder if row.folder == root else row.folder.relative_to(root)))
+    widths = [max(map(cell_len, column)) for column in zip(names, *body)]
+    free = console.width - sum(widths[1:-1]) - 2 * (len(names) - 1)
+    widths[0] = min(widths[0], max(2 * free // 5, free - widths[-1], len("run")))
+    widths[-1] = max(free - widths[0], 1)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, (name, width) in enumerate(zip(names, widths)):
+        right = 1 < i < len(names) - 1
+        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True, width=width)
+    for first, status, *others, last in body:
+        folder, colour = Text(middle(first, widths[0]), "cyan"), COLOURS.get(status, "red")
+        table.add_row(folder, Text(status, colour), *map(Text, others), Text(last, "dim"))
+    return table
+
+
+def middle(text: str, room: int) -> str:
+    """The text, or its two ends."""
+    if cell_len(text) <= room:
+        return text
+    return f"{text[: room // 2]}…{text[len(text) - (room - 1 - room // 2) :]}"
+
+
+def as_json(rows: list[Row]) -> str:
+    """One list of objects, each on a line. Escaped, so that no name steers a terminal."""
+    objects = (
+        {"folder": str(row.folder), **facts(row), "differs": row.differs, "figures": row.figures}
+        for row in rows
+    )
+    return "[\n" + ",\n".join(json.dumps(found) for found in objects) + "\n]" if rows else "[]"
+
+
+def write_csv(rows: list[Row]) -> None:
+    """A line a run: facts, all figures, and each key that is not at its default in one of them."""
+    table = [{"folder": printable(str(row.folder)), **facts(row), **row.figures} for row in rows]
+    figures = dict.fromkeys(name for line in table for name in line)
+    keys = dict.fromkeys(key for row in rows for key in row.differs if key not in figures)
+    writer = csv.DictWriter(sys.stdout, [*figures, *keys], restval="", lineterminator="\n")
+    writer.writeheader()
+    for line, row in zip(table, rows):
+        writer.writerow(line | {key: written(row.values[key]) for key in keys if key in row.values})
+
+
+def facts(row: Row) -> dict[str, Any]:
+    """What is neither configuration nor figure."""
+    try:
+        begun = datetime.fromtimestamp(row.begun, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # a file may bear any time
+        begun = None
+    error = {"error": row.summary["error"]} if "error" in row.summary else {}
+    return {"status": row.status, "begun": begun, "age": round(time.time() - row.begun), **error}
