@@ -9,11 +9,11 @@ import platform
 import re
 import tempfile
 import zlib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 import pooch
 from jax.experimental import serialize_executable
 
@@ -32,7 +32,8 @@ def compiled(lowered: Any) -> Any:
     for another number of threads, which may round otherwise.
     """
     text = lowered.as_text()
-    theirs = jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache
+    chosen = jax.config.values
+    theirs = chosen["jax_compilation_cache_dir"] or not chosen["jax_enable_compilation_cache"]
     if theirs or "callback" in text:  # those are addresses in this process
         return lowered.compile()
     path = folder() / key(text)
@@ -52,7 +53,7 @@ def key(text: str) -> str:
     """All that a compiled program depends on: the source, the compiler and its settings, the machine."""
     devices = [(device.platform, device.device_kind, device.id) for device in jax.devices()]
     settings = [os.environ.get(name) for name in VARIABLES], sorted(jax.config.values.items())
-    versions = jax.__version__, jaxlib.__version__, jax.devices()[0].client.platform_version
+    versions = version("jax"), version("jaxlib"), jax.devices()[0].client.platform_version
     whole = repr((text, versions, settings, devices, cpu()))
     return hashlib.sha256(whole.encode()).hexdigest()
 
