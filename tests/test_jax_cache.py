@@ -17,10 +17,10 @@ COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 def figures(trainer):
-    """Losses, weights, and an evaluation whose batches are of several sizes."""
+    """Losses, weights, and evaluations whose batches are of several sizes."""
     found = losses(trainer)
     weights = {name: matrix.tolist() for name, matrix in trainer.weights.items()}
-    return found, weights, trainer.evaluate(["anna", "bo", "florence"] * 30), trainer.evaluate(["d"])
+    return found, weights, trainer.evaluate(["d"]), trainer.evaluate(["anna", "bo", "florence"] * 30)
 
 
 def small(seed=42, block_size=2, **chosen):
