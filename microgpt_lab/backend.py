@@ -41,16 +41,24 @@ class Dropout(NamedTuple):
 class Batch:
     """Inputs and targets of pieces of documents, of at most `block_size` + 1 tokens each.
 
-    Each token's loss counts `share`: 1 / `tokens` for the mean over all tokens, 1 for their sum.
+    Each token's loss counts `share`: 1 / `tokens` for the mean over all tokens, 1 for their sum. `block_size`
+    and `height`, the most documents, are those of all batches of the kind in a setting (0: as many as here).
+    A backend that pads to them rounds every batch in the same way, whichever came before.
     """
 
     def __init__(
-        self, pieces: list[list[int]], block_size: int, *, mean: bool, dropout: Dropout | None = None
+        self,
+        pieces: list[list[int]],
+        block_size: int,
+        *,
+        mean: bool,
+        dropout: Dropout | None = None,
+        height: int = 0,
     ):
         self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
         self.tokens = sum(len(targets) for _, targets in self.pairs)
         self.share = 1 / self.tokens if mean else 1.0
-        self.block_size, self.dropout = block_size, dropout
+        self.block_size, self.height, self.dropout = block_size, max(height, len(self.pairs)), dropout
 
     def __repr__(self) -> str:
         return f"Batch(documents={len(self.pairs)}, tokens={self.tokens}, block_size={self.block_size})"

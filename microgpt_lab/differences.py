@@ -63,7 +63,7 @@ def options(
                     # An option that has the name of one of the run's takes the run's value.
                     default = config.get(name, known[name].default)
                     turned = any(callback in callbacks for callback in on.get(f"{key}.{name}", ()))
-                    yield f"{key}.{name}", value, default or turned
+                    yield f"{key}.{name}", value, True if turned else default
                 elif name != "name":
                     yield f"{key}.{name}", value, None
 

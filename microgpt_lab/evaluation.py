@@ -27,6 +27,8 @@ class Evaluation:
         longest, cut = corpus.longest, corpus.block_size
         if min(longest, cut) != min(longest, model.block_size):
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
+        self.longest = min(longest, cut)  # tokens to predict in a piece
+        self.together = min(TOGETHER, len(held_out)) or TOGETHER
         self.validated = -1, math.nan, 0
         self.previewed: tuple[int, list[str]] = -1, []
         self.sums = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
@@ -46,8 +48,10 @@ class Evaluation:
         """The sum over all their tokens, and how many these are; nothing is differentiated."""
         if not pieces:
             raise ValueError("there are no documents to evaluate (split=none holds none out)")
-        starts = range(0, len(pieces), TOGETHER)
-        batches = [Batch(pieces[i : i + TOGETHER], self.model.block_size, mean=False) for i in starts]
+        fit = max(map(len, pieces)) <= self.longest + 1  # samples may be longer
+        length, height = self.longest if fit else self.model.block_size, self.together
+        groups = (pieces[i : i + height] for i in range(0, len(pieces), height))
+        batches = [Batch(group, length, mean=False, height=height) for group in groups]
         _, sums = self.sums(self.weights, [(batch,) for batch in batches])
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
         if not math.isfinite(nats):

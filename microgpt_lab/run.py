@@ -93,9 +93,7 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
     """Let the backend compile a step of the longest documents: UserError for a part that cannot run there."""
     batch, *numbers = trainer.inputs(0)
     longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
-    largest = Batch(
-        [longest] * trainer.batch_size, trainer.model.block_size, mean=True, dropout=batch.dropout
-    )
+    largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropout=batch.dropout)
     try:
         trainer.run(trainer.carry, [(largest, *numbers)] * 2)  # the second is a recorded one
     except UserError:

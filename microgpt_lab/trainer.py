@@ -110,7 +110,7 @@ class Trainer(Evaluation):
             key = f"dropout {self.seed} {step}"
             dropout = Dropout(key, self.dropout, self.model.dropouts, self.model.embed)
         documents = self.corpus.batch(step, self.batch_size)
-        batch = Batch(documents, self.model.block_size, mean=True, dropout=dropout)
+        batch = Batch(documents, self.longest, mean=True, dropout=dropout)
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:

@@ -21,6 +21,13 @@ for name in [n for n in os.environ if n.startswith("MICROGPT_LAB_") and n != "MI
 os.environ["MICROGPT_LAB_HOME"] = tempfile.mkdtemp(prefix="microgpt_lab_home_")
 atexit.register(shutil.rmtree, os.environ["MICROGPT_LAB_HOME"], ignore_errors=True)
 
+
+def pytest_configure(config):
+    """Caches of the lab last as long as pytest's own (see --cache-clear), beside the user's."""
+    if hasattr(config, "cache"):
+        os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("home"))
+
+
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MICROGPT_LAB_TEST_DATA") or ROOT.parent / "shared" / "data")
 

@@ -8,22 +8,38 @@ import operator
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
 
 from microgpt_lab.reprs import preview
+
+
+def softmax(x):
+    shifted = np.exp(x - x.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def scipys(name, **options):
+    """A function of SciPy, which takes long to import and is seldom needed."""
+
+    def function(x):
+        import scipy.special
+
+        return getattr(scipy.special, name)(x, **options)
+
+    return function
+
 
 ON_HOST = {
     "exp": np.exp,
     "log": np.log,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
-    "erf": scipy.special.erf,
-    "sigmoid": scipy.special.expit,
+    "erf": scipys("erf"),
+    "sigmoid": scipys("expit"),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "relu": lambda x: np.maximum(x, 0.0),
     "abs": np.abs,
-    "softmax": lambda x: scipy.special.softmax(x, -1),
-    "logsumexp": lambda x: scipy.special.logsumexp(x, -1, keepdims=True),
+    "softmax": softmax,
+    "logsumexp": scipys("logsumexp", axis=-1, keepdims=True),
 }
 ON_DEVICE = {
     "exp": jnp.exp,

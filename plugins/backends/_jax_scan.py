@@ -15,22 +15,24 @@ from microgpt_lab.backend import Block
 from microgpt_lab.padding import Padded, longest, padded
 
 from ._jax_array import Array
+from ._jax_cache import compiled
 
 
 class Scan:
     """`Backend.scan`: a loop over at most `fused` batches, compiled for their height and length.
 
-    The documents of a batch are shared among all devices; the carry is on each of them.
+    The documents of a batch are shared among all devices; the carry is on each of them. Nothing of what
+    is computed depends on the batches of earlier calls.
     """
 
     def __init__(self, f: Callable, dtype: str, fused: int):
         self.f, self.dtype, self.fused = f, dtype, fused
-        self.height, self.lengths = 0, ()  # to which batches are padded: a larger one compiles anew
         devices = Mesh(np.array(jax.devices()), ("documents",))
         self.devices = devices.size
         self.shared = NamedSharding(devices, PartitionSpec(None, "documents"))
         self.everywhere = NamedSharding(devices, PartitionSpec())
-        self.program = jax.jit(self.loop, static_argnames="lengths")
+        self.jitted = jax.jit(self.loop, static_argnums=0)
+        self.programs: dict[Any, Callable] = {}
 
     def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
         results: list[list[float]] = []
@@ -38,36 +40,45 @@ class Scan:
             carry = jax.device_put(carry, self.everywhere)
             for start in range(0, len(inputs), self.fused):
                 some = inputs[start : start + self.fused]
-                carry, values = self.program(carry, *self.stacked(some), len(some), self.lengths)
+                carry, values = self.program(carry, *self.stacked(some), np.int32(len(some)))
                 results += np.asarray(values)[: len(some)].tolist()
             return jax.tree.map(np.asarray, carry), results
+
+    def program(self, *arguments: Any) -> tuple[Any, Any]:
+        """The loop, compiled for the shapes of its arguments."""
+        leaves, tree = jax.tree.flatten(arguments)
+        shapes = tree, *((x.shape, x.dtype) for x in leaves)
+        if shapes not in self.programs:
+            most = arguments[1].ids.shape[-1]
+            lengths = tuple(sorted({-(-most * 3 // 4), most}))  # few batches need all of it
+            self.programs[shapes] = compiled(self.jitted.lower(lengths, *arguments))
+        return self.programs[shapes](*arguments)
 
     def stacked(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
         """The batches one upon the other, (fused, documents, T), the scale of dropout, the numbers,
         (fused, how many), and the length that each batch needs.
         """
-        needed = np.zeros(self.fused, np.int32)
-        for i, (batch, *_) in enumerate(inputs):
-            self.height = max(self.height, len(batch.pairs) + -len(batch.pairs) % self.devices)
-            needed[i] = longest(batch)
-        if not self.lengths or needed.max() > self.lengths[-1]:
-            most = int(needed.max())
-            self.lengths = tuple(sorted({-(-most * 3 // 4), most}))  # few batches need all of it
-        batches = padded(
-            [batch for batch, *_ in inputs], self.dtype, height=self.height, length=self.lengths[-1]
+        batches = [batch for batch, *_ in inputs]
+        height = max(batch.height for batch in batches)
+        whole = padded(
+            batches,
+            self.dtype,
+            height=height + -height % self.devices,
+            length=max(batch.block_size for batch in batches),
         )
         numbers = np.array([numbers for _, *numbers in inputs], self.dtype)
+        needed = np.array([longest(batch) for batch in batches], np.int32)
         missing = self.fused - len(inputs)
 
         def filled(values: np.ndarray) -> np.ndarray:
             return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 
-        batches = jax.tree.map(lambda values: jax.device_put(filled(values), self.shared), batches)
+        whole = jax.tree.map(lambda values: jax.device_put(filled(values), self.shared), whole)
         scale = np.array(dropout.scale if (dropout := inputs[0][0].dropout) else 1.0, self.dtype)
-        return batches, scale, filled(numbers), needed
+        return whole, scale, filled(numbers), filled(needed)
 
     def loop(
-        self, carry: Any, batches: Padded, scale: Any, numbers: Any, needed: Any, count: int, lengths: tuple
+        self, lengths: tuple, carry: Any, batches: Padded, scale: Any, numbers: Any, needed: Any, count: Any
     ) -> tuple[Any, Any]:
         """`f` on the first `count`, each at the shortest length that holds it; the results, a row each."""
 

@@ -47,10 +47,11 @@ class Jax(Backend):
         return Scan(f, self.dtype, self.fused)
 
     def prepare(self, trainer):
-        """Compile an evaluation and a block of steps."""
+        """Compile an evaluation and a step."""
         if trainer.held_out:
             trainer.validate()
-        trainer.advance(min(self.fused, trainer.steps))
+        if trainer.steps:
+            trainer.advance()
 
 
 @hookimpl
