@@ -54,19 +54,24 @@ def content(dataset: dict[str, Any]) -> tuple[str, str] | None:
         return json.dumps(dataset, sort_keys=True), hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def share(trainer: Trainer, config: dict[str, Any]) -> None:
-    """Have the trainer use the functions of another of this setting, if there is one."""
-    if like := _trainers.get(setting(config)):
-        trainer.run, trainer.sums, trainer.slopes = like.run, like.sums, like.slopes
+def share(trainer: Trainer, config: dict[str, Any]) -> bool:
+    """Have the trainer use the functions of another of its setting and documents, if there is one."""
+    like = _trainers.get(setting(config))
+    if not like or like.corpus.documents is not trainer.corpus.documents:
+        return False
+    trainer.run, trainer.sums, trainer.slopes = like.run, like.sums, like.slopes
+    return True
 
 
 def keep(trainer: Trainer, config: dict[str, Any]) -> None:
-    """Let others of this setting use this trainer's functions."""
+    """Let others of its setting and documents use this trainer's functions."""
     put(_trainers, setting(config), trainer, SETTINGS)
 
 
-def has(config: dict[str, Any]) -> bool:
-    return setting(config) in _trainers
+def has(config: dict[str, Any], documents: Documents) -> bool:
+    """Whether there are functions for this setting and these documents."""
+    like = _trainers.get(setting(config))
+    return like is not None and like.corpus.documents is documents
 
 
 def setting(config: dict[str, Any]) -> str:

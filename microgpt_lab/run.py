@@ -68,8 +68,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-    kept.share(trainer, config)
-    if trainer.backend.fused > 1 and trainer.steps and not kept.has(config):
+    if not kept.share(trainer, config) and trainer.backend.fused > 1 and trainer.steps:
         try_step(trainer, config)
     return trainer
 

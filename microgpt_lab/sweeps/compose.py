@@ -79,11 +79,10 @@ class Composer:
         tried: dict[tuple[str, ...], set[str | None]] = {}
         for overrides in jobs:
             files, values = self.parted(overrides)
-            new = [value for value in values if value.input_line not in tried.setdefault(files, set())]
-            if new or not tried[files]:
-                own = copy.deepcopy(self.merged(files)[0])
-                ConfigLoaderImpl._apply_overrides_to_config(new, own)
-                tried[files].update(value.input_line for value in values)
+            base, known = self.merged(files)[0], tried.setdefault(files, set())
+            if new := [value for value in values if value.input_line not in known]:
+                ConfigLoaderImpl._apply_overrides_to_config(new, copy.deepcopy(base))
+                known.update(value.input_line for value in new)
 
     def compose(self, overrides: Sequence[str], number: int) -> tuple[dict[str, Any], str]:
         """A job's configuration as plain values, and the name of its folder. UserError if it is not valid."""

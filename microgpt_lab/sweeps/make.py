@@ -12,7 +12,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.job import conclude, known
 from microgpt_lab.record import Run
 from microgpt_lab.sweep import JOBS_FOLDER, Place, run_name
-from microgpt_lab.sweeps.pool import Pool
+from microgpt_lab.sweeps.pool import Pool, forked
 from microgpt_lab.sweeps.progress import Bar
 from microgpt_lab.sweeps.warm import preload, warm
 
@@ -57,7 +57,8 @@ def make(
             if summary := known(run):
                 losses[number] = summary.get("loss/val")
                 continue
-            warm(run.config)
+            if forked(run.config):
+                warm(run.config)
             pool.start(run, number)
         number = len(jobs)
         while pool.running:

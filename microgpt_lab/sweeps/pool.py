@@ -50,7 +50,7 @@ class Pool:
         return any(run.config == other.config for _, other, _ in self.running.values())
 
     def start(self, run: Run, number: int) -> None:
-        if FORKS and forks(run.config):
+        if forked(run.config):
             process = start(run)
             self.running[process.sentinel] = process, run, number
             return
@@ -88,9 +88,9 @@ class Pool:
                 continue
 
 
-def forks(config: dict[str, Any]) -> bool:
-    """Whether a run may be forked from a process that has prepared its backend."""
-    return getattr(registry().get("backend", config["backend"]["name"]).make, "forks", True)
+def forked(config: dict[str, Any]) -> bool:
+    """Whether a job is a fork of this process, which may prepare its backend, or goes to a worker."""
+    return FORKS and getattr(registry().get("backend", config["backend"]["name"]).make, "forks", True)
 
 
 def cores() -> int:

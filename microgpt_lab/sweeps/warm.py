@@ -11,9 +11,10 @@ from typing import Any
 from microgpt_lab import environment, kept
 from microgpt_lab.backend import Backend
 from microgpt_lab.data import Corpus
+from microgpt_lab.documents import Documents
 from microgpt_lab.errors import UserError
 from microgpt_lab.plugins import options_of, registry
-from microgpt_lab.run import assemble, load
+from microgpt_lab.run import assemble, build, load
 
 LARGEST = 1_000_000  # numbers of a model whose preparation is worth its memory
 PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")
@@ -30,7 +31,8 @@ def preload() -> None:
 
 def warm(config: dict[str, Any], *, worth: int = 2) -> None:
     """Compute what this job shares with others: what follows from its documents, the environment, and, if
-    it is at least the `worth`-th of its setting, what its backend can prepare.
+    it is at least the `worth`-th of its setting, what its backend can prepare. Not for a process that forks
+    other jobs, if the backend does not fork.
 
     Only parts of the lab run here. What is wrong with the job, it says itself.
     """
@@ -38,6 +40,8 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
         environment.environment()
         environment.core()
         environment.parts(config)
+        if kept.ours("backend", config["backend"]):
+            build("backend", config["backend"])
         if not kept.ours("dataset", config["dataset"]):
             return
         documents = load(config)
@@ -46,8 +50,8 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
         if held_out := corpus.validation[: config["eval_docs"]]:
             corpus.guessing(held_out)
         seen[key := kept.setting(config)] += 1
-        if seen[key] >= worth and not kept.has(config) and prepares(config):
-            prepare(config)
+        if seen[key] >= worth and not kept.has(config, documents) and prepares(config):
+            prepare(config, documents)
 
 
 def prepares(config: dict[str, Any]) -> bool:
@@ -56,8 +60,8 @@ def prepares(config: dict[str, Any]) -> bool:
     return getattr(backend, "prepare", Backend.prepare) is not Backend.prepare and kept.all_ours(config)
 
 
-def prepare(config: dict[str, Any]) -> None:
-    trainer = assemble(config, load(config))
+def prepare(config: dict[str, Any], documents: Documents) -> None:
+    trainer = assemble(config, documents)
     if trainer.parameters <= LARGEST:
         trainer.backend.prepare(trainer)
         kept.keep(trainer, config)

@@ -132,7 +132,7 @@ def test_a_report_compares_and_counts(lab, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
-        (["nowhere"], "nowhere holds no runs"),
+        (["nowhere"], "there is no sweep at nowhere"),
         (["sweep", "--metric", "loss/vla"], "did you mean 'loss/val'?"),
         (["sweep", "--by", "layer"], "'layer' was not swept"),
         (["sweep", "--against", "activation=silu"], "describes 0 rows"),

@@ -69,6 +69,7 @@ def test_what_cannot_be_made_now_keeps_its_checkpoint(lab, tmp_path):
     assert json.loads((run / "summary.json").read_text())["resumed"] == [4]
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if a test before has loaded it
 def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_path):
     lab(*SWEEP, "seed=1", check=0)
     (folder,) = tmp_path.glob("sweep/*seed=1*")

@@ -11,6 +11,9 @@ from microgpt_lab import checkpoint
 from microgpt_lab.commands import main
 from microgpt_lab.plugins import registry
 
+# JAX's, if a test before has loaded it. The children do not use it.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
+
 # Points at steps 7, 14, … and at evaluations 3, 6, … of every third step: most steps are none.
 RUN = ("steps=59", "eval_every=3", "callback.tensorboard.every=7", "backend=numpy", "embed=4", "heads=1")
 RUN += ("block_size=4", "train_docs=50", "eval_docs=2", "samples=2")
