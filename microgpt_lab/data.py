@@ -6,7 +6,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -128,7 +128,7 @@ class Corpus:
         cut = {document for document in documents if len(document) >= self.block_size}
         seen = set(chain.from_iterable(map(self.texts, cut)))
         if seen:
-            long = (document for document in self.train if len(document) >= self.block_size)
+            long = compress(self.train, map(self.block_size.__le__, map(len, self.train)))
             seen.intersection_update(chain.from_iterable(map(self.texts, long)))
         return [
             [text not in seen for text in self.texts(document)]

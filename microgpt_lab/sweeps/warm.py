@@ -11,6 +11,7 @@ from typing import Any
 from microgpt_lab import environment, kept
 from microgpt_lab.backend import Backend
 from microgpt_lab.data import Corpus
+from microgpt_lab.differences import differences
 from microgpt_lab.documents import Documents
 from microgpt_lab.errors import UserError
 from microgpt_lab.plugins import options_of, registry
@@ -40,6 +41,7 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
         environment.environment()
         environment.core()
         environment.parts(config)
+        differences(config)
         if kept.ours("backend", config["backend"]):
             build("backend", config["backend"])
         if not kept.ours("dataset", config["dataset"]):
