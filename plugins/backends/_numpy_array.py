@@ -45,8 +45,8 @@ class Array:
 
     def __init__(self, data: np.ndarray, links: Sequence[tuple[Any, Pull]] = (), *, tracked: bool = False):
         self.data = data
-        links = [(parent, pull) for parent, pull in links if isinstance(parent, Array) and parent.tracked]
-        self.parents, self.pulls = [parent for parent, _ in links], [pull for _, pull in links]
+        links = [link for link in links if isinstance(link[0], Array) and link[0].tracked]
+        self.parents, self.pulls = zip(*links) if links else ((), ())
         self.tracked = tracked or bool(links)
 
     @property

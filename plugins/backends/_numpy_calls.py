@@ -19,7 +19,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         B, H, T, C = shape
         return np.empty((H, C, B, T), dtype).transpose(2, 0, 3, 1)
     *lead, C = shape
-    return np.moveaxis(np.empty((C, *lead), dtype), 0, -1)
+    return np.empty((C, *lead), dtype).transpose(*range(1, len(shape)), 0)
 
 
 # NumPy functions that take a buffer for the result last. Reductions keep the last axis, with length 1.
