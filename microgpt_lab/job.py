@@ -27,22 +27,6 @@ INTERRUPTED, ELSEWHERE, FULL = 130, 75, 74  # exit statuses of the other process
 PR_SET_PDEATHSIG = 1
 
 
-def perform(run: Run) -> dict[str, Any]:
-    """Make the run, unless the sweep has it; its summary. `status` may be killed, refused or failed too."""
-    if summary := known(run):
-        return summary
-    process = start(run)
-    try:
-        process.join()
-    except KeyboardInterrupt:
-        if process.is_alive() and process.pid:
-            os.kill(process.pid, signal.SIGTERM)  # in case the signal came to us alone
-            process.join()
-        raise
-    assert process.exitcode is not None
-    return conclude(run, process.exitcode)
-
-
 def known(run: Run) -> dict[str, Any] | None:
     """The summary of the run, if the sweep has it already."""
     assert run.place

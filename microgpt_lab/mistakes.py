@@ -38,6 +38,10 @@ PRESETS = {
     "submitit_local": "slurm",
     "submitit_slurm": "slurm",
 }
+THERE = {
+    "hydra/launcher": ["basic", "cores", *sorted({*PRESETS, "ray_cluster", "slurm_cores"} - {"optuna"})],
+    "hydra/sweeper": ["basic", "grid", "optuna", "optuna_kept"],
+}
 
 
 def check_flags(arguments: list[str]) -> None:
@@ -177,7 +181,7 @@ def unknown_preset(group: str, name: str) -> str:
     """For a launcher or a sweeper."""
     if name in PRESETS:
         return f"{group}={name} needs {install(PRESETS[name])}"
-    return f"{group}={name} is unknown{suggest(name, PRESETS)}"
+    return f"{group}={name} is unknown{suggest(name, THERE.get(group, PRESETS))}"
 
 
 def unknown_part(group: str, name: str) -> str:

@@ -87,6 +87,10 @@ class Prepare(Callback):
             return
         for name, value in ONE_THREAD.items():
             os.environ.setdefault(name, value)
+        for key in ("n_jobs", "array_parallelism"):  # of joblib, and of submitit
+            if self.width and key in config.hydra.launcher:
+                with flag_override(config, ["struct", "readonly"], False):
+                    config.hydra.launcher[key] = self.width
         if launcher == f"{LAUNCHERS}.Cores":
             with flag_override(config, ["struct", "readonly"], False):
                 config.hydra.launcher.jobs = self.width or config.hydra.launcher.jobs
@@ -102,7 +106,7 @@ def taken_out(arguments: list[str]) -> tuple[int, list[str]]:
     for argument in arguments:
         if argument.startswith((*own, "hydra.launcher.jobs=")):
             value = argument.partition("=")[2]
-            if not value.isdecimal():
+            if not value.isdecimal() or len(value) > 6:
                 raise UserError(f"{argument}: write how many jobs at a time, such as jobs=2 (0: all cores)")
             width = int(value)
     return width, [argument for argument in arguments if not argument.startswith(own)]

@@ -21,7 +21,6 @@ from microgpt_lab import config, mistakes
 from microgpt_lab.commands import COMMANDS, multirun
 from microgpt_lab.commands.recipes import Recipes, SearchPath, check_presets
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
-from microgpt_lab.job import perform
 from microgpt_lab.options import CONF
 from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
@@ -29,7 +28,7 @@ from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place, run_name, runs
 from microgpt_lab.sweeps import batches
 from microgpt_lab.sweeps.launcher import offer
-from microgpt_lab.sweeps.make import refuse
+from microgpt_lab.sweeps.make import perform, refuse
 
 ended: dict[str, Any] = {}  # the summary of a single run
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
 from microgpt_lab import find
@@ -66,9 +67,21 @@ def kept(folder: Path, root: Path) -> str | None:
         if lock and "summary.json" not in entries:
             with locked(folder):
                 pass
+        if "summary.json" not in entries and any(map(held, jobs([folder]).get(folder.parent, ()))):
+            raise UserError("it is a job that is at work")
     except (UserError, OSError) as error:
         return said("kept", folder, error)
     return None
+
+
+def held(note: Path) -> bool:
+    """Whether a process is at work on the job of a sweep, maybe before its run has a lock of its own."""
+    lock = note.with_suffix(".lock")
+    try:
+        with FileLock(lock, timeout=0) if lock.exists() else contextlib.nullcontext():
+            return False
+    except Timeout:
+        return True
 
 
 def said(what: str, folder: Path, error: UserError | OSError) -> str:
@@ -80,8 +93,11 @@ def said(what: str, folder: Path, error: UserError | OSError) -> str:
 
 def size(folder: Path) -> int:
     """The sum of the sizes of its files, in bytes."""
-    with os.scandir(folder) as entries:
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+    except OSError:  # it is removed by another, or not to be read, which `kept` says
+        return 0
 
 
 def remove(row: Row) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from microgpt_lab.sweeps.pool import cores
 
 EACH = 4  # batches for each that is at work at a time, so that none waits long for the last
 MANY = 64  # batches, where the launcher does not say how many it has at work
+OLD = 7 * 24 * 3600  # seconds
 width = 0  # how many shall be at work at a time, if that was asked
 
 
@@ -34,10 +36,13 @@ def launch(launcher: Launcher, config: DictConfig, jobs: Sequence[Sequence[str]]
     """Launch the jobs in batches, and wait for them."""
     folder = Path(config.hydra.sweep.dir, JOBS_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
-    size = -(-len(jobs) // max(1, number(config)))
+    for old in folder.glob("batch-*.json"):  # of a sweep that was stopped; a queue may have its tasks still
+        if time.time() - old.stat().st_mtime > OLD:
+            old.unlink(missing_ok=True)
+    size, token = -(-len(jobs) // max(1, number(config))), secrets.token_hex(4)
     files = []
     for first in range(0, len(jobs), max(1, size)):
-        files.append(folder / f"batch-{os.getpid()}-{first}.json")
+        files.append(folder / f"batch-{token}-{first}.json")
         content = {"first": first, "jobs": [list(job) for job in jobs[first : first + size]]}
         files[-1].write_text(json.dumps(content), encoding="utf-8")
     returns = launcher.launch([[f"+batch={file.stem}"] for file in files], initial_job_idx=0)
@@ -50,10 +55,10 @@ def number(config: DictConfig) -> int:
     """How many batches."""
     of: Any = OmegaConf.to_container(config.hydra.launcher, resolve=False)
     if "array_parallelism" in of:  # of submitit; a batch that waits in its queue costs nothing
-        return width or of["array_parallelism"]
+        return of["array_parallelism"]
     if "n_jobs" in of:  # of joblib, where -1 is all cores
-        return EACH * (width or (of["n_jobs"] if of["n_jobs"] > 0 else cores()))
-    return EACH * width or MANY
+        return EACH * (of["n_jobs"] if of["n_jobs"] > 0 else cores())
+    return width or MANY
 
 
 def make_batch(name: str) -> None:

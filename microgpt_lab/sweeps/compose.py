@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -107,6 +108,8 @@ class Composer:
             whole.hydra.job.num = whole.hydra.job.id = number
         HydraConfig.instance().set_config(whole)  # for ${hydra:…}
         name = str(OmegaConf.select(whole, "hydra.sweep.subdir"))
+        if Path(name).name != name:
+            raise UserError(f"hydra.sweep.subdir={name}: a job has one folder in that of the sweep")
         with flag_override(whole, ["struct", "readonly"], False):
             del whole["hydra"]
         return config.plain(whole), name

@@ -14,7 +14,7 @@ from microgpt_lab.record import Run
 from microgpt_lab.sweep import JOBS_FOLDER, Place, run_name
 from microgpt_lab.sweeps.pool import Pool, forked
 from microgpt_lab.sweeps.progress import Bar
-from microgpt_lab.sweeps.warm import preload, warm
+from microgpt_lab.sweeps.warm import preload, seen, warm
 
 # The overrides of a job and its number to its configuration and the name of its folder.
 Compose = Callable[[list[str], int], tuple[dict[str, Any], str]]
@@ -39,6 +39,7 @@ def make(
     losses: list[float | None] = [None] * len(jobs)
     beside = width > 1 or not alone
     preload()
+    seen.clear()
     with Pool(width) as pool, frozen(), Bar(len(jobs), beside and alone) as bar:
 
         def settle() -> None:
@@ -64,6 +65,17 @@ def make(
         while pool.running:
             settle()
     return losses
+
+
+def perform(run: Run) -> dict[str, Any]:
+    """Make one job, unless the sweep has it; its summary. `status` may be killed, refused or failed too."""
+    if summary := known(run):
+        return summary
+    preload()
+    with Pool(1) as pool:
+        pool.start(run, 0)
+        ((_, _, status),) = pool.wait()
+    return conclude(run, status)
 
 
 def composed(compose: Compose, sweep: Path, overrides: list[str], number: int) -> Run | None:

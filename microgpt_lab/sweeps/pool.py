@@ -55,7 +55,12 @@ class Pool:
             self.running[process.sentinel] = process, run, number
             return
         worker = self.idle.pop() if self.idle else Worker()
-        worker.start(run)
+        try:
+            worker.start(run)
+        except OSError:  # it has died meanwhile
+            worker.close()
+            worker = Worker()
+            worker.start(run)
         self.running[worker.connection] = worker, run, number
 
     def wait(self, seconds: float | None = None) -> list[tuple[Run, int, int]]:

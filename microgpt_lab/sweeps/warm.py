@@ -13,11 +13,10 @@ from microgpt_lab.backend import Backend
 from microgpt_lab.data import Corpus
 from microgpt_lab.differences import differences
 from microgpt_lab.documents import Documents
-from microgpt_lab.errors import UserError
 from microgpt_lab.plugins import options_of, registry
 from microgpt_lab.run import assemble, build, load
 
-LARGEST = 1_000_000  # numbers of a model whose preparation is worth its memory
+LARGEST = 1_000_000  # numbers of a model, or of a batch, whose preparation is worth its memory
 PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")
 PACKAGES += ("threadpoolctl", "yaml")
 seen: Counter[str] = Counter()  # jobs of each setting
@@ -32,12 +31,12 @@ def preload() -> None:
 
 def warm(config: dict[str, Any], *, worth: int = 2) -> None:
     """Compute what this job shares with others: what follows from its documents, the environment, and, if
-    it is at least the `worth`-th of its setting, what its backend can prepare. Not for a process that forks
+    it is the `worth`-th of its setting, what its backend can prepare. Not for a process that forks
     other jobs, if the backend does not fork.
 
     Only parts of the lab run here. What is wrong with the job, it says itself.
     """
-    with contextlib.suppress(UserError, ValueError, OSError, FloatingPointError):
+    with contextlib.suppress(Exception):
         environment.environment()
         environment.core()
         environment.parts(config)
@@ -52,18 +51,22 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
         if held_out := corpus.validation[: config["eval_docs"]]:
             corpus.guessing(held_out)
         seen[key := kept.setting(config)] += 1
-        if seen[key] >= worth and not kept.has(config, documents) and prepares(config):
+        if seen[key] == worth and not kept.has(config, documents) and prepares(config):
             prepare(config, documents)
 
 
 def prepares(config: dict[str, Any]) -> bool:
-    """Whether the backend can prepare anything. It is not built to be asked: that may start threads."""
+    """Whether the backend can prepare anything, of a size that no job has to fear for its own process.
+    The backend is not built to be asked: that may start threads.
+    """
     backend = registry().get("backend", config["backend"]["name"]).make
-    return getattr(backend, "prepare", Backend.prepare) is not Backend.prepare and kept.all_ours(config)
+    model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
+    batch = config["batch_size"] * config["block_size"] * config["embed"]
+    can = getattr(backend, "prepare", Backend.prepare) is not Backend.prepare
+    return can and max(model, batch) <= LARGEST and kept.all_ours(config)
 
 
 def prepare(config: dict[str, Any], documents: Documents) -> None:
     trainer = assemble(config, documents)
-    if trainer.parameters <= LARGEST:
-        trainer.backend.prepare(trainer)
-        kept.keep(trainer, config)
+    trainer.backend.prepare(trainer)
+    kept.keep(trainer, config)

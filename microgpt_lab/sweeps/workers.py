@@ -7,13 +7,16 @@ import signal
 import sys
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from typing import Any
 
-from microgpt_lab.job import attempt
-from microgpt_lab.plugins import registry
+from microgpt_lab import kept
+from microgpt_lab.job import INTERRUPTED, attempt
+from microgpt_lab.plugins import EVENTS, OURS, registry
 from microgpt_lab.record import Run
 from microgpt_lab.signals import terminate
 from microgpt_lab.sweeps.traces import left, traces
 from microgpt_lab.sweeps.warm import preload, warm
+from microgpt_lab.watchers import listener
 
 MOST = 20  # things that a log names
 JOBS = 50  # that a worker makes, because not all that a job can leave behind can be seen
@@ -50,27 +53,41 @@ class Worker:
 
 
 def work(connection: Connection) -> None:
-    """In the process: make the jobs that come, until there are no more, or one has left something behind."""
+    """In the process: make the jobs that come, until there are no more, or one could have left something."""
     signal.signal(signal.SIGTERM, terminate)
-    preload()
-    registry()
+    status = 0
     try:
+        preload()
+        registry()
         for number in range(1, JOBS + 1):
             run = connection.recv()
             warm(run.config, worth=1)
             before = traces()
-            status = attempt(run)
+            ended = attempt(run)
             if found := left(before, traces()):
                 note(run, found)
-            connection.send((status, not found and number < JOBS))
-            if found:
+            go_on = not found and number < JOBS and ours_alone(run.config)
+            connection.send((ended, go_on))
+            if not go_on:
                 break
-    except (EOFError, KeyboardInterrupt):
+    except EOFError:
         pass
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # without waiting for threads that a job has left
+        os._exit(status)  # without waiting for threads that a job has left
+
+
+def ours_alone(config: dict[str, Any]) -> bool:
+    """Whether only parts of the lab have run: what another's remembers cannot all be seen."""
+    callbacks = (kept.ours("callback", chosen) for chosen in config["callback"].values())
+    others = [module for module in registry().watchers if not module.__name__.startswith(f"{OURS}.")]
+    watched = any(listener(module, event) for module in others for event in EVENTS)
+    return kept.all_ours(config) and all(callbacks) and not watched
 
 
 def note(run: Run, found: list[str]) -> None:

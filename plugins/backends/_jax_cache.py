@@ -81,8 +81,13 @@ def save(path: Path, whole: bytes) -> None:
     """Written beside and renamed, so that who reads it finds all of it or nothing."""
     path.parent.mkdir(0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(zlib.compress(whole, 1))
-    Path(file.name).replace(path)
+        try:
+            file.write(zlib.compress(whole, 1))
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
     shrink(path.parent)
 
 

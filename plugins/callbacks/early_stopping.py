@@ -6,7 +6,7 @@ from microgpt_lab import at_least, hookimpl
 class EarlyStopping:
     """Stops after `patience` evaluations in a row not better by `min_delta` nats (see eval_every).
 
-    The checkpoint of the lowest validation loss is kept, unless `callback.checkpoint.best=false`.
+    With `checkpoint`, that of the lowest validation loss is kept, unless `callback.checkpoint.best=false`.
 
     patience: evaluations without an improvement after which it stops.
     min_delta: how much lower a loss must be to count as one, in nats per token.

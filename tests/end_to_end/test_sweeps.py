@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,24 @@ def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
 def test_our_recipes_give_the_figures_that_they_expect(lab, karpathy_names, name):
     needs_names = (f"dataset.path={karpathy_names}",) if name.startswith("microgpt") else ()
     lab("experiments", "check", name, *needs_names, check=0)
+
+
+def test_the_plain_name_of_a_job_is_the_one_that_is_configured():
+    """Or each job would be composed by Hydra alone, thirty times as slowly."""
+    from microgpt_lab.options import CONF
+    from microgpt_lab.sweeps.compose import PLAIN_NAME
+
+    assert f"subdir: {PLAIN_NAME}\n" in (CONF / "config.yaml").read_text()
+
+
+def test_a_folder_below_a_folder_is_refused(lab, tmp_path):
+    done = lab(*SWEEP, "seed=1,2", "hydra.sweep.subdir='a/${hydra:job.num}'", check=2)
+    assert "a/0: a job has one folder" in done.stderr and "2 refused" in done.stdout
+
+
+def test_what_is_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):
+    """Each job of a setting, though others of it went before."""
+    large = ("batch_size=20000", "block_size=32", "embed=4", "samples=0", "eval_every=0", "steps=2")
+    command = ["bash", "-c", 'ulimit -v 1500000; exec "$@"', "-", sys.executable, "-P", "-m", "microgpt_lab"]
+    done = lab(*SWEEP, *large, "seed=1,2,3", "jobs=1", command=command, check=1)
+    assert "3 failed" in done.stdout, done.stdout + done.stderr
