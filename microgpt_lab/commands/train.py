@@ -161,7 +161,7 @@ def conclude(sweep: Path, stopped: str | None) -> int:
     """What has become of the jobs in a sweep's folder; the exit status."""
     counts = Counter(read_summary(folder)["status"] for folder in runs(sweep))
     said = [f"{number} {status}" for status, number in sorted(counts.items())]
-    print(f"{', '.join(said)} in {os.path.relpath(sweep)}")
+    print(f"{', '.join(said) or 'no run'} in {os.path.relpath(sweep)}")
     if stopped and counts and not counts["ok"] and stopped.startswith("the launcher stopped: ValueError"):
         stopped = None  # a search that has no best
         print("no job has a result", file=sys.stderr)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
 from microgpt_lab import kept
-from microgpt_lab.job import INTERRUPTED, attempt
+from microgpt_lab.job import attempt
 from microgpt_lab.plugins import EVENTS, OURS, registry
 from microgpt_lab.record import Run
-from microgpt_lab.signals import terminate
 from microgpt_lab.sweeps.traces import left, traces
 from microgpt_lab.sweeps.warm import preload, warm
 from microgpt_lab.watchers import listener
@@ -29,7 +31,8 @@ class Worker:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(theirs,))
-        self.process.start()
+        with ignoring_sigint():
+            self.process.start()
         theirs.close()  # so that the end of the process can be read
         self.usable = True
 
@@ -52,10 +55,21 @@ class Worker:
         self.process.join()
 
 
+@contextlib.contextmanager
+def ignoring_sigint() -> Iterator[None]:
+    """Let a process that is started here ignore Ctrl-C: it is for its parent, which sends SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def work(connection: Connection) -> None:
     """In the process: make the jobs that come, until there are no more, or one could have left something."""
-    signal.signal(signal.SIGTERM, terminate)
-    status = 0
     try:
         preload()
         registry()
@@ -72,14 +86,10 @@ def work(connection: Connection) -> None:
                 break
     except EOFError:
         pass
-    except KeyboardInterrupt:
-        status = INTERRUPTED
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # without waiting for threads that a job has left
+        os._exit(0)  # without waiting for threads that a job has left
 
 
 def ours_alone(config: dict[str, Any]) -> bool:
