@@ -22,6 +22,7 @@ HEAD = f"""microgpt_lab {__version__} trains GPTs at the smallest scale.
 """
 FLAGS = {
     "-m": "sweep: train a run of each combination of the values",
+    "jobs=2": "with -m: at most so many runs at a time (default: one for each core)",
     "--dry": "say what would run, and for how long",
     "--cfg job": "print the whole configuration, and train nothing",
     "--version": "print the version",
@@ -57,6 +58,8 @@ def about(word: str) -> list[tuple[str, str]]:
     """The parts of a kind, a part and its options, what sets a key. UserError if it is none of these."""
     if word == "experiment":
         return [("experiment=NAME", f"a recipe: {', '.join(experiments())}")]
+    if word == "jobs":
+        return [("jobs=2", FLAGS["jobs=2"])]
     keys = {row[0].partition("=")[0]: row for owner in reversed(OWNERS.values()) for row in described(owner)}
     found, known = [keys[word]] if word in keys else [], {*COMMANDS, *keys, *KINDS}
     for (kind, name), part in sorted(registry().parts.items()):
