@@ -155,7 +155,10 @@ class Corpus:
 
     def batch(self, step: int, size: int) -> list[list[int]]:
         """The tokens of the documents of this step: the training documents in order, again and again."""
-        start, n = step * size, len(self.order)
+        start = step * size
+        if self.long_docs != "window":  # a document is a piece
+            return [self.train_tokens(i % len(self.train)) for i in range(start, start + size)]
+        n = len(self.order)
         return [self.train_tokens(*self.order[i % n]) for i in range(start, start + size)]
 
     def train_tokens(self, i: int, piece: int = 0) -> list[int]:
