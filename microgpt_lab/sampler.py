@@ -47,7 +47,7 @@ def distribution(
     weights = [math.exp((x - top) / temperature) for x in logits]
     total = sum(weights)
     kept, reached = set(), 0.0
-    for i in sorted(range(len(weights)), key=lambda i: -weights[i])[: top_k or None]:
+    for i in sorted(range(len(weights)), key=weights.__getitem__, reverse=True)[: top_k or None]:
         kept.add(i)
         reached += weights[i] / total
         if reached >= top_p:
