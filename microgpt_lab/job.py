@@ -60,7 +60,7 @@ def alone(run: Run) -> None:
 
 
 def conclude(run: Run, status: int) -> dict[str, Any]:
-    """Return the summary of a run whose process has ended with this exit status; a row if it has none."""
+    """Return the summary of a run after the end of its process; write one if that left none."""
     assert run.place
     if status == INTERRUPTED:
         raise KeyboardInterrupt

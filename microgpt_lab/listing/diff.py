@@ -1,4 +1,4 @@
-"""What differs between two runs: configuration, parts' sources, versions, data, figures, losses."""
+"""Compare two runs: configuration, parts' sources, versions, data, figures, losses."""
 
 from __future__ import annotations
 
