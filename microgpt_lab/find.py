@@ -60,7 +60,7 @@ def newest(found: Iterable[tuple[float, Path]], what: str) -> Path:
 def only(named: str, found: Iterable[Path], what: str) -> Path:
     """Return the one folder whose path below ./runs contains this, and print it to stderr.
 
-    A folder whose whole name this is comes before those of which it is a part.
+    The whole name of a folder counts before a part of one.
     """
     part = named.removeprefix(f".{os.sep}").removeprefix(f"{ROOT}{os.sep}").rstrip(os.sep)
     below = {str(folder.relative_to(ROOT)): folder for folder in sorted(found)}

@@ -1,4 +1,4 @@
-"""What jax compiles is kept for later processes, and neither that nor earlier runs changes a bit."""
+"""Compiled programs of jax are kept for later processes; neither that nor earlier runs change a bit."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What TensorBoard reads of a run."""
+"""Read the points that TensorBoard shows of a run."""
 
 import pytest
 
