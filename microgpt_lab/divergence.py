@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from microgpt_lab.model import Weights
 
-if TYPE_CHECKING:
-    from microgpt_lab.trainer import Trainer
+Metrics = dict[str, float]
 
 
 def finite(weights: Weights) -> bool:
@@ -27,30 +25,30 @@ def overflow_expected() -> warnings.catch_warnings:
     return warnings.catch_warnings(action="ignore", category=RuntimeWarning)
 
 
-def one_by_one(trainer: Trainer, steps: int) -> list[dict[str, float]]:
-    """As many of these steps as come out finite, and their figures."""
-    made: list[dict[str, float]] = []
+def one_by_one(advance: Callable[[], list[Metrics]], steps: int) -> list[Metrics]:
+    """Make a step with each call, until one diverges or all are made; the metrics of those that were."""
+    made: list[Metrics] = []
     try:
         for _ in range(steps):
-            made += trainer.advance()
+            made += advance()
     except FloatingPointError:
         if not made:
             raise
     return made
 
 
-def blame(trainer: Trainer, new: Weights, loss: float, norm: float) -> str:
-    """The next step's number, and the first tensor with a number that is not finite, or too large: its
-    name, the value and its place.
+def blame(weights: Weights, gradients: Callable[[], Weights], new: Weights) -> str:
+    """The first number of a step that is not finite, or too large: its tensor's name, the value, its index.
+
+    In the order in which a step computes them: the weights before it, their gradients, the new weights.
     """
     with overflow_expected():
         found = [
-            *odd("weight", trainer.weights, 4.0),
-            *odd("gradient of", trainer.gradients(), 2.0),
-            *odd("new weight", trainer.packing.unpack(new), 4.0),
+            *odd("weight", weights, 4.0),
+            *odd("gradient of", gradients(), 2.0),
+            *odd("new weight", new, 4.0),
         ]
-    figures = f"loss {loss}, gradient norm {norm}"
-    return f"step {trainer.step + 1}: {found[0] if found else 'overflow'} ({figures})"
+    return found[0] if found else "overflow"
 
 
 def odd(kind: str, tensors: Weights, power: float) -> Iterator[str]:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING
 
+from microgpt_lab.cache import Cache
 from microgpt_lab.errors import at_least
 from microgpt_lab.ops import Array, logsumexp, softmax
 from microgpt_lab.reprs import called
-
-if TYPE_CHECKING:
-    from microgpt_lab.sampler import Cache
 
 Matrix = list[list[float]]
 Weights = dict[str, Array]

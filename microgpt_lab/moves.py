@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from microgpt_lab.tensor import Tensor
+from typing import Any, Self
 
 
 class Moves:
     """What gives a Tensor of the same numbers in other places: none of it makes a new Value."""
 
     __slots__ = ()
-    if TYPE_CHECKING:
-        data: list[Any]
-        shape: tuple[int, ...]
-        constant: Callable[[float], Any]
-        sum: Callable[[], Tensor]
-        _view: Callable[..., Tensor]
+    # What a Tensor has beside.
+    data: list[Any]
+    shape: tuple[int, ...]
+    constant: Callable[[float], Any]
+    sum: Callable[[], Any]
+    _view: Callable[..., Any]
 
     @property
     def rows(self) -> list[list[Any]]:
@@ -33,10 +30,10 @@ class Moves:
         rows, height = self.rows, self.shape[-2]
         return [rows[i : i + height] for i in range(0, len(rows), height)]
 
-    def stretch(self, shape: tuple[int, ...]) -> Tensor:
+    def stretch(self, shape: tuple[int, ...]) -> Self:
         """A single row or column, or both, repeated to fill this shape."""
         if self.shape == shape:
-            return self  # type: ignore[return-value]
+            return self
         rows, width = self.rows, shape[-1]
         if self.shape[-1] == 1:
             rows = [row * width for row in rows]
@@ -48,7 +45,7 @@ class Moves:
         return self._view(data, shape)
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Self:
         """The last two axes, swapped."""
         *lead, height, width = self.shape
         size = height * width
@@ -56,12 +53,12 @@ class Moves:
         columns = (self.data[s + c : s + size : width] for s in starts for c in range(width))
         return self._view(list(chain.from_iterable(columns)), (*lead, width, height))
 
-    def __getitem__(self, columns: slice) -> Tensor:
+    def __getitem__(self, columns: slice) -> Self:
         """A slice of the last axis."""
         rows = [row[columns] for row in self.rows]
         return self._view(list(chain.from_iterable(rows)), (*self.shape[:-1], len(rows[0])))
 
-    def concat(self, *others: Tensor) -> Tensor:
+    def concat(self, *others: Self) -> Self:
         """Joined along the last axis."""
         parts = zip(self.rows, *(other.rows for other in others), strict=True)
         width = self.shape[-1] + sum(other.shape[-1] for other in others)
@@ -69,22 +66,22 @@ class Moves:
             [x for rows in parts for row in rows for x in row], (*self.shape[:-1], width), *others
         )
 
-    def reshape(self, height: int, width: int) -> Tensor:
+    def reshape(self, height: int, width: int) -> Self:
         """The same numbers in order, (height, width)."""
         return self._view(self.data, (height, width))
 
-    def total(self) -> Tensor:
+    def total(self) -> Self:
         """The sum of all numbers, (1, 1)."""
         return self.reshape(1, len(self.data)).sum()
 
-    def split_heads(self, heads: int) -> Tensor:
+    def split_heads(self, heads: int) -> Self:
         """(…, T, C) to (…, heads, T, C / heads)."""
         *lead, height, width = self.shape
         size = width // heads
         rows = [row[h * size : (h + 1) * size] for m in self.matrices() for h in range(heads) for row in m]
         return self._view(list(chain.from_iterable(rows)), (*lead, heads, height, size))
 
-    def merge_heads(self) -> Tensor:
+    def merge_heads(self) -> Self:
         """(…, heads, T, D) to (…, T, heads * D): what `split_heads` split."""
         *lead, heads, height, size = self.shape
         matrices = self.matrices()
@@ -92,7 +89,7 @@ class Moves:
         data = [x for group in groups for rows in zip(*group, strict=True) for row in rows for x in row]
         return self._view(data, (*lead, height, heads * size))
 
-    def causal(self) -> Tensor:
+    def causal(self) -> Self:
         """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
         *_, height, width = self.shape
         hidden = [self.constant(-math.inf)]
@@ -102,12 +99,12 @@ class Moves:
             data += row[:seen] + hidden * (width - seen)
         return self._view(data, self.shape)
 
-    def take(self, ids: Sequence[int]) -> Tensor:
+    def take(self, ids: Sequence[int]) -> Self:
         """The rows of these numbers: (len(ids), C)."""
         rows = self.rows
         return self._view([x for i in ids for x in rows[i]], (len(ids), self.shape[-1]))
 
-    def pick(self, ids: Sequence[int]) -> Tensor:
+    def pick(self, ids: Sequence[int]) -> Self:
         """The number ids[t] of each row t: (T, 1)."""
         return self._view([row[i] for row, i in zip(self.rows, ids, strict=True)], (*self.shape[:-1], 1))
 

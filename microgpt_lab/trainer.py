@@ -120,8 +120,10 @@ class Trainer(Evaluation):
         carry, results = self.run(self.carry, inputs)
         if not all(math.isfinite(sum(result)) for result in results) or not finite(carry[0]):
             if steps == 1:
-                raise FloatingPointError(blame(self, carry[0], *results[0]))
-            return one_by_one(self, steps)
+                cause = blame(self.weights, self.gradients, self.packing.unpack(carry[0]))
+                loss, norm = results[0]
+                raise FloatingPointError(f"step {self.step + 1}: {cause} (loss {loss}, gradient norm {norm})")
+            return one_by_one(self.advance, steps)
         # All at once: whoever is interrupted keeps steps that were finished.
         self.carry, self.step = carry, self.step + steps
         seconds = time.perf_counter() - started

@@ -134,7 +134,7 @@ def test_examples_in_docstrings_run(module):
 
 
 CORE = (
-    *("autograd", "floats", "moves", "tensor", "ops", "model", "data", "sampler", "trainer", "errors"),
+    *("autograd", "cache", "floats", "moves", "tensor", "ops", "model", "data", "sampler", "trainer", "errors"),
     "documents",
     *("backend", "packing", "evaluation", "divergence", "reprs"),
 )
