@@ -18,9 +18,9 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 
 from microgpt_lab import untrusted
 from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.flat import scalar
 from microgpt_lab.options import experiments, run_options, turned_on
 from microgpt_lab.plugins import KINDS, Option, registry
-from microgpt_lab.results import scalar
 from microgpt_lab.synonyms import KEY_OF, PART_OF
 
 NODES: dict[Any, Callable[..., ValueNode]] = {

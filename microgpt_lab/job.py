@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,32 +22,57 @@ from microgpt_lab.errors import Busy, Changed, NoRoom, UserError, printable
 from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import THERE
+from microgpt_lab.sweep import MADE, THERE, Place, count
 
 INTERRUPTED, ELSEWHERE, FULL = 130, 75, 74  # exit statuses of the other process
 PR_SET_PDEATHSIG = 1
 
 
-def known(run: Run) -> dict[str, Any] | None:
+@dataclass(repr=False)
+class Job(Run):
+    """A run that belongs to a sweep, which knows it by its `place`."""
+
+    place: Place = field(kw_only=True)
+    in_sweep = True
+
+    def create_folder(self) -> None:
+        super().create_folder()
+        self.place.folder = self.folder
+
+    def count_finished(self, mark: str = MADE) -> None:
+        """Count the job once; `position` says how far the sweep is then."""
+        if not self.position:
+            self.position = count(self.place.sweep, mark)
+
+    def end(self, status: str, error: str) -> dict[str, Any]:
+        """Write a summary for a job that has no results, so that it is a row all the same."""
+        if not self.claimed:
+            self.claim()
+        self.count_finished()
+        summary = {"status": status, "error": error}
+        self.conclude(summary)
+        print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
+        return summary
+
+
+def known(run: Job) -> dict[str, Any] | None:
     """The summary of the run, if the sweep has it already."""
-    assert run.place
     if summary := run.place.result():
         remove_empty(run.folder)
-        run.count(THERE)
+        run.count_finished(THERE)
         print(f"= {run.position} {run.name}  is there already")
     return summary
 
 
-def start(run: Run) -> BaseProcess:
+def start(run: Job) -> BaseProcess:
     """A fork of this process, which has everything loaded; it ends when this one does."""
-    assert run.place
     run.place.path.parent.mkdir(parents=True, exist_ok=True)
     process = multiprocessing.get_context("fork").Process(target=alone, args=(run,))
     process.start()
     return process
 
 
-def alone(run: Run) -> None:
+def alone(run: Job) -> None:
     """In the other process: make the run, and end without waiting for threads that it has left."""
     status = 1
     try:
@@ -59,9 +85,8 @@ def alone(run: Run) -> None:
         os._exit(status)
 
 
-def conclude(run: Run, status: int) -> dict[str, Any]:
+def conclude(run: Job, status: int) -> dict[str, Any]:
     """Return the summary of a run after the end of its process; write one if that left none."""
-    assert run.place
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     if status == FULL:
@@ -78,9 +103,8 @@ def conclude(run: Run, status: int) -> dict[str, Any]:
     return run.end("killed", signal.Signals(-status).name if status < 0 else f"exit status {status}")
 
 
-def attempt(run: Run) -> int:
+def attempt(run: Job) -> int:
     """Make the run, and write down everything that can go wrong; the exit status of its process."""
-    assert run.place
     run.began = time.perf_counter()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -107,12 +131,11 @@ def attempt(run: Run) -> int:
     return 0
 
 
-def go_on(run: Run) -> dict[str, Any]:
+def go_on(run: Job) -> dict[str, Any]:
     """From the last checkpoint of an earlier attempt; anew if there is none that would give the same.
 
     What cannot be made now (its data is not there, say) keeps the folder that it has.
     """
-    assert run.place
     fresh, earlier = run.folder, run.place.folder
     if earlier:
         run.folder = earlier

@@ -174,7 +174,8 @@ def unreadable(word: str, commands: Iterable[str]) -> str:
         return f"cannot read '{word}': write {' or '.join(f'{kind}={word}' for kind in kinds)}"
     if word == "train":
         return "cannot read 'train': training needs no command, only key=value"
-    return f"cannot read '{word}': write key=value, or a command{suggest(word, commands)}"
+    command = f", or a command{suggest(word, commands)}" if commands else ""
+    return f"cannot read '{word}': write key=value{command}"
 
 
 def unknown_preset(group: str, name: str) -> str:

@@ -24,7 +24,6 @@ from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.reading import LONGEST_LINE, opened, read
 from microgpt_lab.reprs import line
 from microgpt_lab.resume import capture, changes, check, ground, restore
-from microgpt_lab.sweep import MADE, Place, count
 from microgpt_lab.trainer import Trainer
 from microgpt_lab.untrusted import dump
 
@@ -44,14 +43,15 @@ def locked(folder: Path) -> Iterator[None]:
 
 @dataclass(repr=False)
 class Run:
-    """What callbacks know of a run. In a sweep, `place` is where it belongs; `position`, '[3/6 2min left]',
-    says how far the sweep is when the run ends. Jobs that run `beside` others share the terminal with them.
+    """A run as callbacks see it: its configuration, its folder and what it was made with.
+
+    Of a job of a sweep, `position`, '[3/6 2min left]', says how far the sweep is when the run ends, and
+    `beside` whether other jobs print on the same terminal.
     """
 
     config: dict[str, Any]
     folder: Path
     overrides: list[str] = field(default_factory=list)
-    place: Place | None = None
     position: str = ""
     beside: bool = False
     environment: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +61,7 @@ class Run:
     resumed: list[int] = field(default_factory=list)
     accepted: bool = False
     best: dict[str, Any] = field(default_factory=dict)  # what summary.json says of the best checkpoint
+    in_sweep = False
 
     def __repr__(self) -> str:
         return line(f"Run({self.name}, folder={str(self.folder)!r})")
@@ -75,13 +76,17 @@ class Run:
         """The keys that are not at their defaults: the value, and the default."""
         return differences(self.config)
 
-    def count(self, mark: str = MADE) -> None:
-        """Note in a sweep that the job has ended, once; `position` says how far the sweep is then."""
-        if self.place and not self.position:
-            self.position = count(self.place.sweep, mark)
+    def count_finished(self) -> None:
+        """Count the run among those of its sweep that have ended, if it belongs to one."""
 
     def claim(self) -> None:
-        """Make the folder, or another beside it if it holds a run, and write what the run is."""
+        """Create the folder and write what the run is."""
+        self.create_folder()
+        self.claimed = True
+        self.put("overrides.yaml", dump(self.overrides))
+
+    def create_folder(self) -> None:
+        """Create the folder with config.yaml in it; where it holds a run, one beside it: name-2, name-3 …"""
         wanted, number = self.folder, 2
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,10 +96,6 @@ class Run:
                 break
             except FileExistsError:
                 self.folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
-        self.claimed = True
-        if self.place:
-            self.place.folder = self.folder
-        self.put("overrides.yaml", dump(self.overrides))
 
     def create(self, documents: Documents, trainer: Trainer) -> None:
         """Write what is known before the first step into a folder that holds no other run."""
@@ -226,16 +227,6 @@ class Run:
                     if step_of(line) <= after and line.endswith("\n"):
                         kept.write(line)
         part.replace(path)
-
-    def end(self, status: str, error: str) -> dict[str, Any]:
-        """A job of a sweep that has no results is a row all the same."""
-        if not self.claimed:
-            self.claim()
-        self.count()
-        summary = {"status": status, "error": error}
-        self.conclude(summary)
-        print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
-        return summary
 
     def conclude(self, summary: dict[str, Any]) -> None:
         """The last that a run writes: who reads "ok" there has all of it on disk.

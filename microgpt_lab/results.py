@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from microgpt_lab import untrusted
 from microgpt_lab.errors import UserError
-from microgpt_lab.plugins import KINDS
+from microgpt_lab.flat import flattened, one, scalar
 from microgpt_lab.reading import Stored, Summary, clean, read_metric, read_run
 from microgpt_lab.sweep import runs
 
@@ -104,29 +102,6 @@ def record(run: Stored) -> dict[str, Any]:
 def is_number(value: Any) -> bool:
     """Whether it is a figure: a number that can be squared."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e100 <= value <= 1e100
-
-
-def one(value: Any) -> Any:
-    """A single value; a list as its text. What was quoted in an override can still hold any character."""
-    return json.dumps(value) if isinstance(value, list) else clean(value)
-
-
-def scalar(text: str) -> Any:
-    """The value that an override gives, or its text if that is no single value."""
-    try:
-        value = untrusted.load(text, "a value")
-    except UserError:
-        return text
-    return value if isinstance(value, (int, float, bool, str)) or value is None else text
-
-
-def flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """('optimizer', 'adam'), ('optimizer.lr', 0.01), …: as one would set them."""
-    for key, value in config.items():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield (prefix[:-1] if key == "name" and prefix[:-1] in KINDS else f"{prefix}{key}"), value
 
 
 def curve(run: Path, metric: str) -> dict[int, float]:

@@ -11,8 +11,8 @@ from microgpt_lab import checkpoint
 from microgpt_lab.checkpoint import Saved
 from microgpt_lab.divergence import finite
 from microgpt_lab.errors import Changed
+from microgpt_lab.flat import different
 from microgpt_lab.reading import Figure, Step, deeper, said
-from microgpt_lab.results import flattened
 from microgpt_lab.trainer import Trainer
 from microgpt_lab.untrusted import DEEPEST
 
@@ -82,13 +82,6 @@ def fits(form: Any, other: Any) -> bool:
     if isinstance(form, list) and isinstance(other, list):
         return len(form) == len(other) and all(map(fits, form, other))
     return form == other or (isinstance(form, (int, float)) and isinstance(other, (int, float)))
-
-
-def different(then: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys of which two configurations or environments have different values; None where one has none."""
-    before, after = dict(flattened(then)), dict(flattened(now))
-    pairs = {key: (before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])}
-    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
 def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

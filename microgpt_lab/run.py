@@ -199,7 +199,7 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             summary |= {"steps": trainer.step, "seconds": time.perf_counter() - run.began}
             summary |= {"signal": stopping.signal} if stopping.signal else {}
             summary |= {"resumed": run.resumed} if run.resumed else {}
-            run.count()
+            run.count_finished()
             trainer.watch("run_finished", run=run, summary=summary | run.best)
             summary |= run.best  # the end may have been the best
             run.conclude(summary)

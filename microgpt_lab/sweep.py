@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,14 +22,6 @@ JOBS_FOLDER = ".jobs"
 JOBS, BEGAN = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"  # how many jobs, and when: told to all workers
 ENDED, MADE, THERE = "ended", ".", "="  # the file that counts jobs, and what it has for each
 FINAL = ("ok", "diverged")  # what another run of the same job would come to as well
-
-
-def run_name(overrides: list[str]) -> str:
-    """The overrides as part of a folder's name: without what file systems dislike, and not too long."""
-    name = re.sub(r"[^\w.,=+-]+", "-", ",".join(o.lstrip("+") for o in overrides)).strip(".-")
-    if len(name.encode()) <= 120:
-        return name
-    return f"{name.encode()[:110].decode(errors='ignore')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 class Place:

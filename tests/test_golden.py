@@ -8,7 +8,7 @@ import pytest
 from benchmarks.reference import Node, Reference
 
 from microgpt_lab import GPT, Corpus, Trainer, part
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.data import lines
 from microgpt_lab.run import assemble, load
 
@@ -78,7 +78,7 @@ def edition_243():
 
 def test_the_recipe_of_the_243_lines_gives_their_losses(karpathy_names):
     """What the recipe composes, not a copy of its settings, makes the first 60 steps of the edition."""
-    config = composed(["experiment=microgpt-243", f"dataset.path={karpathy_names}", "backend=python"])
+    config = compose(["experiment=microgpt-243", f"dataset.path={karpathy_names}", "backend=python"])
     trainer = assemble(config, load(config))
     losses = [metrics["loss/train"] for metrics in trainer.advance(60)]
     assert losses == pytest.approx(edition_243(), rel=0, abs=1e-13)

@@ -1,7 +1,7 @@
 """Documents and functions are shared among runs of one process by content, never by name alone."""
 
 from microgpt_lab import kept
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.run import assemble, load
 
 
@@ -9,7 +9,7 @@ def test_a_file_that_changes_is_read_anew_and_functions_are_not_shared(tmp_path)
     path = tmp_path / "data.txt"
     path.write_text("anna\nbob\neve\n" * 20)
     small = ("backend=numpy", "embed=4", "heads=1", "steps=3")
-    config = composed([*small, "dataset=text", f"dataset.path={path}"])
+    config = compose([*small, "dataset=text", f"dataset.path={path}"])
     first = load(config)
     assert load(config) is first
     like = assemble(config, first)

@@ -6,9 +6,9 @@ import pytest
 
 from microgpt_lab import UserError, above, at_least, between
 from microgpt_lab.config import run_options
+from microgpt_lab.flat import scalar
 from microgpt_lab.option_checks import NUMBERS, check_options, check_run, short_run
 from microgpt_lab.plugins import Part, registry
-from microgpt_lab.results import scalar
 
 NUMERIC = [name for name, option in run_options().items() if option.type in (int, float)]
 

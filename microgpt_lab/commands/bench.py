@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import KEY_VALUE, Parser
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError, at_least
 from microgpt_lab.extras import install_module
 from microgpt_lab.mistakes import check_twice
@@ -174,7 +174,7 @@ def main(arguments: list[str]) -> int:
     if args.against and not importlib.util.find_spec(args.against):
         raise UserError(f"--against {args.against} needs {install_module(args.against)}")
     endless = {"steps": 10**9, "eval_every": 0, "scheduler": {"name": "constant", "warmup": 0.0}}
-    config = composed(args.overrides) | endless
+    config = compose(args.overrides) | endless
     console = terminal(140)
     found = contestants(config, args.against, console)
     if not found:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError
 from microgpt_lab.run import assemble, load
 from microgpt_lab.sweep import Place, clock
@@ -14,8 +15,6 @@ from microgpt_lab.sweep import Place, clock
 
 def show(sweep: Path, jobs: list[list[str]]) -> int:
     """A line a job, then the sum. Jobs that differ by their seed are timed once."""
-    from microgpt_lab.commands.train import composed
-
     if not jobs:
         raise UserError("a sweeper that chooses as it goes has no list of jobs for --dry")
     times: dict[str, float] = {}
@@ -23,7 +22,7 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
     for overrides in jobs:
         name = ",".join(overrides) or "default"
         try:
-            config = composed(overrides)
+            config = compose(overrides)
             if Place(sweep, config).result():
                 there += 1
                 print(f"{name}  is there already")

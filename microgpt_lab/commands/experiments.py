@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import KEY_VALUE, Parser
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.mistakes import check_twice
 from microgpt_lab.options import experiments
@@ -77,7 +77,7 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
     if not wanted.get("figures") and not wanted.get("steps"):
         raise UserError(f"{folder / 'expected.json'}: its 'check' has no figures and no losses by step")
     check_twice(overrides)
-    config = composed([f"experiment={name}", *wanted.get("overrides", []), *overrides])
+    config = compose([f"experiment={name}", *wanted.get("overrides", []), *overrides])
     config["callback"] = {"jsonl": {"name": "jsonl"}}
     with tempfile.TemporaryDirectory() as place:
         run = Run(config, Path(place) / name)

@@ -10,7 +10,8 @@ from pathlib import Path
 from microgpt_lab import checkpoint, find
 from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
 from microgpt_lab.commands.multirun import warn
-from microgpt_lab.commands.train import composed, exit_status
+from microgpt_lab.commands.train import exit_status
+from microgpt_lab.compose import compose
 from microgpt_lab.config import complete
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.mistakes import check_twice
@@ -91,7 +92,7 @@ def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
     if overrides:
         changed = {key(override) for override in overrides}
         listed = [*(override for override in listed if key(override) not in changed), *overrides]
-        config = composed(listed)
+        config = compose(listed)
     try:
         config = complete(config)
     except UserError as error:

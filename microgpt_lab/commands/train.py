@@ -11,49 +11,26 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab import config, mistakes
-from microgpt_lab.commands import COMMANDS, multirun
-from microgpt_lab.commands.recipes import Recipes, SearchPath, check_presets
+from microgpt_lab.commands import COMMANDS, dry, multirun
+from microgpt_lab.compose import register
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
+from microgpt_lab.job import Job
 from microgpt_lab.options import CONF
 from microgpt_lab.reading import read_summary
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
-from microgpt_lab.sweep import Place, run_name, runs
+from microgpt_lab.sweep import Place, runs
 from microgpt_lab.sweeps import batches
 from microgpt_lab.sweeps.launcher import offer
 from microgpt_lab.sweeps.make import perform, refuse
 
 ended: dict[str, Any] = {}  # the summary of a single run
-
-
-def register() -> None:
-    """Tell Hydra of the parts, the recipes and the names of folders."""
-    check_presets()
-    config.store()
-    OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
-    OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
-    OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
-    Plugins.instance().register(Recipes)
-    Plugins.instance().register(SearchPath)
-    offer()
-
-
-def composed(overrides: list[str]) -> dict[str, Any]:
-    """The configuration of a run, for other commands."""
-    config.check(overrides)
-    register()
-    try:
-        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            return config.plain(hydra.compose("config", overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from None
 
 
 def explain(error: Exception) -> str:
@@ -69,11 +46,11 @@ def job(cfg: DictConfig) -> float | None:
     folder, overrides = Path(hc.runtime.output_dir), list(hc.overrides.task)
     swept = hc.mode == RunMode.MULTIRUN
     try:
-        run = Run(config.plain(cfg), folder, overrides)
+        values = config.plain(cfg)
         if swept:
-            run.place = Place(Path(hc.sweep.dir), run.config)
-            summary = perform(run)
+            summary = perform(Job(values, folder, overrides, place=Place(Path(hc.sweep.dir), values)))
         else:
+            run = Run(values, folder, overrides)
             summary = execute(run)
             ended.update(summary, folder=str(run.folder))
     except (UserError, OmegaConfBaseException, KeyboardInterrupt) as error:
@@ -100,6 +77,7 @@ def main(arguments: list[str]) -> int:
     mistakes.check_twice(arguments)
     config.check(arguments)
     register()
+    offer()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
     sys.argv = ["microgpt_lab", *arguments]
     multirun.Prepare.sweep = None
@@ -113,9 +91,7 @@ def main(arguments: list[str]) -> int:
     except multirun.NoGrid as error:
         raise UserError(str(error)) from None
     except multirun.Planned as planned:
-        from microgpt_lab.commands.dry import show
-
-        return show(planned.folder, planned.jobs)
+        return dry.show(planned.folder, planned.jobs)
     except KeyboardInterrupt:
         if multirun.Prepare.sweep:
             conclude(multirun.Prepare.sweep, "interrupted")

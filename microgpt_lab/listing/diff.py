@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from microgpt_lab.errors import UserError, printable
+from microgpt_lab.flat import different
 from microgpt_lab.reading import Stored, is_run, read_metric, read_run
 from microgpt_lab.results import is_number
-from microgpt_lab.resume import different, short
+from microgpt_lab.resume import short
 from microgpt_lab.terminal import terminal
 
 Pairs = dict[str, tuple[Any, Any]]

@@ -11,8 +11,9 @@ from typing import Any
 from microgpt_lab import find
 from microgpt_lab.differences import differences, named, parts_of
 from microgpt_lab.errors import UserError
+from microgpt_lab.flat import flattened, one, scalar
 from microgpt_lab.reading import clean, read, read_summary
-from microgpt_lab.results import flattened, is_number, one, scalar
+from microgpt_lab.results import is_number
 
 
 @dataclass

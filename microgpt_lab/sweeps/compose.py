@@ -24,8 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab import config
 from microgpt_lab.errors import UserError
+from microgpt_lab.flat import run_name
 from microgpt_lab.mistakes import explain
-from microgpt_lab.sweep import run_name
 
 OF_HYDRA = "${hydra:"  # what is set for each job
 KEPT = 64  # choices of files

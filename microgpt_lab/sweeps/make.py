@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.job import conclude, known
-from microgpt_lab.record import Run
-from microgpt_lab.sweep import JOBS_FOLDER, Place, run_name
+from microgpt_lab.flat import run_name
+from microgpt_lab.job import Job, conclude, known
+from microgpt_lab.sweep import JOBS_FOLDER, Place
 from microgpt_lab.sweeps.pool import Pool, forked
 from microgpt_lab.sweeps.progress import Bar
 from microgpt_lab.sweeps.warm import preload, seen, warm
@@ -67,7 +67,7 @@ def make(
     return losses
 
 
-def perform(run: Run) -> dict[str, Any]:
+def perform(run: Job) -> dict[str, Any]:
     """Make one job, unless the sweep has it; its summary. `status` may be killed, refused or failed too."""
     if summary := known(run):
         return summary
@@ -78,21 +78,21 @@ def perform(run: Run) -> dict[str, Any]:
     return conclude(run, status)
 
 
-def composed(compose: Compose, sweep: Path, overrides: list[str], number: int) -> Run | None:
+def composed(compose: Compose, sweep: Path, overrides: list[str], number: int) -> Job | None:
     """The run of a job; None if it has no valid configuration, which is a row then."""
     try:
         config, name = compose(overrides, number)
     except UserError as error:
         refuse(sweep / (run_name(overrides) or str(number)), overrides, str(error))
         return None
-    return Run(config, sweep / name, overrides, place=Place(sweep, config))
+    return Job(config, sweep / name, overrides, place=Place(sweep, config))
 
 
 def refuse(folder: Path, overrides: list[str], error: str) -> None:
     """Write a row for a job that has no valid configuration: it is known by what was asked."""
     place = Place(folder.parent, {"refused": overrides})
     place.clear()
-    Run({}, folder, overrides, place=place).end("refused", error)
+    Job({}, folder, overrides, place=place).end("refused", error)
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from microgpt_lab.job import start
+from microgpt_lab.job import Job, start
 from microgpt_lab.plugins import registry
-from microgpt_lab.record import Run
 from microgpt_lab.sweeps.workers import Worker
 
 # macOS has `fork`, but its own libraries do not survive it.
@@ -29,7 +28,7 @@ class Pool:
     def __init__(self, width: int):
         self.width = width
         # By what the end of a job can be read from.
-        self.running: dict[Any, tuple[BaseProcess | Worker, Run, int]] = {}
+        self.running: dict[Any, tuple[BaseProcess | Worker, Job, int]] = {}
         self.idle: list[Worker] = []
 
     def __enter__(self) -> Pool:
@@ -45,11 +44,11 @@ class Pool:
     def full(self) -> bool:
         return len(self.running) >= self.width
 
-    def has(self, run: Run) -> bool:
+    def has(self, run: Job) -> bool:
         """Whether a job of the same configuration is at work."""
         return any(run.config == other.config for _, other, _ in self.running.values())
 
-    def start(self, run: Run, number: int) -> None:
+    def start(self, run: Job, number: int) -> None:
         if forked(run.config):
             process = start(run)
             self.running[process.sentinel] = process, run, number
@@ -63,13 +62,13 @@ class Pool:
             worker.start(run)
         self.running[worker.connection] = worker, run, number
 
-    def wait(self, seconds: float | None = None) -> list[tuple[Run, int, int]]:
+    def wait(self, seconds: float | None = None) -> list[tuple[Job, int, int]]:
         """The jobs that have ended, with their numbers and the exit statuses of their processes: minus a
         signal's number if that killed it. At least one, unless that takes longer than these `seconds`.
         """
         return [self.ended(sign) for sign in connection.wait(list(self.running), seconds)]
 
-    def ended(self, sign: Any) -> tuple[Run, int, int]:
+    def ended(self, sign: Any) -> tuple[Job, int, int]:
         child, run, number = self.running.pop(sign)
         if isinstance(child, Worker):
             status = child.status()

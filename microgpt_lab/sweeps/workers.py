@@ -13,9 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from microgpt_lab import kept
-from microgpt_lab.job import attempt
+from microgpt_lab.job import Job, attempt
 from microgpt_lab.plugins import EVENTS, OURS, registry
-from microgpt_lab.record import Run
 from microgpt_lab.sweeps.traces import left, traces
 from microgpt_lab.sweeps.warm import preload, warm
 from microgpt_lab.watchers import listener
@@ -36,7 +35,7 @@ class Worker:
         theirs.close()  # so that the end of the process can be read
         self.usable = True
 
-    def start(self, run: Run) -> None:
+    def start(self, run: Job) -> None:
         self.connection.send(run)
 
     def status(self) -> int:
@@ -100,7 +99,7 @@ def ours_alone(config: dict[str, Any]) -> bool:
     return kept.all_ours(config) and all(callbacks) and not watched
 
 
-def note(run: Run, found: list[str]) -> None:
+def note(run: Job, found: list[str]) -> None:
     """Say in the run's log why its worker was replaced."""
     if run.claimed:
         names = [*found[:MOST], *([f"{len(found) - MOST} more"] if len(found) > MOST else [])]

@@ -32,7 +32,7 @@ class Console:
         self.terminal = terminal()
         self.live = self.terminal.is_interactive and not run.beside
         self.began = self.shown = time.monotonic()
-        if not run.place:
+        if not run.in_sweep:
             self.header()
         if self.live:
             self.show_progress()
@@ -41,7 +41,7 @@ class Console:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         room = max(0, self.terminal.width - NUMBERS)
-        label = cut(self.run.name if self.run.place else "train", room // 2)
+        label = cut(self.run.name if self.run.in_sweep else "train", room // 2)
         bar = min(30, room - len(label))
         self.progress = Progress(
             *([TextColumn("[bold]{task.description}")] if label else ()),
@@ -51,7 +51,7 @@ class Console:
             TextColumn("[dim]{task.fields[speed]} tok/s[/]"),
             TimeRemainingColumn(),
             console=self.terminal,
-            transient=bool(self.run.place),
+            transient=bool(self.run.in_sweep),
         )
         steps = self.trainer.steps
         self.task = self.progress.add_task(shown(label), total=steps, loss="…", val="…", speed="…")
@@ -99,7 +99,7 @@ class Console:
             self.progress.update(
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
-        elif not self.run.place and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
+        elif not self.run.in_sweep and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
             self.shown = time.monotonic()
             left = (self.shown - self.began) / step * (self.trainer.steps - step)
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
@@ -108,7 +108,7 @@ class Console:
     def run_finished(self, run, summary):
         if self.progress:
             self.progress.stop()
-        if run.place:
+        if run.in_sweep:
             self.job_line(summary)
         elif summary["status"] != "ok":
             self.plain(f"{summary['status']} after {summary['steps']} steps {summary.get('error', '')}")

@@ -17,8 +17,9 @@ import pytest
 
 from microgpt_lab import find
 from microgpt_lab.commands import main
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError
+from microgpt_lab.job import Job
 from microgpt_lab.listing.prune import remove
 from microgpt_lab.listing.rows import rows
 from microgpt_lab.record import Run, locked
@@ -31,7 +32,10 @@ ESCAPE = "\x1b[2J\u202e"
 
 def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
     """A run as it stands on disk when it has ended so; without a status, as one that was killed."""
-    run = Run(config, folder, list(overrides), place=Place(sweep, config) if sweep else None)
+    if sweep:
+        run = Job(config, folder, list(overrides), place=Place(sweep, config))
+    else:
+        run = Run(config, folder, list(overrides))
     run.claim()
     if summary:
         run.conclude(summary)
@@ -46,13 +50,13 @@ def dated(folder, age):
 
 @pytest.fixture(scope="module")
 def config():
-    return composed(["backend=numpy", "steps=20"])
+    return compose(["backend=numpy", "steps=20"])
 
 
 @pytest.fixture
 def home(tmp_path, config):
     """A day's work: a run of the defaults, a sweep of two, one that diverged, one that was killed."""
-    runs, other = tmp_path / "runs", composed(["optimizer=sgd", "callback=[jsonl]"])
+    runs, other = tmp_path / "runs", compose(["optimizer=sgd", "callback=[jsonl]"])
     made(runs / "first", config, age=3 * DAY, status="ok", steps=20, seconds=1.5, **{"loss/val": 2.5})
     for seed, loss in ((1, 2.25), (2, 2.75)):
         gelu = config | {"activation": {"name": "gelu", "approximate": "none"}, "seed": seed}

@@ -13,8 +13,7 @@ from arguments import varied
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
-from microgpt_lab.job import start
-from microgpt_lab.record import Run
+from microgpt_lab.job import Job, start
 from microgpt_lab.sweep import Place
 
 
@@ -76,7 +75,7 @@ def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_pa
     (folder / "checkpoint.bin").unlink()
     (folder / "notes.txt").write_text("mine")
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    run = Run(config, tmp_path / "sweep" / "fresh", place=Place(tmp_path / "sweep", config))
+    run = Job(config, tmp_path / "sweep" / "fresh", place=Place(tmp_path / "sweep", config))
     (process := start(run)).join()
     assert process.exitcode == 0
     assert (folder / "notes.txt").exists() and not run.folder.exists()

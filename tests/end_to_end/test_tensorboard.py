@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, part
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.differences import differences
 from microgpt_lab.record import Run
 from microgpt_lab.run import assemble, load
@@ -107,7 +107,7 @@ def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
 @pytest.fixture(scope="module")
 def config():
     small = ["embed=4", "heads=1", "block_size=2", "train_docs=50", "eval_docs=1", "eval_every=1"]
-    return composed([*small, "backend=numpy", "callback=[tensorboard]"])
+    return compose([*small, "backend=numpy", "callback=[tensorboard]"])
 
 
 def trained(config, folder, **options):

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from microgpt_lab import checkpoint, load_sweep
-from microgpt_lab.commands.train import composed
-from microgpt_lab.record import Run
+from microgpt_lab.compose import compose
+from microgpt_lab.job import Job
 from microgpt_lab.results import curve
 from microgpt_lab.run import execute
 from microgpt_lab.sweep import Place
@@ -46,8 +46,8 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab") / "sweep"
     for seed in range(3):
         overrides = [*SHORT, f"seed={seed}"]
-        run = Run(composed(overrides), folder / f"seed={seed}", overrides)
-        run.place = Place(folder, run.config)
+        config = compose(overrides)
+        run = Job(config, folder / f"seed={seed}", overrides, place=Place(folder, config))
         execute(run)
         (run.folder / checkpoint.PREVIOUS).unlink(missing_ok=True)  # which would do where the last is damaged
     recipe = folder.parent / "home" / "experiments" / "theirs"

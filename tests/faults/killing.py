@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from microgpt_lab.commands import main
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.plugins import part
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute, load
@@ -68,7 +68,7 @@ def kill_again_and_again(wanted, arguments):
 
 
 def kill_before_each_rename(arguments):
-    config = composed(arguments)
+    config = compose(arguments)
     load(config)
     for number in itertools.count(1):
         run = Run(config, Path(str(number)), arguments)

@@ -34,7 +34,7 @@ from foreign import (
 from microgpt_lab import UserError, checkpoint, load_sweep
 from microgpt_lab.commands import experiments, main, sample
 from microgpt_lab.commands.resume import reopened
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.resume import check
 from microgpt_lab.sweep import Place
 
@@ -94,7 +94,7 @@ COMPOSED = {}
 
 def composed_once(seed):
     if seed not in COMPOSED:
-        COMPOSED[seed] = composed([*SHORT, f"seed={seed}"])
+        COMPOSED[seed] = compose([*SHORT, f"seed={seed}"])
     return COMPOSED[seed]
 
 

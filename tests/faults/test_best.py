@@ -14,7 +14,7 @@ from foreign import encoded
 from microgpt_lab import UserError, checkpoint, part
 from microgpt_lab.checkpoint import BEST, CURRENT, PREVIOUS
 from microgpt_lab.commands import resume, sample
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.option_checks import installed
 from microgpt_lab.plugins import Part
 from microgpt_lab.reading import read_summary
@@ -31,7 +31,7 @@ def train(folder, *changes):
     """The summary of a run with these changes."""
     chosen = {override.partition("=")[0]: override for override in (*RUN, *changes)}
     overrides = list(chosen.values())
-    return execute(Run(composed(overrides), folder, overrides))
+    return execute(Run(compose(overrides), folder, overrides))
 
 
 def go_on(folder, *arguments):
@@ -104,7 +104,7 @@ class StopsAt20:
 
 
 def test_the_end_counts_where_no_evaluation_was(tmp_path):
-    config = composed([*RUN[:-3], "optimizer.lr=0.01", *RUN[-2:]])
+    config = compose([*RUN[:-3], "optimizer.lr=0.01", *RUN[-2:]])
     config["callback"]["stops"] = {"name": "stops"}
     with installed(Part("callback", "stops", StopsAt20, "tests")):
         execute(Run(config, tmp_path / "run"))
@@ -277,7 +277,7 @@ def callbacks():
 
 def test_early_stopping_turns_it_on_unless_it_is_set(tmp_path):
     def chosen(*overrides):
-        run = Run(composed(list(overrides)), tmp_path)
+        run = Run(compose(list(overrides)), tmp_path)
         return run.config["callback"]["checkpoint"]["best"], "callback.checkpoint.best" in run.differences
 
     early = "callback=[early_stopping,checkpoint]"  # in any order

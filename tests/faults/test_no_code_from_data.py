@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, checkpoint, load_sweep, untrusted
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 
 SHORT = (
     "steps=3",
@@ -210,5 +210,5 @@ def test_what_a_run_dumps_it_loads(content, ascii):
 
 
 def test_a_configuration_is_the_same_text_with_and_without_libyaml():
-    config = composed(["activation=gelu", "layers=2", "optimizer.lr=1e-5"])
+    config = compose(["activation=gelu", "layers=2", "optimizer.lr=1e-5"])
     assert untrusted.dump(config) == yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from microgpt_lab import UserError, printable
 from microgpt_lab.download import download, fetch
-from microgpt_lab.sweep import run_name
+from microgpt_lab.flat import run_name
 from microgpt_lab.terminal import terminal
 
 SHORT = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import checkpoint
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 from microgpt_lab.record import Run
 from microgpt_lab.run import execute
 
@@ -42,7 +42,7 @@ def watched(monkeypatch):
 
     def run(folder, *options):
         synced.clear(), moments.clear()
-        execute(Run(composed([*OPTIONS, *options]), folder))
+        execute(Run(compose([*OPTIONS, *options]), folder))
         return synced, moments
 
     return run

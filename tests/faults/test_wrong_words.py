@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError
-from microgpt_lab.commands.train import composed
+from microgpt_lab.compose import compose
 
 WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
 
@@ -65,7 +65,7 @@ OVERRIDES = st.one_of(TEXT, st.tuples(st.sampled_from(KEYS), TEXT).map("=".join)
 
 def never_more_than_a_line(override):
     with contextlib.suppress(UserError):  # which is printed as a line
-        assert isinstance(composed([override]), dict)
+        assert isinstance(compose([override]), dict)
 
 
 @settings(max_examples=60, deadline=None)
