@@ -1,16 +1,16 @@
 """A laboratory for GPTs at the smallest scale."""
 
 from microgpt_lab import ops
-from microgpt_lab.autograd import Value
-from microgpt_lab.backend import Backend
-from microgpt_lab.data import Corpus
+from microgpt_lab.core.autograd import Value
+from microgpt_lab.core.backend import Backend
+from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.model import GPT
+from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError, above, at_least, between, printable
-from microgpt_lab.hookspecs import hookimpl
-from microgpt_lab.model import GPT
-from microgpt_lab.plugins import part
-from microgpt_lab.results import load_sweep
-from microgpt_lab.tensor import Tensor
-from microgpt_lab.trainer import Trainer
+from microgpt_lab.registry.hookspecs import hookimpl
+from microgpt_lab.registry.plugins import part
+from microgpt_lab.sweeps.table import load_sweep
+from microgpt_lab.tensors.tensor import Tensor
 
 __version__ = "0.1.0"
 __all__ = [

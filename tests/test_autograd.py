@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgpt_lab import Tensor, Value, ops
-from microgpt_lab.floats import FUNCTIONS
+from microgpt_lab.core.floats import FUNCTIONS
 from microgpt_lab.testing import assert_gradients, noise, tensor
 
 moderate = st.floats(-20, 20).filter(lambda x: abs(x) > 1e-2)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, part
-from microgpt_lab.backend import Batch, Dropout
-from microgpt_lab.data import lines
-from microgpt_lab.padding import draw, padded
-from microgpt_lab.plugins import registry
+from microgpt_lab.core.backend import Batch, Dropout
+from microgpt_lab.core.data import lines
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.watchers import Watchers
+from microgpt_lab.tensors.padding import draw, padded
 from microgpt_lab.testing import OPERATIONS, assert_same_gradients, losses, small_trainer
-from microgpt_lab.watchers import Watchers
 
 BACKENDS = [name for name in registry().names("backend") if name != "python"]
 SWAPPED = [

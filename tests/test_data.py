@@ -9,8 +9,8 @@ import pytest
 from golden.make_pytorch import FIGURES
 
 from microgpt_lab import Corpus, part
-from microgpt_lab.data import LARGEST, guessing, lines, read
-from microgpt_lab.documents import SPLITS, torch_randperm
+from microgpt_lab.core.data import LARGEST, guessing, lines, read
+from microgpt_lab.core.documents import SPLITS, torch_randperm
 
 
 def digest(documents):
@@ -150,7 +150,7 @@ def test_long_documents_can_be_refused():
 
 
 def test_a_file_may_have_a_hundred_million_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("microgpt_lab.data.LARGEST", 4_000_000)
+    monkeypatch.setattr("microgpt_lab.core.data.LARGEST", 4_000_000)
     (tmp_path / "text").write_bytes(b"x" * 4_000_000)
     assert len(read(tmp_path / "text")) == 4_000_000
     (tmp_path / "text").write_bytes(b"x" * 4_000_001)

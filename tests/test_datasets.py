@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import UserError, part
-from microgpt_lab.data import lines
+from microgpt_lab.core.data import lines
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "datasets"
 

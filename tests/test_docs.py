@@ -4,8 +4,8 @@ import doctest
 import re
 from pathlib import Path
 
-from microgpt_lab.config import run_options
-from microgpt_lab.plugins import EVENTS, KINDS
+from microgpt_lab.options.config import run_options
+from microgpt_lab.registry.plugins import EVENTS, KINDS
 from microgpt_lab.testing import check, parts_of
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 from tensorboardX.summary import scalar, text
 
-from microgpt_lab.plugins import registry
+from microgpt_lab.registry.plugins import registry
 
 registry()
 events = import_module("microgpt_lab_plugins.callbacks._events")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from microgpt_lab import GPT, part
-from microgpt_lab.sampler import Cache, distribution, generate
+from microgpt_lab.core.sampler import Cache, distribution, generate
 from microgpt_lab.testing import assert_gradients, tensor
 
 IDS, TARGETS = [4, 0, 2, 1, 3], [0, 2, 1, 3, 4]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from microgpt_lab import part
-from microgpt_lab.plugins import registry
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.testing import losses, small_trainer
 
 PARTS = [(p.kind, p.name) for p in registry().parts.values() if p.kind in ("activation", "norm", "optimizer")]

@@ -10,7 +10,7 @@ from golden.make_pytorch import FIGURES, GRADIENTS, MATRIX, MATRIX_GRADIENTS, ST
 from golden.make_pytorch import RATE as LR
 
 from microgpt_lab import UserError, part
-from microgpt_lab.plugins import registry
+from microgpt_lab.registry.plugins import registry
 
 
 def trajectory(optimizer, rows=1):

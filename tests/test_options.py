@@ -5,10 +5,10 @@ import math
 import pytest
 
 from microgpt_lab import UserError, above, at_least, between
-from microgpt_lab.config import run_options
-from microgpt_lab.flat import scalar
-from microgpt_lab.option_checks import NUMBERS, check_options, check_run, short_run
-from microgpt_lab.plugins import Part, registry
+from microgpt_lab.checks.options import NUMBERS, check_options, check_run, short_run
+from microgpt_lab.options.config import run_options
+from microgpt_lab.options.overrides import scalar
+from microgpt_lab.registry.plugins import Part, registry
 
 NUMERIC = [name for name, option in run_options().items() if option.type in (int, float)]
 

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, hookimpl, part
-from microgpt_lab.backend import Dropout
-from microgpt_lab.plugins import registry
+from microgpt_lab.core.backend import Dropout
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.testing import check
-from microgpt_lab.watchers import Watchers
 
 ELSEWHERE = {"text", "karpathy_names", "jax"}  # the first two need a file; test_backends.py has more of jax
 PARTS = [p for p in registry().parts.values() if p.name not in ELSEWHERE]

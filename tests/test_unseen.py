@@ -6,11 +6,11 @@ import re
 import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
-from microgpt_lab.data import END
-from microgpt_lab.documents import SPLITS
-from microgpt_lab.option_checks import short_run
-from microgpt_lab.plugins import registry
-from microgpt_lab.reading import Summary
+from microgpt_lab.checks.options import short_run
+from microgpt_lab.core.data import END
+from microgpt_lab.core.documents import SPLITS
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.folder import Summary
 from microgpt_lab.testing import check_dataset
 
 TASKS = [name for kind, name in registry().parts if kind == "dataset"]

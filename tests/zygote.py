@@ -12,7 +12,7 @@ import time
 
 import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
 from microgpt_lab.commands import main
-from microgpt_lab.plugins import registry
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.sweeps.warm import preload
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from microgpt_lab import __version__
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, nearest, printable
-from microgpt_lab.signals import Terminated, terminate
+from microgpt_lab.run.signals import Terminated, terminate
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         if near := nearest(flag, flags):
             return f"{flag} is no flag; did you mean '{near}'?"
         if any(action.metavar == KEY_VALUE for action in self._actions):
-            from microgpt_lab.mistakes import no_flag
+            from microgpt_lab.options.mistakes import no_flag
 
             raise UserError(no_flag(flag, self.given, flags))
         return f"{flag} is no flag; there is {', '.join(flags)}"

@@ -17,12 +17,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import KEY_VALUE, Parser
-from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError, at_least
-from microgpt_lab.extras import install_module
-from microgpt_lab.mistakes import check_twice
-from microgpt_lab.plugins import registry
-from microgpt_lab.run import assemble, load
+from microgpt_lab.options.compose import compose
+from microgpt_lab.options.mistakes import check_twice
+from microgpt_lab.registry.extras import install_module
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.execute import assemble, load
 from microgpt_lab.terminal import terminal
 
 MIB = 2**20
@@ -38,7 +38,7 @@ def work(pipe: Connection, config: dict[str, Any], torch_dtype: str | None) -> N
     try:
         trainer: Any = assemble(config, load(config))
         if torch_dtype:
-            from microgpt_lab.yardstick import Torch
+            from microgpt_lab.checks.pytorch import Torch
 
             trainer = Torch(trainer, config, torch_dtype)
         losses = [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]  # and compile

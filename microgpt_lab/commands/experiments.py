@@ -11,15 +11,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from microgpt_lab.commands import KEY_VALUE, Parser
-from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError, printable, suggest
-from microgpt_lab.mistakes import check_twice
-from microgpt_lab.options import experiments
-from microgpt_lab.reading import read, text
-from microgpt_lab.record import Run
-from microgpt_lab.results import curve
-from microgpt_lab.run import execute
-from microgpt_lab.sweep import clock
+from microgpt_lab.options.compose import compose
+from microgpt_lab.options.keys import experiments
+from microgpt_lab.options.mistakes import check_twice
+from microgpt_lab.run.execute import execute
+from microgpt_lab.run.folder import read, text
+from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.folder import clock
+from microgpt_lab.sweeps.table import curve
 from microgpt_lab.terminal import terminal
 
 

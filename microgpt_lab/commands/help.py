@@ -10,9 +10,9 @@ from typing import Any
 from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.errors import UserError, nearest, suggest
-from microgpt_lab.options import OWNERS, defaults, experiments, sentences, written
-from microgpt_lab.plugins import KINDS, home, options_of, registry
-from microgpt_lab.synonyms import KEY_OF
+from microgpt_lab.options.keys import OWNERS, defaults, experiments, sentences, written
+from microgpt_lab.registry.plugins import KINDS, home, options_of, registry
+from microgpt_lab.registry.synonyms import KEY_OF
 
 HEAD = f"""microgpt_lab {__version__} trains GPTs at the smallest scale.
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.options import sentences, written
-from microgpt_lab.plugins import KINDS, Part, registry
+from microgpt_lab.options.keys import sentences, written
+from microgpt_lab.registry.plugins import KINDS, Part, registry
 from microgpt_lab.terminal import terminal
 
 

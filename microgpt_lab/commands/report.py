@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from microgpt_lab import find
 from microgpt_lab.commands import RUN, Parser
 from microgpt_lab.errors import UserError
-from microgpt_lab.extras import install_module
-from microgpt_lab.results import load_sweep
+from microgpt_lab.registry.extras import install_module
+from microgpt_lab.sweeps import find
+from microgpt_lab.sweeps.table import load_sweep
 from microgpt_lab.terminal import terminal
 
 if TYPE_CHECKING:

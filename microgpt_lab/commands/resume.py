@@ -7,17 +7,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from microgpt_lab import checkpoint, find
 from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
-from microgpt_lab.commands.multirun import warn
+from microgpt_lab.commands.multirun.prepare import warn
 from microgpt_lab.commands.train import exit_status
-from microgpt_lab.compose import compose
-from microgpt_lab.config import complete
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.mistakes import check_twice
-from microgpt_lab.reading import read, read_summary
-from microgpt_lab.record import Run
-from microgpt_lab.run import execute
+from microgpt_lab.options.compose import compose
+from microgpt_lab.options.config import complete
+from microgpt_lab.options.mistakes import check_twice
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.execute import execute
+from microgpt_lab.run.folder import read, read_summary
+from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps import find
 
 OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a folder that is not there does not begin like this
 

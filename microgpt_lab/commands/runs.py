@@ -7,13 +7,13 @@ import sys
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 
-from microgpt_lab import find
 from microgpt_lab.commands import KEY_VALUE, PROGRAM, Parser
 from microgpt_lab.errors import UserError, nearest, printable, suggest
 from microgpt_lab.listing import tables
 from microgpt_lab.listing.rows import Row, rows
 from microgpt_lab.listing.selection import OWN, STATUSES, chosen, duration, filters, ordered
-from microgpt_lab.plugins import KINDS, registry
+from microgpt_lab.registry.plugins import KINDS, registry
+from microgpt_lab.sweeps import find
 
 COMMANDS = f"""commands:
   {PROGRAM} runs diff A B                 say what differs between two runs
@@ -107,7 +107,7 @@ def check(wanted: dict[str, str], found: list[Row]) -> None:
             for name in filter(None, set(value.strip("[]").split(",")) - installed):
                 registry().get(key, name)
         elif not seen:
-            from microgpt_lab.mistakes import option_of, unknown_key  # slow: it imports Hydra
+            from microgpt_lab.options.mistakes import option_of, unknown_key  # slow: it imports Hydra
 
             if not option_of(key):
                 near = nearest(key, ["status"])

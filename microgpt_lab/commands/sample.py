@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 from random import Random
 
-from microgpt_lab import checkpoint, find
 from microgpt_lab.commands import RUN, Parser
-from microgpt_lab.divergence import finite
+from microgpt_lab.core.divergence import finite
+from microgpt_lab.core.model import GPT, Weights
+from microgpt_lab.core.sampler import generate
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.model import GPT, Weights
-from microgpt_lab.plugins import options_of
-from microgpt_lab.run import build
-from microgpt_lab.sampler import generate
+from microgpt_lab.registry.plugins import options_of
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.execute import build
+from microgpt_lab.sweeps import find
 
 
 def warn(line: str) -> None:

@@ -16,18 +16,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from microgpt_lab import config, mistakes
-from microgpt_lab.commands import COMMANDS, dry, multirun
-from microgpt_lab.compose import register
+from microgpt_lab.commands import COMMANDS
+from microgpt_lab.commands.multirun import batches, dry, prepare
+from microgpt_lab.commands.multirun.launcher import offer
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
-from microgpt_lab.job import Job
-from microgpt_lab.options import CONF
-from microgpt_lab.reading import read_summary
-from microgpt_lab.record import Run
-from microgpt_lab.run import execute
-from microgpt_lab.sweep import Place, runs
-from microgpt_lab.sweeps import batches
-from microgpt_lab.sweeps.launcher import offer
+from microgpt_lab.options import config, mistakes
+from microgpt_lab.options.compose import register
+from microgpt_lab.options.keys import CONF
+from microgpt_lab.run.execute import execute
+from microgpt_lab.run.folder import read_summary
+from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.folder import Place, runs
+from microgpt_lab.sweeps.job import Job
 from microgpt_lab.sweeps.make import perform, refuse
 
 ended: dict[str, Any] = {}  # the summary of a single run
@@ -59,7 +59,7 @@ def job(cfg: DictConfig) -> float | None:
         if swept and not isinstance(error, KeyboardInterrupt):
             refuse(folder, overrides, explain(error))
             return None
-        multirun.remove_absent()  # nothing half-made stays behind
+        prepare.remove_absent()  # nothing half-made stays behind
         if isinstance(error, KeyboardInterrupt):
             raise
         ended.update(refused=error if isinstance(error, UserError) else UserError(explain(error)))
@@ -68,9 +68,9 @@ def job(cfg: DictConfig) -> float | None:
 
 
 def main(arguments: list[str]) -> int:
-    multirun.Prepare.dry = "--dry" in arguments
+    prepare.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
-    multirun.Prepare.width, arguments = multirun.taken_out(arguments)
+    prepare.Prepare.width, arguments = prepare.taken_out(arguments)
     if sweeps := {"-m", "--multirun"} & set(arguments):  # Hydra wants it first
         arguments = ["-m", *(argument for argument in arguments if argument not in sweeps)]
     mistakes.check_flags(arguments)
@@ -80,35 +80,35 @@ def main(arguments: list[str]) -> int:
     offer()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
     sys.argv = ["microgpt_lab", *arguments]
-    multirun.Prepare.sweep = None
+    prepare.Prepare.sweep = None
     ended.clear()
     stopped = None
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        multirun.leave_nothing()
+        prepare.leave_nothing()
         raise UserError(explain(error)) from None
-    except multirun.NoGrid as error:
+    except prepare.NoGrid as error:
         raise UserError(str(error)) from None
-    except multirun.Planned as planned:
+    except prepare.Planned as planned:
         return dry.show(planned.folder, planned.jobs)
     except KeyboardInterrupt:
-        if multirun.Prepare.sweep:
-            conclude(multirun.Prepare.sweep, "interrupted")
+        if prepare.Prepare.sweep:
+            conclude(prepare.Prepare.sweep, "interrupted")
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
         if isinstance(error, OSError) and error.filename:
             raise UserError(f"{error.filename}: {error.strerror}") from None
-        if not multirun.Prepare.sweep:
+        if not prepare.Prepare.sweep:
             raise
         stopped = why(error)
-    if multirun.Prepare.sweep and not stopped and not any(runs(multirun.Prepare.sweep)):
-        multirun.leave_nothing()
+    if prepare.Prepare.sweep and not stopped and not any(runs(prepare.Prepare.sweep)):
+        prepare.leave_nothing()
         raise UserError("the sweep has no jobs: of its values, one names nothing")
-    if multirun.Prepare.sweep:
-        return conclude(multirun.Prepare.sweep, stopped)
+    if prepare.Prepare.sweep:
+        return conclude(prepare.Prepare.sweep, stopped)
     if error := ended.get("refused"):
         raise error
     return exit_status(ended)

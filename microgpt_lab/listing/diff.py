@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.flat import different
-from microgpt_lab.reading import Stored, is_run, read_metric, read_run
-from microgpt_lab.results import is_number
-from microgpt_lab.resume import short
+from microgpt_lab.options.overrides import different
+from microgpt_lab.run.folder import Stored, is_run, read_metric, read_run
+from microgpt_lab.run.resume import short
+from microgpt_lab.sweeps.table import is_number
 from microgpt_lab.terminal import terminal
 
 Pairs = dict[str, tuple[Any, Any]]

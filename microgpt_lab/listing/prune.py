@@ -13,14 +13,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
-from microgpt_lab import find
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import age
 from microgpt_lab.listing.tables import aligned
-from microgpt_lab.reading import text
-from microgpt_lab.record import locked
-from microgpt_lab.sweep import JOBS_FOLDER
+from microgpt_lab.run.folder import text
+from microgpt_lab.run.record import locked
+from microgpt_lab.sweeps import find
+from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
 KNOWN_BY = ("config.yaml", "overrides.yaml", ".lock")  # removed last: until then the folder is a run's
 

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab import find
-from microgpt_lab.differences import differences, named, parts_of
 from microgpt_lab.errors import UserError
-from microgpt_lab.flat import flattened, one, scalar
-from microgpt_lab.reading import clean, read, read_summary
-from microgpt_lab.results import is_number
+from microgpt_lab.options.differences import differences, named, parts_of
+from microgpt_lab.options.overrides import flattened, one, scalar
+from microgpt_lab.run.folder import clean, read, read_summary
+from microgpt_lab.sweeps import find
+from microgpt_lab.sweeps.table import is_number
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.listing.rows import Row
-from microgpt_lab.options import written
-from microgpt_lab.reading import Summary
+from microgpt_lab.options.keys import written
+from microgpt_lab.run.folder import Summary
 
 # What becomes of a run. Of one that was killed without a word, or is at work, the folder is `unfinished`;
 # of one that cannot be read, `damaged`.

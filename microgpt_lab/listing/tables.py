@@ -19,7 +19,7 @@ from rich.text import Text
 from microgpt_lab.errors import printable
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import age, value_of
-from microgpt_lab.options import written
+from microgpt_lab.options.keys import written
 from microgpt_lab.terminal import terminal
 
 WIDE = 100  # columns of a terminal, below which the table leaves steps and seconds out

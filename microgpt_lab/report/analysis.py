@@ -14,7 +14,7 @@ from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
 from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
-from microgpt_lab.results import last, scalar
+from microgpt_lab.sweeps.table import last, scalar
 
 if TYPE_CHECKING:
     import pandas

@@ -14,7 +14,7 @@ import numpy as np
 
 from microgpt_lab.report.analysis import Analysis, Row
 from microgpt_lab.report.comparison import FEWEST, against
-from microgpt_lab.results import curve
+from microgpt_lab.sweeps.table import curve
 
 INK, GRID = "#24292f", "#d8dee4"
 WORSE, BETTER, OPEN = "#d1495b", "#2a9d8f", "#6e8bb0"

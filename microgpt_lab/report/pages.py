@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.reading import read_json
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
 from microgpt_lab.report.figures import MOST_CURVES, curves, forest
+from microgpt_lab.run.folder import read_json
 
 if TYPE_CHECKING:
     import pandas

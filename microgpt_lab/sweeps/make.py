@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.flat import run_name
-from microgpt_lab.job import Job, conclude, known
-from microgpt_lab.sweep import JOBS_FOLDER, Place
+from microgpt_lab.options.overrides import run_name
+from microgpt_lab.sweeps.folder import JOBS_FOLDER, Place
+from microgpt_lab.sweeps.job import Job, conclude, known
 from microgpt_lab.sweeps.pool import Pool, forked
 from microgpt_lab.sweeps.progress import Bar
 from microgpt_lab.sweeps.warm import preload, seen, warm

@@ -9,8 +9,8 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from microgpt_lab.job import Job, start
-from microgpt_lab.plugins import registry
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.sweeps.job import Job, start
 from microgpt_lab.sweeps.workers import Worker
 
 # macOS has `fork`, but its own libraries do not survive it.

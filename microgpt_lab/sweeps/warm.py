@@ -8,13 +8,13 @@ import importlib
 from collections import Counter
 from typing import Any
 
-from microgpt_lab import environment, kept
-from microgpt_lab.backend import Backend
-from microgpt_lab.data import Corpus
-from microgpt_lab.differences import differences
-from microgpt_lab.documents import Documents
-from microgpt_lab.plugins import options_of, registry
-from microgpt_lab.run import assemble, build, load
+from microgpt_lab.core.backend import Backend
+from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.documents import Documents
+from microgpt_lab.options.differences import differences
+from microgpt_lab.registry.plugins import options_of, registry
+from microgpt_lab.run import environment, reuse
+from microgpt_lab.run.execute import assemble, build, load
 
 LARGEST = 1_000_000  # numbers of a model, or of a batch, whose preparation is worth its memory
 PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")
@@ -41,17 +41,17 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
         environment.core()
         environment.parts(config)
         differences(config)
-        if kept.ours("backend", config["backend"]):
+        if reuse.ours("backend", config["backend"]):
             build("backend", config["backend"])
-        if not kept.ours("dataset", config["dataset"]):
+        if not reuse.ours("dataset", config["dataset"]):
             return
         documents = load(config)
         environment.documents_sha256(documents)
         corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
         if held_out := corpus.validation[: config["eval_docs"]]:
             corpus.guessing(held_out)
-        seen[key := kept.setting(config)] += 1
-        if seen[key] == worth and not kept.has(config, documents) and prepares(config):
+        seen[key := reuse.setting(config)] += 1
+        if seen[key] == worth and not reuse.has(config, documents) and prepares(config):
             prepare(config, documents)
 
 
@@ -63,10 +63,10 @@ def prepares(config: dict[str, Any]) -> bool:
     model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
     batch = config["batch_size"] * config["block_size"] * config["embed"]
     can = getattr(backend, "prepare", Backend.prepare) is not Backend.prepare
-    return can and max(model, batch) <= LARGEST and kept.all_ours(config)
+    return can and max(model, batch) <= LARGEST and reuse.all_ours(config)
 
 
 def prepare(config: dict[str, Any], documents: Documents) -> None:
     trainer = assemble(config, documents)
     trainer.backend.prepare(trainer)
-    kept.keep(trainer, config)
+    reuse.keep(trainer, config)

@@ -12,12 +12,12 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from microgpt_lab import kept
-from microgpt_lab.job import Job, attempt
-from microgpt_lab.plugins import EVENTS, OURS, registry
+from microgpt_lab.registry.plugins import EVENTS, OURS, registry
+from microgpt_lab.run import reuse
+from microgpt_lab.run.watchers import listener
+from microgpt_lab.sweeps.job import Job, attempt
 from microgpt_lab.sweeps.traces import left, traces
 from microgpt_lab.sweeps.warm import preload, warm
-from microgpt_lab.watchers import listener
 
 MOST = 20  # things that a log names
 JOBS = 50  # that a worker makes, because not all that a job can leave behind can be seen
@@ -93,10 +93,10 @@ def work(connection: Connection) -> None:
 
 def ours_alone(config: dict[str, Any]) -> bool:
     """Whether only parts of the lab have run: what another's remembers cannot all be seen."""
-    callbacks = (kept.ours("callback", chosen) for chosen in config["callback"].values())
+    callbacks = (reuse.ours("callback", chosen) for chosen in config["callback"].values())
     others = [module for module in registry().watchers if not module.__name__.startswith(f"{OURS}.")]
     watched = any(listener(module, event) for module in others for event in EVENTS)
-    return kept.all_ours(config) and all(callbacks) and not watched
+    return reuse.all_ours(config) and all(callbacks) and not watched
 
 
 def note(run: Job, found: list[str]) -> None:

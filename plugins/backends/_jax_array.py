@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from microgpt_lab.reprs import preview
+from microgpt_lab.core.reprs import preview
 
 
 def softmax(x):

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from microgpt_lab.backend import Block
-from microgpt_lab.padding import Padded, longest, padded
+from microgpt_lab.core.backend import Block
+from microgpt_lab.tensors.padding import Padded, longest, padded
 
 from ._jax_array import Array
 from ._jax_cache import compiled

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from microgpt_lab.autograd import topological
-from microgpt_lab.reprs import preview
+from microgpt_lab.core.autograd import topological
+from microgpt_lab.core.reprs import preview
 
 from ._numpy_calls import (
     causal_masks,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from microgpt_lab import UserError
-from microgpt_lab.backend import Block
-from microgpt_lab.padding import longest, padded
+from microgpt_lab.core.backend import Block
+from microgpt_lab.tensors.padding import longest, padded
 
 from ._numpy_array import Array
 from ._numpy_calls import copy, empty

@@ -99,7 +99,9 @@ class Console:
             self.progress.update(
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
-        elif not self.run.in_sweep and ("loss/val" in metrics or time.monotonic() - self.shown > self.seconds):
+        elif not self.run.in_sweep and (
+            "loss/val" in metrics or time.monotonic() - self.shown > self.seconds
+        ):
             self.shown = time.monotonic()
             left = (self.shown - self.began) / step * (self.trainer.steps - step)
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"

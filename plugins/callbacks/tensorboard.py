@@ -2,7 +2,7 @@ import math
 from collections import deque
 
 from microgpt_lab import at_least, hookimpl, printable
-from microgpt_lab.untrusted import dump
+from microgpt_lab.options.untrusted import dump
 
 from ._events import Events, scalars, take_back, written
 

@@ -1,6 +1,6 @@
 from microgpt_lab import UserError, hookimpl
-from microgpt_lab.data import lines
-from microgpt_lab.download import download
+from microgpt_lab.core.data import lines
+from microgpt_lab.options.download import download
 
 URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
 SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Literal
 
 from microgpt_lab import UserError, at_least, hookimpl
-from microgpt_lab.data import read
+from microgpt_lab.core.data import read
 
 
 def text(*, path: str = "", unit: Literal["lines", "paragraphs", "stream"] = "lines", block_size: int = 16):

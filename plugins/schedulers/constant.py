@@ -1,5 +1,5 @@
 from microgpt_lab import hookimpl
-from microgpt_lab.schedule import warm
+from microgpt_lab.core.warmup import warm
 
 
 def constant(step, steps, *, warmup: float = 0.0):

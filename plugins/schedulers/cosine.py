@@ -1,7 +1,7 @@
 import math
 
 from microgpt_lab import between, hookimpl
-from microgpt_lab.schedule import warm
+from microgpt_lab.core.warmup import warm
 
 
 def cosine(step, steps, *, warmup: float = 0.0, final: float = 0.0):

@@ -1,5 +1,5 @@
 from microgpt_lab import between, hookimpl
-from microgpt_lab.schedule import warm
+from microgpt_lab.core.warmup import warm
 
 
 def linear(step, steps, *, warmup: float = 0.0, final: float = 0.0):

@@ -1,5 +1,5 @@
 from microgpt_lab import above, hookimpl
-from microgpt_lab.schedule import warm
+from microgpt_lab.core.warmup import warm
 
 
 def step_(step, steps, *, warmup: float = 0.0, every: float = 0.3, gamma: float = 0.1):

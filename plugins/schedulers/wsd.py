@@ -1,5 +1,5 @@
 from microgpt_lab import between, hookimpl
-from microgpt_lab.schedule import warm
+from microgpt_lab.core.warmup import warm
 
 
 def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float = 0.0):

@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 
-from microgpt_lab import checkpoint
+from microgpt_lab.run import checkpoint
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import microgpt_lab
-from microgpt_lab import extras
 from microgpt_lab.commands import COMMANDS
-from microgpt_lab.options import OWNERS, run_options, sentences
-from microgpt_lab.plugins import options_of, registry
-from microgpt_lab.synonyms import KEYS, PARTS
+from microgpt_lab.options.keys import OWNERS, run_options, sentences
+from microgpt_lab.registry import extras
+from microgpt_lab.registry.plugins import options_of, registry
+from microgpt_lab.registry.synonyms import KEYS, PARTS
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from microgpt_lab import checkpoint
 from microgpt_lab.commands.resume import key
+from microgpt_lab.run import checkpoint
 
 TINY = ("steps=2", "eval_docs=2", "samples=1", "embed=8", "heads=2", "layers=1", "train_docs=20")
 NUMPY = ("backend=numpy", "callback=[jsonl,checkpoint]")

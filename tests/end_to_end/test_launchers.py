@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_sweeps import PARTS, SWEEP, plugin, results
 
-from microgpt_lab import checkpoint
+from microgpt_lab.run import checkpoint
 
 MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_lab import find
 from microgpt_lab.commands import main
-from microgpt_lab.compose import compose
 from microgpt_lab.errors import UserError
-from microgpt_lab.job import Job
 from microgpt_lab.listing.prune import remove
 from microgpt_lab.listing.rows import rows
-from microgpt_lab.record import Run, locked
-from microgpt_lab.sweep import Place
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run.record import Run, locked
+from microgpt_lab.sweeps import find
+from microgpt_lab.sweeps.folder import Place
+from microgpt_lab.sweeps.job import Job
 
 ROOT = Path(__file__).parents[2]
 HOUR, DAY = 3600, 86400

@@ -13,8 +13,8 @@ from arguments import varied
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
-from microgpt_lab.job import Job, start
-from microgpt_lab.sweep import Place
+from microgpt_lab.sweeps.folder import Place
+from microgpt_lab.sweeps.job import Job, start
 
 
 def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, tmp_path):

@@ -15,11 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, part
-from microgpt_lab.compose import compose
-from microgpt_lab.differences import differences
-from microgpt_lab.record import Run
-from microgpt_lab.run import assemble, load
-from microgpt_lab.watchers import Watchers
+from microgpt_lab.options.compose import compose
+from microgpt_lab.options.differences import differences
+from microgpt_lab.run.execute import assemble, load
+from microgpt_lab.run.record import Run
+from microgpt_lab.run.watchers import Watchers
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
 

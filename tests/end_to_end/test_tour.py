@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab.commands import COMMANDS
-from microgpt_lab.extras import EXTRAS
+from microgpt_lab.registry.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

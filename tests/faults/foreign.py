@@ -12,12 +12,13 @@ from array import array
 import pytest
 import yaml
 
-from microgpt_lab import checkpoint, load_sweep
-from microgpt_lab.compose import compose
-from microgpt_lab.job import Job
-from microgpt_lab.results import curve
-from microgpt_lab.run import execute
-from microgpt_lab.sweep import Place
+from microgpt_lab import load_sweep
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.execute import execute
+from microgpt_lab.sweeps.folder import Place
+from microgpt_lab.sweeps.job import Job
+from microgpt_lab.sweeps.table import curve
 
 SHORT = ["steps=4", "train_docs=200", "embed=8", "eval_docs=3", "eval_every=2", "samples=2", "backend=numpy"]
 SHORT += ["~callback.console", "~callback.tensorboard", "callback.checkpoint.best=true"]

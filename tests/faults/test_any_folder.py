@@ -31,12 +31,13 @@ from foreign import (
     tree_of,
 )
 
-from microgpt_lab import UserError, checkpoint, load_sweep
+from microgpt_lab import UserError, load_sweep
 from microgpt_lab.commands import experiments, main, sample
 from microgpt_lab.commands.resume import reopened
-from microgpt_lab.compose import compose
-from microgpt_lab.resume import check
-from microgpt_lab.sweep import Place
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.resume import check
+from microgpt_lab.sweeps.folder import Place
 
 HOSTILE = ["\x1b[2J\x07", "\u202e", "</script><script>alert(1)</script>", "a\rb\nc", "\x9b31m", "\ud800"]
 HOSTILE += ["x" * 3000, "${oc.env:HOME}", "1e999", "1e-3", "-", "..", "activation=\x1b]0;x\x07", '"\\x1b[2J"']

@@ -11,16 +11,17 @@ import pytest
 import yaml
 from foreign import encoded
 
-from microgpt_lab import UserError, checkpoint, part
-from microgpt_lab.checkpoint import BEST, CURRENT, PREVIOUS
+from microgpt_lab import UserError, part
+from microgpt_lab.checks.options import installed
 from microgpt_lab.commands import resume, sample
-from microgpt_lab.compose import compose
-from microgpt_lab.option_checks import installed
-from microgpt_lab.plugins import Part
-from microgpt_lab.reading import read_summary
-from microgpt_lab.record import Run
-from microgpt_lab.resume import restore
-from microgpt_lab.run import assemble, execute, load
+from microgpt_lab.options.compose import compose
+from microgpt_lab.registry.plugins import Part
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS
+from microgpt_lab.run.execute import assemble, execute, load
+from microgpt_lab.run.folder import read_summary
+from microgpt_lab.run.record import Run
+from microgpt_lab.run.resume import restore
 
 # Evaluated at steps 3, 6 … 24; each of 3, 6 and 18 is better than all before.
 RUN = ("steps=24", "eval_every=3", "train_docs=20", "embed=8", "eval_docs=8", "samples=2", "backend=numpy")

@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from microgpt_lab import checkpoint
+from microgpt_lab.run import checkpoint
 
 OPTIONS = ("steps=12", "embed=8", "eval_docs=3", "samples=1", "eval_every=6", "callback.checkpoint.every=5")
 OPTIONS += ("backend=numpy", "hydra.run.dir=run")

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, part
-from microgpt_lab.checkpoint import BEST, CURRENT, PREVIOUS, Damaged, decode, encode, read, tree, write
+from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Damaged, decode, encode, read, tree, write
 
 tensor = part("backend", "python").tensor
 
@@ -96,7 +96,7 @@ def test_any_bytes_are_a_checkpoint_or_damaged(body, disguised):
 DIES = """
 import os
 from pathlib import Path
-from microgpt_lab import checkpoint
+from microgpt_lab.run import checkpoint
 
 def killed(*args, **kwargs):
     os.kill(os.getpid(), 9)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from microgpt_lab import checkpoint
+from microgpt_lab.run import checkpoint
 
 OPTIONS = "steps=400 train_docs=500 embed=8 eval_docs=5 samples=2 eval_every=20 backend=numpy"
 OPTIONS += " callback.checkpoint.every=10"

@@ -5,8 +5,9 @@ import math
 
 import pytest
 
-from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
-from microgpt_lab.backend import Backend
+from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab.core.backend import Backend
+from microgpt_lab.run import checkpoint
 
 DOCUMENTS = part("dataset", "us_names")()[:200]
 

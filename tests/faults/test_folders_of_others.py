@@ -19,11 +19,12 @@ from foreign import (
     rows,
 )
 
-from microgpt_lab import UserError, checkpoint, load_sweep
+from microgpt_lab import UserError, load_sweep
 from microgpt_lab.commands import resume, sample
 from microgpt_lab.commands.resume import reopened
-from microgpt_lab.results import curve
-from microgpt_lab.resume import changes, check
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.resume import changes, check
+from microgpt_lab.sweeps.table import curve
 
 
 def test_a_damaged_folder_is_a_row_with_its_setting(sweep):

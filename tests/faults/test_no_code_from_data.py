@@ -8,8 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt_lab import UserError, checkpoint, load_sweep, untrusted
-from microgpt_lab.compose import compose
+from microgpt_lab import UserError, load_sweep
+from microgpt_lab.options import untrusted
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run import checkpoint
 
 SHORT = (
     "steps=3",

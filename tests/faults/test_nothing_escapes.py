@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, printable
-from microgpt_lab.download import download, fetch
-from microgpt_lab.flat import run_name
+from microgpt_lab.options.download import download, fetch
+from microgpt_lab.options.overrides import run_name
 from microgpt_lab.terminal import terminal
 
 SHORT = (

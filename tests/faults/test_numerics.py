@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import GPT, Corpus, Trainer, ops, part
-from microgpt_lab.autograd import Value
-from microgpt_lab.plugins import registry
+from microgpt_lab.core.autograd import Value
+from microgpt_lab.registry.plugins import registry
 
 BACKENDS = ["python", "numpy", "jax"]
 MOST = 1.7976931348623157e308

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import GPT, Corpus, Trainer, part
-from microgpt_lab.data import lines, read
-from microgpt_lab.padding import longest
+from microgpt_lab.core.data import lines, read
+from microgpt_lab.tensors.padding import longest
 
 OPTIONS = (
     "steps=2",

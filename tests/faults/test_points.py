@@ -7,9 +7,9 @@ import signal
 import pytest
 from board import points
 
-from microgpt_lab import checkpoint
 from microgpt_lab.commands import main
-from microgpt_lab.plugins import registry
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run import checkpoint
 
 # JAX's, if a test before has loaded it. The children do not use it.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork")

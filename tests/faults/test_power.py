@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_lab import checkpoint
-from microgpt_lab.compose import compose
-from microgpt_lab.record import Run
-from microgpt_lab.run import execute
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.execute import execute
+from microgpt_lab.run.record import Run
 
 OPTIONS = ["steps=60", "eval_every=5", "backend=numpy", "embed=4", "heads=1", "block_size=4"]
 OPTIONS += ["train_docs=50", "eval_docs=2", "samples=2"]

@@ -12,10 +12,11 @@ import pytest
 from arguments import varied
 from board import points
 
-from microgpt_lab import GPT, Corpus, Trainer, checkpoint, part
-from microgpt_lab.checkpoint import BEST, CURRENT
-from microgpt_lab.plugins import registry
-from microgpt_lab.resume import capture, restore
+from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.checkpoint import BEST, CURRENT
+from microgpt_lab.run.resume import capture, restore
 
 SMALL = ("steps=60", "train_docs=500", "embed=8", "eval_docs=5", "eval_every=20", "samples=3", "dropout=0.2")
 RUN = (

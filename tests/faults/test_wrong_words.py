@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError
-from microgpt_lab.compose import compose
+from microgpt_lab.options.compose import compose
 
 WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
 

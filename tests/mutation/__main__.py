@@ -54,7 +54,7 @@ TESTS = {
         "test_defaults",
         "test_parts -k scheduler",
     ),
-    "microgpt_lab/schedule.py": ("test_schedulers",),
+    "microgpt_lab/core/warmup.py": ("test_schedulers",),
     "plugins/optimizers/*.py": ("test_optimizers", "test_defaults", "test_parts -k optimizer"),
     "plugins/datasets/*.py": (
         "test_datasets",
@@ -62,13 +62,14 @@ TESTS = {
         "test_defaults",
         "test_data",
     ),
-    "microgpt_lab/data.py": (
+    "microgpt_lab/core/data.py": (
         "test_data",
         "test_defaults",
         "test_datasets",
         "faults/test_odd_data -k 'not refused and not pipe and not input and not gigabyte'",
     ),
-    "microgpt_lab/results.py": ("test_results",),
+    "microgpt_lab/options/overrides.py": ("test_results",),
+    "microgpt_lab/sweeps/table.py": ("test_results",),
     "microgpt_lab/report/alignment.py": (*BY_HAND, "report/test_comparison", "report/test_analysis"),
     "microgpt_lab/report/comparison.py": (
         *BY_HAND,
@@ -77,18 +78,25 @@ TESTS = {
         "report/test_analysis",
     ),
     "microgpt_lab/report/[asw]*.py": (*BY_HAND, "report/test_analysis"),  # analysis, settings, wording
-    "microgpt_lab/autograd.py": ("test_autograd", "test_model"),
-    "microgpt_lab/ops.py": ("test_autograd", "test_model", "faults/test_numerics -k 'softmax or functions'"),
-    "microgpt_lab/floats.py": ("test_autograd", "faults/test_numerics -k 'functions or powers or softmax'"),
-    "microgpt_lab/tensor.py": ("test_autograd", *LOSSES, "test_backends -k 'numpy and operations'"),
-    "microgpt_lab/model.py": ("test_defaults", *LOSSES),
-    "microgpt_lab/sampler.py": ("test_model", PARTS),
-    "microgpt_lab/packing.py": LOSSES,
-    "microgpt_lab/backend.py": (*LOSSES, "test_backends -k 'numpy and settings'"),
-    "microgpt_lab/padding.py": ("test_backends -k 'numpy and not every_part'",),
-    "microgpt_lab/divergence.py": ("faults/test_divergence -k 'not every_backend'", *LOSSES),
-    "microgpt_lab/evaluation.py": (*LOSSES, "test_backends -k 'numpy and not every_part'"),
-    "microgpt_lab/trainer.py": (
+    "microgpt_lab/core/autograd.py": ("test_autograd", "test_model"),
+    "microgpt_lab/core/ops.py": (
+        "test_autograd",
+        "test_model",
+        "faults/test_numerics -k 'softmax or functions'",
+    ),
+    "microgpt_lab/core/floats.py": (
+        "test_autograd",
+        "faults/test_numerics -k 'functions or powers or softmax'",
+    ),
+    "microgpt_lab/tensors/tensor.py": ("test_autograd", *LOSSES, "test_backends -k 'numpy and operations'"),
+    "microgpt_lab/core/model.py": ("test_defaults", *LOSSES),
+    "microgpt_lab/core/sampler.py": ("test_model", PARTS),
+    "microgpt_lab/core/packing.py": LOSSES,
+    "microgpt_lab/core/backend.py": (*LOSSES, "test_backends -k 'numpy and settings'"),
+    "microgpt_lab/tensors/padding.py": ("test_backends -k 'numpy and not every_part'",),
+    "microgpt_lab/core/divergence.py": ("faults/test_divergence -k 'not every_backend'", *LOSSES),
+    "microgpt_lab/core/evaluation.py": (*LOSSES, "test_backends -k 'numpy and not every_part'"),
+    "microgpt_lab/core/trainer.py": (
         "test_defaults",
         *LOSSES,
         "test_backends -k 'numpy and not every_part'",

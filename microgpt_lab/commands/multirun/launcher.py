@@ -1,0 +1,80 @@
+"""Launch the jobs of a sweep on the cores of this machine: a launcher and a sweeper for Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig, OmegaConf
+
+from microgpt_lab.commands.multirun import batches
+from microgpt_lab.options.composer import Composer
+from microgpt_lab.options.config import LAUNCHERS
+from microgpt_lab.sweeps.make import make
+from microgpt_lab.sweeps.pool import cores
+
+
+class Cores(Launcher):
+    """`hydra/launcher=cores`: `jobs` side by side, 0 for as many as there are cores."""
+
+    def __init__(self, jobs: int = 0):
+        self.jobs = jobs
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        self.composer = Composer.of(hydra_context.config_loader, config)
+        self.sweep = Path(config.hydra.sweep.dir)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        setup_globals()
+        width = self.jobs or cores()
+        losses = make(self.composer.compose, self.sweep, job_overrides, initial_job_idx, width)
+        return [returned(overrides, loss) for overrides, loss in zip(job_overrides, losses)]
+
+
+class Grid(Sweeper):
+    """`hydra/sweeper=grid`: every combination of the values, as Hydra's basic sweeper makes them.
+
+    That one composes all jobs before the first, to see whether it can; here, what they have in common is
+    composed once.
+    """
+
+    def __init__(self, params: dict[str, Any] | None = None):
+        self.params = params or {}
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        self.config, self.composer = config, Composer.of(hydra_context.config_loader, config)
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        assert self.config and self.launcher
+        parser = OverridesParser.create(config_loader=self.composer.loader)
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *arguments]), None)
+        self.composer.validate(jobs)
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        if not isinstance(self.launcher, (Cores, BasicLauncher)):
+            return [batches.launch(self.launcher, self.config, jobs)]
+        return [self.launcher.launch(jobs, initial_job_idx=0)]
+
+
+def returned(overrides: Sequence[str], loss: float | None) -> JobReturn:
+    """A job's result as Hydra has it."""
+    found = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+    found.return_value = loss
+    return found
+
+
+def offer() -> None:
+    """Let this process' Hydra find both, under the name that it asks of plugins."""
+    for offered in (Cores, Grid):
+        Plugins.instance().class_name_to_class[f"{LAUNCHERS}.{offered.__name__}"] = offered

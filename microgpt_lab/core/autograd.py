@@ -1,0 +1,131 @@
+"""Reverse-mode automatic differentiation, one number at a time, in pure Python.
+
+>>> a, b = Value(2.0), Value(-3.0)
+>>> y = (a * b).apply("tanh") + a**2
+>>> y.backward()
+>>> a.grad  # dy/da = b (1 - tanh(ab)²) + 2a
+3.9999...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from microgpt_lab.core import floats
+
+Number = Any  # a float or a Value
+
+
+class Value:
+    """One number of a computation, and how it was made.
+
+    `local_grads[i]` is the derivative of this number by `parents[i]`. `backward` applies the chain
+    rule from here to every Value above (Linnainmaa, 1970; the interface is micrograd's, Karpathy, 2020).
+    """
+
+    __slots__ = ("data", "grad", "local_grads", "parents")
+
+    def __init__(self, data: float, parents: Sequence[Value] = (), local_grads: Sequence[float] = ()):
+        self.data = data
+        self.grad = 0.0
+        self.parents = parents
+        self.local_grads = local_grads
+
+    def __add__(self, other: Value | float) -> Value:
+        if isinstance(other, Value):
+            return Value(self.data + other.data, (self, other), (1.0, 1.0))
+        return Value(self.data + other, (self,), (1.0,))
+
+    def __sub__(self, other: Value | float) -> Value:
+        if isinstance(other, Value):
+            return Value(self.data - other.data, (self, other), (1.0, -1.0))
+        return Value(self.data - other, (self,), (1.0,))
+
+    def __mul__(self, other: Value | float) -> Value:
+        if isinstance(other, Value):
+            return Value(self.data * other.data, (self, other), (other.data, self.data))
+        return Value(self.data * other, (self,), (other,))
+
+    def __truediv__(self, other: Value | float) -> Value:
+        if isinstance(other, Value):
+            y, slope = floats.divide(self.data, other.data), floats.divide(1.0, other.data)
+            return Value(y, (self, other), (slope, -y * slope))
+        return Value(floats.divide(self.data, other), (self,), (floats.divide(1.0, other),))
+
+    def __pow__(self, n: float) -> Value:
+        slope = n * floats.power(self.data, n - 1) if n else 0.0
+        return Value(floats.power(self.data, n), (self,), (slope,))
+
+    def __neg__(self) -> Value:
+        return self * -1.0
+
+    def __rsub__(self, other: float) -> Value:
+        return -self + other
+
+    def __rtruediv__(self, other: float) -> Value:
+        return Value(other) / self
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __gt__(self, other: Value | float) -> bool:
+        return self.data > data_of(other)
+
+    def __lt__(self, other: Value | float) -> bool:
+        return self.data < data_of(other)
+
+    def apply(self, name: str) -> Value:
+        """The function of this name in `floats.FUNCTIONS`: exp, log, tanh …"""
+        f, derivative = floats.FUNCTIONS[name]
+        y = f(self.data)
+        return Value(y, (self,), (derivative(self.data, y),))
+
+    def propagate(self) -> None:
+        """The chain rule: hand this gradient on to the parents."""
+        grad = self.grad
+        if grad:
+            for parent, local_grad in zip(self.parents, self.local_grads):
+                parent.grad += local_grad * grad
+
+    def backward(self) -> None:
+        """Add d self / d v to `v.grad` for every Value v that this one depends on."""
+        self.grad = 1.0
+        for value in reversed(topological(self)):
+            value.propagate()
+
+    def __repr__(self) -> str:
+        return f"Value(data={self.data:.6g}, grad={self.grad:.6g})"
+
+
+class Dot(Value):
+    """A dot product. Its parents are the numbers of both rows, which it shares with other products."""
+
+    __slots__ = ("left", "right")
+
+    parents = property(lambda self: (*self.left, *self.right))
+    local_grads = property(lambda self: [x.data for x in (*self.right, *self.left)])
+
+    def propagate(self) -> None:
+        grad = self.grad
+        if grad:
+            for x, y in zip(self.left, self.right):
+                x.grad += y.data * grad
+                y.grad += x.data * grad
+
+
+def data_of(x: Number) -> float:
+    return x.data if isinstance(x, Value) else x
+
+
+def topological(root: Any) -> list[Any]:
+    """`root` and all above it, parents before children; no recursion, since graphs are deep."""
+    order, seen, stack = [], set(), [root]
+    while stack:
+        node = stack.pop()
+        if node is None:  # the parents of the node below are all in order by now
+            order.append(stack.pop())
+        elif node not in seen:
+            seen.add(node)
+            stack += (node, None, *node.parents)
+    return order

@@ -1,0 +1,126 @@
+"""The GPT, once for every backend: GPT-2 (Radford et al., 2019) as microGPT has it (Karpathy, 2026).
+
+An RMSNorm after the embedding and before each block, no biases, no final norm. Weights are a
+dict of matrices beside the model, so that training, evaluation and sampling are functions of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from microgpt_lab.core.cache import Cache
+from microgpt_lab.core.ops import Array, logsumexp, softmax
+from microgpt_lab.core.reprs import called
+from microgpt_lab.errors import at_least
+
+Matrix = list[list[float]]
+Weights = dict[str, Array]
+
+
+class GPT:
+    """A decoder-only transformer over a vocabulary of `vocab_size` tokens.
+
+    `activation(x)` works on (…, 4·embed) in the MLP. `norm(x, **w)` works on (…, embed); where it
+    has learned parameters, its `init(embed)` gives their first values as matrices by name.
+
+    layers: transformer blocks, one after the other.
+    heads: attention heads in each block; embed must be divisible by it.
+    embed: width of the embeddings and of the residual stream.
+    block_size: tokens that the model sees at once (context length).
+    tie_embeddings: use the token embedding as output matrix too (Press & Wolf, 2017).
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        activation: Callable[[Array], Array],
+        norm: Callable[..., Array],
+        *,
+        layers: int = 1,
+        heads: int = 4,
+        embed: int = 16,
+        block_size: int = 16,
+        tie_embeddings: bool = False,
+    ):
+        at_least(1, layers=layers, heads=heads, embed=embed, block_size=block_size)
+        if embed % heads:
+            raise ValueError(f"embed={embed} must be divisible by heads={heads}")
+        self.vocab_size, self.block_size = vocab_size, block_size
+        self.layers, self.heads, self.embed = layers, heads, embed
+        self.activation, self.norm = activation, norm
+        self.head = "wte" if tie_embeddings else "lm_head"
+        self.dropouts = 1 + 2 * layers  # how many masks `logits` takes
+
+    __repr__ = called
+
+    def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
+        """Gaussian matrices (out, in), drawn row by row in microgpt.py's order.
+
+        `zero`: the two projections back into the residual stream start at 0 (still drawn).
+        """
+
+        def gaussian(out: int, in_: int, std: float = std) -> Matrix:
+            return [[rng.gauss(0, std) for _ in range(in_)] for _ in range(out)]
+
+        C, back = self.embed, 0.0 if zero else std
+        weights = {"wte": gaussian(self.vocab_size, C), "wpe": gaussian(self.block_size, C)}
+        if self.head == "lm_head":
+            weights["lm_head"] = gaussian(self.vocab_size, C)
+        for i in range(self.layers):
+            for name in ("wq", "wk", "wv"):
+                weights[f"layer{i}.{name}"] = gaussian(C, C)
+            weights[f"layer{i}.wo"] = gaussian(C, C, back)
+            weights[f"layer{i}.fc1"] = gaussian(4 * C, C)
+            weights[f"layer{i}.fc2"] = gaussian(C, 4 * C, back)
+        for place in ("norm", *(f"layer{i}.norm{j}" for i in range(self.layers) for j in (1, 2))):
+            for name, matrix in getattr(self.norm, "init", lambda embed: {})(C).items():
+                weights[f"{place}.{name}"] = matrix
+        return weights
+
+    def normed(self, w: Weights, place: str, x: Array) -> Array:
+        """The norm with the parameters that it has at this place."""
+        prefix = place + "."
+        return self.norm(x, **{name.removeprefix(prefix): w[name] for name in w if name.startswith(prefix)})
+
+    def attention(self, w: Weights, i: int, x: Array, cache: Cache | None) -> Array:
+        """Multi-head causal self-attention (Vaswani et al., 2017). x: (…, T, C)."""
+        q, k, v = ((x @ w[f"layer{i}.{n}"].T).split_heads(self.heads) for n in ("wq", "wk", "wv"))
+        if cache is not None:
+            k, v = cache.extend(i, k, v)
+        scores = (q * (self.embed // self.heads) ** -0.5) @ k.T  # (…, heads, T, S)
+        return (softmax(scores.causal()) @ v).merge_heads() @ w[f"layer{i}.wo"].T
+
+    def mlp(self, w: Weights, i: int, x: Array) -> Array:
+        return self.activation(x @ w[f"layer{i}.fc1"].T) @ w[f"layer{i}.fc2"].T
+
+    def logits(
+        self, w: Weights, ids: Sequence[int], cache: Cache | None = None, masks: Sequence[Array] = ()
+    ) -> Array:
+        """Unnormalised log-probabilities of the token after each: (…, T) to (…, T, vocab_size).
+
+        With a `cache`, `ids` are the tokens after those it holds. Dropout's `masks`, if any, are for
+        the embeddings and what each block adds to the residual stream (Srivastava et al., 2014).
+        """
+        mask = iter(masks)
+
+        def dropout(x: Array) -> Array:
+            return x * next(mask) if masks else x
+
+        x = w["wte"].take(ids)
+        start = cache.length if cache is not None else 0
+        stop = start + x.shape[-2]
+        x = self.normed(w, "norm", dropout(x + w["wpe"].take(range(start, stop))))
+        for i in range(self.layers):
+            x = x + dropout(self.attention(w, i, self.normed(w, f"layer{i}.norm1", x), cache))
+            x = x + dropout(self.mlp(w, i, self.normed(w, f"layer{i}.norm2", x)))
+        if cache is not None:
+            cache.length = stop
+        return x @ w[self.head].T
+
+    def nll(
+        self, w: Weights, ids: Sequence[int], targets: Sequence[int], masks: Sequence[Array] = ()
+    ) -> Array:
+        """Negative log-likelihood of each target, in nats: (…, T) to (…, T, 1)."""
+        logits = self.logits(w, ids, masks=masks)
+        return logsumexp(logits) - logits.pick(targets)  # = -log softmax(logits)[target]

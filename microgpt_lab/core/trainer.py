@@ -1,0 +1,163 @@
+"""Training: batch → loss → gradients → update → watch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from microgpt_lab.core.backend import Backend, Batch, Block, Dropout
+from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.divergence import blame, finite, one_by_one
+from microgpt_lab.core.evaluation import Evaluation
+from microgpt_lab.core.model import GPT, Weights
+from microgpt_lab.core.ops import Array, where
+from microgpt_lab.core.packing import Packing
+from microgpt_lab.core.reprs import line
+from microgpt_lab.errors import at_least, between
+
+
+class Trainer(Evaluation):
+    """Trains a model on a corpus: `train()`, then `evaluate`, `sample` and `weights`.
+
+    The parts: `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`; `scheduler(step,
+    steps)` is a factor of lr; `backend` makes tensors and differentiates. `watch(event, **facts)`
+    is told what happens, and can ask to stop; it changes no numbers.
+
+    steps: optimizer updates.
+    batch_size: documents in each step; its loss is the mean over their tokens.
+    eval_every: steps between evaluations on the validation split (0: at the end only).
+    eval_docs: validation documents in each evaluation, at most.
+    dropout: chance of dropping a number of the embeddings and of what each block adds.
+    grad_clip: scale gradients down to this norm, over all weights (Pascanu et al., 2013; 0: never).
+    init_std: standard deviation of the first weights.
+    zero_init: start the projections back into the residual stream, wo and fc2, at 0.
+    """
+
+    def __init__(
+        self,
+        model: GPT,
+        corpus: Corpus,
+        optimizer: Any,
+        scheduler: Callable[[int, int], float],
+        backend: Backend,
+        watch: Callable[..., bool] = lambda event, **facts: False,
+        *,
+        steps: int = 1000,
+        batch_size: int = 1,
+        eval_every: int = 100,
+        eval_docs: int = 200,
+        dropout: float = 0.0,
+        grad_clip: float = 0.0,
+        init_std: float = 0.08,
+        zero_init: bool = False,
+        seed: int = 42,
+    ):
+        at_least(1, batch_size=batch_size, eval_docs=eval_docs)
+        at_least(0, steps=steps, eval_every=eval_every, init_std=init_std, grad_clip=grad_clip)
+        between(0, 10**15, steps=steps)  # what files of a run may say
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
+        super().__init__(model, corpus, backend, corpus.validation[:eval_docs])
+        self.optimizer, self.scheduler, self.watch = optimizer, scheduler, watch
+        self.steps, self.batch_size, self.dropout, self.seed = steps, batch_size, dropout, seed
+        self.grad_clip, self.eval_every = grad_clip, eval_every
+        matrices = model.init(corpus.rng, std=init_std, zero=zero_init)
+        weights = {name: backend.tensor(matrix) for name, matrix in matrices.items()}
+        self.packing = Packing(optimizer, weights)
+        packed = self.packing.pack(weights)
+        self.carry = packed, {name: optimizer.init(w) for name, w in packed.items()}
+        self.step, self.pace = 0, 1
+        self.run = backend.scan(self.update)
+        self.slopes = backend.scan(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ()))
+
+    def __repr__(self) -> str:
+        return line(
+            f"Trainer(step {self.step} of {self.steps}, {self.optimizer}, {self.backend}, {self.model})"
+        )
+
+    @property
+    def weights(self) -> Weights:
+        return self.packing.unpack(self.carry[0])
+
+    def value_and_grad(self, w: Weights, blocks: list[Block]) -> tuple[Array, Weights]:
+        return self.backend.value_and_grad(lambda w: self.loss(w, blocks), w)
+
+    def gradients(self) -> Weights:
+        """Those of the next step."""
+        return self.slopes(self.weights, [self.inputs(self.step)[:1]])[0]
+
+    def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
+        """A step, as a pure function that a backend may compile: the weights and the optimizer's
+        state, then these after the step, with its loss and gradient norm.
+        """
+        packed, state = carry
+        value, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
+        grads = self.packing.pack(grads)
+        first, *others = [g.norm() for g in grads.values()]
+        norm = first.concat(*others).norm()
+        if self.grad_clip:
+            factor = where(norm > self.grad_clip, self.grad_clip / norm, 1.0)
+            grads = {name: g * factor for name, g in grads.items()}
+        new = {n: self.optimizer.update(grads[n], state[n], w, lr, step) for n, w in packed.items()}
+        return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), (value, norm)
+
+    def inputs(self, step: int) -> tuple[Batch, float, int]:
+        """What a step takes: its batch, its learning rate, its number."""
+        dropout = None
+        if self.dropout:
+            key = f"dropout {self.seed} {step}"
+            dropout = Dropout(key, self.dropout, self.model.dropouts, self.model.embed)
+        documents = self.corpus.batch(step, self.batch_size)
+        batch = Batch(documents, self.longest, mean=True, dropout=dropout)
+        return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
+
+    def advance(self, steps: int = 1) -> list[dict[str, float]]:
+        """Make these steps, or those before one that diverges; the figures of each."""
+        started = time.perf_counter()
+        inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
+        carry, results = self.run(self.carry, inputs)
+        if not all(math.isfinite(sum(result)) for result in results) or not finite(carry[0]):
+            if steps == 1:
+                cause = blame(self.weights, self.gradients, self.packing.unpack(carry[0]))
+                loss, norm = results[0]
+                raise FloatingPointError(f"step {self.step + 1}: {cause} (loss {loss}, gradient norm {norm})")
+            return one_by_one(self.advance, steps)
+        # All at once: whoever is interrupted keeps steps that were finished.
+        self.carry, self.step = carry, self.step + steps
+        seconds = time.perf_counter() - started
+        self.pace = math.ceil(steps / seconds)
+        speed = round(sum(batch.tokens for batch, *_ in inputs) / seconds, 1)
+        return [
+            {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
+            for (_, lr, _), (loss, norm) in zip(inputs, results)
+        ]
+
+    def train(self) -> None:
+        """All steps, or until a callback asks to stop."""
+        while self.step < self.steps:
+            before, begun = self.carry, self.step
+            for step, metrics in enumerate(self.advance(self.next_look() - begun), start=begun + 1):
+                if self.held_out and step == self.next_evaluation(step - 1):
+                    loss = metrics["loss/val"] = self.validate()
+                    self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
+                self.watch("step_finished", step=step, metrics=metrics)
+                if self.watch("should_stop", step=step, metrics=metrics):
+                    if step < self.step:  # others were made with it: go back, and up to here only
+                        self.carry, self.step = before, begun
+                        self.advance(step - begun)
+                    return
+
+    def next_evaluation(self, step: int) -> int:
+        """The first step after this one that an evaluation follows."""
+        return (
+            min(self.steps, step - step % self.eval_every + self.eval_every)
+            if self.eval_every
+            else self.steps
+        )
+
+    def next_look(self) -> int:
+        """The step up to which a backend may compute in one go, a second's worth at most."""
+        looks = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
+        return min(self.step + min(self.pace, self.backend.fused), self.next_evaluation(self.step), *looks)

@@ -1,0 +1,1 @@
+"""Configuration: from signatures to typed Hydra groups, from untrusted input to plain values."""

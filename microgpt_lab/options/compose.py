@@ -1,0 +1,40 @@
+"""Compose the configuration of a run with Hydra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from microgpt_lab.errors import UserError
+from microgpt_lab.options import config
+from microgpt_lab.options.keys import CONF
+from microgpt_lab.options.mistakes import explain
+from microgpt_lab.options.overrides import run_name
+from microgpt_lab.options.recipes import Recipes, SearchPath, check_presets
+
+
+def register() -> None:
+    """Tell Hydra of the parts, the recipes and the names of folders."""
+    check_presets()
+    config.store()
+    OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
+    OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
+    OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
+    Plugins.instance().register(Recipes)
+    Plugins.instance().register(SearchPath)
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """Compose the configuration that these overrides make. UserError if they are not valid."""
+    config.check(overrides)
+    register()
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            return config.plain(hydra.compose("config", overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from None

@@ -1,0 +1,42 @@
+"""Files from the network: over https, of known content and bounded size, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from microgpt_lab.core.data import LARGEST
+from microgpt_lab.errors import UserError
+
+
+def download(url: str, sha256: str, name: str) -> Path:
+    """The file in the user's cache folder, fetched if it is not there.
+
+    UserError if it cannot be had, is larger than 100 MB, or is another than `sha256` says.
+    """
+    import pooch
+
+    folder = Path(pooch.os_cache("microgpt_lab"))
+    if not url.startswith("https://"):
+        raise UserError(f"{url} is refused: downloads are over https")
+    pooch.get_logger().setLevel("WARNING")
+    fetcher: Any = fetch
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=fetcher))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{url} could not be downloaded ({type(error).__name__}): put the file at {folder / name}"
+        ) from None
+
+
+def fetch(url: str, output_file: Any, pooch: Any) -> None:
+    """For pooch: no redirection elsewhere, no more than 100 MB."""
+    import requests
+
+    with requests.get(url, stream=True, timeout=30, allow_redirects=False) as response:
+        response.raise_for_status()
+        with Path(output_file).open("wb") as file:
+            for chunk in response.iter_content(2**16):
+                if file.tell() + len(chunk) > LARGEST:
+                    raise ValueError(f"larger than {LARGEST // 10**6} MB")
+                file.write(chunk)

@@ -1,0 +1,76 @@
+"""Recipes: each folder experiments/<name>/ with a recipe.yaml is `experiment=<name>`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from microgpt_lab.options import config, untrusted
+from microgpt_lab.options.keys import OURS
+from microgpt_lab.registry.plugins import home
+from microgpt_lab.run import folder as reading
+
+
+class Recipes(ConfigSource):
+    """`recipes:///folder`, as Hydra reads it."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "recipes"
+
+    def _file(self, config_path: str) -> Path:
+        group, _, name = config_path.removesuffix(".yaml").partition("/")
+        named = group == "experiment" and name == Path(name).name and name not in ("", "..")
+        return Path(self.path) / (name if named else "-") / "recipe.yaml"
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path in ("", "experiment")
+
+    def is_config(self, config_path: str) -> bool:
+        return self._file(config_path).is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path == "":
+            return [] if results_filter == ObjectType.CONFIG else ["experiment"]
+        if config_path != "experiment" or results_filter == ObjectType.GROUP:
+            return []
+        return sorted(file.parent.name for file in Path(self.path).glob("*/recipe.yaml"))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = self._file(config_path)
+        if not file.is_file():
+            raise ConfigLoadError(f"there is no {file}")
+        text = reading.text(file)
+        content = untrusted.check(text, file)
+        for key in ("hydra", "sweeper", "params"):
+            content = content.get(key) if isinstance(content, dict) else None
+        config.check(
+            [f"{key}={value}" for key, value in content.items()] if isinstance(content, dict) else []
+        )
+        header = self._get_header_dict(text[:512])
+        return ConfigResult(self.provider, str(file), OmegaConf.create(text), header=header)
+
+
+def check_presets() -> None:
+    """UserError for a file of the user's conf/ that is no mere configuration."""
+    for folder, _, names in os.walk(home() / "conf", followlinks=True):
+        for file in (Path(folder, name) for name in sorted(names) if name.endswith((".yaml", ".yml"))):
+            untrusted.check(reading.text(file), file)
+
+
+class SearchPath(SearchPathPlugin):
+    """Our recipes, and the configuration and recipes of the user's own lab folder."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("microgpt_lab", f"recipes://{OURS}")
+        search_path.append("home", f"file://{home() / 'conf'}")
+        search_path.append("home", f"recipes://{home() / 'experiments'}")

@@ -1,0 +1,21 @@
+"""Documents and functions are shared among runs of one process by content, never by name alone."""
+
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run import reuse
+from microgpt_lab.run.execute import assemble, load
+
+
+def test_a_file_that_changes_is_read_anew_and_functions_are_not_shared(tmp_path):
+    path = tmp_path / "data.txt"
+    path.write_text("anna\nbob\neve\n" * 20)
+    small = ("backend=numpy", "embed=4", "heads=1", "steps=3")
+    config = compose([*small, "dataset=text", f"dataset.path={path}"])
+    first = load(config)
+    assert load(config) is first
+    like = assemble(config, first)
+    reuse.keep(like, config)
+    assert reuse.has(config, first) and assemble(config, first).run is like.run
+    path.write_text("anna\nbob\neva\n" * 20)
+    second = load(config)
+    assert "eva" in second and not reuse.has(config, second)
+    assert assemble(config, second).run is not like.run
