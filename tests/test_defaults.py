@@ -4,7 +4,8 @@ A changed default changes the answers of everybody who named none, so that it is
 """
 
 from microgpt_lab import GPT, Corpus, Trainer
-from microgpt_lab.registry.plugins import options_of, registry
+from microgpt_lab.registry.parts import options_of
+from microgpt_lab.registry.plugins import registry
 
 PARTS = {
     "activation=elu": {"alpha": 1.0},

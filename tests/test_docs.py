@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from microgpt_lab.options.config import run_options
-from microgpt_lab.registry.plugins import EVENTS, KINDS
+from microgpt_lab.registry.hookspecs import EVENTS, KINDS
 from microgpt_lab.testing import check, parts_of
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from benchmarks.reference import Node, Reference
 from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.data import lines
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run.execute import assemble, load
+from microgpt_lab.run.assemble import assemble, load
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

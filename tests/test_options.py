@@ -8,7 +8,8 @@ from microgpt_lab import UserError, above, at_least, between
 from microgpt_lab.checks.options import NUMBERS, check_options, check_run, short_run
 from microgpt_lab.options.config import run_options
 from microgpt_lab.options.overrides import scalar
-from microgpt_lab.registry.plugins import Part, registry
+from microgpt_lab.registry.parts import Part
+from microgpt_lab.registry.plugins import registry
 
 NUMERIC = [name for name, option in run_options().items() if option.type in (int, float)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from microgpt_lab.core import autograd, reprs
 from microgpt_lab.registry import hookspecs, plugins
-from microgpt_lab.registry.plugins import EVENTS, KINDS
+from microgpt_lab.registry.hookspecs import EVENTS, KINDS
 
 ROOT = Path(__file__).parents[1]
 SWISH = '''

@@ -2,7 +2,7 @@
 
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import reuse
-from microgpt_lab.run.execute import assemble, load
+from microgpt_lab.run.assemble import assemble, load
 
 
 def test_a_file_that_changes_is_read_anew_and_functions_are_not_shared(tmp_path):

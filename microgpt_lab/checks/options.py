@@ -11,7 +11,8 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import complete, run_options
-from microgpt_lab.registry.plugins import Part, registry
+from microgpt_lab.registry.parts import Part
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 

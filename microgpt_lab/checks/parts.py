@@ -14,7 +14,9 @@ from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.registry.plugins import EVENTS, Part, collect, options_of, part, registry
+from microgpt_lab.registry.hookspecs import EVENTS
+from microgpt_lab.registry.parts import Part, options_of
+from microgpt_lab.registry.plugins import collect, part, registry
 from microgpt_lab.tensors.tensor import Tensor
 
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]

@@ -22,7 +22,7 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.run.execute import assemble, load
+from microgpt_lab.run.assemble import assemble, load
 from microgpt_lab.terminal import terminal
 
 MIB = 2**20

@@ -13,10 +13,11 @@ from rich.table import Table
 from microgpt_lab.commands import KEY_VALUE, Parser
 from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.options.compose import compose
+from microgpt_lab.options.files import text
 from microgpt_lab.options.keys import experiments
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run.execute import execute
-from microgpt_lab.run.folder import read, text
+from microgpt_lab.run.folder import read
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.folder import clock
 from microgpt_lab.sweeps.table import curve

@@ -11,7 +11,10 @@ from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.keys import OWNERS, defaults, experiments, sentences, written
-from microgpt_lab.registry.plugins import KINDS, home, options_of, registry
+from microgpt_lab.registry.folders import home
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.parts import options_of
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.synonyms import KEY_OF
 
 HEAD = f"""microgpt_lab {__version__} trains GPTs at the smallest scale.

@@ -10,7 +10,9 @@ from rich.table import Table
 from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options.keys import sentences, written
-from microgpt_lab.registry.plugins import KINDS, Part, registry
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.parts import Part
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.terminal import terminal
 
 

@@ -12,7 +12,8 @@ from microgpt_lab.errors import UserError, nearest, printable, suggest
 from microgpt_lab.listing import tables
 from microgpt_lab.listing.rows import Row, rows
 from microgpt_lab.listing.selection import OWN, STATUSES, chosen, duration, filters, ordered
-from microgpt_lab.registry.plugins import KINDS, registry
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.sweeps import find
 
 COMMANDS = f"""commands:

@@ -22,7 +22,7 @@ from microgpt_lab.commands.multirun.launcher import offer
 from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
 from microgpt_lab.options import config, mistakes
 from microgpt_lab.options.compose import register
-from microgpt_lab.options.keys import CONF
+from microgpt_lab.registry.folders import CONF
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run

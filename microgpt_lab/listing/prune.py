@@ -17,7 +17,7 @@ from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import age
 from microgpt_lab.listing.tables import aligned
-from microgpt_lab.run.folder import text
+from microgpt_lab.options.files import text
 from microgpt_lab.run.record import locked
 from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.folder import JOBS_FOLDER

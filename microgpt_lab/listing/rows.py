@@ -10,8 +10,9 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.differences import differences, named, parts_of
+from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flattened, one, scalar
-from microgpt_lab.run.folder import clean, read, read_summary
+from microgpt_lab.run.folder import read, read_summary
 from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.table import is_number
 

@@ -12,10 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options import config
-from microgpt_lab.options.keys import CONF
 from microgpt_lab.options.mistakes import explain
 from microgpt_lab.options.overrides import run_name
 from microgpt_lab.options.recipes import Recipes, SearchPath, check_presets
+from microgpt_lab.registry.folders import CONF
 
 
 def register() -> None:

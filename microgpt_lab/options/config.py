@@ -20,7 +20,9 @@ from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options import untrusted
 from microgpt_lab.options.keys import experiments, run_options, turned_on
 from microgpt_lab.options.overrides import scalar
-from microgpt_lab.registry.plugins import KINDS, Option, registry
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.parts import Option
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.synonyms import KEY_OF, PART_OF
 
 NODES: dict[Any, Callable[..., ValueNode]] = {

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from microgpt_lab.options.keys import defaults, run_options, turned_on
-from microgpt_lab.registry.plugins import KINDS, registry
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.plugins import registry
 
 
 def differences(config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -14,11 +14,9 @@ import yaml
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.registry.extras import CHECKOUT, HERE
-from microgpt_lab.registry.plugins import Option, home, options_of, registry
-
-CONF = CHECKOUT / "conf" if CHECKOUT else HERE / "conf"
-OURS = CHECKOUT / "experiments" if CHECKOUT else HERE / "experiments"
+from microgpt_lab.registry.folders import CONF, EXPERIMENTS, home
+from microgpt_lab.registry.parts import Option, options_of
+from microgpt_lab.registry.plugins import registry
 
 # Their keyword-only parameters are the top-level keys. Where two owners share a key, the first describes it.
 OWNERS = {
@@ -79,6 +77,6 @@ def turned_on() -> dict[str, list[str]]:
 
 def experiments() -> dict[str, Path]:
     """The folders of all recipes, by name; of two with one name, that which Hydra takes."""
-    folders = (home() / "experiments", OURS)
+    folders = (home() / "experiments", EXPERIMENTS)
     files = [file for folder in folders for file in folder.glob("*/recipe.yaml") if file.is_file()]
     return dict(sorted((file.parent.name, file.parent) for file in files))

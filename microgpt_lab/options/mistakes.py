@@ -13,7 +13,10 @@ from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.config import wrong_type
 from microgpt_lab.options.keys import defaults, experiments, run_options
 from microgpt_lab.registry.extras import install
-from microgpt_lab.registry.plugins import KINDS, Option, home, registry
+from microgpt_lab.registry.folders import home
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.parts import Option
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.synonyms import KEY_OF
 
 # Hydra's flags, and ours. Any other is refused here, so that Hydra does not print its usage.

@@ -10,8 +10,8 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options import untrusted
-from microgpt_lab.registry.plugins import KINDS
-from microgpt_lab.run.folder import clean
+from microgpt_lab.options.files import clean
+from microgpt_lab.registry.hookspecs import KINDS
 
 
 def flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

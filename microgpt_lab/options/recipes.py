@@ -11,10 +11,8 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from microgpt_lab.options import config, untrusted
-from microgpt_lab.options.keys import OURS
-from microgpt_lab.registry.plugins import home
-from microgpt_lab.run import folder as reading
+from microgpt_lab.options import config, files, untrusted
+from microgpt_lab.registry.folders import EXPERIMENTS, home
 
 
 class Recipes(ConfigSource):
@@ -49,7 +47,7 @@ class Recipes(ConfigSource):
         file = self._file(config_path)
         if not file.is_file():
             raise ConfigLoadError(f"there is no {file}")
-        text = reading.text(file)
+        text = files.text(file)
         content = untrusted.check(text, file)
         for key in ("hydra", "sweeper", "params"):
             content = content.get(key) if isinstance(content, dict) else None
@@ -64,13 +62,13 @@ def check_presets() -> None:
     """UserError for a file of the user's conf/ that is no mere configuration."""
     for folder, _, names in os.walk(home() / "conf", followlinks=True):
         for file in (Path(folder, name) for name in sorted(names) if name.endswith((".yaml", ".yml"))):
-            untrusted.check(reading.text(file), file)
+            untrusted.check(files.text(file), file)
 
 
 class SearchPath(SearchPathPlugin):
     """Our recipes, and the configuration and recipes of the user's own lab folder."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("microgpt_lab", f"recipes://{OURS}")
+        search_path.append("microgpt_lab", f"recipes://{EXPERIMENTS}")
         search_path.append("home", f"file://{home() / 'conf'}")
         search_path.append("home", f"recipes://{home() / 'experiments'}")

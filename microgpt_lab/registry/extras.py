@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parents[1]  # the package
-CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
+from microgpt_lab.registry.folders import CHECKOUT
 
 # The modules that each extra brings. Of a module in two extras, the first is meant.
 EXTRAS = {

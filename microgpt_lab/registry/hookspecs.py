@@ -13,6 +13,10 @@ from typing import Any
 
 import pluggy
 
+# The hooks below, in order: those of parts are named after their kinds, activations() …
+KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
+EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
+
 hookspec = pluggy.HookspecMarker("microgpt_lab")
 hookimpl = pluggy.HookimplMarker("microgpt_lab")
 

@@ -7,13 +7,10 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
-import os
-import stat
 import sys
 import time
 import types
-import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,88 +18,14 @@ from typing import Any
 import pluggy
 
 from microgpt_lab.core.reprs import called
-from microgpt_lab.errors import UserError, printable, suggest
+from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry import hookspecs
-from microgpt_lab.registry.extras import CHECKOUT, HERE, install_module
+from microgpt_lab.registry.folders import OURS, plugin_folders, warn_of
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.parts import Part, part_name, unavailable
 from microgpt_lab.registry.synonyms import PART_OF
 
-KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
-EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
-OURS = "microgpt_lab_plugins"  # the package of our parts
 SLOW = 3.0  # seconds to import
-SAID = "MICROGPT_LAB_SAID"  # folders of plugins that were warned of, told to all workers
-
-
-def home() -> Path:
-    """The user's own lab folder, which may hold plugins/, conf/ and experiments/."""
-    return Path(os.environ.get("MICROGPT_LAB_HOME") or "~/.microgpt_lab").expanduser()
-
-
-@dataclass(frozen=True)
-class Option:
-    """A keyword-only parameter of a part: a value that can be configured."""
-
-    type: Any
-    default: Any
-
-    @property
-    def choices(self) -> tuple[Any, ...]:
-        """The values of a Literal."""
-        return typing.get_args(self.type) if typing.get_origin(self.type) is typing.Literal else ()
-
-
-class Bound(functools.partial):
-    """A function with its options bound: a part as it is built."""
-
-    __repr__ = called
-
-
-@dataclass(frozen=True, repr=False)
-class Part:
-    kind: str
-    name: str
-    make: Callable[..., Any]
-    provider: str
-
-    def __repr__(self) -> str:
-        return f"Part({self.kind}={self.name}, of {self.provider})"
-
-    @property
-    def ours(self) -> bool:
-        """Whether it comes with the lab."""
-        return self.provider.startswith(f"{OURS}.")
-
-    @property
-    def summary(self) -> str:
-        """The first line of its docstring."""
-        return (inspect.getdoc(self.make) or "").partition("\n")[0]
-
-    @property
-    def options(self) -> Mapping[str, Option]:
-        return options_of(self.make)
-
-    def build(self, **options: Any) -> Any:
-        """The function with its options bound, or an instance of the class."""
-        values = {key: self._checked(key, value) for key, value in options.items()}
-        try:
-            return self.make(**values) if inspect.isclass(self.make) else Bound(self.make, **values)
-        except ModuleNotFoundError as error:
-            raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
-        except ValueError as error:
-            raise UserError(f"{self.kind}={self.name}: {error}") from None
-        except (Exception, SystemExit) as error:
-            if isinstance(error, UserError):
-                raise
-            what = f"{self.kind}={self.name} of {self.provider} cannot be built"
-            raise UserError(f"{what}: {type(error).__name__}: {error}") from None
-
-    def _checked(self, key: str, value: Any) -> Any:
-        if key not in self.options:
-            raise UserError(f"{self.kind}={self.name} has no option '{key}'{suggest(key, self.options)}")
-        choices = self.options[key].choices
-        if choices and value not in choices:
-            raise UserError(f"{self.kind}.{key}={value} is not a choice; there is {', '.join(choices)}")
-        return value
 
 
 @dataclass(repr=False)
@@ -144,72 +67,6 @@ class Registry:
             self.clashes[key] = f"{part.kind}={part.name} is offered twice, by {both}: remove or rename one"
         else:
             self.parts[key] = part
-
-
-@functools.cache  # reading a signature takes a third of a millisecond, and a run asks for them all
-def options_of(make: Callable[..., Any]) -> Mapping[str, Option]:
-    """The keyword-only parameters of a function or a class, with their types and defaults."""
-    hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
-    parameters = inspect.signature(make).parameters.values()
-    keyword_only = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-    for parameter in keyword_only:
-        if parameter.name not in hints or parameter.default is parameter.empty:
-            raise TypeError(f"option '{parameter.name}' of {make.__qualname__} needs a type and a default")
-    options = {p.name: Option(hints[p.name], p.default) for p in keyword_only}
-    for name, option in options.items():
-        of = f"option '{name}' of {make.__qualname__}"
-        strings = option.choices and all(isinstance(choice, str) for choice in option.choices)
-        if name == "name":
-            raise TypeError(f"{of}: 'name' is the part's own")
-        if not strings and option.type not in (bool, int, float, str):
-            raise TypeError(f"{of} must be bool, int, float, str or a Literal of str")
-        expected = (int, float) if option.type is float else str if strings else option.type
-        if not isinstance(option.default, expected):
-            raise TypeError(f"{of}: its default {option.default!r} is of another type")
-    return types.MappingProxyType(options)
-
-
-def part_name(make: Callable[..., Any]) -> str:
-    """`name` of the class if it has one, else its own name in lower case."""
-    return getattr(make, "name", make.__name__.lower().strip("_"))
-
-
-def unavailable(error: ModuleNotFoundError) -> str:
-    """What to install; of a module of the lab itself, what is broken."""
-    module = error.name or ""
-    if not module or module.startswith("microgpt_lab"):
-        return f"broken: {error}"
-    return f"unavailable: {install_module(module)}"
-
-
-def plugin_folders() -> Iterator[tuple[str, Path]]:
-    """The packages that plugin files are imported as, and their folders: ours, then the user's."""
-    yield OURS, (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
-    if (home() / "plugins").is_dir():
-        yield "microgpt_lab_home", (home() / "plugins").resolve()
-    named = filter(None, os.environ.get("MICROGPT_LAB_PLUGINS", "").split(os.pathsep))
-    for i, folder in enumerate(dict.fromkeys(named), start=1):
-        yield f"microgpt_lab_user{i}", Path(folder).expanduser().resolve()
-
-
-def others_write(folder: Path) -> str:
-    """Why somebody else could have put code into a folder of plugins; '' if nobody could. POSIX only."""
-    files = [file for file in folder.rglob("*.py") if file.is_file()]
-    for path in dict.fromkeys([folder, *(file.parent for file in files), *files]):
-        found = path.stat()
-        if found.st_mode & stat.S_IWOTH:
-            return f"everybody can write to {path}"
-        if found.st_uid not in (0, os.geteuid()):
-            return f"{path} belongs to another user (of number {found.st_uid})"
-    return ""
-
-
-def warn_of(folder: Path) -> None:
-    """A line on stderr for a folder that others can write to; workers of a sweep know that it is said."""
-    said = os.environ.get(SAID, "").split(os.pathsep)
-    if hasattr(os, "geteuid") and str(folder) not in said and (why := others_write(folder)):
-        os.environ[SAID] = os.pathsep.join([*filter(None, said), str(folder)])
-        print(printable(f"warning: the plugins of {folder} are run, although {why}"), file=sys.stderr)
 
 
 def modules() -> Iterator[tuple[str, Callable[[], Any]]]:

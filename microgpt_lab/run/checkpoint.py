@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microgpt_lab.errors import Changed, UserError
-from microgpt_lab.run.folder import opened
+from microgpt_lab.options.files import opened
 
 CURRENT, PREVIOUS, BEST = "checkpoint.bin", "checkpoint.previous.bin", "checkpoint.best.bin"
 FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.core.documents import Documents
-from microgpt_lab.registry.plugins import CHECKOUT, HERE, KINDS, Part, registry
+from microgpt_lab.registry.folders import CHECKOUT, HERE
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.parts import Part
+from microgpt_lab.registry.plugins import registry
 
 PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
 

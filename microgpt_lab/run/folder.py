@@ -7,19 +7,17 @@ may be there. What goes to a terminal or a page is `clean`.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import msgspec
 
-from microgpt_lab.errors import UserError, printable
+from microgpt_lab.errors import UserError
 from microgpt_lab.options import untrusted
+from microgpt_lab.options.files import clean, deeper, opened, said, text
 
 # In bytes.
-LARGEST = 10_000_000  # a file that is read whole
 LONGEST_LINE = 1_000_000  # a line of metrics.jsonl
 LARGEST_METRICS = 4_000_000_000  # metrics.jsonl, which is read in blocks
 
@@ -194,66 +192,3 @@ def read_json(path: Path) -> dict[str, Any]:
         return read(path)
     except (FileNotFoundError, UserError):
         return {}
-
-
-def text(path: Path, largest: int = LARGEST) -> str:
-    """The text of a file. FileNotFoundError; UserError for what is no file, not UTF-8, or larger."""
-    with opened(path) as file:
-        size = min(os.fstat(file.fileno()).st_size, largest)
-        content = file.read(size + 1)
-        if len(content) > size:  # it has grown, or is one of those that have no size
-            content += file.read(largest + 1 - len(content))
-    if len(content) > largest:
-        raise UserError(f"{path} is larger than {largest:,} bytes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 at byte {error.start}") from None
-
-
-def opened(path: Path) -> BinaryIO:
-    """A regular file, to be read. A pipe, which may never have a writer, or a device is refused."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) or error.errno in (errno.EMFILE, errno.ENFILE):
-            raise
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UserError(f"{path} is not a regular file")
-    return os.fdopen(descriptor, "rb")
-
-
-def clean(tree: Any) -> Any:
-    """Escape control characters in all texts and keys of a tree."""
-    if isinstance(tree, str):
-        return printable(tree)
-    if isinstance(tree, dict):
-        return {printable(str(key)): clean(branch) for key, branch in tree.items()}
-    if isinstance(tree, list):
-        return [clean(branch) for branch in tree]
-    return tree if tree is None or isinstance(tree, (int, float)) else printable(str(tree))
-
-
-def deeper(tree: Any, levels: int) -> bool:
-    """Whether a tree has more levels of branches than these."""
-    nodes = [tree]
-    for _ in range(levels + 1):
-        nodes = [
-            branch
-            for node in nodes
-            if isinstance(node, (dict, list))
-            for branch in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not nodes:
-            return False
-    return True
-
-
-def said(error: Exception) -> str:
-    """msgspec's complaint: "expected float, got str, at $.parameters"."""
-    if isinstance(error, RecursionError):
-        return "too deep"
-    return str(error).replace("`", "").replace(" - at ", ", at ").replace("Expected", "expected")

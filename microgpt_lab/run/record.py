@@ -20,11 +20,12 @@ from microgpt_lab.core.reprs import line
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.options.differences import differences
+from microgpt_lab.options.files import opened
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Saved
 from microgpt_lab.run.environment import core, documents_sha256, environment, parts
-from microgpt_lab.run.folder import LONGEST_LINE, opened, read
+from microgpt_lab.run.folder import LONGEST_LINE, read
 from microgpt_lab.run.resume import capture, changes, check, ground, restore
 
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")

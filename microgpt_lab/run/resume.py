@@ -10,11 +10,12 @@ import msgspec
 from microgpt_lab.core.divergence import finite
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Changed
+from microgpt_lab.options.files import deeper, said
 from microgpt_lab.options.overrides import different
 from microgpt_lab.options.untrusted import DEEPEST
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import Saved
-from microgpt_lab.run.folder import Figure, Step, deeper, said
+from microgpt_lab.run.folder import Figure, Step
 
 # Of environment.json, what decides the numbers of a run.
 GROUND = ("documents_sha256", "parts", "core", "packages", "python")

@@ -16,7 +16,8 @@ from typing import Any
 
 from microgpt_lab.core.documents import Documents
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.registry.plugins import KINDS, registry
+from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.plugins import registry
 
 DATA_SETS, SETTINGS = 4, 16  # so many are kept
 # Keys that do not enter into what a backend computes.

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from microgpt_lab.errors import NO_ROOM, printable
-from microgpt_lab.registry.plugins import EVENTS, part_name, registry
+from microgpt_lab.registry.hookspecs import EVENTS
+from microgpt_lab.registry.parts import part_name
+from microgpt_lab.registry.plugins import registry
 
 
 class Watchers:

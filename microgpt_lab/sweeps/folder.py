@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.run.folder import is_run, read_summary, text
+from microgpt_lab.options.files import text
+from microgpt_lab.run.folder import is_run, read_summary
 
 JOBS_FOLDER = ".jobs"
 JOBS, BEGAN = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"  # how many jobs, and when: told to all workers

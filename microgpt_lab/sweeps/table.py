@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from microgpt_lab.errors import UserError
+from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flattened, one, scalar
-from microgpt_lab.run.folder import Stored, Summary, clean, read_metric, read_run
+from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
 from microgpt_lab.sweeps.folder import runs
 
 if TYPE_CHECKING:

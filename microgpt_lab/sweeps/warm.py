@@ -12,9 +12,10 @@ from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.documents import Documents
 from microgpt_lab.options.differences import differences
-from microgpt_lab.registry.plugins import options_of, registry
+from microgpt_lab.registry.parts import options_of
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import environment, reuse
-from microgpt_lab.run.execute import assemble, build, load
+from microgpt_lab.run.assemble import assemble, build, load
 
 LARGEST = 1_000_000  # numbers of a model, or of a batch, whose preparation is worth its memory
 PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")

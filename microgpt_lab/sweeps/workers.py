@@ -12,7 +12,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from microgpt_lab.registry.plugins import EVENTS, OURS, registry
+from microgpt_lab.registry.folders import OURS
+from microgpt_lab.registry.hookspecs import EVENTS
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
 from microgpt_lab.run.watchers import listener
 from microgpt_lab.sweeps.job import Job, attempt

@@ -13,7 +13,8 @@ import microgpt_lab
 from microgpt_lab.commands import COMMANDS
 from microgpt_lab.options.keys import OWNERS, run_options, sentences
 from microgpt_lab.registry import extras
-from microgpt_lab.registry.plugins import options_of, registry
+from microgpt_lab.registry.parts import options_of
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.synonyms import KEYS, PARTS
 
 ROOT = Path(__file__).parents[2]

@@ -182,7 +182,7 @@ def test_our_recipes_give_the_figures_that_they_expect(lab, karpathy_names, name
 def test_the_plain_name_of_a_job_is_the_one_that_is_configured():
     """Or each job would be composed by Hydra alone, thirty times as slowly."""
     from microgpt_lab.options.composer import PLAIN_NAME
-    from microgpt_lab.options.keys import CONF
+    from microgpt_lab.registry.folders import CONF
 
     assert f"subdir: {PLAIN_NAME}\n" in (CONF / "config.yaml").read_text()
 

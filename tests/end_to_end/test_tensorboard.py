@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from microgpt_lab import UserError, part
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.differences import differences
-from microgpt_lab.run.execute import assemble, load
+from microgpt_lab.run.assemble import assemble, load
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.watchers import Watchers
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from microgpt_lab.commands import main
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import part
-from microgpt_lab.run.execute import execute, load
+from microgpt_lab.run.assemble import load
+from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.warm import preload
 

@@ -15,10 +15,11 @@ from microgpt_lab import UserError, part
 from microgpt_lab.checks.options import installed
 from microgpt_lab.commands import resume, sample
 from microgpt_lab.options.compose import compose
-from microgpt_lab.registry.plugins import Part
+from microgpt_lab.registry.parts import Part
 from microgpt_lab.run import checkpoint
+from microgpt_lab.run.assemble import assemble, load
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS
-from microgpt_lab.run.execute import assemble, execute, load
+from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.resume import restore

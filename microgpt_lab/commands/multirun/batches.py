@@ -20,8 +20,8 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from microgpt_lab.options import files
 from microgpt_lab.options.composer import Composer
-from microgpt_lab.run import folder as reading
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
 from microgpt_lab.sweeps.make import make
 from microgpt_lab.sweeps.pool import cores
@@ -67,6 +67,6 @@ def make_batch(name: str) -> None:
     with contextlib.suppress(OSError):
         Path(hydra.runtime.output_dir).rmdir()  # Hydra makes a folder for it
     sweep, loader = Path(hydra.sweep.dir), GlobalHydra.instance().config_loader()
-    content = json.loads(reading.text(sweep / JOBS_FOLDER / f"{name}.json"))
+    content = json.loads(files.text(sweep / JOBS_FOLDER / f"{name}.json"))
     master: Any = HydraConfig.instance().cfg
     make(Composer(loader, master).compose, sweep, content["jobs"], content["first"], alone=False)

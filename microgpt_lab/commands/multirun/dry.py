@@ -9,7 +9,7 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run.execute import assemble, load
+from microgpt_lab.run.assemble import assemble, load
 from microgpt_lab.sweeps.folder import Place, clock
 
 

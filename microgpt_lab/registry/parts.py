@@ -1,0 +1,119 @@
+"""A part: one function or class of a plugin, whose keyword-only parameters are its options."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from microgpt_lab.core.reprs import called
+from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.registry.extras import install_module
+from microgpt_lab.registry.folders import OURS
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only parameter of a part: a value that can be configured."""
+
+    type: Any
+    default: Any
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values of a Literal."""
+        return typing.get_args(self.type) if typing.get_origin(self.type) is typing.Literal else ()
+
+
+class Bound(functools.partial):
+    """A function with its options bound: a part as it is built."""
+
+    __repr__ = called
+
+
+@dataclass(frozen=True, repr=False)
+class Part:
+    kind: str
+    name: str
+    make: Callable[..., Any]
+    provider: str
+
+    def __repr__(self) -> str:
+        return f"Part({self.kind}={self.name}, of {self.provider})"
+
+    @property
+    def ours(self) -> bool:
+        """Whether it comes with the lab."""
+        return self.provider.startswith(f"{OURS}.")
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        return options_of(self.make)
+
+    def build(self, **options: Any) -> Any:
+        """The function with its options bound, or an instance of the class."""
+        values = {key: self._checked(key, value) for key, value in options.items()}
+        try:
+            return self.make(**values) if inspect.isclass(self.make) else Bound(self.make, **values)
+        except ModuleNotFoundError as error:
+            raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
+        except ValueError as error:
+            raise UserError(f"{self.kind}={self.name}: {error}") from None
+        except (Exception, SystemExit) as error:
+            if isinstance(error, UserError):
+                raise
+            what = f"{self.kind}={self.name} of {self.provider} cannot be built"
+            raise UserError(f"{what}: {type(error).__name__}: {error}") from None
+
+    def _checked(self, key: str, value: Any) -> Any:
+        if key not in self.options:
+            raise UserError(f"{self.kind}={self.name} has no option '{key}'{suggest(key, self.options)}")
+        choices = self.options[key].choices
+        if choices and value not in choices:
+            raise UserError(f"{self.kind}.{key}={value} is not a choice; there is {', '.join(choices)}")
+        return value
+
+
+@functools.cache  # reading a signature takes a third of a millisecond, and a run asks for them all
+def options_of(make: Callable[..., Any]) -> Mapping[str, Option]:
+    """The keyword-only parameters of a function or a class, with their types and defaults."""
+    hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
+    parameters = inspect.signature(make).parameters.values()
+    keyword_only = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for parameter in keyword_only:
+        if parameter.name not in hints or parameter.default is parameter.empty:
+            raise TypeError(f"option '{parameter.name}' of {make.__qualname__} needs a type and a default")
+    options = {p.name: Option(hints[p.name], p.default) for p in keyword_only}
+    for name, option in options.items():
+        of = f"option '{name}' of {make.__qualname__}"
+        strings = option.choices and all(isinstance(choice, str) for choice in option.choices)
+        if name == "name":
+            raise TypeError(f"{of}: 'name' is the part's own")
+        if not strings and option.type not in (bool, int, float, str):
+            raise TypeError(f"{of} must be bool, int, float, str or a Literal of str")
+        expected = (int, float) if option.type is float else str if strings else option.type
+        if not isinstance(option.default, expected):
+            raise TypeError(f"{of}: its default {option.default!r} is of another type")
+    return types.MappingProxyType(options)
+
+
+def part_name(make: Callable[..., Any]) -> str:
+    """`name` of the class if it has one, else its own name in lower case."""
+    return getattr(make, "name", make.__name__.lower().strip("_"))
+
+
+def unavailable(error: ModuleNotFoundError) -> str:
+    """What to install; of a module of the lab itself, what is broken."""
+    module = error.name or ""
+    if not module or module.startswith("microgpt_lab"):
+        return f"broken: {error}"
+    return f"unavailable: {install_module(module)}"

@@ -1,0 +1,110 @@
+"""The rooms of the package, as its imports show them: no circle, no arrow upwards, a core of its own."""
+
+import ast
+import sys
+from pathlib import Path
+
+import microgpt_lab
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "microgpt_lab"
+# A room may import those below it. `errors` and `terminal` are below all.
+FLOORS = (
+    {"commands", "testing"},
+    {"checks", "listing", "report"},
+    {"sweeps"},
+    {"run"},
+    {"options"},
+    {"registry"},
+    {"tensors", "ops"},
+    {"core"},
+    {"errors", "terminal"},
+)
+
+
+def imported(path):
+    """Every name that a file imports, also inside functions and for types alone."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def arrows():
+    """Each module of the package with the modules that it imports."""
+    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): file for name, file in files.items()}
+    return {
+        name: {found for found in imported(file) if found in files} - {name} for name, file in files.items()
+    }
+
+
+def room(module):
+    return module.split(".")[1] if "." in module else ""
+
+
+def floor(module):
+    return next(i for i, rooms in enumerate(FLOORS) if room(module) in rooms)
+
+
+def test_no_room_imports_one_above_or_beside_it():
+    for module, others in arrows().items():
+        for other in others if room(module) not in ("", "__main__") else ():
+            if other == "microgpt_lab":  # its version
+                assert room(module) == "commands", module
+            elif room(other) != room(module):
+                assert floor(module) < floor(other), f"{module} imports {other}"
+
+
+def test_no_modules_import_each_other():
+    graph = {module: set(others) for module, others in arrows().items()}
+    graph["microgpt_lab"] = set()  # everybody's parent, for the version alone
+    while leaves := [module for module, others in graph.items() if not others]:
+        for module in leaves:
+            del graph[module]
+        for others in graph.values():
+            others.difference_update(leaves)
+    assert not graph, f"circles among {sorted(graph)}"
+
+
+def test_the_core_imports_the_standard_library_and_itself_alone():
+    for path in (PACKAGE / "core").glob("*.py"):
+        for name in imported(path):
+            ours = name.startswith(("microgpt_lab.core", "microgpt_lab.errors"))
+            assert ours or name.partition(".")[0] in sys.stdlib_module_names, f"{path} imports {name}"
+
+
+def test_only_options_and_commands_import_hydra_and_nothing_instantiates():
+    for path in PACKAGE.rglob("*.py"):
+        names = list(imported(path))
+        if path.relative_to(PACKAGE).parts[0] not in ("options", "commands"):
+            assert not [name for name in names if name.startswith(("hydra", "omegaconf"))], path
+        assert "hydra.utils" not in str(names) and "instantiate(" not in path.read_text(), path
+
+
+def test_plugins_use_the_public_api_and_no_other_plugin():
+    public = ("ops", "terminal", "core", "tensors", "options.download", "options.untrusted")
+    public = tuple(f"microgpt_lab.{module}" for module in public)
+    for path in (ROOT / "plugins").rglob("*.py"):
+        own = ".".join(("microgpt_lab_plugins", *path.relative_to(ROOT / "plugins").parts[:2]))
+        for name in imported(path):
+            if name.startswith(("microgpt_lab", "plugins")):
+                exported = name.removeprefix("microgpt_lab.") in microgpt_lab.__all__
+                assert name == "microgpt_lab" or exported or name.startswith((*public, own)), (path, name)
+
+
+def test_the_listing_shows_the_rooms():
+    files = [path for path in PACKAGE.iterdir() if path.suffix == ".py"]
+    assert len(files) <= 12
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set().union(*FLOORS), "a folder without a floor"
+    taken = {path.name for path in ROOT.iterdir()} | set(microgpt_lab.__all__) | {"runs"}
+    assert not folders & taken, "a room has the name of something else"
+
+
+def test_the_reading_path_is_short():
+    files = (PACKAGE / "core" / f"{name}.py" for name in ("autograd", "ops", "model", "trainer"))
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 520
