@@ -16,7 +16,7 @@ from tensorboardX.summary import scalar, text
 from microgpt_lab.registry.plugins import registry
 
 registry()
-events = import_module("microgpt_lab_plugins.callbacks._events")
+events = import_module("microgpt_lab_plugins.callbacks.tensorboard.events")
 
 TAGS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300)
 FIGURES = st.dictionaries(TAGS, st.floats(), max_size=5)

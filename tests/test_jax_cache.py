@@ -31,7 +31,7 @@ def small(seed=42, block_size=2, **chosen):
 
 def module():
     """The cache, as the backend imports it."""
-    return sys.modules[type(small().run).__module__.replace("_scan", "_cache")]
+    return sys.modules[type(small().run).__module__.replace(".scan", ".cache")]
 
 
 @pytest.fixture

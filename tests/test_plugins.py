@@ -43,6 +43,19 @@ def test_one_file_in_a_named_folder_is_enough(lab, folder):
     assert "did you mean 'swish'" in lab("activation=swishh", env=env, check=2).stderr
 
 
+def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, folder):
+    for name, init in (("swish", "from .formula import activations"), ("others", "")):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text(f"{init}  # hookimpl" if init else "")
+    (folder / "swish" / "formula.py").write_text(SWISH)
+    (folder / "others" / "swosh.py").write_text(SWISH.replace("swish", "swosh"))
+    (folder / "others" / "_private.py").write_text("1 / 0")
+    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
+    listed = lab("plugins", "activation", env=env, check=0)
+    assert "swish" in listed.stdout and "swosh" in listed.stdout
+    assert not listed.stderr and "skipped" not in listed.stdout and "clash" not in listed.stdout
+
+
 def test_the_labs_own_folder_counts_and_the_current_one_does_not(lab, tmp_path):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "swish.py").write_text(SWISH)

@@ -80,13 +80,25 @@ def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
         mount = types.ModuleType(package)
         mount.__path__ = [str(folder)]
         sys.modules[package] = mount  # so that files are importable by name, in every process
-        for file in sorted(folder.rglob("*.py")):
-            path = file.relative_to(folder).with_suffix("")
-            if not any(name.startswith(("_", ".")) for name in path.parts):
-                name = ".".join((package, *path.parts))
-                yield name, functools.partial(importlib.import_module, name)
+        for path in plugin_paths(folder):
+            name = ".".join((package, *path.parts))
+            yield name, functools.partial(importlib.import_module, name)
     for entry in importlib.metadata.entry_points(group="microgpt_lab"):
         yield f"{entry.value} ({entry.dist.name if entry.dist else entry.name})", entry.load
+
+
+def plugin_paths(folder: Path) -> Iterator[Path]:
+    """The plugins of a folder, relative to it and without suffix: each file with no leading underscore.
+
+    A package whose `__init__.py` implements hooks is one plugin, together with its other files.
+    """
+    files = sorted(folder.rglob("*.py"))
+    inits = (file for file in files if file.name == "__init__.py")
+    packages = {file.parent for file in inits if "hookimpl" in file.read_text("utf-8", "replace")}
+    paths = [*packages, *(file.with_suffix("") for file in files if packages.isdisjoint(file.parents))]
+    for path in sorted(path.relative_to(folder) for path in paths):
+        if not any(name.startswith(("_", ".")) for name in path.parts):
+            yield path
 
 
 def missing(folder: Path) -> None:

@@ -64,9 +64,13 @@ def parts(config: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def source(part: Part) -> str | None:
-    """The hash of a part's file, and of the files beside it that are no plugins themselves."""
-    file = getattr(sys.modules.get(part.make.__module__), "__file__", None)
-    return sha256([Path(file), *sorted(Path(file).parent.glob("_*.py"))]) if file else None
+    """The hash of a part's file and the private files beside it; of a package, of all its files."""
+    module = sys.modules.get(part.make.__module__)
+    if not (name := getattr(module, "__file__", None)):
+        return None
+    file = Path(name)
+    others = file.parent.rglob("*.py") if hasattr(module, "__path__") else file.parent.glob("_*.py")
+    return sha256([file, *sorted(others)])
 
 
 @functools.cache

@@ -18,7 +18,7 @@ class NumPy(Backend):
     def __init__(self, *, dtype: Literal["float64", "float32"] = "float64"):
         import threadpoolctl
 
-        from ._numpy_array import Array
+        from .array import Array
 
         threadpoolctl.threadpool_limits(1, user_api="blas")
         self.dtype, self.array = dtype, Array
@@ -38,7 +38,7 @@ class NumPy(Backend):
         }
 
     def scan(self, f):
-        from ._numpy_scan import Scan
+        from .scan import Scan
 
         return Scan(f, self.dtype)
 

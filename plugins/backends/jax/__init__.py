@@ -22,7 +22,7 @@ class Jax(Backend):
         os.environ.setdefault("NPROC", "2")
         import jax
 
-        from ._jax_array import Array
+        from .array import Array
 
         self.dtype, self.jax, self.array = dtype, jax, Array
 
@@ -42,7 +42,7 @@ class Jax(Backend):
         return values if isinstance(values, self.jax.core.Tracer) else numpy.asarray(values)
 
     def scan(self, f):
-        from ._jax_scan import Scan
+        from .scan import Scan
 
         return Scan(f, self.dtype, self.fused)
 

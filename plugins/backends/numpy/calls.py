@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._numpy_tape import call, into
+from .tape import call, into
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

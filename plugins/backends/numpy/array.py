@@ -10,7 +10,7 @@ import numpy as np
 from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.reprs import preview
 
-from ._numpy_calls import (
+from .calls import (
     causal_masks,
     copy,
     empty,
@@ -29,8 +29,8 @@ from ._numpy_calls import (
     swap,
     take,
 )
-from ._numpy_functions import FUNCTIONS, power, power_slope
-from ._numpy_tape import call, into, recording
+from .functions import FUNCTIONS, power, power_slope
+from .tape import call, into, recording
 
 Pull = Callable[[np.ndarray], np.ndarray]  # from the gradient of a result to that of an operand
 

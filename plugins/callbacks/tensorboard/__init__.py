@@ -4,7 +4,7 @@ from collections import deque
 from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.options.untrusted import dump
 
-from ._events import Events, scalars, take_back, written
+from .events import Events, scalars, take_back, written
 
 MOST = 250  # points of a tag: more than a chart has pixels to tell apart
 WINDOW = 100  # steps

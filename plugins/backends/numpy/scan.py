@@ -14,10 +14,10 @@ from microgpt_lab import UserError
 from microgpt_lab.core.backend import Block
 from microgpt_lab.tensors.padding import longest, padded
 
-from ._numpy_array import Array
-from ._numpy_calls import copy, empty
-from ._numpy_lanes import Lanes
-from ._numpy_tape import Tape, call, into
+from .array import Array
+from .calls import copy, empty
+from .lanes import Lanes
+from .tape import Tape, call, into
 
 WORTH = 12_000  # numbers (documents, T, C) that a call makes: from about here on two threads are faster
 

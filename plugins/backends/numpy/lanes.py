@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from ._numpy_buffers import arrays, owner, shared
+from .buffers import arrays, owner, shared
 
 
 def play(calls: list[partial]) -> None:

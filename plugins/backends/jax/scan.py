@@ -14,8 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from microgpt_lab.core.backend import Block
 from microgpt_lab.tensors.padding import Padded, longest, padded
 
-from ._jax_array import Array
-from ._jax_cache import compiled
+from .array import Array
+from .cache import compiled
 
 
 class Scan:

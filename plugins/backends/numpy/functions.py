@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._numpy_calls import copy, relu, select, zeros
-from ._numpy_tape import call, into
+from .calls import copy, relu, select, zeros
+from .tape import call, into
 
 
 @functools.cache
