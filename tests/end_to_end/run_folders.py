@@ -1,0 +1,32 @@
+"""Make runs on disk, and list them."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from microgpt_lab.record import Run
+from microgpt_lab.sweep import Place
+
+HOUR, DAY = 3600, 86400
+
+
+def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
+    """A run as it stands on disk when it has ended so; without a status, as one that was killed."""
+    run = Run(config, folder, list(overrides), place=Place(sweep, config) if sweep else None)
+    run.claim()
+    if summary:
+        run.conclude(summary)
+    dated(folder, age)
+    return folder
+
+
+def dated(folder, age):
+    then = time.time() - age
+    os.utime(folder / "config.yaml", (then, then))
+
+
+def listed(lab, *arguments):
+    """The folders that a list has, in its order."""
+    found = json.loads(lab("runs", "--json", *arguments, check=0, exactly=True).stdout)
+    return [str(Path(run["folder"]).relative_to("runs")) for run in found]
