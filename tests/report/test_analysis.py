@@ -219,7 +219,7 @@ def test_best_takes_each_setting_at_its_best_value_and_counts_all():
     assert candidates == 7
     found = analyse(sweep_of_rates((0.01, 0.1, 1.0)), Question(best="optimizer.lr"), None)
     assert found.comparison.family == 6
-    assert len(found.rows) == 2 and any("All 6 candidates" in note for note in found.notes)
+    assert len(found.rows) == 2 and any("all 6 candidates" in note for note in found.notes)
 
 
 def test_a_setting_may_lack_the_key_whose_best_is_taken():
@@ -238,9 +238,9 @@ def test_a_setting_may_lack_the_key_whose_best_is_taken():
 
 def test_a_gap_that_the_reader_names_says_how_many_seeds():
     (note,) = (
-        n for n in report(runs({"a": 2.0, "b": 2.01}, noise=0.01), gap=0.01).notes if "seeds in all" in n
+        n for n in report(runs({"a": 2.0, "b": 2.01}, noise=0.01), gap=0.01).notes if "seeds in total" in n
     )
-    assert "a true gap of 0.01" in note and "there are 5" in note
+    assert "a true gap of 0.01" in note and "has 5 seeds" in note
 
 
 def test_looking_again_after_adding_seeds_is_said(tmp_path):
@@ -269,7 +269,7 @@ def test_looks_at_a_named_baseline_count_too(tmp_path):
     ("question", "said"),
     [
         ({"best": "optimizer.lr", "by": "optimizer,optimizer.lr"}, "leave it out of --by"),
-        ({"against": "optimizer=nadam"}, "describes 0 rows"),
+        ({"against": "optimizer=nadam"}, "matches 0 rows"),
         ({"metric": "loss/vla"}, r"no run has 'loss/vla' \(18 ok\); did you mean 'loss/val'"),
     ],
 )

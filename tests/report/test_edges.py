@@ -101,7 +101,9 @@ def test_a_damaged_run_of_which_it_is_known_what_it_was_is_of_its_setting():
 def test_a_row_of_much_noise_may_need_more_than_500_seeds():
     table = np.random.default_rng(0).normal(0, [1, 1, 1, 1e4], (6, 4))
     found = compare(table, 0)
-    assert "seeds in all (more than 500 for the noisiest); there are 6." in wording.gap_note(found, 1.0)
+    assert "seeds in total (more than 500 for the noisiest). This report has 6 seeds." in wording.gap_note(
+        found, 1.0
+    )
     assert wording.gap_note(found, 1e-9) == "To claim a gap of 1e-09, more than 500 seeds are needed."
 
 
@@ -121,7 +123,7 @@ def test_what_is_compared_is_said_beside_settings_that_failed():
     table = [*rows(a=[1.0, 2.0, 3.0, 4.0, 5.0], b=[2.0, 3.0, 4.0, 5.5, NAN]), *rows(c=[NAN])]
     table[-1]["status"] = "diverged"
     notes = analyse(frame(table), Question(), None).notes
-    assert "Like with like: over the 4 of 5 seeds that all compared rows have." in notes
+    assert "The comparison uses only the 4 of 5 seeds that all compared rows have." in notes
 
 
 def test_without_seeds_there_is_one_run_a_setting():
@@ -143,26 +145,29 @@ def test_very_large_figures_are_short():
 
 
 TABLE = np.array([[1.0, 1.5, 1.25], [2.0, 2.25, 2.5], [3.0, 3.75, 3.0], [4.0, 4.5, 4.25]])
-PAIRED = "are paired by seed (4 seeds). 95 %: all intervals of this table hold at once in 19 of 20 sweeps."
+PAIRED = (
+    "are paired by seed (4 seeds). The 95 % intervals are simultaneous: in 19 of 20 sweeps, all intervals of "
+    "the table contain the true gaps."
+)
 
 
 def test_notes_of_a_comparison_with_the_best_row():
     assert list(wording.notes(compare(TABLE), "optimizer.lr", 12)) == [
         f"Gaps to the best row {PAIRED}",
-        "A gap is claimed if it is larger than 19 of 20 sweeps would show by luck, were all settings equal "
-        "and the best row chosen in the same way.",
-        "With 4 seeds, up to 8 % of sweeps (instead of 5 %) claim a gap by luck where settings differ much "
-        "in noise, and intervals fail as often. Take 5 seeds or more.",
-        "Each row is shown at its best optimizer.lr, chosen on these same runs. All 12 candidates count in "
-        "what luck can do.",
+        "A gap is claimed if it is larger, in units of its noise, than the largest gap in 95 % of simulated "
+        "sweeps in which all settings are equal and the best row is chosen in the same way.",
+        "With 4 seeds, up to 8 % of sweeps (instead of 5 %) claim a gap by chance if some settings are much "
+        "noisier than others. Intervals fail as often. Use at least 5 seeds.",
+        "Each row is shown at its best optimizer.lr, chosen on these same runs. The comparison allows for "
+        "all 12 candidates.",
     ]
 
 
 def test_notes_of_a_comparison_with_a_baseline():
     assert list(wording.notes(compare(TABLE, 0), "", 0)) == [
         f"Gaps to the baseline {PAIRED}",
-        "A baseline has to be named before the runs. If it was picked after a look at the table, leave "
-        "--against out, or confirm on fresh seeds.",
-        "Claims are those of Holm's correction, intervals those of Bonferroni's. Where Holm claims a little "
-        "more, the interval ends at 0.",
+        "A baseline must be named before the runs. If it was picked after looking at the table, leave out "
+        "--against, or confirm the claims with fresh seeds.",
+        "Claims use Holm's correction, intervals use Bonferroni's, which is stricter. An interval that would "
+        "contain 0 although the gap is claimed ends at 0.",
     ]

@@ -162,7 +162,7 @@ def test_too_few_seeds_are_a_note():
 
 def test_what_is_compared_is_said_where_it_is_not_all():
     found = report(rows(a=[1.0, 2.0, 3.0, 4.0], b=[2.0, 3.0, 4.5, None]))
-    assert found.notes[0] == "Like with like: over the 3 of 4 seeds that all compared rows have."
+    assert found.notes[0] == "The comparison uses only the 3 of 4 seeds that all compared rows have."
     both = [
         {"activation": a, "layers": n, "seed": s, "loss/val": s + n + (a == "b") * s / 9}
         for a in "ab"
@@ -171,10 +171,10 @@ def test_what_is_compared_is_said_where_it_is_not_all():
         if (a, n) != ("b", 2) and (a, s) != ("b", 3)
     ]
     assert report(both, ("activation", "layers", "seed"), by="activation").notes[0] == (
-        "Like with like: over the 3 of 4 seeds and the 2 of 3 combinations of the other keys that all "
+        "The comparison uses only the 3 of 4 seeds and the 2 of 3 combinations of the other keys that all "
         "compared rows have."
     )
-    assert not any("Like" in note for note in report(rows(a=[1.0, 2.0, 3.0], b=[2.0, 3.0, 4.5])).notes)
+    assert not any("uses only" in note for note in report(rows(a=[1.0, 2.0, 3.0], b=[2.0, 3.0, 4.5])).notes)
     lost = [{"activation": "a", "seed": s, "loss/val": NAN, "status": "diverged"} for s in range(3)]
     lost[0]["loss/val"] = 1.0
     assert report(lost).notes == [] and report(lost).rows[0].verdict == "set aside: 3 of 3 runs diverged"
@@ -219,10 +219,12 @@ def test_a_baseline_that_is_not_one_row_is_answered_with_the_rows():
         for s in (0, 1)
     ]
     keys = ("activation", "layers", "seed")
-    said = "describes 0 rows, not one; there is activation=a,layers=1, activation=a,layers=2, activation=b"
+    said = "matches 0 rows, not one: choose from activation=a,layers=1, activation=a,layers=2, activation=b"
     with pytest.raises(UserError, match=said):
         report(table, keys, against="activation=c")
-    with pytest.raises(UserError, match=r"describes 2 rows, not one; there is .*=a,layers=1, .*=a,layers=2$"):
+    with pytest.raises(
+        UserError, match=r"matches 2 rows, not one: choose from .*=a,layers=1, .*=a,layers=2$"
+    ):
         report(table, keys, against="activation=a")
     assert report(table, keys, against="activation=a,layers=2").baseline == 1
 
