@@ -12,7 +12,7 @@ HOUR, DAY = 3600, 86400
 
 
 def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
-    """A run as it stands on disk when it has ended so; without a status, as one that was killed."""
+    """A run on disk that finished with this summary; without a summary, one that was killed."""
     run = Run(config, folder, list(overrides), place=Place(sweep, config) if sweep else None)
     run.claim()
     if summary:
@@ -22,11 +22,12 @@ def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
 
 
 def dated(folder, age):
+    """Make a run this many seconds old."""
     then = time.time() - age
     os.utime(folder / "config.yaml", (then, then))
 
 
 def listed(lab, *arguments):
-    """The folders that a list has, in its order."""
-    found = json.loads(lab("runs", "--json", *arguments, check=0, exactly=True).stdout)
-    return [str(Path(run["folder"]).relative_to("runs")) for run in found]
+    """The folders that `runs` lists, in its order."""
+    runs = json.loads(lab("runs", "--json", *arguments, check=0, exactly=True).stdout)
+    return [str(Path(run["folder"]).relative_to("runs")) for run in runs]

@@ -1,4 +1,4 @@
-"""A thousand runs are listed and compared."""
+"""List runs, and compare two of them."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ ESCAPE = "\x1b[2J\u202e"
 ALL = ["killed", "hot", "swept/seed=2", "swept/seed=1", "first"]
 
 
-def test_a_pipe_gets_a_line_a_run_in_full_the_newest_first(lab, home):
+def test_a_pipe_gets_one_full_line_per_run_newest_first(lab, home):
     heading, *lines = lab("runs", check=0).stdout.splitlines()
     assert heading.split()[:6] == ["run", "status", "loss/val", "steps", "seconds", "age"]
     assert [re.split(r"  +", line)[0] for line in lines] == [f"runs/{name}" for name in ALL]
@@ -54,11 +54,11 @@ def test_a_pipe_gets_a_line_a_run_in_full_the_newest_first(lab, home):
         (("runs/swept/seed=1",), ["swept/seed=1"]),
     ],
 )
-def test_a_list_has_what_was_asked_for_in_its_order(lab, home, arguments, names):
+def test_a_list_contains_the_matching_runs_in_order(lab, home, arguments, names):
     assert listed(lab, *arguments) == names
 
 
-def test_json_and_csv_say_the_same_with_all_digits(lab, home):
+def test_json_and_csv_contain_the_same_values_with_all_digits(lab, home):
     objects = json.loads(lab("runs", "--json", check=0).stdout)
     rows = list(csv.DictReader(io.StringIO(lab("runs", "--csv", check=0).stdout)))
     assert [row["folder"] for row in rows] == [found["folder"] for found in objects]
@@ -71,8 +71,8 @@ def test_json_and_csv_say_the_same_with_all_digits(lab, home):
     assert lab("runs", "layers=7", "--json", check=0).stdout == "[]\n"
 
 
-def test_a_run_that_has_ended_costs_one_file(lab, tmp_path, config):
-    """A thousand of them, in the order of their beginnings; their config.yaml is not read."""
+def test_a_finished_run_is_listed_from_one_file(lab, tmp_path, config):
+    """A thousand runs, newest first; their config.yaml is not read."""
     for i in range(1000):
         folder = tmp_path / "runs" / f"{i % 7}" / f"seed={i}"
         folder.mkdir(parents=True)
@@ -87,8 +87,8 @@ def test_a_run_that_has_ended_costs_one_file(lab, tmp_path, config):
     assert listed(lab, "seed=3,500") == ["3/seed=3", "3/seed=500"]
 
 
-def test_where_the_summary_has_no_configuration_its_file_is_read(lab, tmp_path, config):
-    """Of an earlier version; of one with an option that JSON cannot write; of one that was refused."""
+def test_config_yaml_is_read_if_the_summary_has_no_configuration(lab, tmp_path, config):
+    """A run of an earlier version, one with an option that JSON cannot contain, and a refused one."""
     old = made(tmp_path / "runs" / "old", config, status="ok")
     summary = json.loads((old / "summary.json").read_text())
     assert summary.pop("config") == config
@@ -100,7 +100,7 @@ def test_where_the_summary_has_no_configuration_its_file_is_read(lab, tmp_path, 
     assert listed(lab, "layers=-1", "seed=3") == ["refused"]
 
 
-def test_a_plugin_that_is_gone_is_listed_with_its_options(lab, tmp_path, config):
+def test_a_run_with_a_missing_plugin_is_listed_with_its_options(lab, tmp_path, config):
     made(tmp_path / "runs" / "one", config | {"activation": {"name": "swish", "beta": 2.0}}, status="ok")
     assert "activation=swish backend=numpy activation.beta=2.0 steps=20" in lab("runs", check=0).stdout
     assert listed(lab, "activation=swish", "activation.beta=2") == ["one"]
@@ -122,7 +122,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize(("name", "text", "damaged"), STRANGE)
-def test_a_strangers_folder_is_a_row(lab, tmp_path, config, name, text, damaged):
+def test_a_malformed_run_is_a_row(lab, tmp_path, config, name, text, damaged):
     runs = tmp_path / "runs"
     made(runs / "sound", config, status="ok", **{"loss/val": 2.5})
     odd = made(runs / f"odd{ESCAPE}", config, age=9)
@@ -135,8 +135,8 @@ def test_a_strangers_folder_is_a_row(lab, tmp_path, config, name, text, damaged)
     assert listed(lab, "status=damaged") == [odd.name] * damaged
 
 
-def test_what_is_no_run_of_ours_is_not_listed(lab, tmp_path, config):
-    """Links, hidden folders, Hydra's own folders, a folder of notes; but runs inside a run's folder are."""
+def test_folders_that_are_not_runs_are_not_listed(lab, tmp_path, config):
+    """Links, hidden folders, Hydra's own folders and a folder of notes are not; a run inside a run is."""
     runs = tmp_path / "runs"
     made(tmp_path / "elsewhere", config, status="ok")
     made(runs, config, status="ok")
@@ -150,7 +150,7 @@ def test_what_is_no_run_of_ours_is_not_listed(lab, tmp_path, config):
     assert "no runs below runs/notes" in lab("runs", "runs/notes", check=0).stderr
 
 
-def test_in_a_terminal_each_run_is_a_line(home):
+def test_a_terminal_gets_one_line_per_run(home):
     import pty
 
     (home / "runs" / "first").rename(home / "runs" / f"first_{'x' * 99}_end")
@@ -202,25 +202,28 @@ def compared(lab):
     return lab("runs", "diff", "one", "two", check=0).stdout
 
 
-def test_equal_runs_are_called_equal_though_they_took_other_times(lab, pair):
+def test_equal_runs_are_called_equal_although_their_times_differ(lab, pair):
     assert compared(lab).splitlines() == [
         "A  one",
         "B  two",
-        "equal: configuration, parts' sources, versions, data and figures",
+        "equal: configuration, sources of parts, versions, data and results",
         "losses are equal at all 3 steps",
     ]
 
 
-def test_the_first_step_at_which_losses_part_is_named(lab, pair):
+def test_the_first_step_with_different_losses_is_named(lab, pair):
     metrics(pair[1], [3.5, math.nextafter(3.25, 4), 2.5, 2.0])
-    said = compared(lab)
-    assert "losses part at step 2: 3.25 and 3.2500000000000004" in said
-    assert "they differ most at step 3, by 0.5" in said and "equal" not in said
+    output = compared(lab)
+    assert "losses first differ at step 2: 3.25 and 3.2500000000000004" in output
+    assert "the largest difference is 0.5, at step 3" in output and "equal" not in output
     metrics(pair[1], [3.5, 3.25])
-    said = compared(lab)
-    assert "losses are equal at all 2 steps of both: A has 3 steps, B 2" in said and "equal:" not in said
+    output = compared(lab)
+    assert (
+        "losses are equal at all 2 steps that both runs have: A has 3 steps, B 2" in output
+        and "equal:" not in output
+    )
     (pair[1] / "metrics.jsonl").unlink()
-    assert "no step has a loss in both: A has 3 steps, B 0" in compared(lab)
+    assert "no step has a loss in both runs: A has 3 steps, B 0" in compared(lab)
 
 
 def test_each_difference_is_a_line_below_its_heading(lab, pair, config):
@@ -237,14 +240,14 @@ def test_each_difference_is_a_line_below_its_heading(lab, pair, config):
     assert lines == [
         ["configuration"], ["layers", "1", "2", "+1"], ["sources"], *hashes,
         ["versions"], ["packages.numpy", "2.0", "2.1"], ["data"], ["documents", "100", "90", "-10"],
-        ["figures"], ["status", "ok", "diverged"], ["loss/val", "2.5", "2.25", "-0.25"],
+        ["results"], ["status", "ok", "diverged"], ["loss/val", "2.5", "2.25", "-0.25"],
     ]  # fmt: skip
 
 
-def test_of_two_different_parts_the_sources_are_not_compared(lab, pair, config):
+def test_sources_of_different_parts_are_not_compared(lab, pair, config):
     gelu = made(pair[1].with_name("gelu"), config | {"activation": {"name": "gelu"}}, status="ok")
     (gelu / "environment.json").write_text(
         json.dumps(ENVIRONMENT | {"parts": {"activation": {"sha256": "0"}}})
     )
-    said = lab("runs", "diff", "one", "gelu", check=0).stdout
-    assert re.search(r"activation +relu +gelu", said) and "dddd" not in said
+    output = lab("runs", "diff", "one", "gelu", check=0).stdout
+    assert re.search(r"activation +relu +gelu", output) and "dddd" not in output

@@ -1,4 +1,4 @@
-"""Runs are found by a part of their names, and removed on request only."""
+"""Find a run by a part of its name, and remove runs."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from microgpt_lab.record import locked
 ROOT = Path(__file__).parents[2]
 
 
-# Removing
+# Remove runs
 
 
 def files(folder):
@@ -38,17 +38,17 @@ def test_prune_shows_what_it_would_remove_and_removes_only_that(lab, home):
     assert [row.split()[-1] for row in rows] == names
     size = sum(file.stat().st_size for name in names for file in (home / name).iterdir())
     assert total == f"would remove 3 runs, {size / 1000:.1f} kB: add --yes to remove them"
-    assert sweep == "2 of them are jobs of runs/swept, which makes them again when run again"
+    assert sweep == "2 of them are jobs of runs/swept: repeating this sweep runs them again"
     done = lab("runs", "prune", "--status", "diverged,ok", "--older", "3h", "--yes", check=0).stdout
     assert done.splitlines()[0] == f"removed 3 runs, {size / 1000:.1f} kB"
     assert listed(lab) == ["killed", "hot"]
     assert not [path for path in (home / "runs" / "swept" / ".jobs").iterdir() if not path.suffix]
-    kept = {name for name in before if not name.startswith(("runs/first", "runs/swept"))}
-    assert kept <= files(home).keys()
+    other_files = {name for name in before if not name.startswith(("runs/first", "runs/swept"))}
+    assert other_files <= files(home).keys()
     assert lab("runs", "prune", "--older", "9d", check=0).stdout == "nothing to remove\n"
 
 
-def test_a_sweep_makes_a_removed_job_again(lab, tmp_path):
+def test_a_sweep_runs_a_removed_job_again(lab, tmp_path):
     sweep = ("-m", "seed=1,2", "steps=0", "samples=0", "eval_docs=1", "backend=numpy", "callback=[jsonl]")
     sweep += ("hydra.sweep.dir=runs/swept",)
     lab(*sweep, check=0)
@@ -60,7 +60,7 @@ def test_a_sweep_makes_a_removed_job_again(lab, tmp_path):
     assert json.loads((one / "summary.json").read_text())["status"] == "ok"
 
 
-def test_a_run_at_work_is_kept(lab, home):
+def test_a_running_run_is_kept(lab, home):
     killed = home / "runs" / "killed"
     with locked(killed):
         before = files(home)
@@ -72,22 +72,22 @@ def test_a_run_at_work_is_kept(lab, home):
     assert not killed.exists()
 
 
-def test_a_run_that_looked_ended_and_is_at_work_again_is_kept(lab, home):
+def test_a_finished_run_that_is_running_again_is_kept(lab, home):
     with locked(home / "runs" / "hot"):
         done = lab("runs", "prune", "--status", "diverged", "--yes", check=1)
     assert done.stderr == "kept runs/hot: is at work in another process\n"
     assert done.stdout == "removed 0 runs, 0 bytes\n" and (home / "runs" / "hot" / "summary.json").exists()
 
 
-def test_a_run_that_was_resumed_since_it_was_listed_is_kept(there, capsys):
+def test_a_run_that_was_resumed_after_it_was_listed_is_kept(inside_home, capsys):
     (row,) = rows(Path("runs/hot"))
     dated(row.folder, age=1)
     assert not remove(row) and row.folder.exists()
-    assert capsys.readouterr().err == "kept runs/hot: it was resumed meanwhile\n"
+    assert capsys.readouterr().err == "kept runs/hot: it was resumed after it was listed\n"
 
 
-def test_prune_follows_no_link_and_takes_no_folder_along(lab, home, config):
-    """Not what a link leads to, not a run with folders in it, not the folder that was named."""
+def test_prune_follows_no_link_and_removes_no_subfolder(lab, home, config):
+    """Targets of links, runs that contain folders and the searched folder are kept."""
     runs, mine = home / "runs", home / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years")
@@ -98,27 +98,30 @@ def test_prune_follows_no_link_and_takes_no_folder_along(lab, home, config):
     made(runs, config, age=9 * DAY, status="ok")
     done = lab("runs", "prune", "--older", "1h", "--yes", check=0)
     assert sorted(done.stderr.splitlines()) == [
-        "kept runs/hot: it holds the folder plots, which no run makes",
-        "kept runs: it holds the folder first, which no run makes",
+        "kept runs/hot: it contains the folder plots, which no run creates",
+        "kept runs: it contains the folder first, which no run creates",
     ]
     assert (mine / "thesis.txt").read_text() == "years" and (home / "elsewhere" / "summary.json").exists()
     assert listed(lab) == ["killed", "hot", "."]
     lone = made(home / "lone", config, status="ok")
-    assert "it is the folder to look below" in lab("runs", "prune", "lone", "--older", "0s", check=0).stderr
     assert (
-        "or the current one" in lab("runs", "prune", "..", "--older", "0s", "--yes", cwd=lone, check=0).stderr
+        "it is the folder that is searched" in lab("runs", "prune", "lone", "--older", "0s", check=0).stderr
+    )
+    assert (
+        "or the current folder"
+        in lab("runs", "prune", "..", "--older", "0s", "--yes", cwd=lone, check=0).stderr
     )
     assert lone.exists()
 
 
-def test_a_strangers_lock_is_not_opened(lab, home):
+def test_a_lock_that_is_not_a_regular_file_is_not_opened(lab, home):
     hot = home / "runs" / "hot"
     os.mkfifo(hot / ".lock")
     done = lab("runs", "prune", "--status", "diverged", "--yes", check=0)
     assert done.stderr == "kept runs/hot: its .lock is not a regular file\n" and hot.exists()
 
 
-def test_a_removal_that_fails_half_way_is_a_line_and_the_others_go_on(home):
+def test_a_failed_removal_is_one_line_and_other_runs_are_still_removed(home):
     """A file that is a mount point cannot be removed."""
     busy = home / "runs" / "first" / "summary.json"
     prune = f"{sys.executable} -P -m microgpt_lab runs prune --status ok --yes"
@@ -135,18 +138,18 @@ def test_a_removal_that_fails_half_way_is_a_line_and_the_others_go_on(home):
     assert done.returncode == 1
     assert done.stderr == "cannot remove runs/first: Device or resource busy\n"
     assert done.stdout.startswith("removed 2 runs")
-    assert (busy.parent / "config.yaml").exists()  # so that it is a run's folder still
+    assert (busy.parent / "config.yaml").exists()  # so that the folder still counts as a run
     assert not list((home / "runs" / "swept").glob("seed=*"))
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", int)() != 0 or sys.platform == "win32", reason="needs root")
-def test_what_may_not_be_removed_is_left_whole(home, capfd):
+def test_runs_without_write_permission_are_left_intact(home, capfd):
     open_to_all = Path("/tmp", f"runs-{os.getpid()}")
     shutil.copytree(home / "runs", open_to_all)
     prune = ["runs", "prune", str(open_to_all), "--older", "0s"]
     try:
         before = files(open_to_all)
-        main(prune)  # who has another name may not import what this needs
+        main(prune)  # imports now what another user may not be able to import
         assert "would remove 5 runs" in capfd.readouterr().out
         pid = os.fork()
         if not pid:
@@ -165,7 +168,7 @@ def test_what_may_not_be_removed_is_left_whole(home, capfd):
         shutil.rmtree(open_to_all)
 
 
-# Which run
+# Find a run
 
 
 @pytest.mark.parametrize(
@@ -177,32 +180,32 @@ def test_what_may_not_be_removed_is_left_whole(home, capfd):
         ("runs/hot", "runs/hot"), ("./runs/hot/", "runs/hot"),
     ],
 )  # fmt: skip
-def test_a_run_is_found_by_a_part_of_its_name(there, named, found):
+def test_a_run_is_found_by_a_part_of_its_name(inside_home, named, found):
     assert find.run(named) == Path(found)
 
 
-def test_a_whole_name_comes_before_a_part_and_a_path_before_both(there, config):
-    made(there / "runs" / "hot-2", config, status="ok")
+def test_a_whole_name_comes_before_a_part_and_a_path_before_both(inside_home, config):
+    made(inside_home / "runs" / "hot-2", config, status="ok")
     assert find.run("hot") == Path("runs/hot")
-    made(there / "hot", config, status="ok")
+    made(inside_home / "hot", config, status="ok")
     assert find.run("hot") == Path("hot")
 
 
-def test_what_could_be_several_runs_is_a_line_with_up_to_five_of_them(there, config):
+def test_an_ambiguous_name_lists_up_to_five_runs(inside_home, config):
     with pytest.raises(
         UserError, match=r"^'seed=' could be any of 2 runs below ./runs: swept/seed=1, swept/seed=2$"
     ):
         find.run("seed=")
     for i in range(6):
-        made(there / "runs" / "more" / f"lr={i}", config)
+        made(inside_home / "runs" / "more" / f"lr={i}", config)
     with pytest.raises(UserError, match=r"^'more' could be any of 6 runs .*lr=4, …$"):
         find.run("more")
-    made(there / "runs" / "first" / "seed=1", config)
+    made(inside_home / "runs" / "first" / "seed=1", config)
     with pytest.raises(UserError, match=r"2 runs below ./runs: first/seed=1, swept/seed=1$"):
         find.run("seed=1")
 
 
-def test_what_is_no_part_of_a_name_comes_with_a_suggestion(there):
+def test_an_unknown_name_comes_with_a_suggestion(inside_home):
     with pytest.raises(UserError, match=r"there is no run at fisrt, .*; did you mean 'first'\?$"):
         find.run("fisrt")
     for odd in ("zzzzzzz", "x" * 9999, "a\0b"):
@@ -210,18 +213,18 @@ def test_what_is_no_part_of_a_name_comes_with_a_suggestion(there):
             find.run(odd)
 
 
-def test_a_sweep_is_found_by_a_part_of_its_name(there, config):
+def test_a_sweep_is_found_by_a_part_of_its_name(inside_home, config):
     assert find.sweep("wep") == Path("runs/swept") and find.sweep("last") == Path("runs/swept")
     with pytest.raises(UserError, match="there is no sweep at first, and none below"):
         find.sweep("first")
-    made(there / "runs" / "loose" / "one", config)
+    made(inside_home / "runs" / "loose" / "one", config)
     with pytest.raises(UserError, match="there is no sweep at loose"):
         find.sweep("loose")
     with pytest.raises(UserError, match="is a sweep: name one of its runs"):
         find.run("runs/swept")
 
 
-def test_commands_say_on_stderr_which_run_they_took(lab, home):
+def test_commands_print_on_stderr_which_run_they_use(lab, home):
     assert lab("resume", "fir", check=0).stderr.splitlines() == ["fir: runs/first"]
     assert "first has ended: ok" in lab("resume", "fir", check=0).stdout
     done = lab("runs", "diff", "fir", "seed=2", check=0)
