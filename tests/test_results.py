@@ -1,4 +1,4 @@
-"""A sweep's folder as a table: what was swept, what was not, and what became of each run."""
+"""load_sweep: the swept keys, the fixed keys, and the results of each run."""
 
 import json
 
@@ -9,12 +9,12 @@ from microgpt_lab import UserError, load_sweep
 from microgpt_lab.options.overrides import flattened, scalar
 from microgpt_lab.sweeps.table import LAST, curve, last
 
-# Of an environment, what the header of a run shows and a table does not.
+# Keys of environment.json that are not part of an environment in attrs.
 DETAILS = {"documents": 3, "documents_long": 0, "documents_sha256": "a" * 64, "parts": {}, "core": "b" * 64}
 
 
 def write(folder, overrides=(), config=None, environment=None, summary=None):
-    """A run's files, those that are given."""
+    """Write the given files of a run."""
     folder.mkdir(parents=True)
     (folder / "overrides.yaml").write_text(yaml.safe_dump(list(overrides)))
     if config is not None:
@@ -46,7 +46,7 @@ def sweep(tmp_path):
     return tmp_path
 
 
-def test_a_row_a_run_and_a_column_a_figure(sweep):
+def test_a_row_per_run_and_a_column_per_metric(sweep):
     frame = load_sweep(sweep)
     assert list(frame.index) == ["run0", "run1", "run2", "run3"] and frame.index.name == "run"
     assert list(frame["loss/val"]) == [2.0, 3.0, 4.0, 5.0]
@@ -56,8 +56,8 @@ def test_a_row_a_run_and_a_column_a_figure(sweep):
     assert load_sweep(str(sweep)).equals(frame)
 
 
-def test_what_differs_was_swept_seed_last_and_the_rest_is_fixed(sweep):
-    """Options that one activation alone has differ because the activations do: they are neither."""
+def test_keys_that_differ_are_swept_seed_last_and_the_rest_is_fixed(sweep):
+    """An option that only one activation has is neither swept nor fixed."""
     attrs = load_sweep(sweep).attrs
     assert attrs["swept"] == ["activation", "seed"]
     assert attrs["fixed"] == {
@@ -68,8 +68,8 @@ def test_what_differs_was_swept_seed_last_and_the_rest_is_fixed(sweep):
     }
 
 
-def test_what_nobody_said_and_differs_all_the_same_was_swept(sweep):
-    """A search sets it, or a default has changed between the runs."""
+def test_a_key_that_differs_without_an_override_is_swept(sweep):
+    """A search set it, or a default changed between the runs."""
     write(sweep / "run4", ["seed=0", "activation=relu"], config(seed=0, block_size=9), {}, {"status": "ok"})
     write(sweep / "a killed one", ["seed=1", "activation=relu", "layers=1"])
     attrs = load_sweep(sweep).attrs
@@ -77,11 +77,11 @@ def test_what_nobody_said_and_differs_all_the_same_was_swept(sweep):
     assert attrs["fixed"] == {"layers": 1, "optimizer": "adam", "optimizer.lr": 0.01}
 
 
-def test_what_was_swept_comes_in_the_order_in_which_it_was_said(tmp_path):
+def test_swept_keys_are_in_the_order_of_the_overrides(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     for i in range(2):
-        said = [f"+layers={i + 1}", f"seed={i}", f"dataset.letters=a={i}", f"activation=gelu{i}"]
-        write(tmp_path / f"run{i}", said)
+        overrides = [f"+layers={i + 1}", f"seed={i}", f"dataset.letters=a={i}", f"activation=gelu{i}"]
+        write(tmp_path / f"run{i}", overrides)
     frame = load_sweep(tmp_path)
     assert frame.attrs["swept"] == ["layers", "dataset.letters", "activation", "seed"]
     assert list(frame["dataset.letters"]) == ["a=0", "a=1"]
@@ -97,7 +97,7 @@ def test_options_that_differ_because_the_parts_do_are_neither_swept_nor_fixed(tm
     assert attrs["fixed"] == {"activation": "relu", "seed": 42, "layers": 1, "block_size": 8}
 
 
-def test_options_of_a_part_that_was_not_swept_can_be(tmp_path):
+def test_options_of_a_fixed_part_can_be_swept(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     for i, rate in enumerate((0.1, 0.2)):
         parts = {"optimizer": {"name": "adam", "lr": rate}}
@@ -117,7 +117,7 @@ def test_options_of_a_part_that_was_not_swept_can_be(tmp_path):
     assert attrs["swept"] == ["optimizer.lr"] and "optimizer.beta1" not in attrs["fixed"]
 
 
-def test_what_some_callbacks_have_and_others_lack_was_not_swept_itself(tmp_path):
+def test_options_that_only_some_callbacks_have_are_not_swept(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     samples = {"samples": {"name": "samples", "number": 5}}
     write(tmp_path / "run0", ["callback=[samples]"], config(callback=samples), {}, {"status": "ok"})
@@ -135,7 +135,7 @@ def test_what_some_callbacks_have_and_others_lack_was_not_swept_itself(tmp_path)
     assert load_sweep(tmp_path).attrs["swept"] == []
 
 
-def test_environments_are_told_once_each_without_their_details(sweep):
+def test_each_environment_is_listed_once_without_details(sweep):
     write(sweep / "run4", ["seed=0"], config(seed=0), None, {"status": "ok"})
     environments = load_sweep(sweep).attrs["environments"]
     assert [environment["python"] for environment in environments] == ["3.11", "3.12"]
@@ -145,8 +145,8 @@ def test_environments_are_told_once_each_without_their_details(sweep):
     assert len(load_sweep(sweep).attrs["environments"]) == 3  # whatever the order of their keys
 
 
-def test_a_run_that_was_killed_is_a_row_with_what_was_asked_of_it(sweep):
-    """It has no summary, and perhaps no configuration: what is fixed is told by the others."""
+def test_a_killed_run_is_a_row_with_its_overrides(sweep):
+    """It has no summary, and perhaps no configuration: fixed keys come from the other runs."""
     write(sweep / "run4", ["+seed=2", "activation=silu", "layers=1"])
     frame = load_sweep(sweep)
     assert frame.loc["run4", "status"] == "unfinished" and frame.loc["run4", "seed"] == 2
@@ -159,14 +159,14 @@ def test_a_run_that_was_killed_is_a_row_with_what_was_asked_of_it(sweep):
     assert attrs["fixed"] == {"block_size": 8, "optimizer": "adam", "optimizer.lr": 0.01}
 
 
-def test_files_that_are_empty_say_nothing(sweep):
+def test_empty_files_are_ignored(sweep):
     write(sweep / "run4")
     for name in ("overrides", "config"):
         (sweep / "run4" / f"{name}.yaml").write_text("")
     assert load_sweep(sweep).loc["run4", "status"] == "unfinished"
 
 
-def test_a_sweep_of_which_no_run_came_to_a_configuration(tmp_path):
+def test_a_sweep_in_which_no_run_has_a_configuration(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     for layers in (1, 2):
         write(tmp_path / f"run{layers}", [f"layers={layers}"])
@@ -175,13 +175,13 @@ def test_a_sweep_of_which_no_run_came_to_a_configuration(tmp_path):
     assert list(frame["layers"]) == [1, 2]
 
 
-def test_texts_of_others_come_without_control_characters(sweep):
+def test_texts_from_files_have_no_control_characters(sweep):
     assert list(load_sweep(sweep)["label"]) == ["a\\x1bb"] * 4
     write(sweep / "run4", ["activation=relu"], config("re\x1blu"), {}, {"status": "ok"})
     assert load_sweep(sweep).loc["run4", "activation"] == "re\\x1blu"
 
 
-def test_a_folder_without_runs_says_so(tmp_path):
+def test_a_folder_without_runs_is_an_error(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     with pytest.raises(UserError, match=r"holds no runs of a sweep$"):
         load_sweep(tmp_path)
@@ -197,11 +197,11 @@ def test_a_folder_without_runs_says_so(tmp_path):
         ("[1,2]", "[1,2]"), ("{a: 1}", "{a: 1}"), ("'", "'"), ("'1'", "1"), ("2020-01-01", "2020-01-01"),
     ],
 )  # fmt: skip
-def test_what_an_override_means(text, value):
+def test_values_of_overrides_are_parsed(text, value):
     assert scalar(text) == value and type(scalar(text)) is type(value)
 
 
-def test_keys_are_as_one_would_set_them():
+def test_keys_are_written_as_in_overrides():
     nested = {
         "activation": {"name": "gelu", "approximate": "tanh"},
         "callback": {"samples": {"name": "samples", "number": 5}},
@@ -218,7 +218,7 @@ def test_keys_are_as_one_would_set_them():
     }
 
 
-def test_a_curve_is_what_was_written_up_to_a_line_that_was_cut(tmp_path):
+def test_a_curve_ends_before_a_truncated_line(tmp_path):
     rows = [{"step": 1, "loss/train": 3.5}, {"step": 2, "loss/train": 3.25, "loss/val": 3.0}]
     text = (
         "".join(json.dumps(row) + "\n" for row in rows) + '{"loss/train": 9.0}\n{"step": 3, "loss/train": 1'
@@ -229,7 +229,7 @@ def test_a_curve_is_what_was_written_up_to_a_line_that_was_cut(tmp_path):
     assert curve(tmp_path, "loss") == curve(tmp_path / "nowhere", "loss/train") == {}
 
 
-def test_a_figure_of_each_step_is_taken_as_the_mean_of_the_last_hundred(tmp_path):
+def test_a_metric_per_step_is_the_mean_of_its_last_hundred_values(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
         "".join(json.dumps({"step": i, "x": float(i)}) + "\n" for i in range(1, 151))
     )
@@ -238,7 +238,7 @@ def test_a_figure_of_each_step_is_taken_as_the_mean_of_the_last_hundred(tmp_path
     assert last(tmp_path, "y") is None
 
 
-def test_beside_a_run_that_lacks_a_key_whole_numbers_stay_whole(tmp_path):
+def test_integers_stay_integers_if_a_run_lacks_the_key(tmp_path):
     for i, overrides in enumerate((["layers=1", "seed=0"], ["layers=2", "seed=0"], ["seed=1"])):
         write(tmp_path / f"run{i}", overrides, summary={"status": "ok", "loss/val": 2.0})
     frame = load_sweep(tmp_path)
@@ -246,27 +246,27 @@ def test_beside_a_run_that_lacks_a_key_whole_numbers_stay_whole(tmp_path):
     assert frame["seed"].tolist() == [0, 0, 1] and frame["seed"].dtype == "int64"
 
 
-def test_a_number_of_steps_is_a_key_and_a_figure(tmp_path):
+def test_the_number_of_steps_is_a_key_and_a_result(tmp_path):
     for steps in (100, 200):
         write(tmp_path / f"run{steps}", [f"steps={steps}"], summary={"status": "ok", "steps": steps})
     assert load_sweep(tmp_path).attrs["swept"] == ["steps"]
 
 
-def test_an_override_named_like_a_figure_does_not_take_its_place(tmp_path):
+def test_an_override_named_like_a_metric_does_not_replace_it(tmp_path):
     for i in range(2):
         write(tmp_path / f"run{i}", [f"loss/val={i}", f"seed={i}"], summary={"status": "ok", "loss/val": 2.5})
     frame = load_sweep(tmp_path)
     assert frame.attrs["swept"] == ["seed"] and frame["loss/val"].tolist() == [2.5, 2.5]
 
 
-def test_an_environment_counts_once_in_whatever_order_it_is_written(tmp_path):
+def test_environments_that_differ_only_in_key_order_are_equal(tmp_path):
     for i, environment in enumerate(({"python": "3.11", "cores": 2}, {"cores": 2, "python": "3.11"})):
         write(tmp_path / f"run{i}", [f"seed={i}"], environment=environment, summary={"status": "ok"})
     (environment,) = load_sweep(tmp_path).attrs["environments"]
     assert environment["platform"] == "" and environment["cores"] == 2
 
 
-def test_a_damaged_run_makes_no_key_a_swept_one(tmp_path):
+def test_a_damaged_run_does_not_make_a_key_swept(tmp_path):
     for i in range(2):
         write(tmp_path / f"run{i}", ["layers=1", f"seed={i}"], summary={"status": "ok"})
     (tmp_path / "run2").mkdir()
@@ -274,7 +274,7 @@ def test_a_damaged_run_makes_no_key_a_swept_one(tmp_path):
     assert load_sweep(tmp_path).attrs["swept"] == ["seed"]
 
 
-def test_what_cannot_be_squared_is_no_figure_and_a_list_is_a_text(tmp_path):
+def test_a_number_too_large_to_square_is_dropped_and_a_list_is_a_string(tmp_path):
     for i in range(2):
         more = config(seed=i, mine=[i])
         write(

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab report SWEEP`: which settings are worse than the best, and by how much."""
+"""`python -m microgpt_lab report SWEEP`: compare the settings of a sweep."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 
     from microgpt_lab.report.analysis import Analysis
 
-WIDE = 100  # columns, below which the table leaves parameters and seconds out
+WIDE = 100  # columns; a narrower terminal gets no parameters and seconds
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser("report", description="Compare the settings of a sweep over its seeds.")
     parser.add_argument("sweep", nargs="?", default=find.LAST, metavar="SWEEP", help=RUN)
-    parser.add_argument("--metric", default="loss/val", help="what to compare (default: %(default)s)")
+    parser.add_argument("--metric", default="loss/val", help="the metric to compare (default: %(default)s)")
     parser.add_argument(
-        "--by", metavar="KEYS", default="", help="tell only these swept keys apart: layers,embed"
+        "--by",
+        metavar="KEYS",
+        default="",
+        help="compare only these swept keys, and average over the others: layers,embed",
     )
     parser.add_argument(
         "--best", metavar="KEY", default="", help="show each setting at its best value of this key"
@@ -37,9 +40,11 @@ def main(arguments: list[str]) -> int:
         "--against",
         metavar="KEY=VALUE,…",
         default="",
-        help="a baseline, named before the runs (default: the best row)",
+        help="compare with this baseline, named before the runs (default: with the best row)",
     )
-    parser.add_argument("--gap", type=float, help="say how many seeds would tell a gap of this size")
+    parser.add_argument(
+        "--gap", type=float, help="estimate how many seeds are needed to claim a gap of this size"
+    )
     options = vars(parser.parse_args(arguments))
     sweep = find.sweep(options.pop("sweep"))
     try:
@@ -47,20 +52,20 @@ def main(arguments: list[str]) -> int:
         from microgpt_lab.report.analysis import Question, analyse
         from microgpt_lab.report.pages import write
 
-        found = analyse(frame, Question(**options), sweep)
-        files = write(found, frame, sweep)
+        analysis = analyse(frame, Question(**options), sweep)
+        files = write(analysis, frame, sweep)
     except ModuleNotFoundError as error:
         raise UserError(f"report needs {error.name}: {install_module(error.name or 'pandas')}") from None
-    show(found, frame, sweep)
+    show(analysis, frame, sweep)
     print(f"written: {', '.join(map(str, files))}")
     return 0
 
 
-def show(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
-    """Print the table and its notes."""
+def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
+    """Print the table of the report and its notes."""
     from microgpt_lab.report.pages import page
 
-    facts = page(found, frame, sweep)
+    facts = page(analysis, frame, sweep)
     console = terminal(200)
     console.print(f"[bold]{escape(facts['title'])}[/]  {escape(facts['counts'])}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
@@ -71,14 +76,24 @@ def show(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(escape(facts["compared_with"]))
-    for r in facts["rows"]:
-        numbers = (f"[bold]{r['mean']}[/]", r["deviation"], r["seeds"], r["parameters"], r["seconds"])
-        style = "dim" if r["style"] == "aside" else ""
+    for row in facts["rows"]:
+        numbers = (
+            f"[bold]{row['mean']}[/]",
+            row["deviation"],
+            row["seeds"],
+            row["parameters"],
+            row["seconds"],
+        )
+        style = "dim" if row["style"] == "aside" else ""
         table.add_row(
-            r["place"], *map(escape, r["keys"]), *numbers[: len(headings)], escape(r["verdict"]), style=style
+            row["rank"],
+            *map(escape, row["keys"]),
+            *numbers[: len(headings)],
+            escape(row["verdict"]),
+            style=style,
         )
     console.print(table)
     for note in facts["notes"]:
         console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
-    for line in facts["troubles"]:
+    for line in facts["without_result"]:
         console.print(f"[red]without a result[/] {escape(line)}", soft_wrap=True)

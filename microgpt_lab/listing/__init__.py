@@ -1,1 +1,1 @@
-"""Lists of runs: find, filter, sort, show, compare and remove them."""
+"""List, filter, sort, compare and remove runs."""

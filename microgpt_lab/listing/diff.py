@@ -1,4 +1,4 @@
-"""Compare two runs: configuration, parts' sources, versions, data, figures, losses."""
+"""Compare two runs: configuration, source files of parts, versions, data, results and losses."""
 
 from __future__ import annotations
 
@@ -16,78 +16,80 @@ from microgpt_lab.sweeps.table import is_number
 from microgpt_lab.terminal import terminal
 
 Pairs = dict[str, tuple[Any, Any]]
-DATA = ("documents", "documents_long", "documents_sha256")  # of environment.json
-NO_FIGURES = ("config", "seconds", "resumed")  # of summary.json; equal runs may take other times
+DATA = ("documents", "documents_long", "documents_sha256")  # keys of environment.json
+NOT_COMPARED = ("config", "seconds", "resumed")  # keys of summary.json; equal runs may take different times
 
 
-def show(one: Path, other: Path) -> None:
-    """Print what differs, and the first step at which the losses part; or that all is equal."""
-    for folder in (one, other):
+def show(first: Path, second: Path) -> None:
+    """Print the differences between two runs and the first step with different losses, or 'equal'."""
+    for folder in (first, second):
         if not is_run(folder):
             raise UserError(f"there is no run at {folder}")
-    found = {heading: pairs for heading, pairs in sections(read_run(one), read_run(other)).items() if pairs}
-    equal, said = losses(one, other)
+    compared = sections(read_run(first), read_run(second))
+    differences = {heading: pairs for heading, pairs in compared.items() if pairs}
+    equal, sentence = compare_losses(first, second)
     console = terminal(200)
-    for letter, folder in (("A", one), ("B", other)):
+    for letter, folder in (("A", first), ("B", second)):
         console.print(Text.assemble((f"{letter}  ", "bold"), printable(str(folder))), soft_wrap=True)
-    if found:
-        console.print(table(found))
+    if differences:
+        console.print(difference_table(differences))
     elif equal:
-        console.print("equal: configuration, parts' sources, versions, data and figures")
-    console.print(Text(said), soft_wrap=True)
+        console.print("equal: configuration, sources of parts, versions, data and results")
+    console.print(Text(sentence), soft_wrap=True)
 
 
-def sections(one: Stored, other: Stored) -> dict[str, Pairs]:
-    """What differs, below headings. Of two different parts, the sources differ without saying anything."""
-    environments = one.environment, other.environment
-    sources, data, versions = ([pick(e) for e in environments] for pick in (source_of, data_of, version_of))
-    figures = [{k: x for k, x in run.summary.items() if k not in NO_FIGURES} for run in (one, other)]
-    found = {"configuration": different(one.config, other.config)}
+def sections(first: Stored, second: Stored) -> dict[str, Pairs]:
+    """Return the differences by heading. If the runs use different parts, their sources are not compared."""
+    environments = first.environment, second.environment
+    sources, data, versions = ([pick(e) for e in environments] for pick in (sources_of, data_of, versions_of))
+    results = [{k: x for k, x in run.summary.items() if k not in NOT_COMPARED} for run in (first, second)]
+    differences = {"configuration": different(first.config, second.config)}
     if all(environments):
         changed = different(*sources)
-        found["sources"] = {key: pair for key, pair in changed.items() if key not in found["configuration"]}
-        found["versions"], found["data"] = different(*versions), different(*data)
+        configured = differences["configuration"]
+        differences["sources"] = {key: pair for key, pair in changed.items() if key not in configured}
+        differences["versions"], differences["data"] = different(*versions), different(*data)
     elif any(environments):
-        there = tuple("there" if environment else "missing" for environment in environments)
-        found["environment.json"] = {"the file": (there[0], there[1])}
-    return found | {"figures": different(*figures)}
+        states = tuple("present" if environment else "missing" for environment in environments)
+        differences["environment.json"] = {"the file": (states[0], states[1])}
+    return differences | {"results": different(*results)}
 
 
-def source_of(environment: dict[str, Any]) -> dict[str, Any]:
-    """The hash of each part's file, by kind, and of the lab's own."""
+def sources_of(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the hash of each part's source file, by kind, and of microgpt_lab itself."""
     parts = environment.get("parts") or {}
-    known = {kind: part.get("sha256") for kind, part in parts.items() if isinstance(part, dict)}
-    return known | {"the lab": environment.get("core")}
+    hashes = {kind: part.get("sha256") for kind, part in parts.items() if isinstance(part, dict)}
+    return hashes | {"the lab": environment.get("core")}
 
 
 def data_of(environment: dict[str, Any]) -> dict[str, Any]:
     return {key: environment.get(key) for key in DATA}
 
 
-def version_of(environment: dict[str, Any]) -> dict[str, Any]:
-    """Versions, and the machine."""
+def versions_of(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the versions of packages, and the facts about the machine."""
     return {key: x for key, x in environment.items() if key not in (*DATA, "parts", "core")}
 
 
-def table(found: dict[str, Pairs]) -> Table:
-    """A line a difference; of two numbers, by how much B is larger."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def difference_table(differences: dict[str, Pairs]) -> Table:
+    """Make a table with a row per difference; for two numbers, with B - A."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("", "A", "B", "B - A"):
-        shown.add_column(heading, overflow="fold")
-    for heading, pairs in found.items():
-        shown.add_row(Text(heading, "bold"))
+        table.add_column(heading, overflow="fold")
+    for heading, pairs in differences.items():
+        table.add_row(Text(heading, "bold"))
         for key, (a, b) in pairs.items():
-            write = short if short(a) != short(b) else repr  # '16' is not 16
+            as_text = short if short(a) != short(b) else repr  # '16' is not 16
             gap = f"{b - a:+.4g}" if is_number(a) and is_number(b) else ""
-            texts = ("-" if value is None else write(value) for value in (a, b))
-            shown.add_row(Text(f"  {key}", "cyan"), *map(Text, texts), gap)
-    return shown
+            texts = ("-" if value is None else as_text(value) for value in (a, b))
+            table.add_row(Text(f"  {key}", "cyan"), *map(Text, texts), gap)
+    return table
 
 
-def losses(one: Path, other: Path) -> tuple[bool, str]:
-    """Whether the losses of all steps are equal to the bit, and a sentence that says where they part."""
+def compare_losses(first: Path, second: Path) -> tuple[bool, str]:
+    """Return whether the losses of all steps are exactly equal, and a sentence about the first difference."""
     curves = []
-    for folder in (one, other):
+    for folder in (first, second):
         try:
             curves.append(read_metric(folder / "metrics.jsonl", "loss/train"))
         except FileNotFoundError:
@@ -96,19 +98,18 @@ def losses(one: Path, other: Path) -> tuple[bool, str]:
             return False, printable(f"losses cannot be compared: {error}")
     a, b = curves
     if not a and not b:
-        return True, "neither has losses by step (metrics.jsonl)"
-    both = sorted(a.keys() & b.keys())
+        return True, "neither run has losses per step (metrics.jsonl)"
+    common = sorted(a.keys() & b.keys())
     counts = f"A has {len(a):,} steps, B {len(b):,}"
-    if not both:
-        return False, f"no step has a loss in both: {counts}"
-    parted = next((step for step in both if a[step] != b[step]), None)
-    if parted is None:
-        whole = len(a) == len(b) == len(both)
-        return whole, f"losses are equal at all {len(both):,} steps" + (
-            "" if whole else f" of both: {counts}"
-        )
-    most = max(both, key=lambda step: abs(a[step] - b[step]))
+    if not common:
+        return False, f"no step has a loss in both runs: {counts}"
+    start = next((step for step in common if a[step] != b[step]), None)
+    if start is None:
+        complete = len(a) == len(b) == len(common)
+        sentence = f"losses are equal at all {len(common):,} steps"
+        return complete, sentence if complete else f"{sentence} that both runs have: {counts}"
+    largest = max(common, key=lambda step: abs(a[step] - b[step]))
     return False, (
-        f"losses part at step {parted:,}: {a[parted]!r} and {b[parted]!r}; "
-        f"they differ most at step {most:,}, by {abs(a[most] - b[most]):.2g}"
+        f"losses first differ at step {start:,}: {a[start]!r} and {b[start]!r}; "
+        f"the largest difference is {abs(a[largest] - b[largest]):.2g}, at step {largest:,}"
     )

@@ -1,4 +1,4 @@
-"""Remove runs: which would go, which are kept and why, and what a sweep forgets with them."""
+"""Remove runs: show which would be removed, say which are kept and why, and remove notes of jobs."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ from microgpt_lab.run.record import locked
 from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
-KNOWN_BY = ("config.yaml", "overrides.yaml", ".lock")  # removed last: until then the folder is a run's
+REMOVED_LAST = ("config.yaml", "overrides.yaml", ".lock")  # as long as they exist, the folder counts as a run
 
 
 def prune(rows: Iterable[Row], root: Path, *, sure: bool) -> int:
-    """Show the runs that would be removed, or remove them if the user is sure; 1 if one could not be."""
-    going = [(row, size(row.folder)) for row in rows if kept(row.folder, root) is None]
-    if not going:
+    """Show the runs that would be removed, or remove them if `sure`. Return 1 if a removal fails, else 0."""
+    removable = [(row, size(row.folder)) for row in rows if reason_to_keep(row.folder, root) is None]
+    if not removable:
         print("nothing to remove")
         return 0
     if not sure:
-        table = [[row.status, age(time.time() - row.begun), decimal(n), name(row)] for row, n in going]
+        table = [[row.status, age(time.time() - row.begun), decimal(n), name(row)] for row, n in removable]
         print("\n".join(aligned([["status", "age", "size", "run"], *table], left=1)))
-    gone = [(row, n) for row, n in going if not sure or remove(row)]
-    total = f"{len(gone):,} run{'s' * (len(gone) != 1)}, {decimal(sum(n for _, n in gone))}"
+    affected = [(row, n) for row, n in removable if not sure or remove(row)]
+    total = f"{len(affected):,} run{'s' * (len(affected) != 1)}, {decimal(sum(n for _, n in affected))}"
     print(f"removed {total}" if sure else f"would remove {total}: add --yes to remove them")
-    for sweep, notes in jobs(row.folder for row, _ in gone).items():
+    for sweep, notes in jobs(row.folder for row, _ in affected).items():
         for note in notes if sure else ():
-            with contextlib.suppress(OSError):  # it names a folder that is gone: the job is made again
+            with contextlib.suppress(OSError):  # the job runs again anyway, because its run is removed
                 note.unlink()
-        print(printable(f"{len(notes):,} of them are jobs of {sweep}, which makes them again when run again"))
-    return 0 if len(gone) == len(going) else 1
+        print(printable(f"{len(notes):,} of them are jobs of {sweep}: repeating this sweep runs them again"))
+    return 0 if len(affected) == len(removable) else 1
 
 
 def name(row: Row) -> str:
     return printable(str(row.folder))
 
 
-def kept(folder: Path, root: Path) -> str | None:
-    """Why a run must not be removed, which is said on stderr too; None if it may be."""
+def reason_to_keep(folder: Path, root: Path) -> str | None:
+    """Return why a run must not be removed, and print it on stderr; None if it may be removed."""
     try:
-        with os.scandir(folder) as found:
-            entries = {entry.name: entry for entry in found}
-        inner = [name for name, entry in entries.items() if entry.is_dir(follow_symlinks=False)]
-        if inner:
-            raise UserError(f"it holds the folder {min(inner)}, which no run makes")
+        with os.scandir(folder) as scan:
+            entries = {entry.name: entry for entry in scan}
+        subfolders = [name for name, entry in entries.items() if entry.is_dir(follow_symlinks=False)]
+        if subfolders:
+            raise UserError(f"it contains the folder {min(subfolders)}, which no run creates")
         if folder == root or folder.samefile("."):
-            raise UserError("it is the folder to look below, or the current one")
-        if not all(os.access(place, os.R_OK | os.W_OK | os.X_OK) for place in (folder, folder.parent)):
+            raise UserError("it is the folder that is searched, or the current folder")
+        if not all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in (folder, folder.parent)):
             raise UserError("no permission to write there")
         lock = entries.get(".lock")
         if lock and not stat.S_ISREG(lock.stat(follow_symlinks=False).st_mode):
@@ -67,15 +67,15 @@ def kept(folder: Path, root: Path) -> str | None:
         if lock and "summary.json" not in entries:
             with locked(folder):
                 pass
-        if "summary.json" not in entries and any(map(held, jobs([folder]).get(folder.parent, ()))):
-            raise UserError("it is a job that is at work")
+        if "summary.json" not in entries and any(map(is_running, jobs([folder]).get(folder.parent, ()))):
+            raise UserError("it is a job that is running")
     except (UserError, OSError) as error:
-        return said("kept", folder, error)
+        return report("kept", folder, error)
     return None
 
 
-def held(note: Path) -> bool:
-    """Whether a process is at work on the job of a sweep, maybe before its run has a lock of its own."""
+def is_running(note: Path) -> bool:
+    """Whether a process runs this job of a sweep: it locks the job before the run has its own lock."""
     lock = note.with_suffix(".lock")
     try:
         with FileLock(lock, timeout=0) if lock.exists() else contextlib.nullcontext():
@@ -84,56 +84,56 @@ def held(note: Path) -> bool:
         return True
 
 
-def said(what: str, folder: Path, error: UserError | OSError) -> str:
-    """Print a line about a run on stderr, and return why."""
-    why = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{folder} ")
-    print(printable(f"{what} {folder}: {why}"), file=sys.stderr)
-    return str(why)
+def report(outcome: str, folder: Path, error: UserError | OSError) -> str:
+    """Print what happened to a run on stderr, and return the reason."""
+    reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{folder} ")
+    print(printable(f"{outcome} {folder}: {reason}"), file=sys.stderr)
+    return str(reason)
 
 
 def size(folder: Path) -> int:
-    """The sum of the sizes of its files, in bytes."""
+    """Sum the sizes of the files in a folder, in bytes."""
     try:
         with os.scandir(folder) as entries:
             return sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
-    except OSError:  # it is removed by another, or not to be read, which `kept` says
+    except OSError:  # removed by another process, or unreadable, which `reason_to_keep` reports
         return 0
 
 
 def remove(row: Row) -> bool:
-    """Remove a run's files one by one and then its folder, unless it is at work, or was resumed meanwhile.
+    """Remove the files of a run and then its folder, unless it is running or was resumed since it was listed.
 
-    Nothing is followed: a link is removed itself, and a folder that another has put there stays.
+    Links are removed, not followed. A folder that another process has put there stays.
     """
     folder = row.folder
     try:
         with locked(folder):
             if find.begun(folder, "config.yaml") not in (row.begun, 0.0):
-                raise UserError("it was resumed meanwhile")
-            for file in sorted(folder.iterdir(), key=lambda file: (file.name in KNOWN_BY, file.name)):
+                raise UserError("it was resumed after it was listed")
+            for file in sorted(folder.iterdir(), key=lambda file: (file.name in REMOVED_LAST, file.name)):
                 file.unlink()
             folder.rmdir()
     except (UserError, OSError) as error:
-        said("kept" if isinstance(error, UserError) else "cannot remove", folder, error)
+        report("kept" if isinstance(error, UserError) else "cannot remove", folder, error)
         return False
     return True
 
 
 def jobs(folders: Iterable[Path]) -> dict[Path, list[Path]]:
-    """Of each sweep, its notes of jobs whose runs are among these folders."""
+    """Return, for each sweep, the notes of the jobs whose runs are in these folders."""
     by_sweep: dict[Path, set[str]] = {}
     for folder in folders:
         by_sweep.setdefault(folder.parent, set()).add(folder.name)
-    found = {}
+    notes_of = {}
     for sweep, names in by_sweep.items():
         notes = [path for path in sorted((sweep / JOBS_FOLDER).glob("*")) if not path.suffix]
-        if fitting := [path for path in notes if content(path) in names]:
-            found[sweep] = fitting
-    return found
+        if matching := [path for path in notes if run_name(path) in names]:
+            notes_of[sweep] = matching
+    return notes_of
 
 
-def content(note: Path) -> str:
-    """The name of the run's folder; '' if the note cannot be read."""
+def run_name(note: Path) -> str:
+    """Return the name of the run's folder, which a job's note contains; '' if it cannot be read."""
     try:
         return text(note, largest=255)
     except (FileNotFoundError, UserError):

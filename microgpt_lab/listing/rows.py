@@ -1,4 +1,4 @@
-"""A row for each run below a folder: its configuration, its status and its figures."""
+"""Read the runs below a folder: the configuration, status and results of each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from microgpt_lab.sweeps.table import is_number
 
 @dataclass
 class Row:
-    """A run, safe to print but for the name of its folder. `begun`: when it was begun or resumed, in
-    seconds since 1970.
+    """A run in a list. All but the name of its folder is safe to print.
+
+    `begun` is the time when the run started or was last resumed, in seconds since 1970.
     """
 
     folder: Path
@@ -34,9 +35,9 @@ class Row:
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """What is configured, by key. Of a run that was refused, what was asked for."""
+        """The configuration by key; for a refused run, its overrides."""
         if not self.config:
-            return asked(self.folder)
+            return overrides_of(self.folder)
         chosen = [part["name"] for part in parts_of("callback", self.config).values()]
         flat = {key: one(value) for key, value in flattened(self.config)}
         for name in [key for key in flat if key.startswith("callback.") and key.endswith(".name")]:
@@ -45,23 +46,23 @@ class Row:
 
     @cached_property
     def differs(self) -> dict[str, Any]:
-        """What is not at its default; the callbacks, which change no number, last."""
+        """The keys that are not at their defaults. Callbacks, which do not change the results, are last."""
         if not self.config:
             return self.values
-        found = {key: one(value) for key, (value, _) in differences(self.config).items()}
-        return dict(sorted(found.items(), key=lambda item: item[0].startswith("callback")))
+        changed = {key: one(value) for key, (value, _) in differences(self.config).items()}
+        return dict(sorted(changed.items(), key=lambda item: item[0].startswith("callback")))
 
     @cached_property
     def figures(self) -> dict[str, float]:
-        """The numbers of summary.json: 'loss/val', 'guessing.bigram', …"""
+        """The numbers in summary.json: 'loss/val', 'guessing.bigram', …"""
         return {key: value for key, value in flattened(self.summary) if is_number(value)}
 
 
 def rows(root: Path) -> Iterator[Row]:
-    """The runs below a folder, and itself if it is one.
+    """Yield the runs below a folder, and the folder itself if it is a run.
 
-    Of a run that has ended, summary.json says all. One that has not, or that an earlier version made,
-    costs a YAML file, which takes ten times as long to read.
+    For a finished run, it is enough to read summary.json. For an unfinished run, or one of an earlier
+    version, config.yaml is read too, which takes ten times as long.
     """
     for folder in find.folders(root):
         summary = read_summary(folder)
@@ -71,13 +72,13 @@ def rows(root: Path) -> Iterator[Row]:
             summary = damage or summary
         try:
             begun = find.begun(folder, "config.yaml") or folder.stat().st_mtime
-        except OSError:  # it has been removed meanwhile
+        except OSError:  # the run was removed in the meantime
             continue
         yield Row(folder, begun, config, summary)
 
 
 def configuration(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What config.yaml says, clean; and the summary of a damaged run if it cannot be read."""
+    """Return the cleaned config.yaml, and a summary with the error if the file cannot be read."""
     try:
         return clean(read(folder / "config.yaml") or {}), {}
     except FileNotFoundError:
@@ -86,11 +87,11 @@ def configuration(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {"status": "damaged", "error": clean(str(error))}
 
 
-def asked(folder: Path) -> dict[str, Any]:
-    """What overrides.yaml says, clean, by key."""
+def overrides_of(folder: Path) -> dict[str, Any]:
+    """Return the cleaned overrides in overrides.yaml, by key."""
     try:
         overrides = clean(read(folder / "overrides.yaml") or [])
     except (FileNotFoundError, UserError):
         return {}
-    said = (override.lstrip("+").partition("=") for override in overrides)
-    return {key: one(scalar(value)) for key, _, value in said}
+    pairs = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: one(scalar(value)) for key, _, value in pairs}

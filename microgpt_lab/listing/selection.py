@@ -1,4 +1,4 @@
-"""Which runs of a list: those of a configuration, a status or an age, and in which order."""
+"""Filter runs by configuration, status or age, and sort them."""
 
 from __future__ import annotations
 
@@ -13,41 +13,46 @@ from microgpt_lab.listing.rows import Row
 from microgpt_lab.options.keys import written
 from microgpt_lab.run.folder import Summary
 
-# What becomes of a run. Of one that was killed without a word, or is at work, the folder is `unfinished`;
-# of one that cannot be read, `damaged`.
+# A run that is still running, or that was killed without a message, is `unfinished`. One that cannot be
+# read is `damaged`.
 STATUSES = ("ok", "interrupted", "diverged", "failed", "refused", "killed", "damaged", "unfinished")
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-OWN = ("age", "run", "status")  # what a list can be sorted by beside figures and keys
+OWN = ("age", "run", "status")  # a list can be sorted by these, by numbers in summary.json and by keys
 
 
 def duration(text: str) -> float:
-    """Seconds of '2d', '3h', '30min' or '1w'. There is no 'm', which could be minutes or months."""
-    if found := re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h|d|w)", text):
-        return float(found[1]) * UNITS[found[2]]
-    raise argparse.ArgumentTypeError(f"'{text}' is no duration: write a number with s, min, h, d or w, as 2d")
+    """Convert '2d', '3h', '30min' or '1w' to seconds. 'm' is refused: it could be minutes or months."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h|d|w)", text):
+        return float(match[1]) * UNITS[match[2]]
+    raise argparse.ArgumentTypeError(
+        f"'{text}' is not a duration: write a number and a unit (s, min, h, d or w), such as 2d"
+    )
 
 
 def age(seconds: float) -> str:
-    """A duration in the largest unit of which there are two: 45s, 90min, 30h, 10d, 5w."""
+    """Format a duration in the largest unit that gives at least 2: 45s, 90min, 30h, 10d, 5w."""
     unit = next((unit for unit in reversed(UNITS) if seconds >= 2 * UNITS[unit]), "s")
     return f"{max(0, int(seconds // UNITS[unit]))}{unit}"
 
 
 def filters(words: Iterable[str]) -> dict[str, str]:
-    """The words key=value as a dictionary."""
-    found: dict[str, str] = {}
+    """Parse arguments key=value into a dictionary."""
+    wanted: dict[str, str] = {}
     for word in words:
         key, _, value = word.partition("=")
-        if key in found:
+        if key in wanted:
             raise UserError(
-                f"'{key}' is set twice: write {key}={found[key]},{value} for runs of either value"
+                f"'{key}' is set twice: write {key}={wanted[key]},{value} for runs of either value"
             )
-        found[key] = value
-    return found
+        wanted[key] = value
+    return wanted
 
 
 def fits(row: Row, key: str, wanted: str) -> bool:
-    """Whether a run has this value, or one of several with commas between; of callbacks, has this one."""
+    """Whether a run has the wanted value, or one of several separated by commas.
+
+    A callback matches if it is one of the callbacks of the run.
+    """
     if key == "status":
         return row.status in wanted.split(",")
     if key not in row.values:
@@ -56,11 +61,11 @@ def fits(row: Row, key: str, wanted: str) -> bool:
     alternatives = {wanted, *wanted.split(",")}
     if key == "callback" and not wanted.startswith("["):
         return not alternatives.isdisjoint(str(value).strip("[]").split(","))
-    return any(same(value, alternative) for alternative in alternatives)
+    return any(is_same(value, alternative) for alternative in alternatives)
 
 
-def same(value: Any, text: str) -> bool:
-    """Whether a text means the value: 3e-3 is 0.003, but '16' is not 16.5."""
+def is_same(value: Any, text: str) -> bool:
+    """Whether a value equals one from the command line: 3e-3 equals 0.003, but 16 does not equal 16.5."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return float(text) == value
@@ -72,7 +77,7 @@ def same(value: Any, text: str) -> bool:
 def chosen(
     rows: Iterable[Row], wanted: dict[str, str], *, since: float | None = None, older: float | None = None
 ) -> list[Row]:
-    """The runs with all of these values, of an age in seconds of at most `since` and more than `older`."""
+    """Select the runs with all wanted values and an age of at most `since` and above `older` seconds."""
     now = time.time()
     return [
         row
@@ -84,9 +89,9 @@ def chosen(
 
 
 def ordered(rows: Iterable[Row], by: str = "age", *, reverse: bool = False) -> list[Row]:
-    """The smallest value first, so the newest, or the lowest loss; those that have no value are last.
+    """Sort runs, smallest value first: the newest, or the lowest loss. Runs without the value are last.
 
-    By a figure, by a key of the configuration, or by one of OWN.
+    `by` is a number in summary.json, a key of the configuration, or one of OWN.
     """
     rows = sorted(rows, key=lambda row: (-row.begun, str(row.folder)))
     if by == "age":
@@ -95,15 +100,15 @@ def ordered(rows: Iterable[Row], by: str = "age", *, reverse: bool = False) -> l
     if rows and by not in Summary.__annotations__ and all(value is None for value, _ in values):
         known = {name for row in rows for name in row.figures} | set(OWN)
         raise UserError(f"--sort {by}: no run has that{suggest(by, known)}")
-    having = [(value, row) for value, row in values if value is not None]
-    having.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=reverse)
-    return [row for _, row in having] + [row for value, row in values if value is None]
+    with_value = [(value, row) for value, row in values if value is not None]
+    with_value.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=reverse)
+    return [row for _, row in with_value] + [row for value, row in values if value is None]
 
 
 def value_of(row: Row, name: str) -> Any:
-    """A figure, a value of the configuration, the status or the path; None if the run has none.
+    """Return a number in summary.json, a value of the configuration, the status or the path; None if missing.
 
-    The steps are those that were made: of a run that was killed, nobody has counted them.
+    `steps` is the number of steps that the run finished, which is unknown for a killed run.
     """
     if name in OWN:
         return row.status if name == "status" else str(row.folder)

@@ -1,4 +1,4 @@
-"""A list of runs as a table for a terminal or a pipe, as JSON, as CSV."""
+"""Print a list of runs as a table for a terminal or a pipe, as JSON or as CSV."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from microgpt_lab.listing.selection import age, value_of
 from microgpt_lab.options.keys import written
 from microgpt_lab.terminal import terminal
 
-WIDE = 100  # columns of a terminal, below which the table leaves steps and seconds out
-COLOURS = {"ok": "green", "interrupted": "yellow", "unfinished": "yellow"}  # others are red
-DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # others have four
+WIDE = 100  # columns; a narrower terminal gets no steps and seconds
+COLOURS = {"ok": "green", "interrupted": "yellow", "unfinished": "yellow"}  # all other statuses are red
+DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # all other numbers have four decimals
 
 
 def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None = None) -> None:
-    """A line a run. A terminal gets as many as fit into the window, a pipe all, and in full."""
+    """Print a line per run. A terminal gets as many as fit into the window; a pipe gets all, untruncated."""
     console = terminal()
     if not console.is_terminal:
         names = headings(figure)
@@ -36,14 +36,16 @@ def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None
         return
     most = max(10, console.height - 5) if most is None else most
     counts = Counter(row.status for row in rows)
-    said = ", ".join(f"{number:,} {status}" for status, number in counts.most_common())
-    console.print(Text.assemble((printable(str(root)), "bold"), f"  {said}"))
+    status_counts = ", ".join(f"{number:,} {status}" for status, number in counts.most_common())
+    console.print(Text.assemble((printable(str(root)), "bold"), f"  {status_counts}"))
     common = shared(rows[:most])
     if common:
-        console.print(Text(f"all of these: {written_out(common)}", "dim"))
-    console.print(coloured(rows[:most], root, figure, console, common))
+        console.print(Text(f"in all of these runs: {written_out(common)}", "dim"))
+    console.print(terminal_table(rows[:most], root, figure, console, common))
     if len(rows) > most:
-        console.print(Text(f"{len(rows) - most:,} more: -n {10 * most} shows more, a pipe all", "dim"))
+        console.print(
+            Text(f"{len(rows) - most:,} more runs: -n {10 * most} shows more, and a pipe shows all", "dim")
+        )
 
 
 def headings(figure: str, *, wide: bool = True) -> list[str]:
@@ -53,14 +55,14 @@ def headings(figure: str, *, wide: bool = True) -> list[str]:
 
 
 def cells(row: Row, names: list[str], common: dict[str, Any]) -> list[str]:
-    """What stands below the headings."""
-    figures = (shortened(row, name) for name in names[2:-2])
-    old = age(time.time() - row.begun)
-    return [printable(str(row.folder)), row.status, *figures, old, difference(row, common)]
+    """Return the cells of a row, in the order of the headings."""
+    numbers = (shortened(row, name) for name in names[2:-2])
+    run_age = age(time.time() - row.begun)
+    return [printable(str(row.folder)), row.status, *numbers, run_age, difference(row, common)]
 
 
 def shortened(row: Row, name: str) -> str:
-    """A figure with few digits, or a value of the configuration."""
+    """Format a number in summary.json with few digits, or a value of the configuration."""
     if name in row.figures:
         return format(row.figures[name], DIGITS.get(name, ".4f"))
     value = value_of(row, name)
@@ -68,9 +70,9 @@ def shortened(row: Row, name: str) -> str:
 
 
 def difference(row: Row, common: dict[str, Any]) -> str:
-    """What is not at its default, but for what others have in common; and the error of a run that failed."""
-    said = written_out({key: value for key, value in row.differs.items() if key not in common})
-    return "  ".join(filter(None, (said, row.summary.get("error"))))
+    """Return the keys that differ from their defaults, without the common ones, and the error if any."""
+    changed = written_out({key: value for key, value in row.differs.items() if key not in common})
+    return "  ".join(filter(None, (changed, row.summary.get("error"))))
 
 
 def written_out(values: dict[str, Any]) -> str:
@@ -78,17 +80,17 @@ def written_out(values: dict[str, Any]) -> str:
 
 
 def shared(rows: list[Row]) -> dict[str, Any]:
-    """What several runs have in common, none of it at its default."""
+    """Return the keys that have the same value in all runs and are not at their defaults."""
     if len(rows) < 2:
         return {}
     first, *others = (row.differs for row in rows)
-    return {key: x for key, x in first.items() if all(key in it and it[key] == x for it in others)}
+    return {key: x for key, x in first.items() if all(key in other and other[key] == x for other in others)}
 
 
 def aligned(table: list[list[str]], left: int = 2) -> list[str]:
-    """The cells as lines; rich takes four seconds for ten thousand.
+    """Format a table as lines of text. For ten thousand lines, rich would take four seconds.
 
-    So many of the first columns begin at the left; the others, but for the last, end at the right.
+    The first `left` columns and the last one are aligned left, the others right.
     """
     widths = [max(map(cell_len, column)) for column in zip(*table)]
     lines = []
@@ -100,8 +102,10 @@ def aligned(table: list[list[str]], left: int = 2) -> list[str]:
     return lines
 
 
-def coloured(rows: list[Row], root: Path, figure: str, console: Console, common: dict[str, Any]) -> Table:
-    """A line a run, as wide as the terminal: the folder keeps its ends, the differences their beginning."""
+def terminal_table(
+    rows: list[Row], root: Path, figure: str, console: Console, common: dict[str, Any]
+) -> Table:
+    """Make a table as wide as the terminal: folders are shortened in the middle, differences at the end."""
     names = headings(figure, wide=console.width >= WIDE)
     body = [cells(row, names, common) for row in rows]
     for line, row in zip(body, rows):
@@ -115,29 +119,29 @@ def coloured(rows: list[Row], root: Path, figure: str, console: Console, common:
         right = 1 < i < len(names) - 1
         table.add_column(Text(name), justify="right" if right else "left", no_wrap=True, width=width)
     for first, status, *others, last in body:
-        folder, colour = Text(middle(first, widths[0]), "cyan"), COLOURS.get(status, "red")
+        folder, colour = Text(shorten_middle(first, widths[0]), "cyan"), COLOURS.get(status, "red")
         table.add_row(folder, Text(status, colour), *map(Text, others), Text(last, "dim"))
     return table
 
 
-def middle(text: str, room: int) -> str:
-    """The text, or its two ends."""
-    if cell_len(text) <= room:
+def shorten_middle(text: str, width: int) -> str:
+    """Shorten a text in the middle to this width."""
+    if cell_len(text) <= width:
         return text
-    return f"{text[: room // 2]}…{text[len(text) - (room - 1 - room // 2) :]}"
+    return f"{text[: width // 2]}…{text[len(text) - (width - 1 - width // 2) :]}"
 
 
 def as_json(rows: list[Row]) -> str:
-    """One list of objects, each on a line. Escaped, so that no name steers a terminal."""
+    """Return a JSON list with an object per line. Escapes keep names from controlling the terminal."""
     objects = (
         {"folder": str(row.folder), **facts(row), "differs": row.differs, "figures": row.figures}
         for row in rows
     )
-    return "[\n" + ",\n".join(json.dumps(found) for found in objects) + "\n]" if rows else "[]"
+    return "[\n" + ",\n".join(json.dumps(run) for run in objects) + "\n]" if rows else "[]"
 
 
 def write_csv(rows: list[Row]) -> None:
-    """A line a run: facts, all figures, and each key that is not at its default in one of them."""
+    """Print a CSV line per run: facts, all numbers, and each key that differs from its default in any run."""
     table = [{"folder": printable(str(row.folder)), **facts(row), **row.figures} for row in rows]
     figures = dict.fromkeys(name for line in table for name in line)
     keys = dict.fromkeys(key for row in rows for key in row.differs if key not in figures)
@@ -148,10 +152,10 @@ def write_csv(rows: list[Row]) -> None:
 
 
 def facts(row: Row) -> dict[str, Any]:
-    """What is neither configuration nor figure."""
+    """Return the status, the start, the age in seconds and the error of a run."""
     try:
         begun = datetime.fromtimestamp(row.begun, UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):  # a file may bear any time
+    except (ValueError, OverflowError, OSError):  # a file may have any modification time
         begun = None
     error = {"error": row.summary["error"]} if "error" in row.summary else {}
     return {"status": row.status, "begun": begun, "age": round(time.time() - row.begun), **error}

@@ -1,1 +1,1 @@
-"""Compare the settings of a sweep: which are worse than the best, by how much, and can this sweep tell."""
+"""Compare the settings of a sweep: which are worse than the best, by how much, and is the evidence enough."""

@@ -1,4 +1,4 @@
-"""Find what settings have in common: the seeds and combinations over which like is compared with like."""
+"""Find the seeds and combinations that all settings share, so that means are over the same runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Alignment:
-    """Masks of the settings, combinations and seeds that are compared, and of the settings that failed."""
+    """Boolean masks of the settings, combinations and seeds to compare, and of the settings that failed."""
 
     settings: Mask
     combinations: Mask
@@ -22,33 +22,34 @@ class Alignment:
     failed: Mask
 
     def table(self, values: Any) -> Any:
-        """Each seed's mean over the combinations: (seeds, settings)."""
-        kept = values[self.settings][:, self.combinations][:, :, self.seeds]
-        return kept.sum(1).T / max(1, kept.shape[1])
+        """Average the compared values over the combinations: (seeds, settings)."""
+        compared = values[self.settings][:, self.combinations][:, :, self.seeds]
+        return compared.sum(1).T / max(1, compared.shape[1])
 
 
 def align(values: Any, failed: Any) -> Alignment:
-    """Align figures of shape (settings, combinations, seeds); NaN is a run that is not there.
+    """Choose what to compare from values of shape (settings, combinations, seeds); NaN is a missing run.
 
-    A setting of which a run `failed` is not compared, since the seeds that survive are no fair sample. A
-    seed is compared if all settings have it. A setting or combination that would cost the others half of
-    their seeds, or leave them too few to claim anything (a sweep that has only begun with it, a hole in the
-    grid), is left out instead.
+    A setting with a `failed` run is not compared, because its surviving seeds are a biased sample. A seed is
+    compared if all settings have it. A setting or combination with many missing runs (the sweep has only
+    started it, or the grid has a hole) is left out if it would cost the other settings half of their seeds,
+    or leave them too few seeds for a claim.
     """
-    there = np.isfinite(values) & ~failed
-    lost = failed.any((1, 2))
-    settings = ~lost & there.any((1, 2))
-    combinations = there[settings].any((0, 2)) if settings.any() else np.zeros(values.shape[1], bool)
+    present = np.isfinite(values) & ~failed
+    failed_settings = failed.any((1, 2))
+    settings = ~failed_settings & present.any((1, 2))
+    combinations = present[settings].any((0, 2)) if settings.any() else np.zeros(values.shape[1], bool)
     while settings.any():
-        kept = there[settings][:, combinations]  # (settings, combinations, seeds)
-        seeds = kept.all((0, 1))
-        best = kept.all(1).sum(1).max()  # of the setting that has most
-        claims = seeds.sum() >= FEWEST or best < FEWEST or len(kept) <= 2  # leaving one out would not help
-        if 2 * seeds.sum() > best and claims:
-            return Alignment(settings, combinations, seeds, lost)
-        of_settings, of_combinations = kept.mean((1, 2)), kept.mean((0, 2))
-        if len(of_settings) == 1 or (len(of_combinations) > 1 and of_combinations.min() <= of_settings.min()):
-            combinations[np.flatnonzero(combinations)[of_combinations.argmin()]] = False
+        compared = present[settings][:, combinations]  # (settings, combinations, seeds)
+        seeds = compared.all((0, 1))
+        most_seeds = compared.all(1).sum(1).max()  # of any single setting
+        # With too few seeds, leave out more only if a setting has enough seeds and two settings would remain.
+        enough = seeds.sum() >= FEWEST or most_seeds < FEWEST or len(compared) <= 2
+        if 2 * seeds.sum() > most_seeds and enough:
+            return Alignment(settings, combinations, seeds, failed_settings)
+        by_setting, by_combination = compared.mean((1, 2)), compared.mean((0, 2))  # shares of present runs
+        if len(by_setting) == 1 or (len(by_combination) > 1 and by_combination.min() <= by_setting.min()):
+            combinations[np.flatnonzero(combinations)[by_combination.argmin()]] = False
         else:
-            settings[np.flatnonzero(settings)[of_settings.argmin()]] = False
-    return Alignment(settings, combinations, np.zeros(values.shape[2], bool), lost)
+            settings[np.flatnonzero(settings)[by_setting.argmin()]] = False
+    return Alignment(settings, combinations, np.zeros(values.shape[2], bool), failed_settings)

@@ -1,11 +1,12 @@
-"""Compare settings over seeds: with the best of them, or with a baseline that was named before.
+"""Compare settings over seeds with the best setting, or with a baseline that was named before the runs.
 
-A table has a row a seed and a column a setting, and no holes (see alignment.py). Lower is better: turn
-the sign of other figures. Gaps are paired by seed, so that noise which settings share at a seed cancels.
+A table has a row per seed and a column per setting, without missing values (see alignment.py). Lower is
+better: negate other metrics. Gaps are paired by seed, so that noise that settings share at a seed cancels.
 
-With the best setting of the same table, choosing it has to be paid for. Each gap is measured in units of
-its noise, and held against the largest such gap of 10,000 simulated sweeps of the same size in which all
-settings are equal and the best is chosen in the same way. docs/reports.md has the error rates.
+A comparison with the best setting must allow for the fact that it was chosen from the same table. Each gap
+is measured in units of its noise. It is compared with the largest such gap in each of 10,000 simulated
+sweeps of the same size, in which all settings are equal and the best is chosen in the same way.
+docs/reports.md has the error rates.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from scipy import stats
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-LEVEL = 0.95  # all intervals of a table hold at once in so many sweeps
-FEWEST = 3  # seeds, below which nothing is claimed
-MARGIN = 0.75  # the upper limit of a standard deviation that is taken, see `noise_scale`
-POWER = 0.8  # in the formula of `seeds_needed`; noise that looks small leaves about 3 of 4
+LEVEL = 0.95  # the share of sweeps in which all intervals of a table hold
+FEWEST = 3  # seeds; with fewer, no gap is claimed
+MARGIN = 0.75  # the confidence level of the upper limit of a standard deviation, see `noise_scale`
+POWER = 0.8  # in the formula of `seeds_needed`; in effect about 3 of 4, because noise is underestimated
 SIMULATED = 10_000
 
 
@@ -30,9 +31,11 @@ SIMULATED = 10_000
 class Comparison:
     """Each setting's gap to the reference, in the order of the table's columns; above 0 is worse.
 
-    `low` to `high` is the simultaneous interval of the gap, `p` the probability of such a gap by luck,
-    `significant` whether it is claimed, `noise` the gap's standard deviation over seeds. Of the reference
-    itself, the gap is 0 and the rest NaN. `family` is the number of settings that were candidates.
+    `named` says that the reference is a baseline, which was named before the runs. `family` is the number
+    of settings that the correction counts. `low` to `high` is the simultaneous confidence interval of
+    the gap, `p` the probability of such a gap by chance, `significant` whether the gap is claimed, and
+    `noise` the standard deviation of the gap over seeds. For the reference itself, the gap is 0,
+    `significant` is False and the others are NaN.
     """
 
     reference: int
@@ -52,10 +55,10 @@ class Comparison:
 
 
 def compare(table: Any, baseline: int | None = None, candidates: int = 0) -> Comparison | None:
-    """Compare all columns with the best one, or with a `baseline`; None if the table is too small.
+    """Compare all columns with the best one, or with the column `baseline`; None if the table is too small.
 
-    With a baseline: Student's paired t-test, corrected by Holm (1979), and intervals by Bonferroni.
-    `candidates`: the columns are the best of so many, chosen on these same seeds.
+    With a baseline: Student's paired t-test with Holm's correction (1979), and Bonferroni's intervals.
+    `candidates`: the number of settings from which the columns were chosen, on these same seeds.
     """
     table = np.asarray(table, float)
     seeds, settings = table.shape
@@ -66,7 +69,7 @@ def compare(table: Any, baseline: int | None = None, candidates: int = 0) -> Com
 
 
 def against(table: Floats, reference: int, *, named: bool, family: int) -> Comparison:
-    """Compare all columns with one, which was `named` before or is the best of the `family`."""
+    """Compare all columns with one: a baseline that was `named` before, or the best of the `family`."""
     seeds, settings = table.shape
     others = np.arange(settings) != reference
     gaps = paired_gaps(table[None], np.array([reference]))[0]
@@ -78,10 +81,10 @@ def against(table: Floats, reference: int, *, named: bool, family: int) -> Compa
         p = holm(2 * stats.t.sf(t, seeds - 1), family - 1)
         significant = p < 1 - LEVEL
     else:
-        chance = largest_gaps(family, seeds)
-        p = (1 + len(chance) - np.searchsorted(chance, t)) / (1 + len(chance))
+        simulated = largest_gaps(family, seeds)
+        p = (1 + len(simulated) - np.searchsorted(simulated, t)) / (1 + len(simulated))
         significant = t > critical_value(family, seeds, named)
-    # Holm's correction can claim a little more than Bonferroni's interval shows.
+    # Holm's correction can claim a gap whose Bonferroni interval contains 0: the interval then ends at 0.
     low = np.where(significant & (mean > 0), np.maximum(mean - width, 0), mean - width)
     high = np.where(significant & (mean < 0), np.minimum(mean + width, 0), mean + width)
 
@@ -106,7 +109,7 @@ def against(table: Floats, reference: int, *, named: bool, family: int) -> Compa
 
 
 def paired_gaps(tables: Floats, references: Any) -> Floats:
-    """Each seed's gap of all other settings to the reference: (tables, seeds, settings - 1)."""
+    """Subtract each table's reference column from its other columns: (tables, seeds, settings - 1)."""
     count, seeds, settings = tables.shape
     gaps = tables - np.take_along_axis(tables, references[:, None, None], 2)
     others = np.arange(settings) != references[:, None]
@@ -115,71 +118,73 @@ def paired_gaps(tables: Floats, references: Any) -> Floats:
 
 
 def rounding_noise(table: Floats) -> float:
-    """The noise of a gap between figures that come in steps, such as 3 of 20: each has step² / 12."""
+    """Rounding noise of a gap between values with a fixed step, such as 3 of 20: variance step² / 12 each."""
     values = np.unique(table)
     steps = np.diff(values)
-    # Less is rounding of floats, of figures of that size: one setting may have exploded to 1e12.
+    # Smaller differences are floating-point rounding. It is relative, because a setting may explode to 1e12.
     steps = steps[steps > 1e-9 * np.abs(values[1:])]
     return float(steps.min() / np.sqrt(6)) if len(steps) else 0.0
 
 
 def margin(seeds: Any) -> Any:
-    """How much larger a standard deviation may be than it looks: its upper 75 % limit (χ²), as a factor."""
+    """Factor from a standard deviation over `seeds` to its upper 75 % confidence limit (χ²)."""
     return np.sqrt((seeds - 1) / stats.chi2.ppf(1 - MARGIN, seeds - 1))
 
 
 def noise_scale(noise: Floats, seeds: int) -> Floats:
-    """The noise that a gap is measured by: its own with a margin, and at least the median of all.
+    """The unit in which gaps are measured: their own noise times `margin`, and at least the median noise.
 
-    The floor keeps a few seeds that agree by luck from proving anything (as s₀ in Tusher, Tibshirani &
-    Chu, 2001, PNAS 98, 5116).
+    The median is a floor, so that a few seeds that agree by chance prove nothing (like s₀ in Tusher,
+    Tibshirani & Chu, 2001, PNAS 98, 5116).
     """
     return np.maximum(margin(seeds) * noise, np.median(noise, -1, keepdims=True))
 
 
 @lru_cache(maxsize=256)
 def largest_gaps(settings: int, seeds: int) -> Floats:
-    """Sorted, of each simulated sweep of equal settings: the largest gap to the best, in noise scales.
+    """Simulate sweeps of equal settings: sorted largest gaps, in units of `noise_scale` / √seeds.
 
-    Where noise is pooled, its quantile is that of Tukey's studentized range (Hsu, 1996); by simulation as
-    in Edwards & Berry (1987), Biometrics 43, 913. The random seed is fixed: a table has one answer.
+    With pooled noise, its quantile would be that of Tukey's studentized range (Hsu, 1996). Critical values
+    by simulation: Edwards & Berry (1987), Biometrics 43, 913. The random seed is fixed, so that the same
+    table always gives the same result.
     """
-    random, found, left = np.random.default_rng(0), [], SIMULATED
-    while left:
-        size = min(left, max(1, 1_000_000 // (settings * seeds)))
+    random, largest, remaining = np.random.default_rng(0), [], SIMULATED
+    while remaining:
+        size = min(remaining, max(1, 1_000_000 // (settings * seeds)))
         tables = random.standard_normal((size, seeds, settings))
         gaps = paired_gaps(tables, tables.mean(1).argmin(1))
         scale = noise_scale(gaps.std(1, ddof=1), seeds)
-        found.append((gaps.mean(1) / scale).max(1) * np.sqrt(seeds))
-        left -= size
-    return np.sort(np.concatenate(found))
+        largest.append((gaps.mean(1) / scale).max(1) * np.sqrt(seeds))
+        remaining -= size
+    return np.sort(np.concatenate(largest))
 
 
 @lru_cache(maxsize=256)
 def critical_value(settings: int, seeds: int, named: bool) -> float:
-    """The gap, in noise scales over √seeds, above which one is claimed."""
+    """The gap above which a claim is made, in units of `noise_scale` / √seeds."""
     if named:  # Bonferroni
         return float(stats.t.ppf(1 - (1 - LEVEL) / 2 / (settings - 1), seeds - 1))
     return float(np.quantile(largest_gaps(settings, seeds), LEVEL))
 
 
 def holm(p: Floats, family: int) -> Floats:
-    """Correct p-values for the number of comparisons, the smallest the most (Holm, 1979)."""
+    """Correct p-values for the number of comparisons with Holm's step-down method (1979)."""
     order, corrected = p.argsort(), np.empty(len(p))
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * (family - np.arange(len(p)))))
     return corrected
 
 
-def seeds_needed(noise: float, gap: float, found: Comparison, most: int = 500) -> int | None:
-    """The seeds at which about 3 of 4 sweeps claim a true gap of this size; None if more than `most`.
+def seeds_needed(noise: float, gap: float, comparison: Comparison, most: int = 500) -> int | None:
+    """The number of seeds with which about 3 of 4 sweeps claim a true gap; None if more than `most`.
 
-    Name a gap that matters. The one that was seen is large partly by luck.
+    Pass the smallest gap that matters, not the observed gap, which is large partly by chance.
     """
 
     def enough(seeds: int) -> bool:
-        # The simulated critical value hardly moves from 100 seeds on.
-        critical = critical_value(found.family, seeds if found.named else min(seeds, 100), found.named)
-        scale = 1.0 if found.named else margin(seeds)
+        # With 100 or more seeds, the simulated critical value hardly changes.
+        named = comparison.named
+        critical = critical_value(comparison.family, seeds if named else min(seeds, 100), named)
+        scale = 1.0 if named else margin(seeds)
         return (critical * scale + stats.norm.ppf(POWER)) * noise <= abs(gap) * np.sqrt(seeds)
 
     if not enough(most):

@@ -1,6 +1,6 @@
-"""Draw a report's figures as SVG: gaps with their intervals, and curves over steps.
+"""Draw the figures of a report as SVG: gaps with their intervals, and curves over steps.
 
-Text stays text, and its colours are CSS variables, so that one file is right in light and dark.
+Text is stored as text, and colours are CSS variables, so that one file works in light and dark mode.
 """
 
 from __future__ import annotations
@@ -62,101 +62,107 @@ def as_svg(figure: Any) -> str:
     return f"{svg[:start]}\n{STYLE}{svg[start:]}"
 
 
-def forest(found: Analysis) -> str:
-    """A row a setting: its gap to the reference with the interval of the claim, and a dot a seed.
+def forest(analysis: Analysis) -> str:
+    """Draw a row per setting: its gap to the reference, the interval of the gap, and a dot per seed.
 
-    A seed has its height in every row, so that it can be followed through them. '' for a single row.
+    A seed has the same height in every row, so that a reader can follow it. '' for a single row.
     """
-    rows = found.compared[:MOST_ROWS]
-    reference = found.reference
+    rows = analysis.compared[:MOST_ROWS]
+    reference = analysis.reference
     if len(rows) < 2 or reference is None:
         return ""
-    table = found.sign * found.table()
+    table = analysis.sign * analysis.table()
     gaps = table - table[:, [reference.column]]  # (seeds, settings)
     figure, axes = new_figure(8.5, 0.9 + 0.3 * len(rows))
     heights = np.linspace(-0.3, 0.3, len(gaps)) if len(gaps) > 1 else np.zeros(1)
-    for place, row in enumerate(rows):
+    for position, row in enumerate(rows):
         if row is reference:
-            axes.plot(0, place, "D", color=INK, markersize=5, zorder=3)
+            axes.plot(0, position, "D", color=INK, markersize=5, zorder=3)
             continue
         color = OPEN if not row.significant else WORSE if (row.gap or 0) > 0 else BETTER
-        axes.plot(gaps[:, row.column], place + heights, ".", color=color, alpha=0.7, markersize=5, zorder=4)
+        axes.plot(
+            gaps[:, row.column], position + heights, ".", color=color, alpha=0.7, markersize=5, zorder=4
+        )
         if row.low is not None:
-            axes.plot([row.low, row.high], [place, place], color=color, linewidth=2.2, alpha=0.8)
-        axes.plot(gaps[:, row.column].mean(), place, "o", color=color, markersize=5.5, zorder=3)
+            axes.plot([row.low, row.high], [position, position], color=color, linewidth=2.2, alpha=0.8)
+        axes.plot(gaps[:, row.column].mean(), position, "o", color=color, markersize=5.5, zorder=3)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    spread_out(axes, rows, gaps)
+    scale_gaps(axes, rows, gaps)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-    keys = f"{found.keys[0]}: " if len(found.keys) == 1 else ""
-    axes.set_xlabel(f"{keys}gap to {found.kind} in {found.question.metric}; to the right is worse")
+    prefix = f"{analysis.keys[0]}: " if len(analysis.keys) == 1 else ""
+    axes.set_xlabel(
+        f"{prefix}gap to {analysis.reference_name} in {analysis.question.metric}; to the right is worse"
+    )
     return as_svg(figure)
 
 
 def label(row: Row) -> str:
-    """The setting; of a single key, its value."""
+    """The name of the setting; with a single key, only its value."""
     values = list(row.setting.keys.values())
     return str(values[0]) if len(values) == 1 else row.setting.name
 
 
-def spread_out(axes: Any, rows: list[Row], gaps: Any) -> None:
-    """Take logarithms of large gaps where a linear axis would hide the small ones."""
+def scale_gaps(axes: Any, rows: list[Row], gaps: Any) -> None:
+    """Make the axis logarithmic for large gaps if a linear axis would hide the small ones."""
     widths = [row.high - row.low for row in rows if row.low is not None and row.high is not None]
     if widths and np.abs(gaps).max() > 40 * np.median(widths):
-        near = float(np.median(widths))
-        logarithmic(axes, "x", near)
-        axes.axvspan(-near, near, color=GRID, alpha=0.35, linewidth=0)
+        limit = float(np.median(widths))
+        logarithmic(axes, "x", limit)
+        axes.axvspan(-limit, limit, color=GRID, alpha=0.35, linewidth=0)
         axes.text(
             0.99, 1.0, "linear in the shaded part, logarithmic beyond",
             transform=axes.transAxes, ha="right", va="bottom", fontsize=8,
         )  # fmt: skip
 
 
-def logarithmic(axes: Any, which: str, near: float) -> None:
-    """Let the x or y axis be linear up to `near` and logarithmic beyond, with few ticks in plain digits."""
+def logarithmic(axes: Any, which: str, limit: float) -> None:
+    """Make the x or y axis linear up to `limit` and logarithmic beyond, with few ticks in plain digits."""
     from matplotlib.ticker import NullLocator, SymmetricalLogLocator
 
-    getattr(axes, f"set_{which}scale")("symlog", linthresh=near, linscale=1.5)
+    getattr(axes, f"set_{which}scale")("symlog", linthresh=limit, linscale=1.5)
     axis = getattr(axes, f"{which}axis")
-    locator = SymmetricalLogLocator(base=10, linthresh=near)
+    locator = SymmetricalLogLocator(base=10, linthresh=limit)
     locator.set_params(numticks=7)
     axis.set_major_locator(locator)
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def curves(found: Analysis, sweep: Path) -> str:
-    """Means over seeds by step, and gaps to the reference with their intervals at each step.
+def curves(analysis: Analysis, sweep: Path) -> str:
+    """Draw means over seeds by step, and gaps to the reference with their intervals at each step.
 
-    Where the metric has fewer than ten points, those of the training loss are drawn. '' without any.
+    If the metric has fewer than ten points, the training loss is drawn instead. '' if it has fewer too.
     """
-    for metric in (found.question.metric, "loss/train"):
-        steps, tables = by_step(found, sweep, metric)
+    for metric in (analysis.question.metric, "loss/train"):
+        steps, tables = by_step(analysis, sweep, metric)
         if len(steps) >= FEWEST_POINTS:
             break
     else:
         return ""
-    rows, reference = found.compared[:MOST_CURVES], found.reference
+    rows, reference = analysis.compared[:MOST_CURVES], analysis.reference
     assert reference is not None and reference.column is not None
-    paired = len(found.rows) > 1 and tables.shape[1] >= FEWEST
+    paired = len(analysis.rows) > 1 and tables.shape[1] >= FEWEST
     figure, axes = new_figure(8.5 if paired else 6, 3.6, columns=2 if paired else 1)
     left, right = axes if paired else (axes, None)
     for row in rows:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
     if tables.min() > 0 and tables.max() > 40 * np.median(tables):
-        logarithmic(left, "y", float(tables.min()))  # one that has exploded would make one line of the rest
+        logarithmic(left, "y", float(tables.min()))  # one exploded curve would flatten all others
     left.set_title(f"{metric}, mean over seeds", loc="left", fontsize=9)
     if right is not None:
-        family = found.comparison.family if found.comparison else len(rows)
-        named = found.baseline is not None
-        at = [against(found.sign * t, reference.column, named=named, family=family) for t in tables]
+        family = analysis.comparison.family if analysis.comparison else len(rows)
+        named = analysis.baseline is not None
+        comparisons = [
+            against(analysis.sign * table, reference.column, named=named, family=family) for table in tables
+        ]
         for row in rows:
-            low, high = ([getattr(c, end)[row.column] for c in at] for end in ("low", "high"))
-            (line,) = right.plot(steps, [c.gap[row.column] for c in at], linewidth=1.4)
+            low, high = ([getattr(c, end)[row.column] for c in comparisons] for end in ("low", "high"))
+            (line,) = right.plot(steps, [c.gap[row.column] for c in comparisons], linewidth=1.4)
             right.fill_between(steps, low, high, color=line.get_color(), alpha=0.1, linewidth=0)
-        gaps = np.abs([c.gap for c in at])
+        gaps = np.abs([c.gap for c in comparisons])
         if gaps.max() > 40 * np.median(gaps) > 0:
             logarithmic(right, "y", float(np.median(gaps)))
         right.set_title(f"gap to {label(reference)}, 95 % at each step", loc="left", fontsize=9)
@@ -167,9 +173,9 @@ def curves(found: Analysis, sweep: Path) -> str:
     return as_svg(figure)
 
 
-def by_step(found: Analysis, sweep: Path, metric: str) -> tuple[list[int], Any]:
-    """The steps that all compared runs have, and the table (seeds, settings) at each of them."""
-    aligned, runs = found.aligned, found.runs
+def by_step(analysis: Analysis, sweep: Path, metric: str) -> tuple[list[int], Any]:
+    """Return the steps that all compared runs have, and the metric at them: (steps, seeds, settings)."""
+    aligned, runs = analysis.aligned, analysis.runs
     points: dict[str, dict[int, float]] = {}
     for cell, folders in runs.folders.items():
         if aligned.settings[cell[0]] and aligned.combinations[cell[1]] and aligned.seeds[cell[2]]:
@@ -178,15 +184,15 @@ def by_step(found: Analysis, sweep: Path, metric: str) -> tuple[list[int], Any]:
     steps = sorted(set.intersection(*map(set, points.values()))) if points else []
     values = np.full((len(steps), *runs.values.shape), np.nan)
     for cell, folders in runs.folders.items():
-        known = [points[folder] for folder in folders if folder in points]
-        if known:
-            values[(slice(None), *cell)] = [np.mean([p[step] for p in known]) for step in steps]
+        compared = [points[folder] for folder in folders if folder in points]
+        if compared:
+            values[(slice(None), *cell)] = [np.mean([run[step] for run in compared]) for step in steps]
     return steps, np.array([aligned.table(v) for v in values])
 
 
 def binned(points: dict[int, float], most: int = 50) -> dict[int, float]:
-    """Means of so many stretches of a figure that every step has, each at its last step."""
+    """Average a curve over at most `most` equal intervals of its steps; each mean stands at the last step."""
     if len(points) <= most:
         return points
-    stretches = np.array_split(np.array(sorted(points)), most)
-    return {int(s[-1]): float(np.mean([points[int(step)] for step in s])) for s in stretches}
+    bins = np.array_split(np.array(sorted(points)), most)
+    return {int(steps[-1]): float(np.mean([points[int(step)] for step in steps])) for steps in bins}

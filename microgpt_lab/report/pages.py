@@ -1,4 +1,4 @@
-"""Write a report: report.md, report.html, report.json and the figures, into the sweep's folder."""
+"""Write report.md, report.html, report.json and the figures of a report into the folder of the sweep."""
 
 from __future__ import annotations
 
@@ -18,89 +18,91 @@ if TYPE_CHECKING:
     import pandas
 
 
-def write(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
-    """Write all files of the report, and return them."""
-    looks = count_looks(found, sweep)
-    figures = {"report.svg": forest(found), "report-curves.svg": curves(found, sweep)}
-    facts = page(found, frame, sweep) | {
+def write(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
+    """Write all files of the report, and return their paths."""
+    looks = count_looks(analysis, sweep)
+    figures = {"report.svg": forest(analysis), "report-curves.svg": curves(analysis, sweep)}
+    facts = page(analysis, frame, sweep) | {
         "gaps": figures["report.svg"],
         "curves": figures["report-curves.svg"],
     }
     files = {
         "report.md": render("report.md", facts),
         "report.html": render("report.html", facts),
-        "report.json": json.dumps(figures_of(found) | {"looks": looks}, indent=1) + "\n",
+        "report.json": json.dumps(as_data(analysis) | {"looks": looks}, indent=1) + "\n",
     }
     for name, text in (files | figures).items():
         path = sweep / name
         if path.is_dir() and not path.is_symlink():
             raise UserError(f"{path} is a folder: the report cannot be written there")
-        path.unlink(missing_ok=True)  # a link is not written through
+        path.unlink(missing_ok=True)  # replace a link instead of writing to its target
         if text:
             path.write_text(text, encoding="utf-8")
     return [sweep / name for name, text in (files | figures).items() if text]
 
 
-def count_looks(found: Analysis, sweep: Path) -> dict[str, list[int]]:
-    """The seeds at each report of each question, this one added; with more than one, a note says so."""
-    known = read_json(sweep / "report.json").get("looks", {})
-    if found.comparison:
-        question = found.question
-        key = f"{question.metric} by {','.join(found.keys)}"
+def count_looks(analysis: Analysis, sweep: Path) -> dict[str, list[int]]:
+    """Record the number of seeds of this report, by question; add a note if there were earlier ones."""
+    looks = read_json(sweep / "report.json").get("looks", {})
+    if analysis.comparison:
+        question = analysis.question
+        key = f"{question.metric} by {','.join(analysis.keys)}"
         key += "".join(
             f" {name} {x}" for name, x in (("best", question.best), ("against", question.against)) if x
         )
-        seeds = found.comparison.seeds
-        now = known[key] = [*(n for n in known.get(key, []) if n < seeds), seeds]
-        if len(now) > 1:
-            found.notes.append(wording.looks_note(now, fresh_seeds(found)))
-    return known
+        seeds = analysis.comparison.seeds
+        counts = looks[key] = [*(n for n in looks.get(key, []) if n < seeds), seeds]
+        if len(counts) > 1:
+            analysis.notes.append(wording.looks_note(counts, fresh_seeds(analysis)))
+    return looks
 
 
-def fresh_seeds(found: Analysis) -> str:
-    """The override that runs as many seeds again, none of them used yet."""
-    used = [seed for seed in found.runs.seeds if isinstance(seed, (int, float))]
+def fresh_seeds(analysis: Analysis) -> str:
+    """The override that runs the same number of new seeds."""
+    used = [seed for seed in analysis.runs.seeds if isinstance(seed, (int, float))]
     first = int(max(used, default=0)) + 1
-    return f"'seed=range({first},{first + len(found.runs.seeds)})'"
+    return f"'seed=range({first},{first + len(analysis.runs.seeds)})'"
 
 
-def page(found: Analysis, frame: pandas.DataFrame, sweep: Path) -> dict[str, Any]:
-    """What the templates show."""
+def page(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> dict[str, Any]:
+    """The values that the templates show, by name."""
     counts = frame["status"].value_counts()
-    seeds = [seed for seed in found.runs.seeds if seed is not None]
-    title = " × ".join(found.keys or ["one setting"])
+    seeds = [seed for seed in analysis.runs.seeds if seed is not None]
+    title = " × ".join(analysis.keys or ["one setting"])
     return {
         "title": f"{title}, {len(seeds)} seeds" if len(seeds) > 1 else title,
         "folder": sweep,
         "counts": f"{len(frame)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items()),
-        "metric": found.question.metric,
-        "better": "higher" if found.sign < 0 else "lower",
-        "keys": found.keys,
-        "rows": [shown(found, place, row) for place, row in enumerate(found.rows, start=1)],
-        "compared_with": compared_with(found),
-        "notes": found.notes,
-        "troubles": [trouble(row) for row in found.rows if set(row.setting.statuses) - {"ok"}]
+        "metric": analysis.question.metric,
+        "better": "higher" if analysis.sign < 0 else "lower",
+        "keys": analysis.keys,
+        "rows": [row_cells(analysis, rank, row) for rank, row in enumerate(analysis.rows, start=1)],
+        "compared_with": compared_with(analysis),
+        "notes": analysis.notes,
+        "without_result": [
+            missing_results(row) for row in analysis.rows if set(row.setting.statuses) - {"ok"}
+        ]
         + damaged(frame),
         "swept": frame.attrs["swept"],
         "fixed": frame.attrs["fixed"],
-        "environments": [machine(environment) for environment in frame.attrs["environments"]],
-        "curves_left_out": max(0, len(found.compared) - MOST_CURVES),
+        "environments": [describe_environment(environment) for environment in frame.attrs["environments"]],
+        "curves_left_out": max(0, len(analysis.compared) - MOST_CURVES),
         "most_curves": MOST_CURVES,
     }
 
 
-def compared_with(found: Analysis) -> str:
-    if found.reference is None:
+def compared_with(analysis: Analysis) -> str:
+    if analysis.reference is None:
         return "comparison"
-    return f"compared with {found.kind}, {found.reference.setting.name}"
+    return f"compared with {analysis.reference_name}, {analysis.reference.setting.name}"
 
 
-def shown(found: Analysis, place: int, row: Row) -> dict[str, Any]:
-    """A row of the table, as text."""
+def row_cells(analysis: Analysis, rank: int, row: Row) -> dict[str, Any]:
+    """The cells of a row of the table, as text."""
     setting = row.setting
     return {
-        "place": str(place) if row.column is not None else "",
-        "keys": [str(setting.keys[key]) for key in found.keys],
+        "rank": str(rank) if row.column is not None else "",
+        "keys": [str(setting.keys[key]) for key in analysis.keys],
         "mean": "" if row.mean is None else wording.amount(row.mean, 4),
         "deviation": "" if row.deviation is None else wording.amount(row.deviation, 4),
         "seeds": str(len(row.figures)),
@@ -112,20 +114,21 @@ def shown(found: Analysis, place: int, row: Row) -> dict[str, Any]:
     }
 
 
-def trouble(row: Row) -> str:
+def missing_results(row: Row) -> str:
+    """The number of runs of a setting that have no result, by status."""
     statuses = row.setting.statuses.items()
-    what = ", ".join(f"{n} {status}" for status, n in statuses if status != "ok")
-    return f"{row.setting.name}: {what} of {row.setting.runs}"
+    counts = ", ".join(f"{n} {status}" for status, n in statuses if status != "ok")
+    return f"{row.setting.name}: {counts} of {row.setting.runs}"
 
 
 def damaged(frame: pandas.DataFrame) -> list[str]:
-    """The folders that cannot be read, and why."""
+    """The folders of damaged runs, with the error."""
     rows = frame[frame["status"] == "damaged"]
     return [f"{folder} is damaged: {error}" for folder, error in rows["error"].items()] if len(rows) else []
 
 
-def machine(environment: dict[str, Any]) -> str:
-    """Where runs were made, in one line."""
+def describe_environment(environment: dict[str, Any]) -> str:
+    """The commit, versions and platform of runs, in one line."""
     packages = environment.get("packages") or {}
     commit = str(environment.get("git_commit") or "none")[:10]
     facts = [
@@ -137,14 +140,14 @@ def machine(environment: dict[str, Any]) -> str:
     return ", ".join(facts) + (f", {environment['cores']} cores" if "cores" in environment else "")
 
 
-def figures_of(found: Analysis) -> dict[str, Any]:
-    """The report as data, with all digits."""
-    comparison = found.comparison
+def as_data(analysis: Analysis) -> dict[str, Any]:
+    """The report for report.json, with all digits."""
+    comparison = analysis.comparison
     return {
-        "metric": found.question.metric,
-        "best": found.question.best,
-        "baseline": found.question.against,
-        "seeds": comparison.seeds if comparison else int(found.aligned.seeds.sum()),
+        "metric": analysis.question.metric,
+        "best": analysis.question.best,
+        "baseline": analysis.question.against,
+        "seeds": comparison.seeds if comparison else int(analysis.aligned.seeds.sum()),
         "rows": [
             {
                 "setting": row.setting.keys,
@@ -158,13 +161,13 @@ def figures_of(found: Analysis) -> dict[str, Any]:
                 "significant": row.significant,
                 "statuses": row.setting.statuses,
             }
-            for row in found.rows
+            for row in analysis.rows
         ],
     }
 
 
 def render(name: str, facts: dict[str, Any]) -> str:
-    """Fill a template; whatever a stranger's run holds is text in it."""
+    """Render a template. All values are escaped, because a run may come from somebody else."""
     import jinja2
     from markupsafe import Markup
 
@@ -175,12 +178,12 @@ def render(name: str, facts: dict[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
         finalize=None if html else as_markdown,
     )
-    texts = resources.files("microgpt_lab.report") / "templates"
-    inline = {key: Markup(facts[key][facts[key].find("<svg") :]) for key in ("gaps", "curves") if facts[key]}
-    return environment.from_string((texts / name).read_text(encoding="utf-8")).render(facts | inline)
+    templates = resources.files("microgpt_lab.report") / "templates"
+    svgs = {key: Markup(facts[key][facts[key].find("<svg") :]) for key in ("gaps", "curves") if facts[key]}
+    return environment.from_string((templates / name).read_text(encoding="utf-8")).render(facts | svgs)
 
 
 def as_markdown(value: Any) -> str:
-    """Text with what Markdown or HTML would read as marks escaped."""
+    """Escape the characters that Markdown or HTML would read as markup."""
     text = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*|\[\]])", r"\\\1", text)

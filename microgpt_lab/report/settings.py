@@ -1,4 +1,4 @@
-"""Group a sweep's runs into settings, and their figures into an array of settings, combinations and seeds."""
+"""Group the runs of a sweep into settings, and a metric into an array (settings, combinations, seeds)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import pandas
 
 HIGHER_IS_BETTER = ("exact_match", "samples_new", "perf/tokens_per_s")
-FAILED = ("diverged", "failed")  # the run was made, and has no result because of what it is
+FAILED = ("diverged", "failed")  # statuses of runs without a result because of their configuration
 
 
 def direction(metric: str) -> int:
-    """-1 where higher figures are better: a metric times it is better the lower it is."""
+    """Return -1 if higher values of the metric are better, else 1. The metric times it: lower is better."""
     return -1 if metric in HIGHER_IS_BETTER else 1
 
 
 @dataclass
 class Setting:
-    """Values of the keys that are told apart, and what became of their runs."""
+    """One combination of the compared keys, with the statuses, mean size and mean duration of its runs."""
 
     keys: dict[str, Any]
     runs: int
@@ -43,9 +43,10 @@ class Setting:
 
 @dataclass
 class Runs:
-    """The figures of a sweep: `values` (settings, combinations, seeds), NaN where there is none.
+    """A metric of the runs of a sweep: `values` (settings, combinations, seeds), NaN where it is missing.
 
-    A combination is one of the other keys' values. `folders` are the runs of each cell of `values`.
+    A combination is one combination of values of the swept keys that are not compared. `failed` has the
+    shape of `values`. `folders` names the runs of each cell of `values`.
     """
 
     settings: list[Setting]
@@ -60,28 +61,28 @@ class Runs:
 
 
 def group(frame: pandas.DataFrame, metric: str, by: Sequence[str]) -> Runs:
-    """Group the runs of a sweep (`load_sweep`) by these keys, in the order of their first run.
+    """Group the runs of a sweep (`load_sweep`) by the keys `by`, in the order of each setting's first run.
 
-    Runs of one cell (the same configuration twice) count with their mean.
+    If several runs have the same configuration and seed, their mean counts.
     """
-    others = [key for key in frame.attrs["swept"] if key not in (*by, "seed")]
-    columns = [number_of(frame, keys) for keys in (by, others, ["seed"] if "seed" in frame else [])]
-    of_run = list(zip(*(numbers for numbers, _ in columns)))
-    shape = tuple(len(names) for _, names in columns)
+    other_keys = [key for key in frame.attrs["swept"] if key not in (*by, "seed")]
+    columns = [numbered(frame, keys) for keys in (by, other_keys, ["seed"] if "seed" in frame else [])]
+    cells = list(zip(*(numbers for numbers, _ in columns)))  # of each run
+    shape = tuple(len(values) for _, values in columns)
     sums, counts, failed = np.zeros(shape), np.zeros(shape), np.zeros(shape, bool)
     folders: dict[tuple[int, int, int], list[str]] = {}
-    figures = frame[metric].to_numpy(float)
-    for cell, figure, status, folder in zip(of_run, figures, frame["status"], frame.index):
+    metric_values = frame[metric].to_numpy(float)
+    for cell, value, status, folder in zip(cells, metric_values, frame["status"], frame.index):
         failed[cell] |= status in FAILED
-        if status == "ok" and np.isfinite(figure):
-            sums[cell] += figure
+        if status == "ok" and np.isfinite(value):
+            sums[cell] += value
             counts[cell] += 1
             folders.setdefault(cell, []).append(folder)
     values = np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
-    (setting_of, names), (_, combinations), (_, seeds) = columns
+    (setting_numbers, setting_values), (_, combinations), (_, seeds) = columns
     settings = [
-        describe(dict(zip(by, name)), cast("pandas.DataFrame", frame[np.equal(setting_of, i)]))
-        for i, name in enumerate(names)
+        summarize(dict(zip(by, key_values)), cast("pandas.DataFrame", frame[np.equal(setting_numbers, i)]))
+        for i, key_values in enumerate(setting_values)
     ]
     return Runs(
         settings,
@@ -93,39 +94,41 @@ def group(frame: pandas.DataFrame, metric: str, by: Sequence[str]) -> Runs:
     )
 
 
-def number_of(frame: pandas.DataFrame, keys: Sequence[str]) -> tuple[list[int], list[tuple]]:
-    """Number each row by its values of these keys, and name the numbers."""
-    names: dict[tuple, int] = {}
-    rows = zip(*(map(plain, frame[key]) for key in keys)) if keys else [()] * len(frame)
-    return [names.setdefault(row, len(names)) for row in rows], list(names)
+def numbered(frame: pandas.DataFrame, keys: Sequence[str]) -> tuple[list[int], list[tuple]]:
+    """Number the distinct combinations of values of these keys: each row's number, and the combinations."""
+    numbers: dict[tuple, int] = {}
+    rows = zip(*(map(none_for_nan, frame[key]) for key in keys)) if keys else [()] * len(frame)
+    return [numbers.setdefault(row, len(numbers)) for row in rows], list(numbers)
 
 
-def plain(value: Any) -> Any:
-    """None for what pandas has as NaN: an option that the part lacks."""
+def none_for_nan(value: Any) -> Any:
+    """Return None for NaN, which pandas stores for an option that the part does not have."""
     return None if value != value else value
 
 
-def describe(keys: dict[str, Any], rows: pandas.DataFrame) -> Setting:
+def summarize(keys: dict[str, Any], rows: pandas.DataFrame) -> Setting:
     def mean(column: str, rows: pandas.DataFrame) -> float | None:
         values = rows[column].dropna() if column in rows else []
         return float(sum(values) / len(values)) if len(values) else None
 
-    good = cast("pandas.DataFrame", rows[rows["status"] == "ok"])
+    finished = cast("pandas.DataFrame", rows[rows["status"] == "ok"])
     statuses = rows["status"].value_counts().to_dict()
-    return Setting(keys, len(rows), statuses, mean("parameters", rows), mean("seconds", good))
+    return Setting(keys, len(rows), statuses, mean("parameters", rows), mean("seconds", finished))
 
 
 def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.DataFrame, int]:
-    """Of each setting of the other keys, the runs at its best value of `key`; and how many candidates
-    there were in all. A value at which a run failed is best only if one failed at every value.
+    """Keep, for each setting of the other keys, only the runs at its best value of `key`.
+
+    Return these runs and the total number of candidates. A value with a failed run is the best only if
+    every value has one: then the value with the fewest.
     """
     import pandas
 
     swept = [name for name in frame.attrs["swept"] if name != key]
-    others = [name for name in swept if name != "seed"]
-    numbers, names = number_of(frame, others)
-    kept, candidates = [], 0
-    for i in range(len(names)):
+    other_keys = [name for name in swept if name != "seed"]
+    numbers, combinations = numbered(frame, other_keys)
+    best_runs, candidates = [], 0
+    for i in range(len(combinations)):
         rows = cast("pandas.DataFrame", frame[np.equal(numbers, i)])
         rows.attrs = {"swept": [key, *(name for name in swept if name == "seed")]}
         runs = group(rows, metric, [key])
@@ -135,7 +138,7 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.Data
             means = direction(metric) * aligned.table(runs.values).mean(0)
             best = np.flatnonzero(aligned.settings)[means.argmin()]
         candidates += len(runs.settings)
-        kept.append(rows[np.equal(number_of(rows, [key])[0], best)])
-    chosen = pandas.concat(kept)
-    chosen.attrs = frame.attrs | {"swept": swept}
-    return chosen, candidates
+        best_runs.append(rows[np.equal(numbered(rows, [key])[0], best)])
+    best_frame = pandas.concat(best_runs)
+    best_frame.attrs = frame.attrs | {"swept": swept}
+    return best_frame, candidates

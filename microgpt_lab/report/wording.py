@@ -1,6 +1,6 @@
-"""Say in words what a sweep can tell of a setting, and on what terms.
+"""Put the result of a comparison into words: the verdict on each setting, and the notes below the table.
 
-A claim, and nothing else, reads "worse than … by" or "better than … by".
+Only a claim contains the words "worse than … by" or "better than … by".
 """
 
 from __future__ import annotations
@@ -13,109 +13,113 @@ from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
 from microgpt_lab.report.settings import Setting
 
 
-def decimals(found: Comparison) -> int:
-    """Digits after the point that show two digits of a typical interval's half-width."""
-    widths = [(high - low) / 2 for low, high in zip(found.low, found.high) if high > low]
+def decimals(comparison: Comparison) -> int:
+    """The number of decimals that shows a typical half-width of an interval with two significant digits."""
+    widths = [(high - low) / 2 for low, high in zip(comparison.low, comparison.high) if high > low]
     if not widths:
         return 4
     return min(6, max(0, 1 - math.floor(math.log10(median_low(widths)))))
 
 
-def verdict(found: Comparison, column: int) -> str:
-    """What the comparison says of the setting in this column."""
-    if column == found.reference:
+def verdict(comparison: Comparison, column: int) -> str:
+    """The verdict on the setting in this column: a claim, or that it is indistinguishable."""
+    if column == comparison.reference:
         return ""
-    reference = "the baseline" if found.named else "the best row"
-    low, high, digits = float(found.low[column]), float(found.high[column]), decimals(found)
-    if not found.significant[column]:
-        span = f"between {side(low, digits)} and {side(high, digits)}"
-        return f"indistinguishable from {reference} with these {found.seeds} seeds ({span})"
-    word, near, far = ("worse", low, high) if found.gap[column] > 0 else ("better", -high, -low)
+    reference = "the baseline" if comparison.named else "the best row"
+    low, high, digits = float(comparison.low[column]), float(comparison.high[column]), decimals(comparison)
+    if not comparison.significant[column]:
+        interval = f"between {signed_gap(low, digits)} and {signed_gap(high, digits)}"
+        return f"indistinguishable from {reference} with these {comparison.seeds} seeds ({interval})"
+    word, near, far = ("worse", low, high) if comparison.gap[column] > 0 else ("better", -high, -low)
     if float(f"{near:.{digits}f}") <= 0:
         return f"{word} than {reference} by 0 to {amount(far, digits)}"
     return f"{word} than {reference} by {amount(near, digits)} to {amount(far, digits)}"
 
 
-def amount(figure: float, digits: int) -> str:
-    """A figure with these digits after the point; a very large one as 1.23e+12."""
-    return f"{figure:.{digits}f}" if abs(figure) < 1e6 else f"{figure:.3g}"
+def amount(number: float, digits: int) -> str:
+    """A number with this many decimals; a very large one as 1.23e+12."""
+    return f"{number:.{digits}f}" if abs(number) < 1e6 else f"{number:.3g}"
 
 
-def side(gap: float, digits: int) -> str:
+def signed_gap(gap: float, digits: int) -> str:
+    """The size of a gap and its direction: '0.003 better'."""
     return f"{amount(abs(gap), digits)} {'worse' if gap > 0 else 'better'}"
 
 
-def left_out(setting: Setting, figures: int, of: int) -> str:
-    """Why a setting is not compared, which has this many figures of those that it could have."""
+def left_out(setting: Setting, finished: int, total: int) -> str:
+    """Why a setting is not compared; `finished` of its `total` runs have a value."""
     if setting.failed:
-        how = "diverged" if setting.statuses.get("diverged") == setting.failed else "failed"
-        return f"set aside: {setting.failed} of {setting.runs} runs {how}"
+        outcome = "diverged" if setting.statuses.get("diverged") == setting.failed else "failed"
+        return f"set aside: {setting.failed} of {setting.runs} runs {outcome}"
     if not setting.statuses.get("ok"):
-        what = ", ".join(f"{n} {status}" for status, n in setting.statuses.items())
-        return f"no result ({what})"
-    return f"unfinished: {figures} of {of} runs"
+        counts = ", ".join(f"{n} {status}" for status, n in setting.statuses.items())
+        return f"no result ({counts})"
+    return f"unfinished: {finished} of {total} runs"
 
 
 def too_few(seeds: int, settings: int) -> str:
-    """Why nothing is claimed."""
+    """Why no gap is claimed."""
     if settings < 2:
         return "nothing to compare with"
     return f"no claim with {seeds} {'seed' if seeds == 1 else 'seeds'}: at least {FEWEST} are needed"
 
 
-def notes(found: Comparison, best: str, candidates: int) -> Iterator[str]:
-    """What a reader has to know to read the table right."""
-    reference = "the baseline" if found.named else "the best row"
+def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
+    """The notes that explain how to read the table."""
+    reference = "the baseline" if comparison.named else "the best row"
     yield (
-        f"Gaps to {reference} are paired by seed ({found.seeds} seeds). 95 %: all intervals of this table "
-        "hold at once in 19 of 20 sweeps."
+        f"Gaps to {reference} are paired by seed ({comparison.seeds} seeds). The 95 % intervals are "
+        "simultaneous: in 19 of 20 sweeps, all intervals of the table contain the true gaps."
     )
-    if found.named:
+    if comparison.named:
         yield (
-            "A baseline has to be named before the runs. If it was picked after a look at the table, leave "
-            "--against out, or confirm on fresh seeds."
+            "A baseline must be named before the runs. If it was picked after looking at the table, leave "
+            "out --against, or confirm the claims with fresh seeds."
         )
         yield (
-            "Claims are those of Holm's correction, intervals those of Bonferroni's. Where Holm claims a "
-            "little more, the interval ends at 0."
+            "Claims use Holm's correction, intervals use Bonferroni's, which is stricter. An interval that "
+            "would contain 0 although the gap is claimed ends at 0."
         )
     else:
         yield (
-            "A gap is claimed if it is larger than 19 of 20 sweeps would show by luck, were all settings "
-            "equal and the best row chosen in the same way."
+            "A gap is claimed if it is larger, in units of its noise, than the largest gap in 95 % of "
+            "simulated sweeps in which all settings are equal and the best row is chosen in the same way."
         )
-    if found.seeds < 5 and not found.named:
-        most = {3: "9.5", 4: "8"}[found.seeds]
+    if comparison.seeds < 5 and not comparison.named:
+        error_rate = {3: "9.5", 4: "8"}[comparison.seeds]
         yield (
-            f"With {found.seeds} seeds, up to {most} % of sweeps (instead of 5 %) claim a gap by luck where "
-            "settings differ much in noise, and intervals fail as often. Take 5 seeds or more."
+            f"With {comparison.seeds} seeds, up to {error_rate} % of sweeps (instead of 5 %) claim a gap by "
+            "chance if some settings are much noisier than others. Intervals fail as often. Use at least 5 "
+            "seeds."
         )
     if best:
         yield (
-            f"Each row is shown at its best {best}, chosen on these same runs. All {candidates} candidates "
-            "count in what luck can do."
+            f"Each row is shown at its best {best}, chosen on these same runs. The comparison allows for all "
+            f"{candidates} candidates."
         )
 
 
 def looks_note(looks: list[int], fresh: str) -> str:
-    """What it costs to look again; `looks` are the seeds of each report so far, this one's last."""
-    times = ", then ".join(map(str, looks))
+    """Warn of repeated looks; `looks` has the number of seeds of each report so far, this one last."""
+    seeds = ", then ".join(map(str, looks))
     return (
-        f"This sweep was reported before with fewer seeds ({times}). Adding seeds until something is claimed "
-        "makes false claims more frequent: 5 % becomes 9 % with two looks and 15 % with four. To confirm a "
+        f"This sweep was reported before with fewer seeds ({seeds}). Adding seeds until a gap is claimed "
+        "raises the rate of false claims from 5 % to 9 % with two looks, and to 15 % with four. To confirm a "
         f"claim, run fresh seeds ({fresh}) into another folder and report them with --against."
     )
 
 
-def gap_note(found: Comparison, gap: float) -> str:
-    """How many seeds a gap of this size needs."""
-    noisiest = max(x for x in found.noise if x == x)
-    typical, most = (seeds_needed(noise, gap, found) for noise in (found.typical_noise, noisiest))
+def gap_note(comparison: Comparison, gap: float) -> str:
+    """How many seeds are needed to claim a gap of this size."""
+    highest_noise = max(x for x in comparison.noise if x == x)
+    typical, for_noisiest = (
+        seeds_needed(noise, gap, comparison) for noise in (comparison.typical_noise, highest_noise)
+    )
     if typical is None:
         return f"To claim a gap of {gap:g}, more than 500 seeds are needed."
-    many = "more than 500" if most is None else str(most)
-    extra = f" ({many} for the noisiest)" if most != typical else ""
+    noisiest = "more than 500" if for_noisiest is None else str(for_noisiest)
+    extra = f" ({noisiest} for the noisiest)" if for_noisiest != typical else ""
     return (
         f"To claim a true gap of {gap:g} in about 3 of 4 sweeps, a typical row needs {typical} seeds in "
-        f"all{extra}; there are {found.seeds}."
+        f"total{extra}. This report has {comparison.seeds} seeds."
     )

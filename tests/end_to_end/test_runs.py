@@ -1,4 +1,4 @@
-"""A thousand runs are listed, compared, found by a part of their names, and removed on request only."""
+"""List runs, and compare two of them."""
 
 import csv
 import io
@@ -6,83 +6,20 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
-import time
-import traceback
 from pathlib import Path
 
 import pytest
-
-from microgpt_lab.commands import main
-from microgpt_lab.errors import UserError
-from microgpt_lab.listing.prune import remove
-from microgpt_lab.listing.rows import rows
-from microgpt_lab.options.compose import compose
-from microgpt_lab.run.record import Run, locked
-from microgpt_lab.sweeps import find
-from microgpt_lab.sweeps.folder import Place
-from microgpt_lab.sweeps.job import Job
+from run_folders import dated, listed, made
 
 ROOT = Path(__file__).parents[2]
-HOUR, DAY = 3600, 86400
 ESCAPE = "\x1b[2J\u202e"
-
-
-def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
-    """A run as it stands on disk when it has ended so; without a status, as one that was killed."""
-    if sweep:
-        run = Job(config, folder, list(overrides), place=Place(sweep, config))
-    else:
-        run = Run(config, folder, list(overrides))
-    run.claim()
-    if summary:
-        run.conclude(summary)
-    dated(folder, age)
-    return folder
-
-
-def dated(folder, age):
-    then = time.time() - age
-    os.utime(folder / "config.yaml", (then, then))
-
-
-@pytest.fixture(scope="module")
-def config():
-    return compose(["backend=numpy", "steps=20"])
-
-
-@pytest.fixture
-def home(tmp_path, config):
-    """A day's work: a run of the defaults, a sweep of two, one that diverged, one that was killed."""
-    runs, other = tmp_path / "runs", compose(["optimizer=sgd", "callback=[jsonl]"])
-    made(runs / "first", config, age=3 * DAY, status="ok", steps=20, seconds=1.5, **{"loss/val": 2.5})
-    for seed, loss in ((1, 2.25), (2, 2.75)):
-        gelu = config | {"activation": {"name": "gelu", "approximate": "none"}, "seed": seed}
-        place = {"sweep": runs / "swept", "age": 5 * HOUR - seed}
-        made(runs / "swept" / f"seed={seed}", gelu, status="ok", steps=20, **{"loss/val": loss}, **place)
-    made(runs / "hot", other, age=2 * HOUR, status="diverged", error="step 3: too large", steps=2)
-    made(runs / "killed", config | {"layers": 2}, age=60)
-    return tmp_path
-
-
-@pytest.fixture
-def there(home, monkeypatch):
-    monkeypatch.chdir(home)
-    return home
-
-
-def listed(lab, *arguments):
-    """The folders that a list has, in its order."""
-    found = json.loads(lab("runs", "--json", *arguments, check=0, exactly=True).stdout)
-    return [str(Path(run["folder"]).relative_to("runs")) for run in found]
-
 
 ALL = ["killed", "hot", "swept/seed=2", "swept/seed=1", "first"]
 
 
-def test_a_pipe_gets_a_line_a_run_in_full_the_newest_first(lab, home):
+def test_a_pipe_gets_one_full_line_per_run_newest_first(lab, home):
     heading, *lines = lab("runs", check=0).stdout.splitlines()
     assert heading.split()[:6] == ["run", "status", "loss/val", "steps", "seconds", "age"]
     assert [re.split(r"  +", line)[0] for line in lines] == [f"runs/{name}" for name in ALL]
@@ -117,11 +54,11 @@ def test_a_pipe_gets_a_line_a_run_in_full_the_newest_first(lab, home):
         (("runs/swept/seed=1",), ["swept/seed=1"]),
     ],
 )
-def test_a_list_has_what_was_asked_for_in_its_order(lab, home, arguments, names):
+def test_a_list_contains_the_matching_runs_in_order(lab, home, arguments, names):
     assert listed(lab, *arguments) == names
 
 
-def test_json_and_csv_say_the_same_with_all_digits(lab, home):
+def test_json_and_csv_contain_the_same_values_with_all_digits(lab, home):
     objects = json.loads(lab("runs", "--json", check=0).stdout)
     rows = list(csv.DictReader(io.StringIO(lab("runs", "--csv", check=0).stdout)))
     assert [row["folder"] for row in rows] == [found["folder"] for found in objects]
@@ -134,8 +71,8 @@ def test_json_and_csv_say_the_same_with_all_digits(lab, home):
     assert lab("runs", "layers=7", "--json", check=0).stdout == "[]\n"
 
 
-def test_a_run_that_has_ended_costs_one_file(lab, tmp_path, config):
-    """A thousand of them, in the order of their beginnings; their config.yaml is not read."""
+def test_a_finished_run_is_listed_from_one_file(lab, tmp_path, config):
+    """A thousand runs, newest first; their config.yaml is not read."""
     for i in range(1000):
         folder = tmp_path / "runs" / f"{i % 7}" / f"seed={i}"
         folder.mkdir(parents=True)
@@ -150,8 +87,8 @@ def test_a_run_that_has_ended_costs_one_file(lab, tmp_path, config):
     assert listed(lab, "seed=3,500") == ["3/seed=3", "3/seed=500"]
 
 
-def test_where_the_summary_has_no_configuration_its_file_is_read(lab, tmp_path, config):
-    """Of an earlier version; of one with an option that JSON cannot write; of one that was refused."""
+def test_config_yaml_is_read_if_the_summary_has_no_configuration(lab, tmp_path, config):
+    """A run of an earlier version, one with an option that JSON cannot contain, and a refused one."""
     old = made(tmp_path / "runs" / "old", config, status="ok")
     summary = json.loads((old / "summary.json").read_text())
     assert summary.pop("config") == config
@@ -163,7 +100,7 @@ def test_where_the_summary_has_no_configuration_its_file_is_read(lab, tmp_path, 
     assert listed(lab, "layers=-1", "seed=3") == ["refused"]
 
 
-def test_a_plugin_that_is_gone_is_listed_with_its_options(lab, tmp_path, config):
+def test_a_run_with_a_missing_plugin_is_listed_with_its_options(lab, tmp_path, config):
     made(tmp_path / "runs" / "one", config | {"activation": {"name": "swish", "beta": 2.0}}, status="ok")
     assert "activation=swish backend=numpy activation.beta=2.0 steps=20" in lab("runs", check=0).stdout
     assert listed(lab, "activation=swish", "activation.beta=2") == ["one"]
@@ -185,7 +122,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize(("name", "text", "damaged"), STRANGE)
-def test_a_strangers_folder_is_a_row(lab, tmp_path, config, name, text, damaged):
+def test_a_malformed_run_is_a_row(lab, tmp_path, config, name, text, damaged):
     runs = tmp_path / "runs"
     made(runs / "sound", config, status="ok", **{"loss/val": 2.5})
     odd = made(runs / f"odd{ESCAPE}", config, age=9)
@@ -198,8 +135,8 @@ def test_a_strangers_folder_is_a_row(lab, tmp_path, config, name, text, damaged)
     assert listed(lab, "status=damaged") == [odd.name] * damaged
 
 
-def test_what_is_no_run_of_ours_is_not_listed(lab, tmp_path, config):
-    """Links, hidden folders, Hydra's own folders, a folder of notes; but runs inside a run's folder are."""
+def test_folders_that_are_not_runs_are_not_listed(lab, tmp_path, config):
+    """Links, hidden folders, Hydra's own folders and a folder of notes are not; a run inside a run is."""
     runs = tmp_path / "runs"
     made(tmp_path / "elsewhere", config, status="ok")
     made(runs, config, status="ok")
@@ -213,7 +150,7 @@ def test_what_is_no_run_of_ours_is_not_listed(lab, tmp_path, config):
     assert "no runs below runs/notes" in lab("runs", "runs/notes", check=0).stderr
 
 
-def test_in_a_terminal_each_run_is_a_line(home):
+def test_a_terminal_gets_one_line_per_run(home):
     import pty
 
     (home / "runs" / "first").rename(home / "runs" / f"first_{'x' * 99}_end")
@@ -265,25 +202,28 @@ def compared(lab):
     return lab("runs", "diff", "one", "two", check=0).stdout
 
 
-def test_equal_runs_are_called_equal_though_they_took_other_times(lab, pair):
+def test_equal_runs_are_called_equal_although_their_times_differ(lab, pair):
     assert compared(lab).splitlines() == [
         "A  one",
         "B  two",
-        "equal: configuration, parts' sources, versions, data and figures",
+        "equal: configuration, sources of parts, versions, data and results",
         "losses are equal at all 3 steps",
     ]
 
 
-def test_the_first_step_at_which_losses_part_is_named(lab, pair):
+def test_the_first_step_with_different_losses_is_named(lab, pair):
     metrics(pair[1], [3.5, math.nextafter(3.25, 4), 2.5, 2.0])
-    said = compared(lab)
-    assert "losses part at step 2: 3.25 and 3.2500000000000004" in said
-    assert "they differ most at step 3, by 0.5" in said and "equal" not in said
+    output = compared(lab)
+    assert "losses first differ at step 2: 3.25 and 3.2500000000000004" in output
+    assert "the largest difference is 0.5, at step 3" in output and "equal" not in output
     metrics(pair[1], [3.5, 3.25])
-    said = compared(lab)
-    assert "losses are equal at all 2 steps of both: A has 3 steps, B 2" in said and "equal:" not in said
+    output = compared(lab)
+    assert (
+        "losses are equal at all 2 steps that both runs have: A has 3 steps, B 2" in output
+        and "equal:" not in output
+    )
     (pair[1] / "metrics.jsonl").unlink()
-    assert "no step has a loss in both: A has 3 steps, B 0" in compared(lab)
+    assert "no step has a loss in both runs: A has 3 steps, B 0" in compared(lab)
 
 
 def test_each_difference_is_a_line_below_its_heading(lab, pair, config):
@@ -300,222 +240,14 @@ def test_each_difference_is_a_line_below_its_heading(lab, pair, config):
     assert lines == [
         ["configuration"], ["layers", "1", "2", "+1"], ["sources"], *hashes,
         ["versions"], ["packages.numpy", "2.0", "2.1"], ["data"], ["documents", "100", "90", "-10"],
-        ["figures"], ["status", "ok", "diverged"], ["loss/val", "2.5", "2.25", "-0.25"],
+        ["results"], ["status", "ok", "diverged"], ["loss/val", "2.5", "2.25", "-0.25"],
     ]  # fmt: skip
 
 
-def test_of_two_different_parts_the_sources_are_not_compared(lab, pair, config):
+def test_sources_of_different_parts_are_not_compared(lab, pair, config):
     gelu = made(pair[1].with_name("gelu"), config | {"activation": {"name": "gelu"}}, status="ok")
     (gelu / "environment.json").write_text(
         json.dumps(ENVIRONMENT | {"parts": {"activation": {"sha256": "0"}}})
     )
-    said = lab("runs", "diff", "one", "gelu", check=0).stdout
-    assert re.search(r"activation +relu +gelu", said) and "dddd" not in said
-
-
-# Removing
-
-
-def files(folder):
-    return {str(path.relative_to(folder)): path.lstat().st_size for path in sorted(folder.rglob("*"))}
-
-
-def test_prune_shows_what_it_would_remove_and_removes_only_that(lab, home):
-    before = files(home)
-    shown = lab("runs", "prune", "--status", "diverged,ok", "--older", "3h", check=0).stdout
-    assert files(home) == before
-    heading, *rows, total, sweep = shown.splitlines()
-    assert heading.split() == ["status", "age", "size", "run"]
-    names = ["runs/swept/seed=2", "runs/swept/seed=1", "runs/first"]
-    assert [row.split()[-1] for row in rows] == names
-    size = sum(file.stat().st_size for name in names for file in (home / name).iterdir())
-    assert total == f"would remove 3 runs, {size / 1000:.1f} kB: add --yes to remove them"
-    assert sweep == "2 of them are jobs of runs/swept, which makes them again when run again"
-    done = lab("runs", "prune", "--status", "diverged,ok", "--older", "3h", "--yes", check=0).stdout
-    assert done.splitlines()[0] == f"removed 3 runs, {size / 1000:.1f} kB"
-    assert listed(lab) == ["killed", "hot"]
-    assert not [path for path in (home / "runs" / "swept" / ".jobs").iterdir() if not path.suffix]
-    kept = {name for name in before if not name.startswith(("runs/first", "runs/swept"))}
-    assert kept <= files(home).keys()
-    assert lab("runs", "prune", "--older", "9d", check=0).stdout == "nothing to remove\n"
-
-
-def test_a_sweep_makes_a_removed_job_again(lab, tmp_path):
-    sweep = ("-m", "seed=1,2", "steps=0", "samples=0", "eval_docs=1", "backend=numpy", "callback=[jsonl]")
-    sweep += ("hydra.sweep.dir=runs/swept",)
-    lab(*sweep, check=0)
-    (one, other) = sorted((tmp_path / "runs" / "swept").glob("*seed=*"))
-    os.utime(one / "config.yaml", (1000, 1000))
-    lab("runs", "prune", "--older", "1d", "--yes", check=0)
-    assert not one.exists() and other.exists()
-    assert "is there already" in lab(*sweep, check=0).stdout
-    assert json.loads((one / "summary.json").read_text())["status"] == "ok"
-
-
-def test_a_run_at_work_is_kept(lab, home):
-    killed = home / "runs" / "killed"
-    with locked(killed):
-        before = files(home)
-        for sure in ((), ("--yes",)):
-            done = lab("runs", "prune", "--status", "unfinished", *sure, check=0)
-            assert done.stderr == "kept runs/killed: is at work in another process\n"
-            assert done.stdout == "nothing to remove\n" and files(home) == before
-    lab("runs", "prune", "--status", "unfinished", "--yes", check=0)
-    assert not killed.exists()
-
-
-def test_a_run_that_looked_ended_and_is_at_work_again_is_kept(lab, home):
-    with locked(home / "runs" / "hot"):
-        done = lab("runs", "prune", "--status", "diverged", "--yes", check=1)
-    assert done.stderr == "kept runs/hot: is at work in another process\n"
-    assert done.stdout == "removed 0 runs, 0 bytes\n" and (home / "runs" / "hot" / "summary.json").exists()
-
-
-def test_a_run_that_was_resumed_since_it_was_listed_is_kept(there, capsys):
-    (row,) = rows(Path("runs/hot"))
-    dated(row.folder, age=1)
-    assert not remove(row) and row.folder.exists()
-    assert capsys.readouterr().err == "kept runs/hot: it was resumed meanwhile\n"
-
-
-def test_prune_follows_no_link_and_takes_no_folder_along(lab, home, config):
-    """Not what a link leads to, not a run with folders in it, not the folder that was named."""
-    runs, mine = home / "runs", home / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("years")
-    (runs / "first" / "samples.txt").symlink_to(mine / "thesis.txt")
-    (runs / "first" / "link").symlink_to(mine, target_is_directory=True)
-    (runs / "elsewhere").symlink_to(made(home / "elsewhere", config, status="ok"))
-    (runs / "hot" / "plots").mkdir()
-    made(runs, config, age=9 * DAY, status="ok")
-    done = lab("runs", "prune", "--older", "1h", "--yes", check=0)
-    assert sorted(done.stderr.splitlines()) == [
-        "kept runs/hot: it holds the folder plots, which no run makes",
-        "kept runs: it holds the folder first, which no run makes",
-    ]
-    assert (mine / "thesis.txt").read_text() == "years" and (home / "elsewhere" / "summary.json").exists()
-    assert listed(lab) == ["killed", "hot", "."]
-    lone = made(home / "lone", config, status="ok")
-    assert "it is the folder to look below" in lab("runs", "prune", "lone", "--older", "0s", check=0).stderr
-    assert (
-        "or the current one" in lab("runs", "prune", "..", "--older", "0s", "--yes", cwd=lone, check=0).stderr
-    )
-    assert lone.exists()
-
-
-def test_a_strangers_lock_is_not_opened(lab, home):
-    hot = home / "runs" / "hot"
-    os.mkfifo(hot / ".lock")
-    done = lab("runs", "prune", "--status", "diverged", "--yes", check=0)
-    assert done.stderr == "kept runs/hot: its .lock is not a regular file\n" and hot.exists()
-
-
-def test_a_removal_that_fails_half_way_is_a_line_and_the_others_go_on(home):
-    """A file that is a mount point cannot be removed."""
-    busy = home / "runs" / "first" / "summary.json"
-    prune = f"{sys.executable} -P -m microgpt_lab runs prune --status ok --yes"
-    script = f"mount --bind {busy} {busy} || exit 99\n{prune}"
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    try:
-        done = subprocess.run(
-            ["unshare", "-rm", "bash", "-c", script], cwd=home, env=env, capture_output=True, text=True
-        )
-    except FileNotFoundError:
-        pytest.skip("needs unshare")
-    if done.returncode == 99 or "unshare:" in done.stderr:
-        pytest.skip("needs mounts of its own")
-    assert done.returncode == 1
-    assert done.stderr == "cannot remove runs/first: Device or resource busy\n"
-    assert done.stdout.startswith("removed 2 runs")
-    assert (busy.parent / "config.yaml").exists()  # so that it is a run's folder still
-    assert not list((home / "runs" / "swept").glob("seed=*"))
-
-
-@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0 or sys.platform == "win32", reason="needs root")
-def test_what_may_not_be_removed_is_left_whole(home, capfd):
-    open_to_all = Path("/tmp", f"runs-{os.getpid()}")
-    shutil.copytree(home / "runs", open_to_all)
-    prune = ["runs", "prune", str(open_to_all), "--older", "0s"]
-    try:
-        before = files(open_to_all)
-        main(prune)  # who has another name may not import what this needs
-        assert "would remove 5 runs" in capfd.readouterr().out
-        pid = os.fork()
-        if not pid:
-            status = 99
-            try:
-                os.setuid(65534)
-                status = main([*prune, "--yes"])
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, capfd.readouterr().err
-        assert files(open_to_all) == before
-        assert capfd.readouterr().err.count("no permission to write there") == 5
-    finally:
-        shutil.rmtree(open_to_all)
-
-
-# Which run
-
-
-@pytest.mark.parametrize(
-    ("named", "found"),
-    [
-        ("first", "runs/first"), ("rst", "runs/first"), ("kill", "runs/killed"),
-        ("seed=2", "runs/swept/seed=2"),
-        ("swept/seed=1", "runs/swept/seed=1"), ("runs/kil", "runs/killed"), ("last", "runs/killed"),
-        ("runs/hot", "runs/hot"), ("./runs/hot/", "runs/hot"),
-    ],
-)  # fmt: skip
-def test_a_run_is_found_by_a_part_of_its_name(there, named, found):
-    assert find.run(named) == Path(found)
-
-
-def test_a_whole_name_comes_before_a_part_and_a_path_before_both(there, config):
-    made(there / "runs" / "hot-2", config, status="ok")
-    assert find.run("hot") == Path("runs/hot")
-    made(there / "hot", config, status="ok")
-    assert find.run("hot") == Path("hot")
-
-
-def test_what_could_be_several_runs_is_a_line_with_up_to_five_of_them(there, config):
-    with pytest.raises(
-        UserError, match=r"^'seed=' could be any of 2 runs below ./runs: swept/seed=1, swept/seed=2$"
-    ):
-        find.run("seed=")
-    for i in range(6):
-        made(there / "runs" / "more" / f"lr={i}", config)
-    with pytest.raises(UserError, match=r"^'more' could be any of 6 runs .*lr=4, …$"):
-        find.run("more")
-    made(there / "runs" / "first" / "seed=1", config)
-    with pytest.raises(UserError, match=r"2 runs below ./runs: first/seed=1, swept/seed=1$"):
-        find.run("seed=1")
-
-
-def test_what_is_no_part_of_a_name_comes_with_a_suggestion(there):
-    with pytest.raises(UserError, match=r"there is no run at fisrt, .*; did you mean 'first'\?$"):
-        find.run("fisrt")
-    for odd in ("zzzzzzz", "x" * 9999, "a\0b"):
-        with pytest.raises(UserError, match=r"runs lists all that there is$"):
-            find.run(odd)
-
-
-def test_a_sweep_is_found_by_a_part_of_its_name(there, config):
-    assert find.sweep("wep") == Path("runs/swept") and find.sweep("last") == Path("runs/swept")
-    with pytest.raises(UserError, match="there is no sweep at first, and none below"):
-        find.sweep("first")
-    made(there / "runs" / "loose" / "one", config)
-    with pytest.raises(UserError, match="there is no sweep at loose"):
-        find.sweep("loose")
-    with pytest.raises(UserError, match="is a sweep: name one of its runs"):
-        find.run("runs/swept")
-
-
-def test_commands_say_on_stderr_which_run_they_took(lab, home):
-    assert lab("resume", "fir", check=0).stderr.splitlines() == ["fir: runs/first"]
-    assert "first has ended: ok" in lab("resume", "fir", check=0).stdout
-    done = lab("runs", "diff", "fir", "seed=2", check=0)
-    assert done.stderr.splitlines() == ["fir: runs/first", "seed=2: runs/swept/seed=2"]
-    assert lab("sample", "kille", check=2).stderr.splitlines()[0] == "kille: runs/killed"
+    output = lab("runs", "diff", "one", "gelu", check=0).stdout
+    assert re.search(r"activation +relu +gelu", output) and "dddd" not in output

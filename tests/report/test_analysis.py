@@ -1,4 +1,4 @@
-"""Reports of a sweep: ranking, claims and words, like with like."""
+"""Reports of a sweep: ranking, claims, verdicts, and means over the same seeds."""
 
 import math
 import random
@@ -24,9 +24,9 @@ def frame(rows, swept):
 
 def runs(means, seeds=range(5), noise=0.0, common=0.0):
     rng = random.Random(0)
-    luck = [rng.gauss(0, common) for _ in seeds]
+    shared_noise = [rng.gauss(0, common) for _ in seeds]
     return [
-        {"activation": name, "seed": seed, "loss/val": mean + luck[i] + rng.gauss(0, noise)}
+        {"activation": name, "seed": seed, "loss/val": mean + shared_noise[i] + rng.gauss(0, noise)}
         for name, mean in means.items()
         for i, seed in enumerate(seeds)
     ]
@@ -36,12 +36,12 @@ def report(rows, swept=("activation", "seed"), folder=None, **question):
     return analyse(frame(rows, list(swept)), Question(**question), folder)
 
 
-def said(found, **keys):
+def verdict(found, **keys):
     return next(row.verdict for row in found.rows if row.setting.keys == keys)
 
 
 def claims(found):
-    """The rows of which something is claimed: those that read 'better … by' or 'worse … by'."""
+    """The rows with a claim: those whose verdict is 'better … by' or 'worse … by'."""
     words = {
         row.setting.name: bool(re.search(r"(better|worse) than .* by ", row.verdict)) for row in found.rows
     }
@@ -50,17 +50,17 @@ def claims(found):
 
 
 def test_a_gap_is_paired_by_seed():
-    """Luck that settings share at a seed does not hide a gap of a tenth of it."""
+    """Noise that settings share at a seed does not hide a gap ten times smaller."""
     found = report(runs({"a": 2.0, "b": 2.01}, noise=0.0005, common=0.1))
     assert [row.setting.keys["activation"] for row in found.rows] == ["a", "b"]
     low, high = map(
         float,
-        re.fullmatch(r"worse than the best row by (\S+) to (\S+)", said(found, activation="b")).groups(),
+        re.fullmatch(r"worse than the best row by (\S+) to (\S+)", verdict(found, activation="b")).groups(),
     )
-    assert 0.003 < low < 0.01 < high < 0.017  # the shared luck is ten times the gap
+    assert 0.003 < low < 0.01 < high < 0.017  # the shared noise is ten times the gap
 
 
-def test_what_could_be_luck_is_indistinguishable():
+def test_a_gap_that_could_be_chance_is_indistinguishable():
     found = report(runs({"a": 2.0, "b": 2.001}, noise=0.05))
     words = r"indistinguishable from the best row with these 5 seeds \(between 0.\d+ better and 0.\d+ worse\)"
     assert re.fullmatch(words, found.rows[1].verdict)
@@ -70,13 +70,13 @@ def test_what_could_be_luck_is_indistinguishable():
 def test_a_named_baseline_is_compared_in_both_directions():
     rows = runs({"a": 2.0, "b": 2.5, "c": 3.0}, noise=0.01)
     found = report(rows, against="activation=b")
-    assert said(found, activation="a").startswith("better than the baseline by 0.4")
-    assert said(found, activation="b") == "the baseline"
-    assert said(found, activation="c").startswith("worse than the baseline by 0.4")
+    assert verdict(found, activation="a").startswith("better than the baseline by 0.4")
+    assert verdict(found, activation="b") == "the baseline"
+    assert verdict(found, activation="c").startswith("worse than the baseline by 0.4")
 
 
-def test_two_seeds_prove_nothing():
-    """Two seeds with the same difference: no noise is seen, and none is excluded."""
+def test_two_seeds_are_too_few_for_a_claim():
+    """Two seeds with the same difference: no noise is visible, but it cannot be excluded."""
     found = report(runs({"a": 2.0, "b": 2.01}, seeds=(0, 1)))
     assert found.rows[1].verdict == "no claim with 2 seeds: at least 3 are needed"
     assert [row.mean for row in found.rows] == pytest.approx([2.0, 2.01])
@@ -87,8 +87,8 @@ def test_three_seeds_come_with_a_note():
     assert not any("9.5 %" in note for note in report(runs({"a": 2.0, "b": 2.1}, noise=0.01)).notes)
 
 
-def test_a_missing_combination_is_no_difference():
-    """layers=1 lacks the easy embed=48: without it, there is no effect of layers at all."""
+def test_a_missing_combination_does_not_make_a_difference():
+    """layers=1 lacks the easy embed=48: without that combination, layers has no effect."""
     rows = [
         {"layers": n, "embed": e, "seed": s, "loss/val": 3 - e / 48 + s / 100 + (7 * s + n) % 3 / 1000}
         for n in (1, 2)
@@ -102,7 +102,7 @@ def test_a_missing_combination_is_no_difference():
     assert any("2 of 3 combinations" in note for note in found.notes)
 
 
-def test_by_takes_a_seeds_mean_over_the_other_keys():
+def test_by_averages_each_seed_over_the_other_keys():
     rows = [
         {
             "activation": a,
@@ -119,19 +119,19 @@ def test_by_takes_a_seeds_mean_over_the_other_keys():
     assert len(found.rows[1].figures) == 4
 
 
-def test_survivors_of_a_diverging_setting_are_not_compared():
-    """Two of five runs diverged: the three that are left are better than all of the other."""
+def test_surviving_runs_of_a_diverging_setting_are_not_compared():
+    """Two of five runs diverged: the three surviving runs are better than all runs of the other setting."""
     rows = runs({"a": 2.0, "b": 1.9}, noise=0.01) + runs({"c": 2.0}, noise=0.01)
     for row in rows[5:7]:
         row |= {"status": "diverged", "loss/val": math.nan}
     found = report(rows)
-    assert said(found, activation="b") == "set aside: 2 of 5 runs diverged"
+    assert verdict(found, activation="b") == "set aside: 2 of 5 runs diverged"
     assert found.rows[-1].mean is None and found.reference.setting.keys != {"activation": "b"}
     with pytest.raises(UserError, match="cannot be the baseline: set aside: 2 of 5"):
         report(rows, against="activation=b")
 
 
-def test_one_lucky_seed_of_an_interrupted_sweep_silences_nobody():
+def test_one_lucky_seed_of_an_interrupted_sweep_prevents_no_claim():
     rows = runs({"a": 2.0, "b": 2.5}, noise=0.01) + runs({"c": 1.0}, seeds=[0])
     rows += [{"activation": "c", "seed": 1, "loss/val": math.nan, "status": "unfinished"}]
     found = report(rows)
@@ -140,20 +140,20 @@ def test_one_lucky_seed_of_an_interrupted_sweep_silences_nobody():
     assert found.rows[-1].verdict == "unfinished: 1 of 5 runs"
 
 
-def test_a_killed_run_leaves_three_seeds_to_the_others():
-    """At three seeds, a setting that lacks one would leave the others too few to claim anything."""
+def test_a_killed_run_leaves_three_seeds_to_other_settings():
+    """With three seeds, a setting that lacks one would leave the other settings too few for a claim."""
     found = report(runs({"a": 2.0, "b": 2.5}, range(3), 0.01) + runs({"c": 2.2}, range(2)))
     assert claims(found) == ["activation=b"]
     assert found.rows[-1].verdict == "unfinished: 2 of 3 runs"
 
 
-def test_an_exploded_setting_silences_nobody():
-    """A loss of 1e12 is finite: steps of the other figures are no rounding beside it."""
+def test_an_exploded_setting_prevents_no_claim():
+    """A loss of 1e12 is finite: differences between the other losses do not count as its rounding."""
     found = report(runs({"a": 2.0, "b": 2.5, "c": 2.6}, noise=0.01) + runs({"d": 1e12}, noise=1e11))
     assert {"activation=b", "activation=c", "activation=d"} == set(claims(found))
 
 
-def test_a_damaged_folder_is_named_and_silences_nobody(tmp_path):
+def test_a_damaged_folder_is_named_and_prevents_no_claim(tmp_path):
     rows = runs({"a": 2.0, "b": 2.5}, noise=0.01)
     rows += [{"activation": None, "seed": None, "status": "damaged", "error": "summary.json is a pipe"}]
     table = frame(rows, ["activation", "seed"])
@@ -164,7 +164,7 @@ def test_a_damaged_folder_is_named_and_silences_nobody(tmp_path):
 
 
 def test_ranking_uses_the_seeds_that_all_have():
-    """b lacks a hard seed: on the seeds that both have it is not the better one."""
+    """b lacks a hard seed: on the seeds that both settings have, b is not better."""
     rows = [
         {"activation": a, "seed": s, "loss/val": 2 + s + (a == "b") * 0.1} for a in "ab" for s in range(5)
     ]
@@ -173,8 +173,8 @@ def test_ranking_uses_the_seeds_that_all_have():
     assert [row.mean for row in found.rows] == pytest.approx([3.5, 3.6])
 
 
-def test_steps_of_a_coarse_metric_are_noise():
-    """exact_match on 20 documents: one answer more at each of three seeds is no evidence."""
+def test_rounding_of_a_coarse_metric_is_noise():
+    """exact_match on 20 documents: one more correct answer at each of three seeds is no evidence."""
     rows = [
         {"layers": n, "seed": s, "exact_match": 0.5 + 0.05 * (n == 2)} for n in (1, 2, 3) for s in range(3)
     ]
@@ -191,7 +191,7 @@ def test_higher_can_be_better():
     ]
     found = report(rows, ("layers", "seed"), metric="exact_match", against="layers=2")
     assert found.sign == -1 and [row.setting.keys["layers"] for row in found.rows] == [3, 2, 1]
-    assert said(found, layers=3).startswith("better") and said(found, layers=1).startswith("worse")
+    assert verdict(found, layers=3).startswith("better") and verdict(found, layers=1).startswith("worse")
 
 
 def sweep_of_rates(values, extra=()):
@@ -205,21 +205,21 @@ def sweep_of_rates(values, extra=()):
     return frame([*rows, *extra], ["optimizer", "optimizer.lr", "seed"])
 
 
-def test_best_takes_each_setting_at_its_best_value_and_counts_all():
-    """A learning rate at which runs diverge is not the best one, however good those that are left."""
+def test_best_takes_each_setting_at_its_best_value_and_counts_all_candidates():
+    """A learning rate at which runs diverge is not the best, however good its other runs are."""
     more = [
         {"optimizer": "adam", "optimizer.lr": 3.0, "seed": 0, "loss/val": 0.5},
         {"optimizer": "adam", "optimizer.lr": 3.0, "seed": 1, "loss/val": math.nan, "status": "diverged"},
     ]
-    kept, candidates = at_best(sweep_of_rates((0.01, 0.1, 1.0), more), "loss/val", "optimizer.lr")
-    assert kept.groupby("optimizer")["optimizer.lr"].unique().map(list).to_dict() == {
+    best_runs, candidates = at_best(sweep_of_rates((0.01, 0.1, 1.0), more), "loss/val", "optimizer.lr")
+    assert best_runs.groupby("optimizer")["optimizer.lr"].unique().map(list).to_dict() == {
         "adam": [0.01],
         "sgd": [1.0],
     }
     assert candidates == 7
     found = analyse(sweep_of_rates((0.01, 0.1, 1.0)), Question(best="optimizer.lr"), None)
     assert found.comparison.family == 6
-    assert len(found.rows) == 2 and any("All 6 candidates" in note for note in found.notes)
+    assert len(found.rows) == 2 and any("all 6 candidates" in note for note in found.notes)
 
 
 def test_a_setting_may_lack_the_key_whose_best_is_taken():
@@ -236,14 +236,14 @@ def test_a_setting_may_lack_the_key_whose_best_is_taken():
     ]
 
 
-def test_a_gap_that_the_reader_names_says_how_many_seeds():
+def test_gap_estimates_the_number_of_seeds():
     (note,) = (
-        n for n in report(runs({"a": 2.0, "b": 2.01}, noise=0.01), gap=0.01).notes if "seeds in all" in n
+        n for n in report(runs({"a": 2.0, "b": 2.01}, noise=0.01), gap=0.01).notes if "seeds in total" in n
     )
-    assert "a true gap of 0.01" in note and "there are 5" in note
+    assert "a true gap of 0.01" in note and "has 5 seeds" in note
 
 
-def test_looking_again_after_adding_seeds_is_said(tmp_path):
+def test_a_repeated_report_with_more_seeds_has_a_note(tmp_path):
     rows = runs({"a": 2.0, "b": 2.01}, seeds=range(8), noise=0.02)
     first = [row for row in rows if row["seed"] < 5]
     for some, looks in ((first, 0), (first, 0), (rows, 1)):
@@ -266,15 +266,15 @@ def test_looks_at_a_named_baseline_count_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("question", "said"),
+    ("question", "message"),
     [
         ({"best": "optimizer.lr", "by": "optimizer,optimizer.lr"}, "leave it out of --by"),
-        ({"against": "optimizer=nadam"}, "describes 0 rows"),
+        ({"against": "optimizer=nadam"}, "matches 0 rows"),
         ({"metric": "loss/vla"}, r"no run has 'loss/vla' \(18 ok\); did you mean 'loss/val'"),
     ],
 )
-def test_questions_that_a_sweep_cannot_answer(question, said, tmp_path):
-    with pytest.raises(UserError, match=said):
+def test_options_that_do_not_fit_the_sweep_are_errors(question, message, tmp_path):
+    with pytest.raises(UserError, match=message):
         analyse(sweep_of_rates((0.01, 0.1, 1.0)), Question(**question), tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_a_baseline_is_named_as_on_the_command_line():
     assert found.reference.setting.keys == {"optimizer": "sgd", "optimizer.lr": 0.1}
 
 
-def test_a_page_has_a_row_a_setting_and_no_foreign_marks(tmp_path):
+def test_a_page_has_a_row_per_setting_and_escapes_markup(tmp_path):
     rows = runs({"a": 2.0, "<script>alert(1)</script>|`x`": 2.5}, noise=0.01)
     table = frame(rows, ["activation", "seed"])
     table.attrs["fixed"] = {"<img onerror=x>": "[a](javascript:x)"}

@@ -1,4 +1,4 @@
-"""The comparison of settings, on arrays: Student's test, Holm's correction, and what is claimed by luck."""
+"""Comparison of settings, on arrays: Student's test, Holm's correction, and false claims."""
 
 import math
 
@@ -12,7 +12,7 @@ from microgpt_lab.report.comparison import compare, critical_value, holm, seeds_
 
 
 def sweep(seeds, settings, seed=0, worse=0.0):
-    """Seeds share noise; all settings but the first are worse by so much."""
+    """Settings share noise at a seed; all but the first are worse by `worse`."""
     random = np.random.default_rng(seed)
     shared = random.standard_normal((seeds, 1))
     return shared + random.standard_normal((seeds, settings)) + worse * (np.arange(settings) > 0)
@@ -47,7 +47,7 @@ def test_a_baseline_is_corrected_by_holm():
     assert compare(table, 0, candidates=8).p[1:] == pytest.approx(holm(raw, 7))
 
 
-def test_noise_that_seeds_share_cancels():
+def test_noise_that_settings_share_cancels():
     random = np.random.default_rng(1)
     table = random.normal(0, 0.1, (5, 1)) + random.normal(0, 0.001, (5, 2)) + [2.0, 2.01]
     found = compare(table)
@@ -77,7 +77,7 @@ def test_the_order_of_settings_and_the_unit_do_not_matter():
 
 
 @pytest.mark.parametrize("baseline", [None, 0])
-def test_few_seeds_and_coarse_steps_prove_nothing(baseline):
+def test_few_seeds_and_coarse_steps_are_not_enough_for_a_claim(baseline):
     assert compare(sweep(2, 4), baseline) is None and compare(sweep(5, 1), baseline) is None
     same = compare(np.ones((5, 3)), baseline)
     assert not same.significant.any() and np.nanmin(same.p) > 0.9
@@ -91,7 +91,7 @@ def test_equal_settings_are_told_apart_once_in_twenty():
     assert 0.03 < wrong < 0.07
 
 
-def test_candidates_that_were_chosen_from_widen_the_interval():
+def test_more_candidates_widen_the_interval():
     table = sweep(5, 3, 2)
     few, many = compare(table), compare(table, candidates=40)
     other = 1 if few.reference != 1 else 2
@@ -114,11 +114,11 @@ def test_the_seeds_that_are_advised_suffice_in_three_of_four_sweeps():
     seeds = seeds_needed(noise, 1.5 * noise, found)
     random = np.random.default_rng(3)
     gap = 1.5 * noise * (np.arange(5) > 0)
-    told = [compare(random.standard_normal((seeds, 5)) + gap).significant[1] for _ in range(300)]
-    assert 0.65 < np.mean(told) < 0.92
+    claimed = [compare(random.standard_normal((seeds, 5)) + gap).significant[1] for _ in range(300)]
+    assert 0.65 < np.mean(claimed) < 0.92
 
 
-def test_critical_values_are_repeatable():
+def test_critical_values_are_reproducible():
     """The simulation has a fixed seed: the same table has the same answer everywhere."""
     assert critical_value(10, 5, False) == pytest.approx(3.3929, abs=1e-4)
     assert critical_value(2, 10, True) == pytest.approx(2.262, abs=1e-3)  # Student's t, 9 degrees, 97.5 %
@@ -136,7 +136,7 @@ def test_a_failed_run_sets_its_setting_aside():
     assert aligned(values, failed) == ([True, True, True, False], [True], 10)
 
 
-def test_a_missing_run_costs_a_seed_and_a_setting_that_has_begun_costs_none():
+def test_a_missing_run_costs_a_seed_and_a_setting_that_just_started_costs_none():
     values = np.ones((4, 1, 10))
     values[3, 0, 2] = np.nan
     assert aligned(values) == ([True] * 4, [True], 9)
@@ -144,7 +144,7 @@ def test_a_missing_run_costs_a_seed_and_a_setting_that_has_begun_costs_none():
     assert aligned(values) == ([True, True, True, False], [True], 10)
 
 
-def test_a_hole_in_the_grid_takes_its_combination_out():
+def test_a_hole_in_the_grid_leaves_its_combination_out():
     values = np.ones((2, 3, 5))
     values[0, 1] = np.nan
     assert aligned(values) == ([True, True], [True, False, True], 5)

@@ -1,4 +1,4 @@
-"""Edges of what a report computes: nothing in common, rounding, ties of two corrections, odd tables."""
+"""Edge cases of a report: nothing in common, rounding, two corrections that disagree, odd tables."""
 
 import math
 
@@ -20,7 +20,7 @@ NAN = math.nan
 
 
 def rows(**figures):
-    """A run a figure, by activation and seed."""
+    """Rows of runs by activation and seed, one per value."""
     return [
         {"activation": name, "seed": seed, "loss/val": figure}
         for name, several in figures.items()
@@ -35,14 +35,14 @@ def frame(rows):
     return table
 
 
-def test_settings_without_anything_in_common_are_not_compared():
-    """Of two combinations, one setting has the first and the other the second."""
+def test_settings_without_a_common_combination_are_not_compared():
+    """One setting has only the first combination, the other setting only the second."""
     found = align(np.array([[[1.0] * 3, [NAN] * 3], [[NAN] * 3, [1.0] * 3]]), np.zeros((2, 2, 3), bool))
     assert found.settings.sum() == 1 and found.seeds.sum() == 3
 
 
-def test_noise_of_rounding_is_that_of_the_smallest_step_that_is_one():
-    """A step of a millionth of a millionth is no step of a metric, it is rounding of floats."""
+def test_rounding_noise_comes_from_the_smallest_real_step():
+    """A difference of 1e-12 is floating-point rounding, not a step of the metric."""
     table = np.array([[1.0, 1.5], [1.0, 1.5], [1.0 + 1e-12, 1.5]])
     assert rounding_noise(table) == pytest.approx(0.5 / math.sqrt(6))
     assert rounding_noise(np.ones((3, 2))) == 0.0
@@ -66,7 +66,7 @@ def test_higher_is_better_for_answers_new_samples_and_speed():
     assert [direction(metric) for metric in metrics] == [1, -1, -1, -1]
 
 
-def test_a_row_with_the_least_failures_is_the_best_where_all_values_have_some():
+def test_the_value_with_the_fewest_failures_is_the_best_if_all_have_some():
     table = frame(
         [
             {"activation": a, "seed": s, "loss/val": 1.0, "status": "diverged" if s < bad else "ok"}
@@ -74,8 +74,8 @@ def test_a_row_with_the_least_failures_is_the_best_where_all_values_have_some():
             for s in range(3)
         ]
     )
-    kept, _ = at_best(table, "loss/val", "activation")
-    assert set(kept["activation"]) == {"b"}
+    best_runs, _ = at_best(table, "loss/val", "activation")
+    assert set(best_runs["activation"]) == {"b"}
 
 
 def test_the_noisiest_row_is_named_only_where_it_needs_more():
@@ -83,14 +83,14 @@ def test_the_noisiest_row_is_named_only_where_it_needs_more():
     assert "noisiest" not in wording.gap_note(same, 1.0)
 
 
-def test_what_is_no_figure_is_not_compared():
+def test_a_metric_without_values_is_not_compared():
     table = frame(rows(a=[1.0, 2.0], b=[3.0, 4.0]))
     table["loss/train"] = NAN
     with pytest.raises(UserError, match="no run has 'loss/train'"):
         analyse(table, Question(metric="loss/train"), None)
 
 
-def test_a_damaged_run_of_which_it_is_known_what_it_was_is_of_its_setting():
+def test_a_damaged_run_with_known_overrides_belongs_to_its_setting():
     table = frame([*rows(a=[1.0, 2.0, 3.0], b=[3.0, 4.0, 5.5])])
     table.loc["run6"] = {"status": "damaged", "activation": "b", "seed": 3, "loss/val": NAN}
     table.attrs |= {"swept": ["activation", "seed"], "fixed": {}, "environments": []}
@@ -98,10 +98,12 @@ def test_a_damaged_run_of_which_it_is_known_what_it_was_is_of_its_setting():
     assert [row.setting.runs for row in found.rows] == [3, 4]
 
 
-def test_a_row_of_much_noise_may_need_more_than_500_seeds():
+def test_a_noisy_row_may_need_more_than_500_seeds():
     table = np.random.default_rng(0).normal(0, [1, 1, 1, 1e4], (6, 4))
     found = compare(table, 0)
-    assert "seeds in all (more than 500 for the noisiest); there are 6." in wording.gap_note(found, 1.0)
+    assert "seeds in total (more than 500 for the noisiest). This report has 6 seeds." in wording.gap_note(
+        found, 1.0
+    )
     assert wording.gap_note(found, 1e-9) == "To claim a gap of 1e-09, more than 500 seeds are needed."
 
 
@@ -117,14 +119,14 @@ def test_settings_that_share_no_seed_are_not_compared():
     assert found.settings.sum() == 1 and found.combinations.tolist() == [True] and found.seeds.sum() == 3
 
 
-def test_what_is_compared_is_said_beside_settings_that_failed():
+def test_a_note_about_left_out_seeds_appears_beside_failed_settings():
     table = [*rows(a=[1.0, 2.0, 3.0, 4.0, 5.0], b=[2.0, 3.0, 4.0, 5.5, NAN]), *rows(c=[NAN])]
     table[-1]["status"] = "diverged"
     notes = analyse(frame(table), Question(), None).notes
-    assert "Like with like: over the 4 of 5 seeds that all compared rows have." in notes
+    assert "The comparison uses only the 4 of 5 seeds that all compared rows have." in notes
 
 
-def test_without_seeds_there_is_one_run_a_setting():
+def test_without_seeds_a_setting_has_one_run():
     table = frame([{"activation": name, "loss/val": loss} for name, loss in (("a", 1.0), ("b", 2.0))])
     table.attrs["swept"] = ["activation"]
     found = analyse(table, Question(), None)
@@ -134,35 +136,38 @@ def test_without_seeds_there_is_one_run_a_setting():
     ]
 
 
-def test_large_figures_have_no_digits_after_the_point():
+def test_large_numbers_have_no_decimals():
     assert wording.decimals(compare(1e5 * np.random.default_rng(0).random((5, 3)))) == 0
 
 
-def test_very_large_figures_are_short():
+def test_very_large_numbers_are_short():
     assert [wording.amount(x, 3) for x in (2.0, 999_999.0, 1.25e12)] == ["2.000", "999999.000", "1.25e+12"]
 
 
 TABLE = np.array([[1.0, 1.5, 1.25], [2.0, 2.25, 2.5], [3.0, 3.75, 3.0], [4.0, 4.5, 4.25]])
-PAIRED = "are paired by seed (4 seeds). 95 %: all intervals of this table hold at once in 19 of 20 sweeps."
+PAIRED = (
+    "are paired by seed (4 seeds). The 95 % intervals are simultaneous: in 19 of 20 sweeps, all intervals of "
+    "the table contain the true gaps."
+)
 
 
 def test_notes_of_a_comparison_with_the_best_row():
     assert list(wording.notes(compare(TABLE), "optimizer.lr", 12)) == [
         f"Gaps to the best row {PAIRED}",
-        "A gap is claimed if it is larger than 19 of 20 sweeps would show by luck, were all settings equal "
-        "and the best row chosen in the same way.",
-        "With 4 seeds, up to 8 % of sweeps (instead of 5 %) claim a gap by luck where settings differ much "
-        "in noise, and intervals fail as often. Take 5 seeds or more.",
-        "Each row is shown at its best optimizer.lr, chosen on these same runs. All 12 candidates count in "
-        "what luck can do.",
+        "A gap is claimed if it is larger, in units of its noise, than the largest gap in 95 % of simulated "
+        "sweeps in which all settings are equal and the best row is chosen in the same way.",
+        "With 4 seeds, up to 8 % of sweeps (instead of 5 %) claim a gap by chance if some settings are much "
+        "noisier than others. Intervals fail as often. Use at least 5 seeds.",
+        "Each row is shown at its best optimizer.lr, chosen on these same runs. The comparison allows for "
+        "all 12 candidates.",
     ]
 
 
 def test_notes_of_a_comparison_with_a_baseline():
     assert list(wording.notes(compare(TABLE, 0), "", 0)) == [
         f"Gaps to the baseline {PAIRED}",
-        "A baseline has to be named before the runs. If it was picked after a look at the table, leave "
-        "--against out, or confirm on fresh seeds.",
-        "Claims are those of Holm's correction, intervals those of Bonferroni's. Where Holm claims a little "
-        "more, the interval ends at 0.",
+        "A baseline must be named before the runs. If it was picked after looking at the table, leave out "
+        "--against, or confirm the claims with fresh seeds.",
+        "Claims use Holm's correction, intervals use Bonferroni's, which is stricter. An interval that would "
+        "contain 0 although the gap is claimed ends at 0.",
     ]

@@ -1,4 +1,4 @@
-"""Numbers, rows, notes and sentences of a report, worked out by hand."""
+"""Numbers, rows, notes and verdicts of a report, compared with values computed by hand."""
 
 import json
 import math
@@ -32,7 +32,7 @@ NOISE = math.sqrt(2 * 0.25**2 / 3)  # of both: two seeds are off by 0.25
 
 
 def test_gaps_to_the_best_are_measured_in_their_noise():
-    """In the noise that 75 % of such samples exceed, which with three degrees of freedom is √(3 / 1.2125)."""
+    """With three degrees of freedom, the upper 75 % limit of the noise is √(3 / 1.2125) times the noise."""
     found = compare(TABLE)
     assert (found.reference, found.named, found.seeds, found.family) == (0, False, 4, 3)
     assert found.gap == pytest.approx([0.0, *MEANS])
@@ -48,8 +48,8 @@ def test_gaps_to_the_best_are_measured_in_their_noise():
         assert (found.low[column], found.high[column]) == pytest.approx((mean - width, mean + width))
 
 
-def test_the_noise_of_a_gap_is_at_least_that_of_half_of_the_others():
-    """A setting whose seeds agree by luck proves no more than a typical one."""
+def test_the_noise_of_a_gap_is_at_least_the_median_noise():
+    """A setting whose seeds agree by chance proves no more than a typical setting."""
     table = np.array([[0.0, 1.0, 0.5, 2.0], [0.0, 2.0, 0.5, 4.0], [0.0, 3.0, 0.51, 6.0]])
     found = compare(table)
     assert found.reference == 0
@@ -69,22 +69,22 @@ def test_a_named_baseline_has_students_interval_for_two_comparisons():
     assert found.significant[1:].tolist() == [p < 0.05 for p in found.p[1:]]
 
 
-def test_a_luck_of_one_in_ten_thousand_is_the_least_that_is_said():
+def test_the_smallest_p_value_is_one_in_ten_thousand():
     sure = compare(np.array([[0.0, 100.0], [0.0, 100.5], [0.0, 101.0]]))
     assert sure.p[1] == pytest.approx(1 / 10_001) and sure.significant[1]
     equal = compare(np.ones((3, 2)))
     assert equal.p[1] == 1.0 and equal.noise[1] == 0.0 and equal.low[1] == equal.high[1] == 0.0
 
 
-def test_figures_in_steps_are_known_to_a_twelfth_of_the_step_squared():
+def test_rounding_noise_is_a_twelfth_of_the_step_squared():
     assert compare(np.array([[0.5, 0.55]] * 3)).noise[1] == pytest.approx(0.05 / math.sqrt(6))
     assert compare(np.array([[0.5, 0.55, 0.65]] * 3)).noise[2] == pytest.approx(0.05 / math.sqrt(6))
     rounding = np.array([[0.3, 0.1 + 0.2]] * 3)  # is no step
     assert compare(rounding).noise[1] == 0.0
 
 
-def test_seeds_that_are_needed_are_the_fewest_that_suffice():
-    """With a baseline: t for the interval, and 0.84 for four of five sweeps."""
+def test_seeds_needed_is_the_smallest_sufficient_number():
+    """With a baseline: the quantile of t for the interval, and 0.84 for a power of 80 %."""
     found = compare(TABLE, 0)
     seeds = seeds_needed(1.0, 0.8, found)
 
@@ -111,14 +111,14 @@ def test_a_setting_that_would_cost_half_of_the_seeds_is_left_out():
     assert aligned(three) == ([True, True, False], [True], [True, True, True])
 
 
-def test_of_a_setting_and_a_combination_that_lack_as_much_the_combination_goes():
+def test_a_combination_is_left_out_before_a_setting_that_lacks_as_many_runs():
     hole = np.ones((2, 2, 5))
     hole[0, 1] = NAN
     assert aligned(hole) == ([True, True], [True, False], [True] * 5)
 
 
 def test_a_setting_counts_the_seeds_that_it_has_in_every_combination():
-    """Half of its seeds are in one combination alone: they are not lost to anybody."""
+    """Half of the seeds are in one combination only: no setting loses them to another."""
     values = np.ones((2, 2, 6))
     values[:, 0, 3:] = NAN
     assert aligned(values) == ([True, True], [True, True], [True] * 3 + [False] * 3)
@@ -132,11 +132,11 @@ def frame(rows, swept=("activation", "seed")):
 
 
 def rows(**losses):
-    """`a=[…]`: the loss at each seed; None is a run that is not there."""
+    """`a=[…]`: the loss at each seed; None is a missing run."""
     return [
         {"activation": name, "seed": seed, "loss/val": loss}
-        for name, some in losses.items()
-        for seed, loss in enumerate(some)
+        for name, values in losses.items()
+        for seed, loss in enumerate(values)
         if loss is not None
     ]
 
@@ -160,9 +160,9 @@ def test_too_few_seeds_are_a_note():
     assert report(rows(a=[1.0])).notes == []
 
 
-def test_what_is_compared_is_said_where_it_is_not_all():
+def test_a_note_says_what_is_compared_if_something_is_left_out():
     found = report(rows(a=[1.0, 2.0, 3.0, 4.0], b=[2.0, 3.0, 4.5, None]))
-    assert found.notes[0] == "Like with like: over the 3 of 4 seeds that all compared rows have."
+    assert found.notes[0] == "The comparison uses only the 3 of 4 seeds that all compared rows have."
     both = [
         {"activation": a, "layers": n, "seed": s, "loss/val": s + n + (a == "b") * s / 9}
         for a in "ab"
@@ -171,19 +171,19 @@ def test_what_is_compared_is_said_where_it_is_not_all():
         if (a, n) != ("b", 2) and (a, s) != ("b", 3)
     ]
     assert report(both, ("activation", "layers", "seed"), by="activation").notes[0] == (
-        "Like with like: over the 3 of 4 seeds and the 2 of 3 combinations of the other keys that all "
+        "The comparison uses only the 3 of 4 seeds and the 2 of 3 combinations of the other keys that all "
         "compared rows have."
     )
-    assert not any("Like" in note for note in report(rows(a=[1.0, 2.0, 3.0], b=[2.0, 3.0, 4.5])).notes)
-    lost = [{"activation": "a", "seed": s, "loss/val": NAN, "status": "diverged"} for s in range(3)]
-    lost[0]["loss/val"] = 1.0
-    assert report(lost).notes == [] and report(lost).rows[0].verdict == "set aside: 3 of 3 runs diverged"
-    found = report(lost + [row | {"activation": "b"} for row in lost])
+    assert not any("uses only" in note for note in report(rows(a=[1.0, 2.0, 3.0], b=[2.0, 3.0, 4.5])).notes)
+    failed = [{"activation": "a", "seed": s, "loss/val": NAN, "status": "diverged"} for s in range(3)]
+    failed[0]["loss/val"] = 1.0
+    assert report(failed).notes == [] and report(failed).rows[0].verdict == "set aside: 3 of 3 runs diverged"
+    found = report(failed + [row | {"activation": "b"} for row in failed])
     assert found.reference is None and [row.verdict[:9] for row in found.rows] == ["set aside"] * 2
 
 
-def test_an_unfinished_setting_shows_what_it_has():
-    """A seed that is there in one of two combinations is there."""
+def test_an_unfinished_setting_shows_its_finished_seeds():
+    """A seed that exists in only one of two combinations is shown."""
     full = [{"activation": "a", "layers": n, "seed": s, "loss/val": s + n} for n in (1, 2) for s in range(4)]
     begun = [
         {"activation": "b", "layers": 1, "seed": 0, "loss/val": 5.0},
@@ -194,7 +194,7 @@ def test_an_unfinished_setting_shows_what_it_has():
     assert row.verdict == "unfinished: 3 of 8 runs" and row.figures == [6.0, 9.0] and row.column is None
 
 
-def test_a_figure_of_each_step_is_read_from_the_metrics(tmp_path):
+def test_a_metric_per_step_is_read_from_metrics_jsonl(tmp_path):
     table = frame(rows(a=[1.0, 2.0, 3.0], b=[4.0, 6.0, 8.0]))
     for i, run in enumerate(table.index):
         (tmp_path / run).mkdir()
@@ -211,7 +211,7 @@ def test_a_gap_is_a_number(gap):
         report(rows(a=[1.0, 2.0, 3.0], b=[4.0, 6.0, 8.0]), gap=gap)
 
 
-def test_a_baseline_that_is_not_one_row_is_answered_with_the_rows():
+def test_a_baseline_that_does_not_match_one_row_is_an_error_with_the_rows():
     table = [
         {"activation": a, "layers": n, "seed": s, "loss/val": s + n}
         for a in "ab"
@@ -219,10 +219,14 @@ def test_a_baseline_that_is_not_one_row_is_answered_with_the_rows():
         for s in (0, 1)
     ]
     keys = ("activation", "layers", "seed")
-    said = "describes 0 rows, not one; there is activation=a,layers=1, activation=a,layers=2, activation=b"
-    with pytest.raises(UserError, match=said):
+    message = (
+        "matches 0 rows, not one: choose from activation=a,layers=1, activation=a,layers=2, activation=b"
+    )
+    with pytest.raises(UserError, match=message):
         report(table, keys, against="activation=c")
-    with pytest.raises(UserError, match=r"describes 2 rows, not one; there is .*=a,layers=1, .*=a,layers=2$"):
+    with pytest.raises(
+        UserError, match=r"matches 2 rows, not one: choose from .*=a,layers=1, .*=a,layers=2$"
+    ):
         report(table, keys, against="activation=a")
     assert report(table, keys, against="activation=a,layers=2").baseline == 1
 
@@ -236,7 +240,7 @@ def test_the_same_configuration_twice_counts_with_its_mean():
     assert (first.name, first.runs, first.statuses) == ("activation=a", 3, {"ok": 3}) and second.runs == 2
 
 
-def test_runs_without_a_result_have_no_figure_and_those_that_failed_are_told():
+def test_runs_without_a_result_have_no_value_and_failed_runs_are_marked():
     table = frame(
         [
             {"activation": "a", "seed": 0, "loss/val": 1.0, "parameters": 10, "seconds": 2.0},
@@ -258,22 +262,22 @@ def setting(**statuses):
     return Setting({}, sum(statuses.values()), statuses, None, None)
 
 
-def test_why_a_setting_is_left_out():
+def test_reasons_to_leave_a_setting_out():
     assert wording.left_out(setting(ok=3, diverged=2), 3, 5) == "set aside: 2 of 5 runs diverged"
     assert wording.left_out(setting(ok=3, failed=1, diverged=1), 3, 5) == "set aside: 2 of 5 runs failed"
     assert wording.left_out(setting(unfinished=2, refused=1), 0, 5) == "no result (2 unfinished, 1 refused)"
     assert wording.left_out(setting(ok=2, unfinished=3), 2, 5) == "unfinished: 2 of 5 runs"
 
 
-def test_sentences():
-    """Two digits of half an interval; a claim, and nothing else, reads 'better' or 'worse … by'."""
+def test_verdicts():
+    """Half an interval has two digits; only a claim is 'better … by' or 'worse … by'."""
     best, named = compare(TABLE), compare(TABLE, 1)
     assert wording.decimals(best) == 2
     assert wording.verdict(best, 0) == ""
     low, high = best.low[2], best.high[2]
     span = f"between {-low:.2f} better and {high:.2f} worse"
-    told = f"indistinguishable from the best row with these 4 seeds ({span})"
-    assert low < 0 < high and wording.verdict(best, 2) == told
+    expected = f"indistinguishable from the best row with these 4 seeds ({span})"
+    assert low < 0 < high and wording.verdict(best, 2) == expected
     sure = compare(np.array([[0.0, 1.5], [0.0, 1.4], [0.0, 1.6], [0.0, 1.5]]))
     assert wording.verdict(sure, 1) == f"worse than the best row by {sure.low[1]:.2f} to {sure.high[1]:.2f}"
     turned = compare(np.array([[1.5, 0.0], [1.4, 0.0], [1.6, 0.0], [1.5, 0.0]]), 0)
