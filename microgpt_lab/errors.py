@@ -12,8 +12,16 @@ NEAR = 0.7  # how alike a misspelling is: 'gleu' is 0.75 like 'gelu', 'position'
 JOINERS = "\u200c\u200d"  # some scripts are written with them
 
 # A full disk, a quota or limit, a read-only folder, too many open files, a broken disk, one that is gone.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE)
-NO_ROOM += (errno.ENFILE, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN)
+STORAGE_ERRNOS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+)
+STORAGE_ERRNOS += (errno.ENFILE, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN)
 
 
 class UserError(Exception):
@@ -22,7 +30,7 @@ class UserError(Exception):
     status = 2
 
 
-class NoRoom(UserError):
+class StorageError(UserError):
     """The machine takes no more: a full disk, a read-only folder, too many open files."""
 
     status = 1

@@ -147,8 +147,8 @@ def test_padding_counts_nothing():
     batch = Batch([[0, 1, 2, 0], [0, 3, 0]], 8, mean=True)
     tight, loose = padded([batch], "float64"), padded([batch], "float64", height=4, length=6)
     assert tight.ids.tolist() == [[[0, 1, 2], [0, 3, 0]]]
-    assert tight.share[..., 0].tolist() == [[[0.2, 0.2, 0.2], [0.2, 0.2, 0.0]]]
-    assert loose.ids.shape == (1, 4, 6) and loose.share.sum() == pytest.approx(1.0)
+    assert tight.loss_weight[..., 0].tolist() == [[[0.2, 0.2, 0.2], [0.2, 0.2, 0.0]]]
+    assert loose.ids.shape == (1, 4, 6) and loose.loss_weight.sum() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -164,7 +164,7 @@ def test_lengths_are_rounded_up_no_further_than_the_block(name):
 
 
 def test_numpy_draws_the_masks_that_python_draws():
-    dropout = Dropout("any key", 0.3, places=3, width=5)
+    dropout = Dropout("any key", 0.3, sites=3, width=5)
     batch = Batch([[0] * 4, [0] * 8], 16, mean=True, dropout=dropout)
     for kept, matrices in zip(draw(batch), dropout.masks([3, 7]), strict=True):
         assert (kept * dropout.scale).tolist() == matrices
@@ -177,7 +177,7 @@ def test_who_stops_between_steps_made_together_gets_the_weights_of_that_step(nam
             return step == 13
 
     trainer = small_trainer(backend(name), 40)
-    trainer.watch, trainer.pace = Watchers([Stops()]), 40
+    trainer.watch, trainer.steps_per_second = Watchers([Stops()]), 40
     trainer.train()
     expected = small_trainer(backend(name), 40)
     expected.advance(13)
@@ -207,7 +207,7 @@ def test_callbacks_with_every_see_the_weights_of_these_steps():
             seen.append((step, trainer.step))
 
     trainer = small_trainer(backend("numpy"), 20)
-    trainer.watch, trainer.pace = Watchers([Looks()]), 20
+    trainer.watch, trainer.steps_per_second = Watchers([Looks()]), 20
     trainer.train()
     assert [step for step, now in seen if step == now] == [3, 6, 9, 12, 15, 18, 20]
 

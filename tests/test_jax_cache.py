@@ -31,7 +31,7 @@ def small(seed=42, block_size=2, **chosen):
 
 def module():
     """The cache, as the backend imports it."""
-    return sys.modules[type(small().run).__module__.replace(".scan", ".cache")]
+    return sys.modules[type(small().train_scan).__module__.replace(".scan", ".cache")]
 
 
 @pytest.fixture
@@ -183,7 +183,11 @@ def test_a_result_does_not_depend_on_the_runs_before(folder):
     def make(seed, like=None):
         trainer = small(seed, 12)  # "caroline" needs 9
         if like:
-            trainer.run, trainer.sums, trainer.slopes = like.run, like.sums, like.slopes
+            trainer.train_scan, trainer.loss_scan, trainer.gradient_scan = (
+                like.train_scan,
+                like.loss_scan,
+                like.gradient_scan,
+            )
         return trainer
 
     alone = {seed: figures(make(seed)) for seed in (1, 2)}

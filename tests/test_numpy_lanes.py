@@ -17,7 +17,7 @@ PARTS = [(p.kind, p.name) for p in registry().parts.values() if p.kind in ("acti
 def modules():
     """The modules that the backend has imported by now."""
     trainer = small_trainer(part("backend", "numpy"))
-    scan = sys.modules[type(trainer.run).__module__]
+    scan = sys.modules[type(trainer.train_scan).__module__]
     return scan, sys.modules[scan.Lanes.__module__]
 
 
@@ -33,7 +33,7 @@ def test_two_lanes_give_the_losses_of_one(monkeypatch, chosen):
         monkeypatch.setattr(modules()[0], "WORTH", worth)
         trainer = small_trainer(part("backend", "numpy"), 30, **{"batch_size": 6} | chosen)
         found[worth] = losses(trainer)
-        lanes = {recorded.lanes for recorded in trainer.run.recorded.values()}
+        lanes = {recorded.lanes for recorded in trainer.train_scan.recorded.values()}
         assert lanes == {1 if worth else 2}
     assert found[0] == pytest.approx(found[10**9], abs=1e-11)
 
@@ -43,7 +43,7 @@ def test_two_lanes_give_the_same_bits_each_time():
     for _ in range(3):
         trainer = small_trainer(part("backend", "numpy"), 12, embed=64, heads=4, batch_size=128)
         found.append((losses(trainer), trainer.weights["wte"].tolist()))
-        assert 2 in {recorded.lanes for recorded in trainer.run.recorded.values()}
+        assert 2 in {recorded.lanes for recorded in trainer.train_scan.recorded.values()}
     assert found[0] == found[1] == found[2]
 
 

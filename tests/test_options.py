@@ -7,7 +7,7 @@ import pytest
 from microgpt_lab import UserError, above, at_least, between
 from microgpt_lab.checks.options import NUMBERS, check_options, check_run, short_run
 from microgpt_lab.options.config import run_options
-from microgpt_lab.options.overrides import scalar
+from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 
@@ -65,7 +65,9 @@ REFUSED = {
 def test_what_a_formula_does_not_allow_is_refused_in_a_line(tmp_path, command):
     first, *options = command.split()
     kind, _, name = first.partition("=")
-    chosen = {"name": name} | {key: scalar(value) for key, _, value in (o.partition("=") for o in options)}
+    chosen = {"name": name} | {
+        key: parse_value(value) for key, _, value in (o.partition("=") for o in options)
+    }
     with pytest.raises(UserError) as caught:
         short_run(tmp_path / "run", **{kind: {name: chosen} if kind == "callback" else chosen})
     assert str(caught.value) == f"{first}: {REFUSED[command]}"

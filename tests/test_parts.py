@@ -231,7 +231,7 @@ def test_layernorm_has_mean_0_and_variance_1():
 
 
 def test_dropout_keeps_the_mean():
-    (matrices,) = Dropout("any", 0.25, places=2, width=100).masks([50])
+    (matrices,) = Dropout("any", 0.25, sites=2, width=100).masks([50])
     dropped = [x for rows in matrices for row in rows for x in row]
     assert sorted(set(dropped)) == [0.0, 1 / 0.75]
     assert sum(dropped) / len(dropped) == pytest.approx(1.0, abs=0.03)

@@ -33,7 +33,7 @@ def tensors(backend):
 def objects():
     """Whatever the public names make, and what is reached from there."""
     small, value, rows = trainer(), Value(2.0), Tensor([0.5, -1.0], (1, 2))
-    dropout = Dropout("key", 0.5, places=3, width=4)
+    dropout = Dropout("key", 0.5, sites=3, width=4)
     batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropout=dropout)
     found = {
         "value": value,

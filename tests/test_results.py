@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from microgpt_lab import UserError, load_sweep
-from microgpt_lab.options.overrides import flattened, scalar
+from microgpt_lab.options.overrides import flatten, parse_value
 from microgpt_lab.sweeps.table import LAST, curve, last
 
 # Keys of environment.json that are not part of an environment in attrs.
@@ -198,7 +198,7 @@ def test_a_folder_without_runs_is_an_error(tmp_path):
     ],
 )  # fmt: skip
 def test_values_of_overrides_are_parsed(text, value):
-    assert scalar(text) == value and type(scalar(text)) is type(value)
+    assert parse_value(text) == value and type(parse_value(text)) is type(value)
 
 
 def test_keys_are_written_as_in_overrides():
@@ -208,7 +208,7 @@ def test_keys_are_written_as_in_overrides():
         "layers": 2,
         "name": "a run",
     }
-    assert dict(flattened(nested)) == {
+    assert dict(flatten(nested)) == {
         "activation": "gelu",
         "activation.approximate": "tanh",
         "callback.samples.name": "samples",

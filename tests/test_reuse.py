@@ -14,8 +14,8 @@ def test_a_file_that_changes_is_read_anew_and_functions_are_not_shared(tmp_path)
     assert load(config) is first
     like = assemble(config, first)
     reuse.keep(like, config)
-    assert reuse.has(config, first) and assemble(config, first).run is like.run
+    assert reuse.has(config, first) and assemble(config, first).train_scan is like.train_scan
     path.write_text("anna\nbob\neva\n" * 20)
     second = load(config)
     assert "eva" in second and not reuse.has(config, second)
-    assert assemble(config, second).run is not like.run
+    assert assemble(config, second).train_scan is not like.train_scan

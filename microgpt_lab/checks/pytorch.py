@@ -65,7 +65,7 @@ class Torch:
     def __init__(self, trainer: Trainer, config: dict[str, Any], dtype_name: str):
         check(config)
         self.trainer, self.backend, self.inputs = trainer, trainer.backend, trainer.inputs
-        self.step, self.pace, self.dtype = 0, 1, dtype_name
+        self.step, self.steps_per_second, self.dtype = 0, 1, dtype_name
         dtype = getattr(torch, self.dtype)
         options = dict(config["activation"])
         activation = partial(ACTIVATIONS[options.pop("name")], **options)
@@ -86,10 +86,10 @@ class Torch:
 
     def one_step(self) -> dict[str, float]:
         batch, lr, _ = self.inputs(self.step)
-        ids, targets, share, _ = padded([batch], self.dtype)
+        ids, targets, loss_weight, _ = padded([batch], self.dtype)
         logits = self.model(torch.tensor(ids[0]))
         nll = F.cross_entropy(logits.flatten(0, 1), torch.tensor(targets[0]).flatten(), reduction="none")
-        loss = (nll * torch.tensor(share).flatten()).sum()
+        loss = (nll * torch.tensor(loss_weight).flatten()).sum()
         self.optimizer.zero_grad()
         loss.backward()
         for group in self.optimizer.param_groups:

@@ -13,7 +13,7 @@ import warnings
 from typing import Any, NoReturn
 
 from microgpt_lab import __version__
-from microgpt_lab.errors import NO_ROOM, NoRoom, UserError, nearest, printable
+from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError, nearest, printable
 from microgpt_lab.run.signals import Terminated, terminate
 
 COMMANDS = {
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in STORAGE_ERRNOS:
             raise
         print(f"error: {error.filename or 'disk'}: {error.strerror}", file=sys.stderr)
-        return NoRoom.status
+        return StorageError.status

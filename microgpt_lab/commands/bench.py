@@ -66,7 +66,7 @@ def work(pipe: Connection, config: dict[str, Any], torch_dtype: str | None) -> N
 
 def fused(trainer: Any) -> int:
     """As many steps as a run would hand the backend at once."""
-    return min(trainer.backend.fused, trainer.pace) if trainer.step else 1
+    return min(trainer.backend.fused, trainer.steps_per_second) if trainer.step else 1
 
 
 class Contestant:

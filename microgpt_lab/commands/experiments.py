@@ -13,7 +13,7 @@ from rich.table import Table
 from microgpt_lab.commands import KEY_VALUE, Parser
 from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.options.compose import compose
-from microgpt_lab.options.files import text
+from microgpt_lab.options.files import read_text
 from microgpt_lab.options.keys import experiments
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run.execute import execute
@@ -50,7 +50,7 @@ def show() -> int:
         table.add_column(heading, overflow="fold", no_wrap=heading == "experiment=")
     for name, folder in experiments().items():
         try:
-            second = text(folder / "recipe.yaml").splitlines()[1:2]
+            second = read_text(folder / "recipe.yaml").splitlines()[1:2]
             question = "".join(line[1:300].strip() for line in second)
             seconds = expected(folder).get("seconds")
             time = clock(seconds) if seconds else ""

@@ -10,7 +10,7 @@ from typing import Any
 from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.errors import UserError, nearest, suggest
-from microgpt_lab.options.keys import OWNERS, defaults, experiments, sentences, written
+from microgpt_lab.options.keys import OWNERS, defaults, experiments, format_value, option_descriptions
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import options_of
@@ -88,7 +88,7 @@ def check_parts(overrides: list[str]) -> None:
 
 
 def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Headings, and below each names with their sentences."""
+    """Headings, and below each names with their option_descriptions."""
     yield f"Commands ({PROGRAM} help COMMAND says more)", list(COMMANDS.items())
     yield "Flags", list(FLAGS.items())
     names = [(kind, ", ".join(registry().names(kind))) for kind in KINDS]
@@ -117,9 +117,9 @@ def described(
     owner: Callable[..., Any], left_out: Iterable[str] = (), prefix: str = ""
 ) -> list[tuple[str, str]]:
     """Each option as it is by default, and what its owner's docstring says of it."""
-    said = sentences(owner)
+    said = option_descriptions(owner)
     return [
-        (f"{prefix}{name}={written(option.default)}", said.get(name, ""))
+        (f"{prefix}{name}={format_value(option.default)}", said.get(name, ""))
         for name, option in options_of(owner).items()
         if name not in left_out
     ]

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.options.keys import sentences, written
+from microgpt_lab.options.keys import format_value, option_descriptions
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
@@ -30,8 +30,10 @@ def main(arguments: list[str]) -> int:
         table.add_column(heading, overflow="fold", no_wrap=heading == "part")
     for part in sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name)):
         if kind in (None, part.kind):
-            options = " ".join(f"{name}={written(option.default)}" for name, option in part.options.items())
-            provider = "" if part.ours else part.provider
+            options = " ".join(
+                f"{name}={format_value(option.default)}" for name, option in part.options.items()
+            )
+            provider = "" if part.first_party else part.provider
             name = f"[cyan]{part.kind}={part.name}[/]"
             table.add_row(name, escape(part.summary), escape(options), f"[dim]{escape(provider)}[/]")
             for row in option_rows(part) if kind else ():
@@ -46,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 def option_rows(part: Part) -> Iterator[tuple[str, str]]:
     """Each option with what the part's docstring says of it."""
-    said = sentences(part.make)
+    said = option_descriptions(part.make)
     prefix = f"callback.{part.name}" if part.kind == "callback" else part.kind
     for name, option in part.options.items():
-        yield f"  {prefix}.{name}={written(option.default)}", escape(said.get(name, ""))
+        yield f"  {prefix}.{name}={format_value(option.default)}", escape(said.get(name, ""))

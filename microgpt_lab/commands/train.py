@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from microgpt_lab.commands import COMMANDS
 from microgpt_lab.commands.multirun import batches, dry, prepare
 from microgpt_lab.commands.multirun.launcher import offer
-from microgpt_lab.errors import NO_ROOM, NoRoom, UserError
+from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError
 from microgpt_lab.options import config, mistakes
 from microgpt_lab.options.compose import register
 from microgpt_lab.registry.folders import CONF
@@ -54,7 +54,7 @@ def job(cfg: DictConfig) -> float | None:
             summary = execute(run)
             ended.update(summary, folder=str(run.folder))
     except (UserError, OmegaConfBaseException, KeyboardInterrupt) as error:
-        if swept and isinstance(error, NoRoom):
+        if swept and isinstance(error, StorageError):
             raise
         if swept and not isinstance(error, KeyboardInterrupt):
             refuse(folder, overrides, explain(error))
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
             conclude(prepare.Prepare.sweep, "interrupted")
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
             raise
         if isinstance(error, OSError) and error.filename:
             raise UserError(f"{error.filename}: {error.strerror}") from None

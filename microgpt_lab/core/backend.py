@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from microgpt_lab.core.model import Weights
 from microgpt_lab.core.ops import Array
-from microgpt_lab.core.reprs import called, line, short
+from microgpt_lab.core.reprs import call_repr, line, short
 
 
 class Dropout(NamedTuple):
-    """Which numbers a step drops: for each document `places` masks of (T, width).
+    """Which numbers a step drops: for each document `sites` masks of (T, width).
 
     They are drawn document by document, mask by mask, row by row, from a generator for this key
     alone, so that every backend drops the same.
@@ -20,7 +20,7 @@ class Dropout(NamedTuple):
 
     key: str
     rate: float
-    places: int
+    sites: int
     width: int
 
     @property
@@ -34,16 +34,16 @@ class Dropout(NamedTuple):
         for height in heights:
             yield [
                 [[(rng.random() < keep) * self.scale for _ in range(self.width)] for _ in range(height)]
-                for _ in range(self.places)
+                for _ in range(self.sites)
             ]
 
 
 class Batch:
     """Inputs and targets of pieces of documents, of at most `block_size` + 1 tokens each.
 
-    Each token's loss counts `share`: 1 / `tokens` for the mean over all tokens, 1 for their sum. `block_size`
-    and `height`, the most documents, are those of all batches of the kind in a setting (0: as many as here).
-    A backend that pads to them rounds every batch in the same way, whichever came before.
+    `loss_weight` multiplies the loss of each token: 1 / `tokens` for the mean over all tokens, 1 for the sum.
+    `block_size` and `height` are the largest length and number of documents of all batches of this kind in a
+    run (height 0: that of this batch). A backend that pads to them rounds every batch in the same way.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Batch:
     ):
         self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
         self.tokens = sum(len(targets) for _, targets in self.pairs)
-        self.share = 1 / self.tokens if mean else 1.0
+        self.loss_weight = 1 / self.tokens if mean else 1.0
         self.block_size, self.height, self.dropout = block_size, max(height, len(self.pairs)), dropout
 
     def __repr__(self) -> str:
@@ -71,12 +71,14 @@ class Block(NamedTuple):
 
     ids: Any
     targets: Any
-    share: Any
+    loss_weight: Any
     masks: Sequence[Array] = ()
 
     def __repr__(self) -> str:
-        ids, targets, share = map(short.repr, (self.ids, self.targets, self.share))
-        return line(f"Block(ids={ids}, targets={targets}, share={share}, {len(self.masks)} masks)")
+        ids, targets, loss_weight = map(short.repr, (self.ids, self.targets, self.loss_weight))
+        return line(
+            f"Block(ids={ids}, targets={targets}, loss_weight={loss_weight}, {len(self.masks)} masks)"
+        )
 
 
 class Backend:
@@ -88,7 +90,7 @@ class Backend:
     """
 
     fused, largest, forks = 1, 500_000_000, True
-    __repr__ = called
+    __repr__ = call_repr
 
     def tensor(self, rows: list[list[float]]) -> Array:
         """A matrix."""
@@ -109,10 +111,10 @@ class Backend:
     def blocks(self, batch: Batch) -> list[Block]:
         """The batch as tensors: here document by document, (T, C), with nothing padded."""
         if batch.dropout is None:
-            return [Block(ids, targets, batch.share) for ids, targets in batch.pairs]
+            return [Block(ids, targets, batch.loss_weight) for ids, targets in batch.pairs]
         masks = batch.dropout.masks(len(ids) for ids, _ in batch.pairs)
         return [
-            Block(ids, targets, batch.share, [self.tensor(rows) for rows in matrices])
+            Block(ids, targets, batch.loss_weight, [self.tensor(rows) for rows in matrices])
             for (ids, targets), matrices in zip(batch.pairs, masks, strict=True)
         ]
 

@@ -55,7 +55,9 @@ class Corpus:
         at_least(1, block_size=block_size)
         self.long_docs, self.block_size = long_docs, block_size
         self.longest = len(documents.longest) + 1  # tokens to predict
-        self.long = documents.once(("long", block_size), lambda: sum(len(d) >= block_size for d in documents))
+        self.long = documents.cached(
+            ("long", block_size), lambda: sum(len(d) >= block_size for d in documents)
+        )
         if self.long and long_docs == "error":
             raise ValueError(
                 f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = "
@@ -144,7 +146,7 @@ class Corpus:
             train, asked = (list(chain.from_iterable(map(self.texts, d))) for d in (self.train, documents))
             return guessing(train, asked, self.vocab_size)
 
-        return self.documents.once(("guessing", self.kind, tuple(documents)), count)
+        return self.documents.cached(("guessing", self.kind, tuple(documents)), count)
 
     @functools.cached_property
     def order(self) -> list[tuple[int, int]]:

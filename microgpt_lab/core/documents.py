@@ -100,7 +100,7 @@ class Documents(tuple[str, ...]):
         self.known = {}
         return self
 
-    def once(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+    def cached(self, key: Hashable, compute: Callable[[], Result]) -> Result:
         """Return what `compute` returned at the first call for this key."""
         if key not in self.known:
             self.known[key] = compute()
@@ -117,11 +117,11 @@ class Documents(tuple[str, ...]):
         return max(self, key=len)
 
     def split(self, name: str) -> Split:
-        return self.once(("split", name), lambda: SPLITS[name](list(self)))
+        return self.cached(("split", name), lambda: SPLITS[name](list(self)))
 
     def shuffled(self, split: str, seed: int) -> tuple[list[str], Any]:
         """The training documents in the order of this seed, and the generator's state after that."""
-        orders: dict[tuple[str, int], Any] = self.once("orders", dict)
+        orders: dict[tuple[str, int], Any] = self.cached("orders", dict)
         if (split, seed) not in orders:
             train, rng = list(self.split(split).train), Random(seed)
             rng.shuffle(train)

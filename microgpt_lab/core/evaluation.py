@@ -31,7 +31,7 @@ class Evaluation:
         self.together = min(TOGETHER, len(held_out)) or TOGETHER
         self.validated = -1, math.nan, 0
         self.previewed: tuple[int, list[str]] = -1, []
-        self.sums = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
+        self.loss_scan = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
 
     @property
     def parameters(self) -> int:
@@ -39,8 +39,8 @@ class Evaluation:
         return sum(math.prod(w.shape) for w in self.weights.values())
 
     def loss(self, w: Weights, blocks: list[Block]) -> Array:
-        """The negative log-likelihood of a batch, each token counting its share."""
-        nats = [self.model.nll(w, b.ids, b.targets, b.masks) * b.share for b in blocks]
+        """The negative log-likelihood of a batch, each token counting its loss_weight."""
+        nats = [self.model.nll(w, b.ids, b.targets, b.masks) * b.loss_weight for b in blocks]
         first, *others = [x.total() for x in nats]
         return sum(others, start=first)
 
@@ -52,7 +52,7 @@ class Evaluation:
         length, height = self.longest if fit else self.model.block_size, self.together
         groups = (pieces[i : i + height] for i in range(0, len(pieces), height))
         batches = [Batch(group, length, mean=False, height=height) for group in groups]
-        _, sums = self.sums(self.weights, [(batch,) for batch in batches])
+        _, sums = self.loss_scan(self.weights, [(batch,) for batch in batches])
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
         if not math.isfinite(nats):
             raise FloatingPointError(f"step {self.step}: held-out loss {nats / count}")

@@ -11,7 +11,7 @@ from random import Random
 
 from microgpt_lab.core.cache import Cache
 from microgpt_lab.core.ops import Array, logsumexp, softmax
-from microgpt_lab.core.reprs import called
+from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import at_least
 
 Matrix = list[list[float]]
@@ -50,9 +50,9 @@ class GPT:
         self.layers, self.heads, self.embed = layers, heads, embed
         self.activation, self.norm = activation, norm
         self.head = "wte" if tie_embeddings else "lm_head"
-        self.dropouts = 1 + 2 * layers  # how many masks `logits` takes
+        self.dropout_sites = 1 + 2 * layers  # how many masks `logits` takes
 
-    __repr__ = called
+    __repr__ = call_repr
 
     def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
         """Gaussian matrices (out, in), drawn row by row in microgpt.py's order.

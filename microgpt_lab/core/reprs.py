@@ -27,13 +27,13 @@ def line(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def called(self: Any) -> str:
+def call_repr(self: Any) -> str:
     """A bound function, or an object, as one would write it: its name and its options.
 
     An object is shown with those parameters of its class that it keeps under their own names.
 
     >>> def gelu(x, *, approximate: str = "none"): ...
-    >>> called(functools.partial(gelu, approximate="tanh"))
+    >>> call_repr(functools.partial(gelu, approximate="tanh"))
     "gelu(approximate='tanh')"
     """
     if isinstance(self, functools.partial):

@@ -68,9 +68,9 @@ class Trainer(Evaluation):
         self.packing = Packing(optimizer, weights)
         packed = self.packing.pack(weights)
         self.carry = packed, {name: optimizer.init(w) for name, w in packed.items()}
-        self.step, self.pace = 0, 1
-        self.run = backend.scan(self.update)
-        self.slopes = backend.scan(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ()))
+        self.step, self.steps_per_second = 0, 1
+        self.train_scan = backend.scan(self.update)
+        self.gradient_scan = backend.scan(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ()))
 
     def __repr__(self) -> str:
         return line(
@@ -86,7 +86,7 @@ class Trainer(Evaluation):
 
     def gradients(self) -> Weights:
         """Those of the next step."""
-        return self.slopes(self.weights, [self.inputs(self.step)[:1]])[0]
+        return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
         """A step, as a pure function that a backend may compile: the weights and the optimizer's
@@ -108,7 +108,7 @@ class Trainer(Evaluation):
         dropout = None
         if self.dropout:
             key = f"dropout {self.seed} {step}"
-            dropout = Dropout(key, self.dropout, self.model.dropouts, self.model.embed)
+            dropout = Dropout(key, self.dropout, self.model.dropout_sites, self.model.embed)
         documents = self.corpus.batch(step, self.batch_size)
         batch = Batch(documents, self.longest, mean=True, dropout=dropout)
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
@@ -117,7 +117,7 @@ class Trainer(Evaluation):
         """Make these steps, or those before one that diverges; the figures of each."""
         started = time.perf_counter()
         inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
-        carry, results = self.run(self.carry, inputs)
+        carry, results = self.train_scan(self.carry, inputs)
         if not all(math.isfinite(sum(result)) for result in results) or not finite(carry[0]):
             if steps == 1:
                 cause = blame(self.weights, self.gradients, self.packing.unpack(carry[0]))
@@ -127,7 +127,7 @@ class Trainer(Evaluation):
         # All at once: whoever is interrupted keeps steps that were finished.
         self.carry, self.step = carry, self.step + steps
         seconds = time.perf_counter() - started
-        self.pace = math.ceil(steps / seconds)
+        self.steps_per_second = math.ceil(steps / seconds)
         speed = round(sum(batch.tokens for batch, *_ in inputs) / seconds, 1)
         return [
             {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
@@ -138,7 +138,7 @@ class Trainer(Evaluation):
         """All steps, or until a callback asks to stop."""
         while self.step < self.steps:
             before, begun = self.carry, self.step
-            for step, metrics in enumerate(self.advance(self.next_look() - begun), start=begun + 1):
+            for step, metrics in enumerate(self.advance(self.next_observation() - begun), start=begun + 1):
                 if self.held_out and step == self.next_evaluation(step - 1):
                     loss = metrics["loss/val"] = self.validate()
                     self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
@@ -151,13 +151,11 @@ class Trainer(Evaluation):
 
     def next_evaluation(self, step: int) -> int:
         """The first step after this one that an evaluation follows."""
-        return (
-            min(self.steps, step - step % self.eval_every + self.eval_every)
-            if self.eval_every
-            else self.steps
-        )
+        every = self.eval_every or self.steps
+        return min(self.steps, step - step % every + every)
 
-    def next_look(self) -> int:
+    def next_observation(self) -> int:
         """The step up to which a backend may compute in one go, a second's worth at most."""
-        looks = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
-        return min(self.step + min(self.pace, self.backend.fused), self.next_evaluation(self.step), *looks)
+        watched = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
+        fused = min(self.steps_per_second, self.backend.fused)
+        return min(self.step + fused, self.next_evaluation(self.step), *watched)

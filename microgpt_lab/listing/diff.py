@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.options.overrides import different
+from microgpt_lab.options.overrides import differing_keys
 from microgpt_lab.run.folder import Stored, is_run, read_metric, read_run
 from microgpt_lab.run.resume import short
 from microgpt_lab.sweeps.table import is_number
@@ -43,16 +43,16 @@ def sections(first: Stored, second: Stored) -> dict[str, Pairs]:
     environments = first.environment, second.environment
     sources, data, versions = ([pick(e) for e in environments] for pick in (sources_of, data_of, versions_of))
     results = [{k: x for k, x in run.summary.items() if k not in NOT_COMPARED} for run in (first, second)]
-    differences = {"configuration": different(first.config, second.config)}
+    differences = {"configuration": differing_keys(first.config, second.config)}
     if all(environments):
-        changed = different(*sources)
+        changed = differing_keys(*sources)
         configured = differences["configuration"]
         differences["sources"] = {key: pair for key, pair in changed.items() if key not in configured}
-        differences["versions"], differences["data"] = different(*versions), different(*data)
+        differences["versions"], differences["data"] = differing_keys(*versions), differing_keys(*data)
     elif any(environments):
         states = tuple("present" if environment else "missing" for environment in environments)
         differences["environment.json"] = {"the file": (states[0], states[1])}
-    return differences | {"results": different(*results)}
+    return differences | {"results": differing_keys(*results)}
 
 
 def sources_of(environment: dict[str, Any]) -> dict[str, Any]:

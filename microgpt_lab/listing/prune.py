@@ -17,7 +17,7 @@ from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import age
 from microgpt_lab.listing.tables import aligned
-from microgpt_lab.options.files import text
+from microgpt_lab.options.files import read_text
 from microgpt_lab.run.record import locked
 from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
@@ -135,6 +135,6 @@ def jobs(folders: Iterable[Path]) -> dict[Path, list[Path]]:
 def run_name(note: Path) -> str:
     """Return the name of the run's folder, which a job's note contains; '' if it cannot be read."""
     try:
-        return text(note, largest=255)
+        return read_text(note, largest=255)
     except (FileNotFoundError, UserError):
         return ""

@@ -11,7 +11,7 @@ from typing import Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.differences import differences, named, parts_of
 from microgpt_lab.options.files import clean
-from microgpt_lab.options.overrides import flattened, one, scalar
+from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import read, read_summary
 from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.table import is_number
@@ -39,7 +39,7 @@ class Row:
         if not self.config:
             return overrides_of(self.folder)
         chosen = [part["name"] for part in parts_of("callback", self.config).values()]
-        flat = {key: one(value) for key, value in flattened(self.config)}
+        flat = {key: single_value(value) for key, value in flatten(self.config)}
         for name in [key for key in flat if key.startswith("callback.") and key.endswith(".name")]:
             del flat[name]
         return flat | {"callback": named("callback", chosen)} if "callback" in self.config else flat
@@ -49,13 +49,13 @@ class Row:
         """The keys that are not at their defaults. Callbacks, which do not change the results, are last."""
         if not self.config:
             return self.values
-        changed = {key: one(value) for key, (value, _) in differences(self.config).items()}
+        changed = {key: single_value(value) for key, (value, _) in differences(self.config).items()}
         return dict(sorted(changed.items(), key=lambda item: item[0].startswith("callback")))
 
     @cached_property
     def figures(self) -> dict[str, float]:
         """The numbers in summary.json: 'loss/val', 'guessing.bigram', …"""
-        return {key: value for key, value in flattened(self.summary) if is_number(value)}
+        return {key: value for key, value in flatten(self.summary) if is_number(value)}
 
 
 def rows(root: Path) -> Iterator[Row]:
@@ -94,4 +94,4 @@ def overrides_of(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, UserError):
         return {}
     pairs = (override.lstrip("+").partition("=") for override in overrides)
-    return {key: one(scalar(value)) for key, _, value in pairs}
+    return {key: single_value(parse_value(value)) for key, _, value in pairs}

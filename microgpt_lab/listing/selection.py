@@ -10,7 +10,7 @@ from typing import Any
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.listing.rows import Row
-from microgpt_lab.options.keys import written
+from microgpt_lab.options.keys import format_value
 from microgpt_lab.run.folder import Summary
 
 # A run that is still running, or that was killed without a message, is `unfinished`. One that cannot be
@@ -71,7 +71,7 @@ def is_same(value: Any, text: str) -> bool:
             return float(text) == value
         except ValueError:
             return False
-    return text == written(value)
+    return text == format_value(value)
 
 
 def chosen(

@@ -19,7 +19,7 @@ from rich.text import Text
 from microgpt_lab.errors import printable
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import age, value_of
-from microgpt_lab.options.keys import written
+from microgpt_lab.options.keys import format_value
 from microgpt_lab.terminal import terminal
 
 WIDE = 100  # columns; a narrower terminal gets no steps and seconds
@@ -66,7 +66,7 @@ def shortened(row: Row, name: str) -> str:
     if name in row.figures:
         return format(row.figures[name], DIGITS.get(name, ".4f"))
     value = value_of(row, name)
-    return "" if value is None else written(value)
+    return "" if value is None else format_value(value)
 
 
 def difference(row: Row, common: dict[str, Any]) -> str:
@@ -76,7 +76,7 @@ def difference(row: Row, common: dict[str, Any]) -> str:
 
 
 def written_out(values: dict[str, Any]) -> str:
-    return " ".join(f"{key}={written(value)}" for key, value in values.items())
+    return " ".join(f"{key}={format_value(value)}" for key, value in values.items())
 
 
 def shared(rows: list[Row]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def write_csv(rows: list[Row]) -> None:
     writer = csv.DictWriter(sys.stdout, [*figures, *keys], restval="", lineterminator="\n")
     writer.writeheader()
     for line, row in zip(table, rows):
-        writer.writerow(line | {key: written(row.values[key]) for key in keys if key in row.values})
+        writer.writerow(line | {key: format_value(row.values[key]) for key in keys if key in row.values})
 
 
 def facts(row: Row) -> dict[str, Any]:

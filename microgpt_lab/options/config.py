@@ -19,7 +19,7 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options import untrusted
 from microgpt_lab.options.keys import experiments, run_options, turned_on
-from microgpt_lab.options.overrides import scalar
+from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Option
 from microgpt_lab.registry.plugins import registry
@@ -168,7 +168,7 @@ def check(arguments: list[str]) -> None:
             raise UserError(f"{argument} names '{twice}' twice")
         if group in KINDS and group != "callback" and value in ("", "null"):
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
-        numbers = [n for n in names if not isinstance(scalar(n or "text"), str) or is_number(n)]
+        numbers = [n for n in names if not isinstance(parse_value(n or "text"), str) or is_number(n)]
         if group in (*KINDS, "experiment") and numbers:
             known = registry().names(group) if group in KINDS else experiments()
             raise UserError(f"{group}={value} is unknown{suggest(value, known, PART_OF.get(group))}")

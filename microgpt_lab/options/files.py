@@ -13,9 +13,9 @@ from microgpt_lab.errors import UserError, printable
 LARGEST = 10_000_000  # bytes of a file that is read whole
 
 
-def text(path: Path, largest: int = LARGEST) -> str:
+def read_text(path: Path, largest: int = LARGEST) -> str:
     """The text of a file. FileNotFoundError; UserError for what is no file, not UTF-8, or larger."""
-    with opened(path) as file:
+    with open_regular(path) as file:
         size = min(os.fstat(file.fileno()).st_size, largest)
         content = file.read(size + 1)
         if len(content) > size:  # it has grown, or is one of those that have no size
@@ -28,7 +28,7 @@ def text(path: Path, largest: int = LARGEST) -> str:
         raise UserError(f"{path} is not UTF-8 at byte {error.start}") from None
 
 
-def opened(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
     """A regular file, to be read. A pipe, which may never have a writer, or a device is refused."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -54,7 +54,7 @@ def clean(tree: Any) -> Any:
     return tree if tree is None or isinstance(tree, (int, float)) else printable(str(tree))
 
 
-def deeper(tree: Any, levels: int) -> bool:
+def deeper_than(tree: Any, levels: int) -> bool:
     """Whether a tree has more levels of branches than these."""
     nodes = [tree]
     for _ in range(levels + 1):
@@ -69,7 +69,7 @@ def deeper(tree: Any, levels: int) -> bool:
     return True
 
 
-def said(error: Exception) -> str:
+def msgspec_message(error: Exception) -> str:
     """msgspec's complaint: "expected float, got str, at $.parameters"."""
     if isinstance(error, RecursionError):
         return "too deep"

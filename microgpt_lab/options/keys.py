@@ -33,7 +33,7 @@ def run_options() -> dict[str, Option]:
     return {name: option for owner in OWNERS.values() for name, option in options_of(owner).items()}
 
 
-def sentences(make: Callable[..., Any]) -> dict[str, str]:
+def option_descriptions(make: Callable[..., Any]) -> dict[str, str]:
     """What the docstring of a function or a class says of its options.
 
     A line `name: sentence` describes an option, `one, other: sentence` two; lines that are indented
@@ -53,7 +53,7 @@ def sentences(make: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as one would write it on the command line."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -14,28 +14,28 @@ from microgpt_lab.options.files import clean
 from microgpt_lab.registry.hookspecs import KINDS
 
 
-def flattened(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """('optimizer', 'adam'), ('optimizer.lr', 0.01), …: as one would set them."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield (prefix[:-1] if key == "name" and prefix[:-1] in KINDS else f"{prefix}{key}"), value
 
 
-def different(then: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differing_keys(then: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The keys of which two configurations or environments have different values; None where one has none."""
-    before, after = dict(flattened(then)), dict(flattened(now))
+    before, after = dict(flatten(then)), dict(flatten(now))
     pairs = {key: (before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])}
     return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
-def one(value: Any) -> Any:
+def single_value(value: Any) -> Any:
     """A single value; a list as its text. What was quoted in an override can still hold any character."""
     return json.dumps(value) if isinstance(value, list) else clean(value)
 
 
-def scalar(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """The value that an override gives, or its text if that is no single value."""
     try:
         value = untrusted.load(text, "a value")

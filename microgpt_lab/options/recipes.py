@@ -47,7 +47,7 @@ class Recipes(ConfigSource):
         file = self._file(config_path)
         if not file.is_file():
             raise ConfigLoadError(f"there is no {file}")
-        text = files.text(file)
+        text = files.read_text(file)
         content = untrusted.check(text, file)
         for key in ("hydra", "sweeper", "params"):
             content = content.get(key) if isinstance(content, dict) else None
@@ -62,7 +62,7 @@ def check_presets() -> None:
     """UserError for a file of the user's conf/ that is no mere configuration."""
     for folder, _, names in os.walk(home() / "conf", followlinks=True):
         for file in (Path(folder, name) for name in sorted(names) if name.endswith((".yaml", ".yml"))):
-            untrusted.check(files.text(file), file)
+            untrusted.check(files.read_text(file), file)
 
 
 class SearchPath(SearchPathPlugin):

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parents[1]  # the package
 CHECKOUT = HERE.parent if (HERE.parent / "pyproject.toml").is_file() else None
 CONF, EXPERIMENTS = ((CHECKOUT or HERE) / name for name in ("conf", "experiments"))
 
-OURS = "microgpt_lab_plugins"  # the package of our parts
+FIRST_PARTY = "microgpt_lab_plugins"  # the package of our parts
 SAID = "MICROGPT_LAB_SAID"  # folders of plugins that were warned of, told to all workers
 
 
@@ -25,7 +25,7 @@ def home() -> Path:
 
 def plugin_folders() -> Iterator[tuple[str, Path]]:
     """The packages that plugin files are imported as, and their folders: ours, then the user's."""
-    yield OURS, (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
+    yield FIRST_PARTY, (CHECKOUT / "plugins" if CHECKOUT else HERE.parent / "microgpt_lab_plugins")
     if (home() / "plugins").is_dir():
         yield "microgpt_lab_home", (home() / "plugins").resolve()
     named = filter(None, os.environ.get("MICROGPT_LAB_PLUGINS", "").split(os.pathsep))

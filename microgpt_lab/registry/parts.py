@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from microgpt_lab.core.reprs import called
+from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry.extras import install_module
-from microgpt_lab.registry.folders import OURS
+from microgpt_lab.registry.folders import FIRST_PARTY
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Option:
 class Bound(functools.partial):
     """A function with its options bound: a part as it is built."""
 
-    __repr__ = called
+    __repr__ = call_repr
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,9 +46,9 @@ class Part:
         return f"Part({self.kind}={self.name}, of {self.provider})"
 
     @property
-    def ours(self) -> bool:
+    def first_party(self) -> bool:
         """Whether it comes with the lab."""
-        return self.provider.startswith(f"{OURS}.")
+        return self.provider.startswith(f"{FIRST_PARTY}.")
 
     @property
     def summary(self) -> str:

@@ -17,10 +17,10 @@ from typing import Any
 
 import pluggy
 
-from microgpt_lab.core.reprs import called
+from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry import hookspecs
-from microgpt_lab.registry.folders import OURS, plugin_folders, warn_of
+from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_of
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part, part_name, unavailable
 from microgpt_lab.registry.synonyms import PART_OF
@@ -75,7 +75,7 @@ def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
         if not folder.is_dir():
             yield str(folder), functools.partial(missing, folder)
             continue
-        if package != OURS:  # whoever can write there can change the lab itself
+        if package != FIRST_PARTY:  # whoever can write there can change the lab itself
             warn_of(folder)
         mount = types.ModuleType(package)
         mount.__path__ = [str(folder)]
@@ -124,7 +124,7 @@ def collect(module: Any, provider: str) -> list[Part]:
     for part in parts:
         part.options  # noqa: B018  raises for options that cannot be configured
         if inspect.isclass(part.make) and part.make.__repr__ is object.__repr__:
-            part.make.__repr__ = called  # so that no author has to write one
+            part.make.__repr__ = call_repr  # so that no author has to write one
     return parts
 
 

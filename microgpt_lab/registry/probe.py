@@ -29,7 +29,7 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
 def label(kind: str, config: dict[str, Any]) -> str:
     """The part, and who provides it if that is not us."""
     part = registry().get(kind, config[kind]["name"])
-    return f"{kind}={part.name}" if part.ours else f"{kind}={part.name} (of {part.provider})"
+    return f"{kind}={part.name}" if part.first_party else f"{kind}={part.name} (of {part.provider})"
 
 
 def activation(f: Any, x: Any, backend: Backend) -> None:

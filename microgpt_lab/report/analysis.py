@@ -14,7 +14,7 @@ from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
 from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
-from microgpt_lab.sweeps.table import last, scalar
+from microgpt_lab.sweeps.table import last, parse_value
 
 if TYPE_CHECKING:
     import pandas
@@ -158,7 +158,9 @@ def check_question(
 
 def baseline_column(runs: Runs, aligned: Alignment, against: str) -> int:
     """Return the column of the one setting that has the values `key=value,…`."""
-    wanted = {key: scalar(value) for key, _, value in (part.partition("=") for part in against.split(","))}
+    wanted = {
+        key: parse_value(value) for key, _, value in (part.partition("=") for part in against.split(","))
+    }
     matching = [
         i
         for i, setting in enumerate(runs.settings)

@@ -81,7 +81,7 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
     longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
     largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropout=batch.dropout)
     try:
-        trainer.run(trainer.carry, [(largest, *numbers)] * 2)  # the second is a recorded one
+        trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second is a recorded one
     except UserError:
         raise
     except Exception as error:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microgpt_lab.errors import Changed, UserError
-from microgpt_lab.options.files import opened
+from microgpt_lab.options.files import open_regular
 
 CURRENT, PREVIOUS, BEST = "checkpoint.bin", "checkpoint.previous.bin", "checkpoint.best.bin"
 FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")
@@ -139,7 +139,7 @@ def sync(path: Path) -> None:
 
 def whole(path: Path) -> bytes:
     """The content of a file, if it is as long as its first line says: it may be too large to be read."""
-    with opened(path) as file:
+    with open_regular(path) as file:
         first = file.readline(200)
         size, found = os.fstat(file.fileno()).st_size, FIRST_LINE.fullmatch(first)
         if found and size != len(first) + int(found[2]):

@@ -84,4 +84,4 @@ def sha256(files: Iterable[Path]) -> str:
 
 
 def documents_sha256(documents: Documents) -> str:
-    return documents.once("sha256", lambda: hashlib.sha256(json.dumps(documents).encode()).hexdigest())
+    return documents.cached("sha256", lambda: hashlib.sha256(json.dumps(documents).encode()).hexdigest())

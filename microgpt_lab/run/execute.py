@@ -14,7 +14,7 @@ from typing import Any
 
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.errors import NO_ROOM, NoRoom
+from microgpt_lab.errors import STORAGE_ERRNOS, StorageError
 from microgpt_lab.run.assemble import answer_after, assemble, build, load
 from microgpt_lab.run.checkpoint import Saved
 from microgpt_lab.run.record import Run
@@ -73,14 +73,14 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
 
 @contextmanager
 def needing_room(run: Run) -> Iterator[None]:
-    """NoRoom where the machine takes no more; what the run has on disk stays."""
+    """StorageError where the machine takes no more; what the run has on disk stays."""
     try:
         yield
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in STORAGE_ERRNOS:
             raise
         again = f"then: python -m microgpt_lab resume {shlex.quote(str(run.folder))}"
-        raise NoRoom(f"{run.folder} cannot be written: {error.strerror}. Make room, {again}") from None
+        raise StorageError(f"{run.folder} cannot be written: {error.strerror}. Make room, {again}") from None
 
 
 class Log(logging.FileHandler):

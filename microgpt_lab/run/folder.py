@@ -15,7 +15,7 @@ import msgspec
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options import untrusted
-from microgpt_lab.options.files import clean, deeper, opened, said, text
+from microgpt_lab.options.files import clean, deeper_than, msgspec_message, open_regular, read_text
 
 # In bytes.
 LONGEST_LINE = 1_000_000  # a line of metrics.jsonl
@@ -155,7 +155,7 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
     """
     types: Any = TypedDict("types", {metric: Figure | None, "step": Step}, total=False)  # type: ignore
     decoder, found, rest, count = msgspec.json.Decoder(types), {}, b"", 1
-    with opened(path) as file:
+    with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_METRICS:
             raise UserError(f"{path} is larger than {LARGEST_METRICS:,} bytes")
         while block := file.read(LONGEST_LINE):
@@ -163,7 +163,7 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
             try:
                 rows = decoder.decode_lines(lines)
             except (msgspec.MsgspecError, RecursionError) as error:
-                raise UserError(f"{path}, from line {count}: {said(error)}") from None
+                raise UserError(f"{path}, from line {count}: {msgspec_message(error)}") from None
             if len(rest) > LONGEST_LINE:
                 raise UserError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")
             count += lines.count(b"\n") + bool(lines)
@@ -175,13 +175,13 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
 
 def read(path: Path) -> Any:
     """The content of a YAML or JSON file. FileNotFoundError; UserError if it is not what SCHEMA says."""
-    content = text(path)
+    content = read_text(path)
     try:
         content = untrusted.load(content, path) if path.suffix == ".yaml" else msgspec.json.decode(content)
         msgspec.convert(content, SCHEMA.get(path.name, dict[str, Any]), str_keys=True)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise UserError(f"{path}: {said(error)}") from None
-    if deeper(content, untrusted.DEEPEST):
+        raise UserError(f"{path}: {msgspec_message(error)}") from None
+    if deeper_than(content, untrusted.DEEPEST):
         raise UserError(f"{path} is deeper than {untrusted.DEEPEST} levels")
     return content
 

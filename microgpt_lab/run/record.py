@@ -20,7 +20,7 @@ from microgpt_lab.core.reprs import line
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.options.differences import differences
-from microgpt_lab.options.files import opened
+from microgpt_lab.options.files import open_regular
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Saved
@@ -222,7 +222,7 @@ class Run:
         if not path.exists():
             return
         part = path.with_name(name + ".part")
-        with opened(path) as lines, part.open("w", encoding="utf-8") as kept:
+        with open_regular(path) as lines, part.open("w", encoding="utf-8") as kept:
             for line in iter(lambda: lines.readline(LONGEST_LINE).decode("utf-8", "replace"), ""):
                 with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):  # torn
                     if step_of(line) <= after and line.endswith("\n"):

@@ -10,8 +10,8 @@ import msgspec
 from microgpt_lab.core.divergence import finite
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Changed
-from microgpt_lab.options.files import deeper, said
-from microgpt_lab.options.overrides import different
+from microgpt_lab.options.files import deeper_than, msgspec_message
+from microgpt_lab.options.overrides import differing_keys
 from microgpt_lab.options.untrusted import DEEPEST
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import Saved
@@ -47,8 +47,8 @@ def check(saved: Saved) -> None:
     try:
         msgspec.convert(saved.facts, Facts)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair in a key
-        raise Changed(f"{saved.name} is no checkpoint of a run: {said(error)}") from None
-    if deeper(saved.facts["config"], DEEPEST):
+        raise Changed(f"{saved.name} is no checkpoint of a run: {msgspec_message(error)}") from None
+    if deeper_than(saved.facts["config"], DEEPEST):
         raise Changed(f"{saved.name} is no checkpoint of a run: its configuration is too deep")
 
 
@@ -88,7 +88,7 @@ def fits(form: Any, other: Any) -> bool:
 def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two configurations or environments, a line each."""
     found = []
-    for key, (old, new) in different(then, now).items():
+    for key, (old, new) in differing_keys(then, now).items():
         show = short if short(old) != short(new) else repr  # '16' is not 16
         found.append(f"{key} was {show(old)}, is {show(new)}")
     return found

@@ -60,7 +60,11 @@ def share(trainer: Trainer, config: dict[str, Any]) -> bool:
     like = _trainers.get(setting(config))
     if not like or like.corpus.documents is not trainer.corpus.documents:
         return False
-    trainer.run, trainer.sums, trainer.slopes = like.run, like.sums, like.slopes
+    trainer.train_scan, trainer.loss_scan, trainer.gradient_scan = (
+        like.train_scan,
+        like.loss_scan,
+        like.gradient_scan,
+    )
     return True
 
 
@@ -81,7 +85,7 @@ def setting(config: dict[str, Any]) -> str:
 
 def ours(kind: str, chosen: dict[str, Any]) -> bool:
     """Whether the part that is chosen comes with the lab."""
-    return registry().get(kind, chosen["name"]).ours
+    return registry().get(kind, chosen["name"]).first_party
 
 
 def all_ours(config: dict[str, Any]) -> bool:

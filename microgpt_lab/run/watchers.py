@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from microgpt_lab.errors import NO_ROOM, printable
+from microgpt_lab.errors import STORAGE_ERRNOS, printable
 from microgpt_lab.registry.hookspecs import EVENTS
 from microgpt_lab.registry.parts import part_name
 from microgpt_lab.registry.plugins import registry
@@ -48,7 +48,7 @@ class Watchers:
                 known = facts | {"stopped": answer} if event == "should_stop" else facts
                 answer = bool(method(**{name: known[name] for name in names})) or answer
             except (Exception, SystemExit) as error:
-                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
                     raise
                 self.drop(watcher, event, error)
         return answer

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.options.files import text
+from microgpt_lab.options.files import read_text
 from microgpt_lab.run.folder import is_run, read_summary
 
 JOBS_FOLDER = ".jobs"
@@ -39,7 +39,7 @@ class Place:
     def folder(self) -> Path | None:
         """That of an earlier run of the job."""
         try:
-            name = text(self.path, largest=255)
+            name = read_text(self.path, largest=255)
         except (FileNotFoundError, UserError):
             return None
         if name in ("", ".", "..", JOBS_FOLDER) or Path(name).name != name:

@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from microgpt_lab.errors import Busy, Changed, NoRoom, UserError, printable
+from microgpt_lab.errors import Busy, Changed, StorageError, UserError, printable
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
@@ -90,7 +90,7 @@ def conclude(run: Job, status: int) -> dict[str, Any]:
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     if status == FULL:
-        raise NoRoom(f"{run.place.sweep} takes no more")
+        raise StorageError(f"{run.place.sweep} takes no more")
     if status == ELSEWHERE:
         remove_empty(run.folder)
         print(f"= {run.name}  is at work in another process")
@@ -116,7 +116,7 @@ def attempt(run: Job) -> int:
                 return INTERRUPTED
     except (Timeout, Busy):
         return ELSEWHERE
-    except NoRoom as error:
+    except StorageError as error:
         print(error, file=sys.stderr)
         return FULL
     except UserError as error:

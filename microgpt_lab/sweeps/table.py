@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.files import clean
-from microgpt_lab.options.overrides import flattened, one, scalar
+from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
 from microgpt_lab.sweeps.folder import runs
 
@@ -88,13 +88,13 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
 def record(run: Stored) -> dict[str, Any]:
     """A run as a row: what its configuration says by key, and its figures."""
     said = (override.lstrip("+").partition("=") for override in run.overrides)
-    overrides = {key: scalar(value) for key, _, value in said}
+    overrides = {key: parse_value(value) for key, _, value in said}
     environment = {key: x for key, x in run.environment.items() if x is not None and key not in DETAILS}
     return {
         "folder": run.name,
         "overrides": overrides,
         "complete": bool(run.config),
-        "values": {key: one(x) for key, x in (overrides | dict(flattened(run.config))).items()},
+        "values": {key: single_value(x) for key, x in (overrides | dict(flatten(run.config))).items()},
         "environment": BARE | environment if environment else {},
         "summary": {key: x for key, x in run.summary.items() if isinstance(x, str) or is_number(x)},
     }

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
-from microgpt_lab.registry.folders import OURS
+from microgpt_lab.registry.folders import FIRST_PARTY
 from microgpt_lab.registry.hookspecs import EVENTS
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
@@ -96,7 +96,7 @@ def work(connection: Connection) -> None:
 def ours_alone(config: dict[str, Any]) -> bool:
     """Whether only parts of the lab have run: what another's remembers cannot all be seen."""
     callbacks = (reuse.ours("callback", chosen) for chosen in config["callback"].values())
-    others = [module for module in registry().watchers if not module.__name__.startswith(f"{OURS}.")]
+    others = [module for module in registry().watchers if not module.__name__.startswith(f"{FIRST_PARTY}.")]
     watched = any(listener(module, event) for module in others for event in EVENTS)
     return reuse.all_ours(config) and all(callbacks) and not watched
 

@@ -14,13 +14,13 @@ from microgpt_lab.core.backend import Batch
 class Padded(NamedTuple):
     """K batches of at most B documents of at most T tokens; what is padded counts nothing.
 
-    ids and targets (K, B, T), integers; share (K, B, T, 1), 0 at the padding; for dropout, which numbers
-    are kept, in masks (K, B, T, C).
+    ids and targets (K, B, T), integers; loss_weight (K, B, T, 1), 0 at the padding; masks (K, B, T, C), true
+    for the numbers that dropout keeps.
     """
 
     ids: np.ndarray
     targets: np.ndarray
-    share: np.ndarray
+    loss_weight: np.ndarray
     masks: list[np.ndarray]
 
 
@@ -29,26 +29,26 @@ def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0
     height = max(height, *(len(batch.pairs) for batch in batches))
     length = max(length, *(longest(batch) for batch in batches))
     tokens: list[int] = []
-    share: list[float] = []
+    loss_weight: list[float] = []
     for batch in batches:
         for ids, targets in batch.pairs:
             tokens += ids
             tokens += targets[-1:] + [0] * (length - len(ids))
-            share += [batch.share] * len(ids)
-            share += [0.0] * (length - len(ids))
+            loss_weight += [batch.loss_weight] * len(ids)
+            loss_weight += [0.0] * (length - len(ids))
         missing = height - len(batch.pairs)
         tokens += [0] * (missing * (length + 1))
-        share += [0.0] * (missing * length)
+        loss_weight += [0.0] * (missing * length)
     whole = np.array(tokens).reshape(len(batches), height, length + 1)
     masks: list[np.ndarray] = []
     if dropout := batches[0].dropout:
         shape = len(batches), height, length, dropout.width
-        masks = [np.zeros(shape, bool) for _ in range(dropout.places)]
+        masks = [np.zeros(shape, bool) for _ in range(dropout.sites)]
     for k, batch in enumerate(batches):
         for b, kept in enumerate(draw(batch)):
             for mask, matrix in zip(masks, kept, strict=True):
                 mask[k, b, : len(matrix)] = matrix
-    shares = np.array(share, dtype).reshape(len(batches), height, length, 1)
+    shares = np.array(loss_weight, dtype).reshape(len(batches), height, length, 1)
     return Padded(whole[..., :-1], whole[..., 1:], shares, masks)
 
 
@@ -64,4 +64,4 @@ def draw(batch: Batch) -> Iterator[np.ndarray]:
     rng, keep = np.random.RandomState(), 1 - batch.dropout.rate
     rng.set_state(("MT19937", np.array(key, np.uint32), position, 0, 0.0))
     for ids, _ in batch.pairs:
-        yield rng.random_sample((batch.dropout.places, len(ids), batch.dropout.width)) < keep
+        yield rng.random_sample((batch.dropout.sites, len(ids), batch.dropout.width)) < keep

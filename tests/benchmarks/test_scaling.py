@@ -47,7 +47,7 @@ def milliseconds(run):
     for _ in range(5):
         start, first = time.perf_counter(), run.step
         while time.perf_counter() - start < 0.05:
-            run.advance(min(run.pace, run.backend.fused))
+            run.advance(min(run.steps_per_second, run.backend.fused))
         turns.append((time.perf_counter() - start) / (run.step - first) * 1e3)
     return median(turns)
 

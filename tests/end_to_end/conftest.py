@@ -1,8 +1,9 @@
 """Runs on disk, for the tests of the commands that list, compare, find and remove them."""
 
 import pytest
-from microgpt_lab.options.compose import compose
 from run_folders import DAY, HOUR, made
+
+from microgpt_lab.options.compose import compose
 
 
 @pytest.fixture(scope="module")

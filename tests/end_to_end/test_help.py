@@ -11,7 +11,7 @@ import pytest
 
 import microgpt_lab
 from microgpt_lab.commands import COMMANDS
-from microgpt_lab.options.keys import OWNERS, run_options, sentences
+from microgpt_lab.options.keys import OWNERS, option_descriptions, run_options
 from microgpt_lab.registry import extras
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
@@ -52,11 +52,11 @@ def test_help_of_a_key_a_part_or_a_kind_is_its_entries(lab, word, lines):
 
 def test_every_option_of_ours_is_described_by_its_owner():
     for owner in OWNERS.values():
-        left = options_of(owner).keys() - sentences(owner).keys()
+        left = options_of(owner).keys() - option_descriptions(owner).keys()
         assert left <= {"seed", "block_size"}, owner  # those of the corpus, which others share
     for part in registry().parts.values():
         if part.provider.startswith("microgpt_lab_plugins."):
-            assert options_of(part.make).keys() == sentences(part.make).keys(), part
+            assert options_of(part.make).keys() == option_descriptions(part.make).keys(), part
 
 
 def test_a_docstring_describes_options_in_lines():
@@ -70,7 +70,7 @@ def test_a_docstring_describes_options_in_lines():
         Note: no option.
         """
 
-    assert sentences(part) == {"one": "the first, continued.", "two": "both.", "three": "both."}
+    assert option_descriptions(part) == {"one": "the first, continued.", "two": "both.", "three": "both."}
 
 
 def test_help_of_a_command_and_version(lab):

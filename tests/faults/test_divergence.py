@@ -44,7 +44,7 @@ def test_every_backend_names_the_same_step_and_tensor(options, said):
 
 def test_steps_before_it_in_the_same_call_are_kept():
     run = trainer("numpy", lr=1e3)
-    run.pace = 10**9  # as many steps in a call as the backend takes
+    run.steps_per_second = 10**9  # as many steps in a call as the backend takes
     told = []
     run.watch = lambda event, **facts: told.append(facts["step"]) if event == "step_finished" else False
     with pytest.raises(FloatingPointError) as caught:

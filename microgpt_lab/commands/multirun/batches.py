@@ -67,6 +67,6 @@ def make_batch(name: str) -> None:
     with contextlib.suppress(OSError):
         Path(hydra.runtime.output_dir).rmdir()  # Hydra makes a folder for it
     sweep, loader = Path(hydra.sweep.dir), GlobalHydra.instance().config_loader()
-    content = json.loads(files.text(sweep / JOBS_FOLDER / f"{name}.json"))
+    content = json.loads(files.read_text(sweep / JOBS_FOLDER / f"{name}.json"))
     master: Any = HydraConfig.instance().cfg
     make(Composer(loader, master).compose, sweep, content["jobs"], content["first"], alone=False)

@@ -83,8 +83,8 @@ class Scan:
         """`f` on the first `count`, each at the shortest length that holds it; the results, a row each."""
 
         def once(length, i, carry):
-            ids, targets, share, masks = jax.tree.map(lambda x: x[i, :, :length], batches)
-            block = Block(ids, targets, Array(share), [Array(mask * scale) for mask in masks])
+            ids, targets, loss_weight, masks = jax.tree.map(lambda x: x[i, :, :length], batches)
+            block = Block(ids, targets, Array(loss_weight), [Array(mask * scale) for mask in masks])
             carry, results = self.f(carry, [block], *(Array(x[None, None]) for x in numbers[i]))
             return carry, jnp.array([result.data[0, 0] for result in results])
 

@@ -49,7 +49,7 @@ class NumPy(Backend):
             trainer.validate_unseen()
         while trainer.step < min(60, trainer.steps) and time.monotonic() < end:
             trainer.advance(min(self.fused, trainer.steps - trainer.step))
-        for scan in (trainer.run, trainer.sums):
+        for scan in (trainer.train_scan, trainer.loss_scan):
             scan.rest()
 
 

@@ -66,7 +66,8 @@ class Recorded:
 
 def blocks(parts: list[list[np.ndarray]]) -> list[Block]:
     return [
-        Block(ids, targets, Array(share), list(map(Array, masks))) for ids, targets, share, *masks in parts
+        Block(ids, targets, Array(loss_weight), list(map(Array, masks)))
+        for ids, targets, loss_weight, *masks in parts
     ]
 
 
@@ -116,7 +117,7 @@ class Scan:
         batches = padded([batch], self.dtype, length=length)
         scale = batch.dropout.scale if batch.dropout else 1.0
         masks = [np.multiply(mask[0], scale, dtype=self.dtype) for mask in batches.masks]
-        whole = [batches.ids[0], batches.targets[0], batches.share[0], *masks]
+        whole = [batches.ids[0], batches.targets[0], batches.loss_weight[0], *masks]
         recorded = self.recorded.get(whole[0].shape)
         if recorded is None:
             recorded = self.recorded[whole[0].shape] = Recorded(self.f, self.carry, whole, numbers)

@@ -47,7 +47,7 @@ class TensorBoard:
         if trainer.step:
             return
         swept = [override.partition("=")[0].lstrip("+") for override in run.overrides]
-        flat = flattened(run.config)
+        flat = flatten(run.config)
         ordered = {
             key: flat[key] for key in sorted(flat, key=lambda key: key.removesuffix(".name") not in swept)
         }
@@ -179,12 +179,12 @@ def code(value):
     return f"`{printable(str(value)).replace('`', '')}`"
 
 
-def flattened(config, prefix=""):
+def flatten(config, prefix=""):
     """{'a': {'b': 1}} to {'a.b': 1}, of what HPARAMS can show."""
     flat = {}
     for key, value in config.items():
         if isinstance(value, dict):
-            flat |= flattened(value, f"{prefix}{key}.") if key != "callback" else {}
+            flat |= flatten(value, f"{prefix}{key}.") if key != "callback" else {}
         else:
             flat[prefix + key] = value if isinstance(value, (bool, int, float, str)) else str(value)
     return flat
