@@ -1,55 +1,12 @@
 """The rooms of the package, as its imports show them: no circle, no arrow upwards, a core of its own."""
 
-import ast
+import importlib.util
 import sys
 from pathlib import Path
 
+from imports import FLOORS, PACKAGE, ROOT, arrows, floor, imported, room
+
 import microgpt_lab
-
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "microgpt_lab"
-# A room may import those below it. `errors` and `terminal` are below all.
-FLOORS = (
-    {"commands", "testing"},
-    {"checks", "listing", "report"},
-    {"sweeps"},
-    {"run"},
-    {"options"},
-    {"registry"},
-    {"tensors", "ops"},
-    {"core"},
-    {"errors", "terminal"},
-)
-
-
-def imported(path):
-    """Every name that a file imports, also inside functions and for types alone."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                assert "plugins" in path.parts and node.level == 1, f"{path}: relative import"
-                continue
-            yield node.module or ""
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def arrows():
-    """Each module of the package with the modules that it imports."""
-    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
-    files = {name.removesuffix(".__init__"): file for name, file in files.items()}
-    return {
-        name: {found for found in imported(file) if found in files} - {name} for name, file in files.items()
-    }
-
-
-def room(module):
-    return module.split(".")[1] if "." in module else ""
-
-
-def floor(module):
-    return next(i for i, rooms in enumerate(FLOORS) if room(module) in rooms)
 
 
 def test_no_room_imports_one_above_or_beside_it():
@@ -58,7 +15,7 @@ def test_no_room_imports_one_above_or_beside_it():
             if other == "microgpt_lab":  # its version
                 assert room(module) == "commands", module
             elif room(other) != room(module):
-                assert floor(module) < floor(other), f"{module} imports {other}"
+                assert floor(room(module)) < floor(room(other)), f"{module} imports {other}"
 
 
 def test_no_modules_import_each_other():
@@ -109,3 +66,10 @@ def test_the_listing_shows_the_rooms():
 def test_the_reading_path_is_short():
     files = (PACKAGE / "core" / f"{name}.py" for name in ("autograd", "ops", "model", "trainer"))
     assert sum(len(file.read_text().splitlines()) for file in files) <= 520
+
+
+def test_the_picture_in_the_docs_shows_these_imports():
+    spec = importlib.util.spec_from_file_location("draw", Path(__file__).with_name("__main__.py"))
+    draw = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(draw)
+    assert draw.PICTURE.read_text(encoding="utf-8") == draw.svg(), "run: python tests/architecture"

@@ -1,0 +1,57 @@
+"""Read which modules of the package import which, and which room each belongs to."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "microgpt_lab"
+# A room may import the rooms below it, never one above or beside it.
+FLOORS = (
+    {"commands", "testing"},
+    {"checks", "listing", "report"},
+    {"sweeps"},
+    {"run"},
+    {"options"},
+    {"registry", "tensors", "ops"},
+    {"core"},
+    {"errors", "terminal"},
+)
+
+
+def imported(path):
+    """Every name that a file imports, also inside functions and for type checkers only."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:  # a plugin that is a package imports its own files
+                assert "plugins" in path.parts and node.level == 1, f"{path}: relative import"
+                continue
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def arrows():
+    """Each module of the package, with the modules that it imports."""
+    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+    files = {name.removesuffix(".__init__"): file for name, file in files.items()}
+    return {name: set(imported(file)) & files.keys() - {name} for name, file in files.items()}
+
+
+def room(module):
+    """The folder or file at the top of the package that a module belongs to; '' for the package itself."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def floor(name):
+    """The row of FLOORS that a room is in."""
+    return next(i for i, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def room_arrows():
+    """Each room that is a folder, with the other folders that it imports."""
+    rooms = {path.name: set() for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    for module, others in arrows().items():
+        if (source := room(module)) in rooms:
+            rooms[source] |= {room(other) for other in others if room(other) in rooms} - {source}
+    return rooms
