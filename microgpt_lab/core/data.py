@@ -114,6 +114,7 @@ class Corpus:
         return [tokens[: size + 1]]
 
     def pieces(self, document: str) -> list[list[int]]:
+        """Encode a document and cut it into pieces."""
         return self.cut(self.tokens(document))
 
     def texts(self, document: str) -> list[str]:

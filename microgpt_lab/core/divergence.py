@@ -27,7 +27,7 @@ def ignore_overflow() -> warnings.catch_warnings:
 
 
 def one_by_one(advance: Callable[[], list[Metrics]], steps: int) -> list[Metrics]:
-    """Make a step per call, until all are made or one diverges. Return the metrics of the steps before it.
+    """Run this number of steps, one per call, or those before a step that diverges. Return their metrics.
 
     FloatingPointError if the first step diverges.
     """

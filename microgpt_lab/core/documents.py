@@ -86,9 +86,9 @@ def torch_randperm(n: int, seed: int) -> list[int]:
 class Documents(tuple[str, ...]):
     """The documents of a data set, with a cache of what was computed from them.
 
-    `Documents(documents)` returns the same object if it is one already. So jobs of a sweep that are
-    forked from one process, and corpora of one notebook, share the cache. It cannot be out of date,
-    because the documents cannot change.
+    `Documents(documents)` returns `documents` itself if it is a `Documents` already. So jobs of a sweep
+    that are forked from one process, and corpora of one notebook, share the cache. It cannot be out of
+    date, because the documents cannot change.
     """
 
     cache: dict[Hashable, Any]

@@ -97,7 +97,7 @@ class GPT:
     def logits(
         self, w: Weights, ids: Sequence[int], cache: Cache | None = None, masks: Sequence[Array] = ()
     ) -> Array:
-        """Compute the logits of each next token: (…, T) to (…, T, vocab_size).
+        """Compute unnormalized log-probabilities of each next token: (…, T) to (…, T, vocab_size).
 
         With a `cache`, `ids` are the tokens after the cached ones. The dropout `masks`, if any, multiply
         the embeddings and the output of each attention and MLP (Srivastava et al., 2014).

@@ -16,7 +16,7 @@ def distribution(
     """Compute softmax(logits / temperature), with 0 for the tokens that `top_k` and `top_p` exclude.
 
     `temperature` 0 takes the likeliest token. `top_k` keeps the k likeliest (0: all; Fan et al., 2018).
-    `top_p` keeps the likeliest whose probabilities sum up to it (Holtzman et al., 2020).
+    `top_p` keeps the likeliest that together reach this probability (Holtzman et al., 2020).
     FloatingPointError if a logit is NaN or the maximum is not finite.
     """
     if not math.isfinite(max(logits)) or any(map(math.isnan, logits)):

@@ -30,7 +30,7 @@ class Trainer(Evaluation):
     eval_every: number of steps between evaluations on the validation split (0: only at the end).
     eval_docs: maximum number of validation documents in each evaluation.
     dropout: probability of dropping a number of the embeddings and of the output of each attention and MLP.
-    grad_clip: maximum norm of the gradients, over all weights (Pascanu et al., 2013; 0: no clipping).
+    grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
     init_std: standard deviation of the initial weights.
     zero_init: initialize the projections back into the residual stream, wo and fc2, with 0.
     """
@@ -85,11 +85,11 @@ class Trainer(Evaluation):
         return self.backend.value_and_grad(lambda w: self.loss(w, blocks), w)
 
     def gradients(self) -> Weights:
-        """Compute the gradients of the next step, without making it."""
+        """Compute the gradients of the next step. The weights do not change."""
         return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
-        """Make a step. It is a pure function, which a backend may compile.
+        """Make a step, as a pure function that a backend may compile.
 
         Takes the weights and the optimizer's state; returns both after the step, its loss and gradient norm.
         """
@@ -105,7 +105,7 @@ class Trainer(Evaluation):
         return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), (value, norm)
 
     def inputs(self, step: int) -> tuple[Batch, float, int]:
-        """Return the batch, the learning rate and the number of a step."""
+        """Return the batch, the learning rate and the index of a step."""
         dropout = None
         if self.dropout:
             key = f"dropout {self.seed} {step}"
@@ -115,7 +115,7 @@ class Trainer(Evaluation):
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:
-        """Make this number of steps, or those before a step that diverges. Return the metrics of each."""
+        """Run this number of steps, or those before a step that diverges. Return the metrics of each."""
         started = time.perf_counter()
         inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
         carry, results = self.train_scan(self.carry, inputs)
@@ -136,7 +136,7 @@ class Trainer(Evaluation):
         ]
 
     def train(self) -> None:
-        """Make all steps, or stop when a callback asks to."""
+        """Run all steps, or until a callback asks to stop."""
         while self.step < self.steps:
             old_carry, done = self.carry, self.step
             for step, metrics in enumerate(self.advance(self.next_observation() - done), start=done + 1):

@@ -25,7 +25,7 @@ class Padded(NamedTuple):
 
 
 def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0) -> Padded:
-    """Pad batches to at least `height` documents and `length` tokens. No token attends to the padding."""
+    """Pad at the end, to at least `height` documents and `length` tokens. No token attends to padding."""
     height = max(height, *(len(batch.pairs) for batch in batches))
     length = max(length, *(longest(batch) for batch in batches))
     tokens: list[int] = []

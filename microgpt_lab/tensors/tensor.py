@@ -76,7 +76,7 @@ class Tensor(Views):
         return Value(x) if self.is_tracked else x
 
     def propagate(self) -> None:
-        """Do `Value.propagate` for each number, inlined for one or two parents, as most Values have."""
+        """Propagate gradients: `Value.propagate`, inlined for one or two parents, the usual case."""
         for value in self.data:
             grad = value.grad
             if not grad:
@@ -205,7 +205,7 @@ class Product(Tensor):
     __slots__ = ()
 
     def propagate(self) -> None:
-        """Do `Dot.propagate` for each number, four numbers of a row at a time because that is faster."""
+        """Propagate each number's gradient, four numbers of a row at a time because that is faster."""
         for row in self.rows:
             fours = len(row) // 4 * 4
             for i in range(0, fours, 4):
