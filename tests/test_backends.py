@@ -14,7 +14,7 @@ from microgpt_lab.core.backend import Batch, Dropout
 from microgpt_lab.core.data import lines
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
-from microgpt_lab.tensors.padding import draw, padded
+from microgpt_lab.tensors.padding import draw_masks, padded
 from microgpt_lab.testing import OPERATIONS, assert_same_gradients, losses, small_trainer
 
 BACKENDS = [name for name in registry().names("backend") if name != "python"]
@@ -166,7 +166,7 @@ def test_lengths_are_rounded_up_no_further_than_the_block(name):
 def test_numpy_draws_the_masks_that_python_draws():
     dropout = Dropout("any key", 0.3, sites=3, width=5)
     batch = Batch([[0] * 4, [0] * 8], 16, mean=True, dropout=dropout)
-    for kept, matrices in zip(draw(batch), dropout.masks([3, 7]), strict=True):
+    for kept, matrices in zip(draw_masks(batch), dropout.masks([3, 7]), strict=True):
         assert (kept * dropout.scale).tolist() == matrices
 
 

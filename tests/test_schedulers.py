@@ -7,7 +7,7 @@ import pytest
 from golden.make_pytorch import FIGURES, STEPS, make
 
 from microgpt_lab import UserError, part
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 from microgpt_lab.registry.plugins import registry
 
 PYTORCH = json.loads(FIGURES.read_text())
@@ -113,13 +113,13 @@ def test_every_scheduler_is_worked_out_with_its_defaults():
 
 def test_a_warm_up_has_whole_steps():
     """The nearest number of them: of 10 steps, 0.26 is 3; then progress from 0 to 1."""
-    assert [warm(step, 10, 0.26) for step in range(5)] == [
+    assert [linear_warmup(step, 10, 0.26) for step in range(5)] == [
         (1 / 4, 0.0), (2 / 4, 0.0), (3 / 4, 0.0), (1.0, 0.0), (1.0, 1 / 7),
     ]  # fmt: skip
-    assert [warm(step, 10, 0.24)[0] for step in range(3)] == [1 / 3, 2 / 3, 1.0]
-    assert warm(10, 10, 0.26) == warm(10, 10, 0.9) == (1.0, 1.0)
-    assert warm(0, 10, 0.04) == (1.0, 0.0)
-    assert warm(10, 10, 1.0) == (1.0, 0.0)
+    assert [linear_warmup(step, 10, 0.24)[0] for step in range(3)] == [1 / 3, 2 / 3, 1.0]
+    assert linear_warmup(10, 10, 0.26) == linear_warmup(10, 10, 0.9) == (1.0, 1.0)
+    assert linear_warmup(0, 10, 0.04) == (1.0, 0.0)
+    assert linear_warmup(10, 10, 1.0) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("warmup", [-0.01, 1.01])

@@ -1,1 +1,1 @@
-"""The reading path, autograd → ops → model → trainer, and what it needs: the standard library only."""
+"""The reading path (autograd → ops → model → trainer) and what it needs: only the standard library."""

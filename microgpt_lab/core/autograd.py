@@ -1,4 +1,4 @@
-"""Reverse-mode automatic differentiation, one number at a time, in pure Python.
+"""Reverse-mode automatic differentiation of scalars, in pure Python.
 
 >>> a, b = Value(2.0), Value(-3.0)
 >>> y = (a * b).apply("tanh") + a**2
@@ -18,10 +18,10 @@ Number = Any  # a float or a Value
 
 
 class Value:
-    """One number of a computation, and how it was made.
+    """A number in a computation graph, with its gradient.
 
-    `local_grads[i]` is the derivative of this number by `parents[i]`. `backward` applies the chain
-    rule from here to every Value above (Linnainmaa, 1970; the interface is micrograd's, Karpathy, 2020).
+    `local_grads[i]` is its derivative with respect to `parents[i]`. `backward` applies the chain rule to
+    every Value that it depends on (Linnainmaa, 1970; the interface is micrograd's, Karpathy, 2020).
     """
 
     __slots__ = ("data", "grad", "local_grads", "parents")
@@ -49,13 +49,13 @@ class Value:
 
     def __truediv__(self, other: Value | float) -> Value:
         if isinstance(other, Value):
-            y, slope = floats.divide(self.data, other.data), floats.divide(1.0, other.data)
-            return Value(y, (self, other), (slope, -y * slope))
+            y, inverse = floats.divide(self.data, other.data), floats.divide(1.0, other.data)
+            return Value(y, (self, other), (inverse, -y * inverse))
         return Value(floats.divide(self.data, other), (self,), (floats.divide(1.0, other),))
 
     def __pow__(self, n: float) -> Value:
-        slope = n * floats.power(self.data, n - 1) if n else 0.0
-        return Value(floats.power(self.data, n), (self,), (slope,))
+        derivative = n * floats.power(self.data, n - 1) if n else 0.0
+        return Value(floats.power(self.data, n), (self,), (derivative,))
 
     def __neg__(self) -> Value:
         return self * -1.0
@@ -76,13 +76,13 @@ class Value:
         return self.data < data_of(other)
 
     def apply(self, name: str) -> Value:
-        """The function of this name in `floats.FUNCTIONS`: exp, log, tanh …"""
+        """Apply a function by its name in `floats.FUNCTIONS`: exp, log, tanh …"""
         f, derivative = floats.FUNCTIONS[name]
         y = f(self.data)
         return Value(y, (self,), (derivative(self.data, y),))
 
     def propagate(self) -> None:
-        """The chain rule: hand this gradient on to the parents."""
+        """Add this gradient times `local_grads` to the gradients of the parents: the chain rule."""
         grad = self.grad
         if grad:
             for parent, local_grad in zip(self.parents, self.local_grads):
@@ -99,7 +99,7 @@ class Value:
 
 
 class Dot(Value):
-    """A dot product. Its parents are the numbers of both rows, which it shares with other products."""
+    """The dot product of two rows, which it shares with other products. Its parents are all their numbers."""
 
     __slots__ = ("left", "right")
 
@@ -119,11 +119,11 @@ def data_of(x: Number) -> float:
 
 
 def topological(root: Any) -> list[Any]:
-    """`root` and all above it, parents before children; no recursion, since graphs are deep."""
+    """List `root` and its ancestors, parents before children. No recursion, because graphs are deep."""
     order, seen, stack = [], set(), [root]
     while stack:
         node = stack.pop()
-        if node is None:  # the parents of the node below are all in order by now
+        if node is None:  # all parents of the next node are in `order`
             order.append(stack.pop())
         elif node not in seen:
             seen.add(node)

@@ -1,4 +1,4 @@
-"""What a run computes with: the batches that a backend is given, and what it must answer to."""
+"""The interface of a backend, and the batches that it gets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from microgpt_lab.core.reprs import call_repr, line, short
 
 
 class Dropout(NamedTuple):
-    """Which numbers a step drops: for each document `sites` masks of (T, width).
+    """The dropout masks of a step: `sites` masks of shape (T, width) for each document.
 
-    They are drawn document by document, mask by mask, row by row, from a generator for this key
-    alone, so that every backend drops the same.
+    A separate generator, seeded with `key`, draws them document by document, mask by mask, row by row,
+    so that every backend drops the same numbers.
     """
 
     key: str
@@ -25,25 +25,25 @@ class Dropout(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """What is kept is multiplied by this."""
+        """The factor of the numbers that are kept."""
         return 1 / (1 - self.rate)
 
-    def masks(self, heights: Iterable[int]) -> Iterator[list[list[list[float]]]]:
-        """For documents of these lengths, masks of 0 and `scale`."""
+    def masks(self, lengths: Iterable[int]) -> Iterator[list[list[list[float]]]]:
+        """Yield the masks for documents of these lengths, with values 0 and `scale`."""
         rng, keep = Random(self.key), 1 - self.rate
-        for height in heights:
+        for length in lengths:
             yield [
-                [[(rng.random() < keep) * self.scale for _ in range(self.width)] for _ in range(height)]
+                [[(rng.random() < keep) * self.scale for _ in range(self.width)] for _ in range(length)]
                 for _ in range(self.sites)
             ]
 
 
 class Batch:
-    """Inputs and targets of pieces of documents, of at most `block_size` + 1 tokens each.
+    """Inputs and targets of pieces of documents. A piece has at most `block_size` + 1 tokens.
 
     `loss_weight` multiplies the loss of each token: 1 / `tokens` for the mean over all tokens, 1 for the sum.
-    `block_size` and `height` are the largest length and number of documents of all batches of this kind in a
-    run (height 0: that of this batch). A backend that pads to them rounds every batch in the same way.
+    `block_size` and `height` are the maximum length and number of documents of all such batches in a run
+    (height 0: the number in this batch). A backend that pads to them rounds all batches in the same way.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Batch:
 
 
 class Block(NamedTuple):
-    """A batch, or a part of it, as tensors: ids and targets (…, T), what a token's loss counts
+    """A batch, or a part of it, as tensors: ids and targets (…, T), the weight of each token's loss
     (a number, or (…, T, 1) with 0 at the padding), and the dropout masks (…, T, C) in order.
     """
 
@@ -82,34 +82,34 @@ class Block(NamedTuple):
 
 
 class Backend:
-    """A backend offers `tensor` and `value_and_grad`. To be faster, it overrides the rest.
+    """Base class of backends. Implement `tensor` and `value_and_grad`; override `scan` to be faster.
 
-    `fused` is how many steps it may be handed at once, between two looks at the weights; `largest`
-    is how many numbers a model, or a batch of embeddings, may have. `forks` says that jobs of a sweep may
-    be forked from a process that has built it: not if it starts threads.
+    `fused` is the maximum number of steps in one call of a `scan`. `largest` is the maximum number of
+    numbers in a model, or in a batch of embeddings. `forks` says whether jobs of a sweep may be forked
+    from a process that has built this backend: set it to False if the backend starts threads.
     """
 
     fused, largest, forks = 1, 500_000_000, True
     __repr__ = call_repr
 
     def tensor(self, rows: list[list[float]]) -> Array:
-        """A matrix."""
+        """Make a matrix of these rows."""
         raise NotImplementedError
 
     def value_and_grad(self, loss: Callable[[Weights], Array], weights: Weights) -> tuple[Array, Weights]:
-        """`loss(weights)`, of shape (1, 1), and its gradient by each weight; neither is differentiated on."""
+        """Return `loss(weights)`, (1, 1), and its gradient with respect to each weight, both detached."""
         raise NotImplementedError
 
     def prepare(self, trainer: Any) -> None:
-        """Make ready what other runs of the trainer's setting can use as well, whatever their seed.
+        """Prepare what other runs of this trainer's setting can reuse, whatever their seed.
 
-        A backend that overrides this promises that the functions which its `scan` has made for one run give
-        the same bits in another. It is called once before jobs of the setting are forked, or made one after
-        the other in a process. The trainer is not used for anything else.
+        A backend that overrides this promises that the functions that `scan` returned for one run give the
+        same bits in another. It is called once, before jobs of the setting are forked, or run one after
+        the other in a process. The trainer is used for nothing else.
         """
 
     def blocks(self, batch: Batch) -> list[Block]:
-        """The batch as tensors: here document by document, (T, C), with nothing padded."""
+        """Convert a batch to tensors. The default is one block per document, (T, C), without padding."""
         if batch.dropout is None:
             return [Block(ids, targets, batch.loss_weight) for ids, targets in batch.pairs]
         masks = batch.dropout.masks(len(ids) for ids, _ in batch.pairs)
@@ -119,12 +119,12 @@ class Backend:
         ]
 
     def scan(self, f: Callable) -> Callable[[Any, list], tuple[Any, list[list[float]]]]:
-        """A function that carries something through `f`, again and again, as jax.lax.scan does.
+        """Return a function that applies `f` to batch after batch and passes a carry on, like jax.lax.scan.
 
-        `f(carry, blocks, *numbers) -> (carry, results)` is pure; a carry is tensors in dicts and
-        tuples, results are tensors of shape (1, 1). The function takes a carry and a list of
-        `(batch, *numbers)`, and returns the last carry and each call's results as floats. A
-        backend may compile `f`, which then sees numbers as tensors of shape (1, 1).
+        `f(carry, blocks, *numbers) -> (carry, results)` is a pure function. A carry is tensors in dicts
+        and tuples; results are tensors of shape (1, 1). The returned function takes a carry and a list
+        of `(batch, *numbers)`. It returns the last carry, and the results of each call as floats. A
+        backend may compile `f`, which then gets the numbers as tensors of shape (1, 1).
         """
 
         def run(carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:

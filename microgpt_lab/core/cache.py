@@ -1,4 +1,4 @@
-"""The key-value cache of attention: what generation keeps of the tokens before."""
+"""The key-value cache of attention, used in generation."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from microgpt_lab.core.ops import Array
 
 
 class Cache:
-    """Keys and values of the tokens seen so far, for each layer, so that a new token costs one row.
+    """Keys and values of all previous tokens in each layer, so that a new token costs one row.
 
-    Both are kept as (…, head_dim, T): the array protocol joins along the last axis.
+    Both are stored as (…, head_dim, T), because the array protocol concatenates along the last axis.
     """
 
     def __init__(self) -> None:
@@ -16,7 +16,7 @@ class Cache:
         self.length = 0
 
     def extend(self, layer: int, k: Array, v: Array) -> tuple[Array, Array]:
-        """Append those of new tokens, (…, T, head_dim), and return all."""
+        """Append the keys and values of new tokens, (…, T, head_dim), and return those of all tokens."""
         k, v = k.T, v.T
         if layer in self.layers:
             old_k, old_v = self.layers[layer]

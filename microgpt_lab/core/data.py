@@ -1,4 +1,4 @@
-"""Documents to tokens: the vocabulary, the splits, the batches."""
+"""From documents to tokens: the vocabulary, the pieces that a model gets, and the batches."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from typing import Any, Literal, TypeVar
 from microgpt_lab.core.documents import SPLITS, Documents
 from microgpt_lab.errors import at_least, suggest
 
-LARGEST = 100_000_000  # bytes of a file: what is read stays in memory
-END = "\ud800"  # `bos` in the text of a piece: half a character, which no document has
+LARGEST = 100_000_000  # bytes of a file, because its text stays in memory
+END = "\ud800"  # `bos` in the text of a piece: a lone surrogate, which no document contains
 
 Tokens = TypeVar("Tokens", list[int], str, range)
 
 
 class Corpus:
-    """Documents, their characters as vocabulary, and a split.
+    """Documents, split for training, validation and test, with their characters as vocabulary.
 
-    Of a document that is longer than the block (with its end, more than `block_size` tokens to
-    predict), `long_docs=truncate` takes the beginning, `window` one block after the other, and
-    `error` refuses the data; `long` counts them.
+    A document is longer than the block if it has more than `block_size` tokens to predict, including its
+    end. `long` is the number of such documents. `long_docs=truncate` takes their beginning, `window` takes
+    one block after the other, and `error` refuses the data.
 
-    Tokens are numbers of characters in sorted order; the last token, `bos`, stands at both ends of
-    a document. `rng` shuffles the training documents and goes on to draw a trainer's weights, as
-    microgpt.py's does: to compare two models fairly, give each a corpus of its own.
+    A token is the index of a character in sorted order. The last token, `bos`, is at both ends of a
+    document. `rng` shuffles the training documents and then draws a trainer's weights, as in microgpt.py.
+    To compare two models fairly, give each its own corpus.
 
-    split: rule that divides the documents: zero2hero, eureka, makemore, makemore_dev, or none (train on all).
-    train_docs: train on so many documents only (0: on all).
-    long_docs: cut documents that are longer than the block, take them window by window, or refuse them.
-    block_size: tokens to predict in a document, or in a window of it.
-    seed: seed of the documents' order, the first weights, dropout and the samples at the end.
+    split: rule that splits the documents: zero2hero, eureka, makemore, makemore_dev, or none (train on all).
+    train_docs: number of documents to train on (0: all).
+    long_docs: truncate documents that are longer than the block, cut them into windows, or refuse them.
+    block_size: number of tokens to predict in a document, or in a window of it.
+    seed: seed of the order of the documents, the initial weights, dropout and the final samples.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Corpus:
             raise ValueError(
                 f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = "
                 f"{block_size - 1} characters, the longest {self.longest - 1:,}: "
-                "long_docs=truncate, or window"
+                "use long_docs=truncate or long_docs=window"
             )
         if split not in SPLITS:
             raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")
@@ -78,8 +78,8 @@ class Corpus:
         train, state = documents.shuffled(split, seed)
         self.rng.setstate(state)
         self.train = train[: train_docs or None]
-        # Which pieces there are to train on, in whatever order.
-        self.kind = (split, block_size, long_docs, *((seed, train_docs) if train_docs else ()))
+        # Identifies the training pieces, whatever their order.
+        self.pieces_key = (split, block_size, long_docs, *((seed, train_docs) if train_docs else ()))
         self._encoded: dict[int, list[list[int]]] = {}
         self._ids = {char: i for i, char in enumerate(self.chars)}
 
@@ -98,15 +98,15 @@ class Corpus:
         return "".join(self.chars[i] for i in ids)
 
     def tokens(self, document: str) -> list[int]:
-        """The document between two `bos`."""
+        """Encode a document, with `bos` at both ends."""
         return [self.bos, *self.encode(document), self.bos]
 
     def cut(self, tokens: Tokens) -> list[Tokens]:
-        """The pieces of a document that a model is given, with what it predicts: of each, all but the first.
+        """Cut a document into the pieces that a model gets. It predicts all tokens of a piece but the first.
 
-        The only place that decides what is trained on, evaluated and counted as seen. In windows, each
-        piece begins with the token that the one before it ends with. `tokens` has both ends; since a
-        token is a character, it may be the document's text, or a range of its length.
+        This alone decides what is trained on, evaluated and counted as seen. A window begins with the last
+        token of the window before it. `tokens` includes both ends. Because a token is a character, it may
+        also be the document's text, or a range of its length.
         """
         size = self.block_size
         if self.long_docs == "window":
@@ -114,18 +114,19 @@ class Corpus:
         return [tokens[: size + 1]]
 
     def pieces(self, document: str) -> list[list[int]]:
+        """Encode a document and cut it into pieces."""
         return self.cut(self.tokens(document))
 
     def texts(self, document: str) -> list[str]:
-        """Its pieces as text, with `END` for `bos`: quick to make and to compare."""
+        """Cut a document into pieces of text, with `END` for `bos`. They are fast to make and to compare."""
         return self.cut(f"{END}{document}{END}")
 
     def new(self, documents: Sequence[str]) -> list[list[bool]]:
-        """For each piece of each document, whether it differs from all pieces of the training documents.
+        """Return for each piece of each document whether it differs from all training pieces.
 
-        What a model has generated is compared by its first piece: it ends where the block does.
+        Compare a generated document by its first piece, because generation ends with the block.
         """
-        # Documents that are not cut, which are most, are compared as they stand: they can only equal such.
+        # Most documents are not cut. They are compared whole, because they can only equal uncut documents.
         known = set(documents).intersection(self.train)
         cut = {document for document in documents if len(document) >= self.block_size}
         seen = set(chain.from_iterable(map(self.texts, cut)))
@@ -140,69 +141,69 @@ class Corpus:
         ]
 
     def guessing(self, documents: Sequence[str]) -> dict[str, float]:
-        """Return what n-grams of the training documents cost on these, in nats per token: see `guessing`."""
+        """Return the losses of n-gram baselines on these documents, in nats per token: see `guessing`."""
 
         def count() -> dict[str, float]:
-            train, asked = (list(chain.from_iterable(map(self.texts, d))) for d in (self.train, documents))
-            return guessing(train, asked, self.vocab_size)
+            train, held_out = (list(chain.from_iterable(map(self.texts, d))) for d in (self.train, documents))
+            return guessing(train, held_out, self.vocab_size)
 
-        return self.documents.cached(("guessing", self.kind, tuple(documents)), count)
+        return self.documents.cached(("guessing", self.pieces_key, tuple(documents)), count)
 
     @functools.cached_property
     def order(self) -> list[tuple[int, int]]:
-        """The training document and the piece of it that each place of an epoch takes."""
+        """The indices of the document and of its piece, for each position in an epoch."""
         lengths = [len(document) for document in self.train]
         pieces = {length: range(len(self.cut(range(length + 2)))) for length in set(lengths)}
         return [(i, piece) for i, length in enumerate(lengths) for piece in pieces[length]]
 
     def batch(self, step: int, size: int) -> list[list[int]]:
-        """The tokens of the documents of this step: the training documents in order, again and again."""
+        """Return the tokens of a step's pieces. Each epoch takes the training documents in the same order."""
         start = step * size
-        if self.long_docs != "window":  # a document is a piece
+        if self.long_docs != "window":  # each document has one piece
             return [self.train_tokens(i % len(self.train)) for i in range(start, start + size)]
         n = len(self.order)
         return [self.train_tokens(*self.order[i % n]) for i in range(start, start + size)]
 
     def train_tokens(self, i: int, piece: int = 0) -> list[int]:
-        """Those of a training document, which is encoded once."""
+        """Return the tokens of a piece of training document `i`, which is encoded once."""
         if i not in self._encoded:
             self._encoded[i] = self.pieces(self.train[i])
         return self._encoded[i][piece]
 
 
 def guessing(train: Sequence[Any], held_out: Sequence[Any], vocab_size: int) -> dict[str, float]:
-    """What counting costs on the held-out pieces, in nats per token: what a model has to beat.
+    """Compute the losses of the baselines on held-out pieces, in nats per token: uniform, then n-grams.
 
-    Of n-grams of the training pieces, as tokens or as text:
+    The n-grams are counted in the training pieces, as tokens or as text:
     P(c | the n - 1 before) = (count + 0.1) / (total + 0.1 V).
     """
-    seen, asked = (Counter(chain.from_iterable(map(trigrams, some))) for some in (train, held_out))
-    nats = {"uniform": math.log(vocab_size)}
-    for first, name in ((2, "unigram"), (1, "bigram"), (0, "trigram")):
+    seen, asked = (Counter(chain.from_iterable(map(trigrams, pieces))) for pieces in (train, held_out))
+    losses = {"uniform": math.log(vocab_size)}
+    for start, name in ((2, "unigram"), (1, "bigram"), (0, "trigram")):
         counts: Counter[tuple] = Counter()
         totals: Counter[tuple] = Counter()
         for gram, count in seen.items():
-            counts[gram[first:]] += count
-            totals[gram[first:-1]] += count
-        nats[name] = (
+            counts[gram[start:]] += count
+            totals[gram[start:-1]] += count
+        losses[name] = (
             -math.fsum(
-                count * math.log((counts[gram[first:]] + 0.1) / (totals[gram[first:-1]] + 0.1 * vocab_size))
+                count * math.log((counts[gram[start:]] + 0.1) / (totals[gram[start:-1]] + 0.1 * vocab_size))
                 for gram, count in asked.items()
             )
             / asked.total()
         )
-    return nats
+    return losses
 
 
 def trigrams(tokens: list[int] | str) -> Iterable[tuple]:
-    """Each token but the first with the two before it; the first stands before itself."""
+    """Return each token but the first, after the two tokens before it. The first token precedes itself."""
     return zip((tokens[0], *tokens), tokens, tokens[1:], strict=False)
 
 
 def read(path: Path) -> str:
-    """A text file in UTF-8, or what a pipe gives; of at most 100 MB.
+    """Read UTF-8 text of at most 100 MB from a file or a pipe.
 
-    A byte order mark is taken away, and Windows' line ends become newlines.
+    A byte order mark is removed, and Windows line ends become newlines.
     """
     try:
         with path.expanduser().open("rb") as file:
@@ -225,8 +226,8 @@ def read(path: Path) -> str:
 
 
 def lines(path: str | Path) -> list[str]:
-    """A document a line, without empty ones. Cut at newlines, freed of spaces and tabs around: U+2028 and
-    others are characters.
+    """Read a document per line, stripped of spaces and tabs. Empty lines are skipped. Only newlines end a
+    line: U+2028 and the like are characters.
     """
     stripped = (line.strip(" \t") for line in read(Path(path)).split("\n"))
     return [line for line in stripped if line]

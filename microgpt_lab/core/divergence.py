@@ -1,4 +1,4 @@
-"""What is to blame when a step does not come out as finite numbers."""
+"""Divergence: check whether the numbers of a step are finite, and find the first that is not."""
 
 from __future__ import annotations
 
@@ -12,50 +12,54 @@ Metrics = dict[str, float]
 
 
 def finite(weights: Weights) -> bool:
-    """Whether all weights are, and their fourth powers too: up to 1e77, in float32 4e9.
+    """Whether the fourth power of each weight matrix's norm is finite: norms up to 1e77, in float32 4e9.
 
-    Beyond, what two matrices make of a normed x may have squares that overflow, and its norm is 0.
+    With larger weights, two matrices can make numbers of a normalized x whose squares overflow. The next
+    RMSNorm would divide them by infinity and return 0.
     """
-    with overflow_expected():
+    with ignore_overflow():
         return all(math.isfinite((n * n * n * n).item()) for n in (w.norm() for w in weights.values()))
 
 
-def overflow_expected() -> warnings.catch_warnings:
-    """Silences NumPy's warnings: where a number overflows is what is being asked."""
+def ignore_overflow() -> warnings.catch_warnings:
+    """Silence NumPy's warnings, because the caller looks for overflows."""
     return warnings.catch_warnings(action="ignore", category=RuntimeWarning)
 
 
 def one_by_one(advance: Callable[[], list[Metrics]], steps: int) -> list[Metrics]:
-    """Make a step with each call, until one diverges or all are made; the metrics of those that were."""
-    made: list[Metrics] = []
+    """Run this number of steps, one per call, or those before a step that diverges. Return their metrics.
+
+    FloatingPointError if the first step diverges.
+    """
+    metrics: list[Metrics] = []
     try:
         for _ in range(steps):
-            made += advance()
+            metrics += advance()
     except FloatingPointError:
-        if not made:
+        if not metrics:
             raise
-    return made
+    return metrics
 
 
-def blame(weights: Weights, gradients: Callable[[], Weights], new: Weights) -> str:
-    """The first number of a step that is not finite, or too large: its tensor's name, the value, its index.
+def first_non_finite(weights: Weights, gradients: Callable[[], Weights], new: Weights) -> str:
+    """Describe the first number of a step that is not finite or is too large: tensor, value and index.
 
-    In the order in which a step computes them: the weights before it, their gradients, the new weights.
+    The order is that of the computation: the weights before the step, their gradients, the new weights.
     """
-    with overflow_expected():
-        found = [
-            *odd("weight", weights, 4.0),
-            *odd("gradient of", gradients(), 2.0),
-            *odd("new weight", new, 4.0),
+    with ignore_overflow():
+        descriptions = [
+            *non_finite("weight", weights, 4.0),
+            *non_finite("gradient of", gradients(), 2.0),
+            *non_finite("new weight", new, 4.0),
         ]
-    return found[0] if found else "overflow"
+    return descriptions[0] if descriptions else "overflow"
 
 
-def odd(kind: str, tensors: Weights, power: float) -> Iterator[str]:
-    """Of each tensor the first number of which this power is not finite."""
+def non_finite(kind: str, tensors: Weights, power: float) -> Iterator[str]:
+    """Describe, for each tensor, the first number whose power is not finite."""
     for name, tensor in tensors.items():
-        for i, (row, high) in enumerate(zip(tensor.tolist(), (tensor**power).tolist(), strict=True)):
-            places = [j for j, x in enumerate(high) if not math.isfinite(x)]
-            if places:
-                yield f"{kind} {name} is {row[places[0]]} at [{i}, {places[0]}]"
+        for i, (row, powers) in enumerate(zip(tensor.tolist(), (tensor**power).tolist(), strict=True)):
+            columns = [j for j, x in enumerate(powers) if not math.isfinite(x)]
+            if columns:
+                yield f"{kind} {name} is {row[columns[0]]} at [{i}, {columns[0]}]"
                 break

@@ -1,4 +1,4 @@
-"""Documents of a data set, and their split into training, validation and test."""
+"""The documents of a data set, and the rules that split them for training, validation and test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
-MOST_NUMBERS = 10_000_000  # places of documents in the orders that are kept: 80 MB
+MAX_CACHED = 10_000_000  # documents in all cached orders, 80 MB
 
 
 class Split(NamedTuple):
@@ -17,13 +17,13 @@ class Split(NamedTuple):
     test: list[str]
 
 
-def everything(documents: list[str]) -> Split:
-    """All documents for training, none held out: what microgpt.py does."""
+def no_split(documents: list[str]) -> Split:
+    """Train on all documents and hold none out, as microgpt.py does."""
     return Split(documents, [], [])
 
 
 def zero2hero(documents: list[str]) -> Split:
-    """Shuffled with seed 42, then 80 % / 10 % / 10 % (Karpathy, makemore lectures, 2022)."""
+    """Shuffle with seed 42, then split 80 % / 10 % / 10 % (Karpathy, makemore lectures, 2022)."""
     documents = list(documents)
     Random(42).shuffle(documents)
     first, second = int(0.8 * len(documents)), int(0.9 * len(documents))
@@ -31,7 +31,7 @@ def zero2hero(documents: list[str]) -> Split:
 
 
 def eureka(documents: list[str]) -> Split:
-    """Shuffled with seed 42: 1000 test, 1000 validate, the rest trains (EurekaLabs ngram, 2024)."""
+    """Shuffle with seed 42. Test on 1000, validate on 1000, train on the rest (EurekaLabs ngram, 2024)."""
     if len(documents) <= 2000:
         raise ValueError(
             f"split=eureka holds 2000 documents out, the data set has {len(documents)}: use zero2hero"
@@ -43,7 +43,7 @@ def eureka(documents: list[str]) -> Split:
 
 
 def makemore(documents: list[str]) -> Split:
-    """PyTorch's randperm, seed 3407; the last min(1000, n // 10) validate and test (makemore.py, 2022)."""
+    """Shuffle like PyTorch, seed 3407. The last min(1000, n // 10) validate and test (makemore.py, 2022)."""
     order = torch_randperm(len(documents), seed=3407)
     shuffled = [documents[i] for i in order]
     cut = len(documents) - min(1000, len(documents) // 10)
@@ -51,9 +51,9 @@ def makemore(documents: list[str]) -> Split:
 
 
 def makemore_dev(documents: list[str]) -> Split:
-    """Of makemore's training documents alone, the last min(1000, n // 10) validate; for choosing settings.
+    """Split makemore's training documents only. Validate on the last min(1000, n // 10).
 
-    What makemore holds out stays out of sight, to be looked at once with the settings chosen.
+    Choose settings with it. Makemore's held-out documents stay unused until the settings are chosen.
     """
     train = makemore(documents).train
     cut = len(train) - min(1000, len(train) // 10)
@@ -65,12 +65,12 @@ SPLITS: dict[str, Callable[[list[str]], Split]] = {
     "eureka": eureka,
     "makemore": makemore,
     "makemore_dev": makemore_dev,
-    "none": everything,
+    "none": no_split,
 }
 
 
 def torch_randperm(n: int, seed: int) -> list[int]:
-    """`torch.manual_seed(seed); torch.randperm(n)`: both are the Mersenne Twister, seeded unlike Python's."""
+    """`torch.manual_seed(seed); torch.randperm(n)`: a Mersenne Twister, seeded differently from Python's."""
     state = [seed & 0xFFFFFFFF]
     for i in range(1, 624):
         state.append((1812433253 * (state[-1] ^ (state[-1] >> 30)) + i) & 0xFFFFFFFF)
@@ -84,31 +84,31 @@ def torch_randperm(n: int, seed: int) -> list[int]:
 
 
 class Documents(tuple[str, ...]):
-    """Documents of a data set, which do not change, with what has been computed of them.
+    """The documents of a data set, with a cache of what was computed from them.
 
-    Made of `Documents`, it is the same object: jobs of a sweep that are forked from one process, and
-    corpora of one notebook, share what the first of them has computed. Nothing of it can be out of
-    date, because the text that it was computed of cannot change.
+    `Documents(documents)` returns `documents` itself if it is a `Documents` already. So jobs of a sweep
+    that are forked from one process, and corpora of one notebook, share the cache. It cannot be out of
+    date, because the documents cannot change.
     """
 
-    known: dict[Hashable, Any]
+    cache: dict[Hashable, Any]
 
     def __new__(cls, documents: Iterable[str]) -> Documents:
         if isinstance(documents, Documents):
             return documents
         self = super().__new__(cls, documents)
-        self.known = {}
+        self.cache = {}
         return self
 
     def cached(self, key: Hashable, compute: Callable[[], Result]) -> Result:
-        """Return what `compute` returned at the first call for this key."""
-        if key not in self.known:
-            self.known[key] = compute()
-        return self.known[key]
+        """Return `compute()`, which is called once per key."""
+        if key not in self.cache:
+            self.cache[key] = compute()
+        return self.cache[key]
 
     @functools.cached_property
     def chars(self) -> list[str]:
-        """Their characters, sorted."""
+        """The sorted characters of all documents."""
         return sorted(set("".join(self)))
 
     @functools.cached_property
@@ -120,12 +120,12 @@ class Documents(tuple[str, ...]):
         return self.cached(("split", name), lambda: SPLITS[name](list(self)))
 
     def shuffled(self, split: str, seed: int) -> tuple[list[str], Any]:
-        """The training documents in the order of this seed, and the generator's state after that."""
+        """Return the training documents, shuffled with this seed, and the generator's state afterwards."""
         orders: dict[tuple[str, int], Any] = self.cached("orders", dict)
         if (split, seed) not in orders:
             train, rng = list(self.split(split).train), Random(seed)
             rng.shuffle(train)
-            if len(orders) * len(self) > MOST_NUMBERS:
+            if len(orders) * len(self) > MAX_CACHED:
                 orders.clear()
             orders[split, seed] = train, rng.getstate()
         return orders[split, seed]

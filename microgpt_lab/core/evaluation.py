@@ -1,4 +1,4 @@
-"""What can be asked of a model at any time of its training: its loss on documents, and new ones."""
+"""Evaluation of a model, during and after training: its loss on documents, and samples."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array
 from microgpt_lab.core.sampler import generate
 
-TOGETHER = 64  # documents in a batch of an evaluation
+BATCH_SIZE = 64  # documents in a batch of an evaluation
 
 
 class Evaluation:
-    """A model with the weights that it has at this `step`, and documents held out to judge it by."""
+    """Evaluate a model with its current `weights` on held-out documents, and sample from it."""
 
     weights: Weights
     step: int
@@ -28,38 +28,38 @@ class Evaluation:
         if min(longest, cut) != min(longest, model.block_size):
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.longest = min(longest, cut)  # tokens to predict in a piece
-        self.together = min(TOGETHER, len(held_out)) or TOGETHER
-        self.validated = -1, math.nan, 0
-        self.previewed: tuple[int, list[str]] = -1, []
+        self.eval_batch_size = min(BATCH_SIZE, len(held_out)) or BATCH_SIZE
+        self.last_validation = -1, math.nan, 0  # step, nats, tokens
+        self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trainable parameters."""
         return sum(math.prod(w.shape) for w in self.weights.values())
 
     def loss(self, w: Weights, blocks: list[Block]) -> Array:
-        """The negative log-likelihood of a batch, each token counting its loss_weight."""
+        """Compute the negative log-likelihood of a batch, (1, 1), each token weighted by its loss_weight."""
         nats = [self.model.nll(w, b.ids, b.targets, b.masks) * b.loss_weight for b in blocks]
         first, *others = [x.total() for x in nats]
         return sum(others, start=first)
 
     def nats(self, pieces: list[list[int]]) -> tuple[float, int]:
-        """The sum over all their tokens, and how many these are; nothing is differentiated."""
+        """Return the loss in nats, summed over all tokens, and the number of tokens. Computes no gradient."""
         if not pieces:
             raise ValueError("there are no documents to evaluate (split=none holds none out)")
         fit = max(map(len, pieces)) <= self.longest + 1  # samples may be longer
-        length, height = self.longest if fit else self.model.block_size, self.together
+        length, height = self.longest if fit else self.model.block_size, self.eval_batch_size
         groups = (pieces[i : i + height] for i in range(0, len(pieces), height))
         batches = [Batch(group, length, mean=False, height=height) for group in groups]
         _, sums = self.loss_scan(self.weights, [(batch,) for batch in batches])
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
         if not math.isfinite(nats):
-            raise FloatingPointError(f"step {self.step}: held-out loss {nats / count}")
+            raise FloatingPointError(f"step {self.step}: validation loss {nats / count}")
         return nats, count
 
     def evaluate(self, documents: Sequence[str]) -> float:
-        """Total nats over total tokens of these documents, in the pieces that the corpus cuts.
+        """Compute the loss on documents, in the pieces that the corpus cuts: total nats / total tokens.
 
         ValueError if there are no documents.
         """
@@ -70,22 +70,22 @@ class Evaluation:
         return list(chain.from_iterable(map(self.corpus.pieces, documents)))
 
     def validate(self) -> float:
-        """The loss on the held-out documents. ValueError if there are none, as with split=none.
+        """Compute the validation loss, on the held-out documents. ValueError if there are none (split=none).
 
-        It is computed once a step: another call at the same step returns the same number.
+        It is computed once per step: another call at the same step returns the same number.
         """
-        if self.validated[0] != self.step:
-            self.validated = self.step, *self.nats(self.pieces(self.held_out))
-        _, nats, count = self.validated
+        if self.last_validation[0] != self.step:
+            self.last_validation = self.step, *self.nats(self.pieces(self.held_out))
+        _, nats, count = self.last_validation
         return nats / count
 
     def validate_unseen(self) -> tuple[float, int]:
-        """The same without the pieces that training sees too: the loss, and of how many documents it is.
+        """Compute the validation loss without pieces that training sees too, and the number of documents.
 
-        NaN of 0 documents if it sees all. Only what is left out is computed again, and subtracted.
+        NaN and 0 if training sees all. Only the pieces that it sees are computed again, and subtracted.
         """
         self.validate()
-        _, nats, count = self.validated
+        _, nats, count = self.last_validation
         new = self.corpus.new(self.held_out)
         flags = chain.from_iterable(new)
         if seen := [piece for piece in self.pieces(self.held_out) if not next(flags)]:
@@ -94,10 +94,10 @@ class Evaluation:
         return (nats / count if count else math.nan), sum(map(any, new))
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
-        """New documents; `rng` None goes on with the run's own generator, as microgpt.py does.
+        """Generate new documents. Without `rng`, the run's own generator continues, as in microgpt.py.
 
-        samples: how many documents to print.
-        temperature: how freely they are drawn: 0 takes the likeliest token, 1 the model's own distribution.
+        samples: number of documents to print.
+        temperature: randomness of the samples (0: the likeliest token, 1: the model's own distribution).
         """
         bos, rng, weights = self.corpus.bos, rng or self.corpus.rng, self.weights
         documents = []
@@ -107,11 +107,11 @@ class Evaluation:
         return documents
 
     def preview(self, samples: int) -> list[str]:
-        """A few documents to look at during training, drawn with a generator of their own.
+        """Generate a few documents during training, with a separate random generator.
 
-        They are drawn once a step: whoever asks again at the same step gets the same documents.
+        They are generated once per step: another call at the same step returns the same documents.
         """
-        step, documents = self.previewed
+        step, documents = self.last_preview
         if step != self.step or len(documents) < samples:
-            self.previewed = self.step, self.sample(Random(0), samples=samples)
-        return self.previewed[1][:samples]
+            self.last_preview = self.step, self.sample(Random(0), samples=samples)
+        return self.last_preview[1][:samples]

@@ -1,4 +1,4 @@
-"""Functions of one float as IEEE 754 has them: infinity or NaN where Python would raise."""
+"""Functions of a float that follow IEEE 754: they return infinity or NaN where Python would raise."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def sqrt(x: float) -> float:
 
 
 def power(x: float, n: float) -> float:
-    """x**n; NaN where Python would give a complex number."""
+    """x**n, or NaN where Python would return a complex number."""
     if x < 0 and n % 1:
         return math.nan
     try:
@@ -57,19 +57,19 @@ def sign(x: float) -> float:
 
 
 def logsumexp(row: list[float]) -> float:
-    """log Σ exp(x), with the largest taken out first so that no exponential overflows."""
-    top = max(row)
-    if math.isinf(top):
-        return top
-    return top + log(sum([math.exp(x - top) for x in row]))
+    """log Σ exp(x). The maximum is subtracted first, so that no exponential overflows."""
+    largest = max(row)
+    if math.isinf(largest):
+        return largest
+    return largest + log(sum([math.exp(x - largest) for x in row]))
 
 
 def softmax(row: list[float]) -> list[float]:
-    """exp(x) / Σ exp(x), likewise."""
-    top = max(row)
-    shares = [exp(x - top) for x in row]
-    total = sum(shares)
-    return [share / total for share in shares]
+    """exp(x) / Σ exp(x), computed in the same way."""
+    largest = max(row)
+    exps = [exp(x - largest) for x in row]
+    total = sum(exps)
+    return [x / total for x in exps]
 
 
 # name: (f(x), its derivative given x and y = f(x))
@@ -87,8 +87,8 @@ FUNCTIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], fl
 
 
 def each(name: str, xs: list[float]) -> list[float]:
-    """The function of this name of each number."""
+    """Apply the function of this name to each number."""
     try:
-        return list(map(getattr(math, name), xs))  # in C, if there is one and no number is out of its range
+        return list(map(getattr(math, name), xs))  # in C, if `math` has it and no number is out of range
     except (AttributeError, ValueError, OverflowError):
         return list(map(FUNCTIONS[name][0], xs))

@@ -1,7 +1,7 @@
-"""The GPT, once for every backend: GPT-2 (Radford et al., 2019) as microGPT has it (Karpathy, 2026).
+"""The GPT, written once for all backends: GPT-2 (Radford et al., 2019) as in microGPT (Karpathy, 2026).
 
-An RMSNorm after the embedding and before each block, no biases, no final norm. Weights are a
-dict of matrices beside the model, so that training, evaluation and sampling are functions of them.
+A norm (default: RMSNorm) follows the embedding and precedes each attention and MLP. No biases, no final
+norm. Training, evaluation and sampling are functions of the weights, a dict of matrices outside the model.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Weights = dict[str, Array]
 class GPT:
     """A decoder-only transformer over a vocabulary of `vocab_size` tokens.
 
-    `activation(x)` works on (…, 4·embed) in the MLP. `norm(x, **w)` works on (…, embed); where it
-    has learned parameters, its `init(embed)` gives their first values as matrices by name.
+    `activation(x)` gets (…, 4·embed) in the MLP. `norm(x, **w)` gets (…, embed). If the norm has learnable
+    parameters, its `init(embed)` returns their initial values as matrices by name.
 
-    layers: transformer blocks, one after the other.
-    heads: attention heads in each block; embed must be divisible by it.
+    layers: number of transformer blocks.
+    heads: number of attention heads in each block; embed must be divisible by it.
     embed: width of the embeddings and of the residual stream.
-    block_size: tokens that the model sees at once (context length).
-    tie_embeddings: use the token embedding as output matrix too (Press & Wolf, 2017).
+    block_size: maximum number of tokens that the model sees at once (context length).
+    tie_embeddings: use the token embedding also as output matrix (Press & Wolf, 2017).
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class GPT:
         self.layers, self.heads, self.embed = layers, heads, embed
         self.activation, self.norm = activation, norm
         self.head = "wte" if tie_embeddings else "lm_head"
-        self.dropout_sites = 1 + 2 * layers  # how many masks `logits` takes
+        self.dropout_sites = 1 + 2 * layers  # number of masks that `logits` takes
 
     __repr__ = call_repr
 
     def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
-        """Gaussian matrices (out, in), drawn row by row in microgpt.py's order.
+        """Draw the initial weights: Gaussian matrices (out, in), row by row in microgpt.py's order.
 
-        `zero`: the two projections back into the residual stream start at 0 (still drawn).
+        With `zero`, the two projections back into the residual stream start at 0 (they are still drawn).
         """
 
         def gaussian(out: int, in_: int, std: float = std) -> Matrix:
@@ -73,14 +73,14 @@ class GPT:
             weights[f"layer{i}.wo"] = gaussian(C, C, back)
             weights[f"layer{i}.fc1"] = gaussian(4 * C, C)
             weights[f"layer{i}.fc2"] = gaussian(C, 4 * C, back)
-        for place in ("norm", *(f"layer{i}.norm{j}" for i in range(self.layers) for j in (1, 2))):
+        for norm in ("norm", *(f"layer{i}.norm{j}" for i in range(self.layers) for j in (1, 2))):
             for name, matrix in getattr(self.norm, "init", lambda embed: {})(C).items():
-                weights[f"{place}.{name}"] = matrix
+                weights[f"{norm}.{name}"] = matrix
         return weights
 
-    def normed(self, w: Weights, place: str, x: Array) -> Array:
-        """The norm with the parameters that it has at this place."""
-        prefix = place + "."
+    def normed(self, w: Weights, norm: str, x: Array) -> Array:
+        """Apply the norm called `norm` ("layer0.norm1", say) with its learnable parameters in `w`, if any."""
+        prefix = norm + "."
         return self.norm(x, **{name.removeprefix(prefix): w[name] for name in w if name.startswith(prefix)})
 
     def attention(self, w: Weights, i: int, x: Array, cache: Cache | None) -> Array:
@@ -97,10 +97,10 @@ class GPT:
     def logits(
         self, w: Weights, ids: Sequence[int], cache: Cache | None = None, masks: Sequence[Array] = ()
     ) -> Array:
-        """Unnormalised log-probabilities of the token after each: (…, T) to (…, T, vocab_size).
+        """Compute unnormalized log-probabilities of each next token: (…, T) to (…, T, vocab_size).
 
-        With a `cache`, `ids` are the tokens after those it holds. Dropout's `masks`, if any, are for
-        the embeddings and what each block adds to the residual stream (Srivastava et al., 2014).
+        With a `cache`, `ids` are the tokens after the cached ones. The dropout `masks`, if any, multiply
+        the embeddings and the output of each attention and MLP (Srivastava et al., 2014).
         """
         mask = iter(masks)
 
@@ -121,6 +121,6 @@ class GPT:
     def nll(
         self, w: Weights, ids: Sequence[int], targets: Sequence[int], masks: Sequence[Array] = ()
     ) -> Array:
-        """Negative log-likelihood of each target, in nats: (…, T) to (…, T, 1)."""
+        """Compute the negative log-likelihood of each target in nats: (…, T) to (…, T, 1)."""
         logits = self.logits(w, ids, masks=masks)
         return logsumexp(logits) - logits.pick(targets)  # = -log softmax(logits)[target]

@@ -1,7 +1,7 @@
-"""Mathematics of tensors, written once for every backend.
+"""Functions of tensors, written once for all backends.
 
-Each function takes a tensor of any backend; those of one number also take a `Value`. Reductions
-run over the last axis and keep it with length 1.
+Each function takes a tensor of any backend. Elementwise functions also take a `Value`. Reductions
+are over the last axis, which stays with length 1.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from microgpt_lab.core.autograd import Value
 
-Array = Any  # a backend's tensor: what answers to the array protocol
+Array = Any  # a backend's tensor, which implements the array protocol (docs/backends.md)
 
 
 def exp(x: Array) -> Array:
@@ -54,44 +54,44 @@ def abs(x: Array) -> Array:
 
 
 def where(condition: Array, a: Array | float, b: Array | float) -> Array:
-    """`a` where the condition (a comparison such as `x > 0`) holds, `b` elsewhere."""
-    if isinstance(condition, bool):  # of two Values
+    """Select `a` where the condition (a comparison such as `x > 0`) holds, and `b` elsewhere."""
+    if isinstance(condition, bool):  # a comparison of Values
         picked = a if condition else b
         return picked if isinstance(picked, Value) else Value(picked)
     return condition.where(a, b)
 
 
 def maximum(a: Array, b: Array | float) -> Array:
-    """The larger of the two, number by number."""
+    """Elementwise maximum of `a` and `b`."""
     return where(a > b, a, b)
 
 
 def sum(x: Array) -> Array:
-    """(…, C) to (…, 1)."""
+    """Sum over the last axis: (…, C) to (…, 1)."""
     return x.sum()
 
 
 def mean(x: Array) -> Array:
-    """(…, C) to (…, 1)."""
+    """Mean over the last axis: (…, C) to (…, 1)."""
     return x.sum() * (1 / x.shape[-1])
 
 
 def max(x: Array) -> Array:
-    """(…, C) to (…, 1)."""
+    """Maximum over the last axis: (…, C) to (…, 1)."""
     return x.max()
 
 
 def logsumexp(x: Array) -> Array:
-    """log sum exp(x), for x of any size. (…, C) to (…, 1)."""
+    """log Σ exp(x) over the last axis, without overflow for large x: (…, C) to (…, 1)."""
     return x.logsumexp()
 
 
 def softmax(x: Array) -> Array:
-    """exp(x) / sum exp(x): positive, and 1 in all. (…, C)."""
+    """exp(x) / Σ exp(x) over the last axis: positive numbers that sum to 1. (…, C) to (…, C)."""
     return x.softmax()
 
 
 def log_softmax(x: Array) -> Array:
-    """log softmax(x), of small probabilities and of large x too. (…, C)."""
+    """log softmax(x), also accurate for small probabilities and large x. (…, C) to (…, C)."""
     x = x - max(x)
     return x - logsumexp(x)

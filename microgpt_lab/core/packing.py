@@ -1,4 +1,4 @@
-"""How an optimizer sees the weights: matrix by matrix, or all in one row."""
+"""The weights as an optimizer gets them: matrix by matrix, or packed into one row."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ ROW = "weights"
 
 
 class Packing:
-    """One row of all weights for an optimizer that says it is `elementwise`: a call instead of dozens."""
+    """Pack all weights into one row if the optimizer is `elementwise`: one call instead of dozens."""
 
     def __init__(self, optimizer: Any, weights: Weights):
         self.elementwise = getattr(optimizer, "elementwise", False)
         self.shapes = {name: tuple(w.shape) for name, w in weights.items()}
 
     def pack(self, matrices: Weights) -> Weights:
-        """By name, or one row, (1, N)."""
+        """Return one row, (1, N), or the matrices as they are if the optimizer is not elementwise."""
         if not self.elementwise:
             return matrices
         first, *others = (matrices[name].reshape(1, prod(shape)) for name, shape in self.shapes.items())
         return {ROW: first.concat(*others)}
 
     def unpack(self, packed: Weights) -> Weights:
-        """What `pack` packed, by name."""
+        """Undo `pack`: return the matrices by name."""
         if not self.elementwise:
             return packed
         matrices, start = {}, 0

@@ -1,4 +1,4 @@
-"""Decoding: from a trained model's logits to new documents."""
+"""Decoding: sample new tokens from a model's logits."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from microgpt_lab.core.model import GPT, Weights
 def distribution(
     logits: Sequence[float], temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> list[float]:
-    """softmax(logits / temperature), without what `top_k` and `top_p` cut off.
+    """Compute softmax(logits / temperature), with 0 for the tokens that `top_k` and `top_p` exclude.
 
-    `temperature` 0 takes the likeliest token. `top_k` keeps the k likeliest (0: all; Fan et al.,
-    2018); `top_p` the likeliest that together reach this probability (Holtzman et al., 2020).
-    FloatingPointError if the logits have no finite maximum.
+    `temperature` 0 takes the likeliest token. `top_k` keeps the k likeliest (0: all; Fan et al., 2018).
+    `top_p` keeps the likeliest that together reach this probability (Holtzman et al., 2020).
+    FloatingPointError if a logit is NaN or the maximum is not finite.
     """
     if not math.isfinite(max(logits)) or any(map(math.isnan, logits)):
         raise FloatingPointError("the logits are not finite")
     if temperature == 0:
         return [float(i == logits.index(max(logits))) for i in range(len(logits))]
-    top = max(logits)
-    weights = [math.exp((x - top) / temperature) for x in logits]
+    largest = max(logits)
+    weights = [math.exp((x - largest) / temperature) for x in logits]
     total = sum(weights)
-    kept, reached = set(), 0.0
+    kept, cumulative = set(), 0.0
     for i in sorted(range(len(weights)), key=weights.__getitem__, reverse=True)[: top_k or None]:
         kept.add(i)
-        reached += weights[i] / total
-        if reached >= top_p:
+        cumulative += weights[i] / total
+        if cumulative >= top_p:
             break
     return [w / total if i in kept else 0.0 for i, w in enumerate(weights)]
 
@@ -46,7 +46,7 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
 ) -> list[int]:
-    """The tokens that follow `prompt`, up to `stop` or until the block is full."""
+    """Generate the tokens after `prompt`, until `stop` is drawn or the block is full."""
     cache, ids, tokens = Cache(), list(prompt), []
     while cache.length + len(ids) <= model.block_size:
         logits = model.logits(weights, ids, cache).tolist()[-1]

@@ -1,4 +1,4 @@
-"""Training: batch → loss → gradients → update → watch."""
+"""The training loop: batch → loss → gradients → update → callbacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from microgpt_lab.core.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.divergence import blame, finite, one_by_one
+from microgpt_lab.core.divergence import finite, first_non_finite, one_by_one
 from microgpt_lab.core.evaluation import Evaluation
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array, where
@@ -19,20 +19,20 @@ from microgpt_lab.errors import at_least, between
 
 
 class Trainer(Evaluation):
-    """Trains a model on a corpus: `train()`, then `evaluate`, `sample` and `weights`.
+    """Train a model on a corpus with `train()`, then use `evaluate`, `sample` and `weights`.
 
-    The parts: `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`; `scheduler(step,
-    steps)` is a factor of lr; `backend` makes tensors and differentiates. `watch(event, **facts)`
-    is told what happens, and can ask to stop; it changes no numbers.
+    `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`. `scheduler(step, steps)` returns
+    a factor of lr. `backend` makes tensors and computes gradients. `watch(event, **facts)` is called
+    at each event and may ask to stop the training, but changes no numbers.
 
-    steps: optimizer updates.
-    batch_size: documents in each step; its loss is the mean over their tokens.
-    eval_every: steps between evaluations on the validation split (0: at the end only).
-    eval_docs: validation documents in each evaluation, at most.
-    dropout: chance of dropping a number of the embeddings and of what each block adds.
-    grad_clip: scale gradients down to this norm, over all weights (Pascanu et al., 2013; 0: never).
-    init_std: standard deviation of the first weights.
-    zero_init: start the projections back into the residual stream, wo and fc2, at 0.
+    steps: number of optimizer updates.
+    batch_size: number of documents in each step; the loss is the mean over their tokens.
+    eval_every: number of steps between evaluations on the validation split (0: only at the end).
+    eval_docs: maximum number of validation documents in each evaluation.
+    dropout: probability of dropping a number of the embeddings and of the output of each attention and MLP.
+    grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
+    init_std: standard deviation of the initial weights.
+    zero_init: initialize the projections back into the residual stream, wo and fc2, with 0.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Trainer(Evaluation):
     ):
         at_least(1, batch_size=batch_size, eval_docs=eval_docs)
         at_least(0, steps=steps, eval_every=eval_every, init_std=init_std, grad_clip=grad_clip)
-        between(0, 10**15, steps=steps)  # what files of a run may say
+        between(0, 10**15, steps=steps)  # the limit in a run's files
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
         super().__init__(model, corpus, backend, corpus.validation[:eval_docs])
@@ -85,12 +85,13 @@ class Trainer(Evaluation):
         return self.backend.value_and_grad(lambda w: self.loss(w, blocks), w)
 
     def gradients(self) -> Weights:
-        """Those of the next step."""
+        """Compute the gradients of the next step. The weights do not change."""
         return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
-        """A step, as a pure function that a backend may compile: the weights and the optimizer's
-        state, then these after the step, with its loss and gradient norm.
+        """Make a step, as a pure function that a backend may compile.
+
+        Takes the weights and the optimizer's state; returns both after the step, its loss and gradient norm.
         """
         packed, state = carry
         value, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
@@ -104,7 +105,7 @@ class Trainer(Evaluation):
         return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), (value, norm)
 
     def inputs(self, step: int) -> tuple[Batch, float, int]:
-        """What a step takes: its batch, its learning rate, its number."""
+        """Return the batch, the learning rate and the index of a step."""
         dropout = None
         if self.dropout:
             key = f"dropout {self.seed} {step}"
@@ -114,17 +115,17 @@ class Trainer(Evaluation):
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:
-        """Make these steps, or those before one that diverges; the figures of each."""
+        """Run this number of steps, or those before a step that diverges. Return the metrics of each."""
         started = time.perf_counter()
         inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
         carry, results = self.train_scan(self.carry, inputs)
         if not all(math.isfinite(sum(result)) for result in results) or not finite(carry[0]):
             if steps == 1:
-                cause = blame(self.weights, self.gradients, self.packing.unpack(carry[0]))
+                cause = first_non_finite(self.weights, self.gradients, self.packing.unpack(carry[0]))
                 loss, norm = results[0]
                 raise FloatingPointError(f"step {self.step + 1}: {cause} (loss {loss}, gradient norm {norm})")
             return one_by_one(self.advance, steps)
-        # All at once: whoever is interrupted keeps steps that were finished.
+        # In one assignment, so that an interrupt leaves the state after a whole step.
         self.carry, self.step = carry, self.step + steps
         seconds = time.perf_counter() - started
         self.steps_per_second = math.ceil(steps / seconds)
@@ -135,27 +136,27 @@ class Trainer(Evaluation):
         ]
 
     def train(self) -> None:
-        """All steps, or until a callback asks to stop."""
+        """Run all steps, or until a callback asks to stop."""
         while self.step < self.steps:
-            before, begun = self.carry, self.step
-            for step, metrics in enumerate(self.advance(self.next_observation() - begun), start=begun + 1):
+            old_carry, done = self.carry, self.step
+            for step, metrics in enumerate(self.advance(self.next_observation() - done), start=done + 1):
                 if self.held_out and step == self.next_evaluation(step - 1):
                     loss = metrics["loss/val"] = self.validate()
                     self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
                 self.watch("step_finished", step=step, metrics=metrics)
                 if self.watch("should_stop", step=step, metrics=metrics):
-                    if step < self.step:  # others were made with it: go back, and up to here only
-                        self.carry, self.step = before, begun
-                        self.advance(step - begun)
+                    if step < self.step:  # the same call made later steps too: repeat it up to this one
+                        self.carry, self.step = old_carry, done
+                        self.advance(step - done)
                     return
 
     def next_evaluation(self, step: int) -> int:
-        """The first step after this one that an evaluation follows."""
+        """Return the next step, after this one, that ends with an evaluation."""
         every = self.eval_every or self.steps
         return min(self.steps, step - step % every + every)
 
     def next_observation(self) -> int:
-        """The step up to which a backend may compute in one go, a second's worth at most."""
+        """Return the step up to which a backend may compute in one call, of about a second at most."""
         watched = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
         fused = min(self.steps_per_second, self.backend.fused)
         return min(self.step + fused, self.next_evaluation(self.step), *watched)

@@ -1,1 +1,1 @@
-"""What the python backend computes with, and batches for backends that compute with whole arrays."""
+"""The tensors of the python backend, and padded batches for backends that compute with whole arrays."""

@@ -1,4 +1,4 @@
-"""Batches as NumPy arrays, for backends that compute with whole arrays: padded to one length."""
+"""Batches as padded NumPy arrays, for backends that compute with whole arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from microgpt_lab.core.backend import Batch
 
 
 class Padded(NamedTuple):
-    """K batches of at most B documents of at most T tokens; what is padded counts nothing.
+    """K batches, padded to B documents of T tokens each.
 
-    ids and targets (K, B, T), integers; loss_weight (K, B, T, 1), 0 at the padding; masks (K, B, T, C), true
-    for the numbers that dropout keeps.
+    ids and targets (K, B, T) are integers. loss_weight (K, B, T, 1) is 0 at the padding. masks (K, B, T, C)
+    are true for the numbers that dropout keeps.
     """
 
     ids: np.ndarray
@@ -25,39 +25,40 @@ class Padded(NamedTuple):
 
 
 def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0) -> Padded:
-    """At least `height` documents and `length` tokens long. Padding comes last: no token sees it."""
+    """Pad at the end, to at least `height` documents and `length` tokens. No token attends to padding."""
     height = max(height, *(len(batch.pairs) for batch in batches))
     length = max(length, *(longest(batch) for batch in batches))
     tokens: list[int] = []
-    loss_weight: list[float] = []
+    weights: list[float] = []
     for batch in batches:
         for ids, targets in batch.pairs:
             tokens += ids
             tokens += targets[-1:] + [0] * (length - len(ids))
-            loss_weight += [batch.loss_weight] * len(ids)
-            loss_weight += [0.0] * (length - len(ids))
+            weights += [batch.loss_weight] * len(ids)
+            weights += [0.0] * (length - len(ids))
         missing = height - len(batch.pairs)
         tokens += [0] * (missing * (length + 1))
-        loss_weight += [0.0] * (missing * length)
-    whole = np.array(tokens).reshape(len(batches), height, length + 1)
+        weights += [0.0] * (missing * length)
+    ids_and_targets = np.array(tokens).reshape(len(batches), height, length + 1)
     masks: list[np.ndarray] = []
     if dropout := batches[0].dropout:
         shape = len(batches), height, length, dropout.width
         masks = [np.zeros(shape, bool) for _ in range(dropout.sites)]
     for k, batch in enumerate(batches):
-        for b, kept in enumerate(draw(batch)):
-            for mask, matrix in zip(masks, kept, strict=True):
+        for b, document_masks in enumerate(draw_masks(batch)):
+            for mask, matrix in zip(masks, document_masks, strict=True):
                 mask[k, b, : len(matrix)] = matrix
-    shares = np.array(loss_weight, dtype).reshape(len(batches), height, length, 1)
-    return Padded(whole[..., :-1], whole[..., 1:], shares, masks)
+    loss_weight = np.array(weights, dtype).reshape(len(batches), height, length, 1)
+    return Padded(ids_and_targets[..., :-1], ids_and_targets[..., 1:], loss_weight, masks)
 
 
 def longest(batch: Batch) -> int:
+    """The number of tokens in the longest document of a batch."""
     return max(len(ids) for ids, _ in batch.pairs)
 
 
-def draw(batch: Batch) -> Iterator[np.ndarray]:
-    """Which numbers `Dropout.masks` keeps: NumPy has Python's generator too, the Mersenne Twister."""
+def draw_masks(batch: Batch) -> Iterator[np.ndarray]:
+    """Yield what `Dropout.masks` yields, as booleans. NumPy has Python's generator, the Mersenne Twister."""
     if batch.dropout is None:
         return
     *key, position = Random(batch.dropout.key).getstate()[1]

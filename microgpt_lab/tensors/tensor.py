@@ -1,7 +1,7 @@
-"""Blocks of numbers: what the python backend computes with.
+"""The tensors of the python backend.
 
-A `Tensor` holds Values while a gradient is wanted, and plain floats otherwise. On floats the same
-code builds no graph at all, which is why evaluation and sampling are cheap.
+A `Tensor` holds Values where a gradient is needed, and floats otherwise. On floats the same code
+builds no graph, so that evaluation and sampling are cheap.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from math import hypot
 from microgpt_lab.core import floats
 from microgpt_lab.core.autograd import Dot, Number, Value, data_of, topological
 from microgpt_lab.core.reprs import preview
-from microgpt_lab.tensors.views import Moves, common_shape
+from microgpt_lab.tensors.views import Views, common_shape
 
 
-def elementwise(f: Callable, careful: Callable | None = None) -> Callable[[Tensor, Tensor | float], Tensor]:
-    """`f` of each pair of numbers; `careful` does the same where f raises.
+def elementwise(f: Callable, safe: Callable | None = None) -> Callable[[Tensor, Tensor | float], Tensor]:
+    """Return a method that applies `f` to each pair of numbers, or `safe` if `f` raises.
 
-    An axis of length 1 stretches to the length of the other's.
+    An axis of length 1 is broadcast to the length of the other's.
     """
 
     def method(self: Tensor, other: Tensor | float) -> Tensor:
@@ -32,7 +32,7 @@ def elementwise(f: Callable, careful: Callable | None = None) -> Callable[[Tenso
         try:
             return Tensor(list(map(f, a, b)), shape, parents)
         except ArithmeticError:
-            return Tensor(list(map(careful or f, a, b)), shape, parents)
+            return Tensor(list(map(safe or f, a, b)), shape, parents)
 
     return method
 
@@ -41,12 +41,12 @@ def power(x: Number, n: float) -> Number:
     return x**n if isinstance(x, Value) else floats.power(x, n)
 
 
-class Tensor(Moves):
-    """Numbers in the shape (…, T, C), all of them in the flat list `data`.
+class Tensor(Views):
+    """Numbers of shape (…, T, C), in the flat list `data`.
 
-    Answers to the array protocol that all backends share (docs/backends.md). `a @ b` makes ONE Value
-    an output number. The numbers of one Tensor never depend on each other, so that `backward` has
-    only to order the Tensors, and not the thousands of Values.
+    It implements the array protocol that all backends share (docs/backends.md). `a @ b` makes ONE Value
+    per output number. The numbers of a Tensor never depend on each other, so that `backward` sorts only
+    the Tensors, and not the thousands of Values.
     """
 
     __slots__ = ("data", "is_view", "parents", "shape")
@@ -57,7 +57,7 @@ class Tensor(Moves):
         self.data = data
         self.shape = shape
         self.parents = parents if self.is_tracked else ()
-        self.is_view = is_view  # of its parents' own Values, moved or repeated
+        self.is_view = is_view  # whether `data` has its parents' own Values, moved or repeated
 
     def __repr__(self) -> str:
         return preview(type(self).__name__, self.shape, self.data)
@@ -68,15 +68,15 @@ class Tensor(Moves):
         return isinstance(self.data[0], Value)
 
     def tracked(self) -> Tensor:
-        """The numbers as new Values, to differentiate by them."""
+        """Return the numbers as new Values, to compute gradients with respect to them."""
         return self if self.is_tracked else Tensor(list(map(Value, self.data)), self.shape)
 
     def constant(self, x: float) -> Number:
-        """A number as those here are: a float, or a Value with no parents."""
+        """Convert a float to the type of these numbers: a float, or a Value without parents."""
         return Value(x) if self.is_tracked else x
 
     def propagate(self) -> None:
-        """`Value.propagate` of each number, written out for those of one or two parents, which most are."""
+        """Propagate gradients: `Value.propagate`, inlined for one or two parents, the usual case."""
         for value in self.data:
             grad = value.grad
             if not grad:
@@ -93,23 +93,23 @@ class Tensor(Moves):
                 value.propagate()
 
     def detach(self) -> Tensor:
-        """The numbers as floats, which no gradient reaches."""
+        """Return the numbers as floats, without gradient."""
         return Tensor([x.data for x in self.data], self.shape) if self.is_tracked else self
 
     def item(self) -> float:
-        """The single number of a Tensor of shape (1, 1)."""
+        """Return the number of a Tensor of shape (1, 1)."""
         return data_of(self.data[0])
 
     def tolist(self) -> list[list[float]]:
-        """The rows, of floats."""
+        """Return the rows as lists of floats."""
         return self.detach().rows
 
     def norm(self) -> Tensor:
-        """The square root of the sum of squares, (1, 1), which no gradient reaches."""
+        """The square root of the sum of squares, (1, 1), without gradient."""
         return Tensor([hypot(*self.detach().data)], (1, 1))
 
     def backward(self) -> None:
-        """As `Value.backward`, for the sum of the numbers here."""
+        """Compute gradients as `Value.backward` does, of the sum of all numbers."""
         for x in self.data:
             x.grad = 1.0
         for tensor in reversed(topological(self)):
@@ -137,7 +137,7 @@ class Tensor(Moves):
         return self**-1.0 * other
 
     def apply(self, name: str) -> Tensor:
-        """A function of each number: see `Value.apply`."""
+        """Apply a function to each number: see `Value.apply`."""
         if not self.is_tracked:
             return Tensor(floats.each(name, self.data), self.shape)
         derivative, ys = floats.FUNCTIONS[name][1], floats.each(name, [x.data for x in self.data])
@@ -145,7 +145,7 @@ class Tensor(Moves):
         return Tensor(values, self.shape, (self,))
 
     def where(self, a: Tensor | float, b: Tensor | float) -> Tensor:
-        """`a` where this comparison holds, `b` elsewhere."""
+        """Select `a` where this comparison holds, and `b` elsewhere."""
         a, b = (t if isinstance(t, Tensor) else Tensor([t], (1, 1)) for t in (a, b))
         if a.is_tracked or b.is_tracked:
             a, b = a.tracked(), b.tracked()
@@ -153,8 +153,8 @@ class Tensor(Moves):
         picked = [x if c else y for c, x, y in zip(self.data, a.data, b.data, strict=True)]
         return Tensor(picked, self.shape, (a, b), is_view=True)
 
-    def reduce(self, f, slopes) -> Tensor:
-        """`f` of each row, by its derivatives `slopes(row, y)`: (…, C) to (…, 1)."""
+    def reduce(self, f, derivatives) -> Tensor:
+        """Apply `f` to each row: (…, C) to (…, 1). `derivatives(row, y)` are those of y = f(row)."""
         shape = (*self.shape[:-1], 1)
         if not self.is_tracked:
             return Tensor([f(row) for row in self.rows], shape)
@@ -162,7 +162,7 @@ class Tensor(Moves):
         for row in self.rows:
             data = [x.data for x in row]
             y = f(data)
-            numbers.append(Value(y, row, slopes(data, y)))
+            numbers.append(Value(y, row, derivatives(data, y)))
         return Tensor(numbers, shape, (self,))
 
     def sum(self) -> Tensor:
@@ -175,17 +175,17 @@ class Tensor(Moves):
         return self.reduce(floats.logsumexp, lambda row, y: [floats.exp(x - y) for x in row])
 
     def softmax(self) -> Tensor:
-        """exp(x - logsumexp(x)) as one Value a number, from x and its row's logsumexp."""
-        shares = [floats.softmax(row) for row in self.detach().rows]
+        """exp(x - logsumexp(x)), with one Value per number. Its parents are x and its row's logsumexp."""
+        probabilities = [floats.softmax(row) for row in self.detach().rows]
         if not self.is_tracked:
-            return Tensor([p for row in shares for p in row], self.shape)
+            return Tensor([p for row in probabilities for p in row], self.shape)
         sums, values = self.logsumexp(), []
-        for row, row_sum, share in zip(self.rows, sums.data, shares):
-            values += [Value(p, (x, row_sum), (p, -p)) for x, p in zip(row, share)]
+        for row, row_sum, ps in zip(self.rows, sums.data, probabilities):
+            values += [Value(p, (x, row_sum), (p, -p)) for x, p in zip(row, ps)]
         return Tensor(values, self.shape, (self, sums))
 
     def __matmul__(self, other: Tensor) -> Tensor:
-        """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes, to (…, T, D)."""
+        """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes: (…, T, D)."""
         if self.shape[-1] != other.shape[-2] or other.shape[:-2] not in ((), self.shape[:-2]):
             raise ValueError(f"cannot multiply {self.shape} by {other.shape}")
         a, b = self, other
@@ -200,12 +200,12 @@ class Tensor(Moves):
 
 
 class Product(Tensor):
-    """A matrix product of Values, each a `Dot`."""
+    """A matrix product whose numbers are `Dot` Values."""
 
     __slots__ = ()
 
     def propagate(self) -> None:
-        """`Dot.propagate` of each number, four at a time where a row has them, which is faster."""
+        """Propagate each number's gradient, four numbers of a row at a time because that is faster."""
         for row in self.rows:
             fours = len(row) // 4 * 4
             for i in range(0, fours, 4):
@@ -225,7 +225,7 @@ class Product(Tensor):
 
 
 def dots(rows: list[list[Number]], columns: list[tuple[Number, ...]]) -> list[Number]:
-    """The dot product of each row with each column."""
+    """Compute the dot product of each row with each column."""
     mul = operator.mul
     if not isinstance(rows[0][0], Value):
         return [sum(map(mul, row, column)) for row in rows for column in columns]

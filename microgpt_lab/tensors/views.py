@@ -1,4 +1,4 @@
-"""The part of a Tensor that only moves numbers: rows, heads, transposes, masks."""
+"""Views of a Tensor, which only move its numbers: rows, heads, transposes, masks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import chain
 from typing import Any, Self
 
 
-class Moves:
-    """What gives a Tensor of the same numbers in other places: none of it makes a new Value."""
+class Views:
+    """The methods of a Tensor that return its own numbers in other positions, without new Values."""
 
     __slots__ = ()
-    # What a Tensor has beside.
+    # Defined in Tensor.
     data: list[Any]
     shape: tuple[int, ...]
     constant: Callable[[float], Any]
@@ -21,17 +21,17 @@ class Moves:
 
     @property
     def rows(self) -> list[list[Any]]:
-        """The numbers along the last axis, list by list."""
+        """The rows, which are lists of numbers along the last axis."""
         width = self.shape[-1]
         return [self.data[i : i + width] for i in range(0, len(self.data), width)]
 
     def matrices(self) -> list[list[list[Any]]]:
-        """The rows of each matrix of the last two axes."""
+        """Return the matrices of the last two axes, each as a list of rows."""
         rows, height = self.rows, self.shape[-2]
         return [rows[i : i + height] for i in range(0, len(rows), height)]
 
     def stretch(self, shape: tuple[int, ...]) -> Self:
-        """A single row or column, or both, repeated to fill this shape."""
+        """Broadcast a single row or column, or both, to this shape."""
         if self.shape == shape:
             return self
         rows, width = self.rows, shape[-1]
@@ -41,12 +41,12 @@ class Moves:
             rows = rows * (math.prod(shape) // width)
         data = list(chain.from_iterable(rows))
         if len(data) != math.prod(shape):
-            raise ValueError(f"shapes {self.shape} and {shape} do not go together")
+            raise ValueError(f"shapes {self.shape} and {shape} cannot be broadcast together")
         return self._view(data, shape)
 
     @property
     def T(self) -> Self:
-        """The last two axes, swapped."""
+        """The transpose: the last two axes swapped."""
         *lead, height, width = self.shape
         size = height * width
         starts = range(0, len(self.data), size)
@@ -54,12 +54,12 @@ class Moves:
         return self._view(list(chain.from_iterable(columns)), (*lead, width, height))
 
     def __getitem__(self, columns: slice) -> Self:
-        """A slice of the last axis."""
+        """Slice the last axis."""
         rows = [row[columns] for row in self.rows]
         return self._view(list(chain.from_iterable(rows)), (*self.shape[:-1], len(rows[0])))
 
     def concat(self, *others: Self) -> Self:
-        """Joined along the last axis."""
+        """Concatenate along the last axis."""
         parts = zip(self.rows, *(other.rows for other in others), strict=True)
         width = self.shape[-1] + sum(other.shape[-1] for other in others)
         return self._view(
@@ -67,7 +67,7 @@ class Moves:
         )
 
     def reshape(self, height: int, width: int) -> Self:
-        """The same numbers in order, (height, width)."""
+        """Return the same numbers in the same order, (height, width)."""
         return self._view(self.data, (height, width))
 
     def total(self) -> Self:
@@ -75,14 +75,14 @@ class Moves:
         return self.reshape(1, len(self.data)).sum()
 
     def split_heads(self, heads: int) -> Self:
-        """(…, T, C) to (…, heads, T, C / heads)."""
+        """Split the last axis into heads: (…, T, C) to (…, heads, T, C / heads)."""
         *lead, height, width = self.shape
         size = width // heads
         rows = [row[h * size : (h + 1) * size] for m in self.matrices() for h in range(heads) for row in m]
         return self._view(list(chain.from_iterable(rows)), (*lead, heads, height, size))
 
     def merge_heads(self) -> Self:
-        """(…, heads, T, D) to (…, T, heads * D): what `split_heads` split."""
+        """Undo `split_heads`: (…, heads, T, D) to (…, T, heads * D)."""
         *lead, heads, height, size = self.shape
         matrices = self.matrices()
         groups = [matrices[i : i + heads] for i in range(0, len(matrices), heads)]
@@ -90,7 +90,7 @@ class Moves:
         return self._view(data, (*lead, height, heads * size))
 
     def causal(self) -> Self:
-        """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
+        """Mask the future with -inf: of S columns, row t of T keeps the first S - T + t + 1."""
         *_, height, width = self.shape
         hidden = [self.constant(-math.inf)]
         data = []
@@ -100,19 +100,19 @@ class Moves:
         return self._view(data, self.shape)
 
     def take(self, ids: Sequence[int]) -> Self:
-        """The rows of these numbers: (len(ids), C)."""
+        """Select rows by index: (len(ids), C)."""
         rows = self.rows
         return self._view([x for i in ids for x in rows[i]], (len(ids), self.shape[-1]))
 
     def pick(self, ids: Sequence[int]) -> Self:
-        """The number ids[t] of each row t: (T, 1)."""
+        """Select the number ids[t] of each row t: (T, 1)."""
         return self._view([row[i] for row, i in zip(self.rows, ids, strict=True)], (*self.shape[:-1], 1))
 
 
 def common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that both stretch to."""
+    """Return the shape that both are broadcast to."""
     longest = max(len(a), len(b))
     pairs = list(zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b, strict=True))
     if any(x != y and 1 not in (x, y) for x, y in pairs):
-        raise ValueError(f"shapes {a} and {b} do not go together")
+        raise ValueError(f"shapes {a} and {b} cannot be broadcast together")
     return tuple(max(pair) for pair in pairs)

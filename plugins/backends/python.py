@@ -4,7 +4,7 @@ from microgpt_lab import Backend, Tensor, hookimpl
 
 
 class Python(Backend):
-    """The reference: pure Python, and every number of a gradient's computation is a `Value`."""
+    """The reference: pure Python, with a `Value` for every number in the graph of a gradient."""
 
     largest = 20_000_000  # each number is an object of about 100 bytes
 
@@ -15,20 +15,20 @@ class Python(Backend):
         return Tensor([float(x) for row in rows for x in row], (len(rows), len(rows[0])))
 
     def value_and_grad(self, loss, weights):
-        """The loss of these weights, and its gradient by each.
+        """Compute the loss and its gradient with respect to each weight.
 
-        A graph has no reference cycles and is freed as it goes out of use, so the garbage collector
-        would search it in vain: it rests meanwhile.
+        The cyclic garbage collector is off meanwhile. It would search the graph in vain, because a graph
+        has no reference cycles and is freed as it goes out of use.
         """
         enabled = gc.isenabled()
         gc.disable()
         try:
-            return self._value(loss, weights), {name: self._grad(name) for name in weights}
+            return self._loss(loss, weights), {name: self._grad(name) for name in weights}
         finally:
             if enabled:
                 gc.enable()
 
-    def _value(self, loss, weights):
+    def _loss(self, loss, weights):
         for name, weight in weights.items():
             leaf = self.leaves.get(name)
             if leaf is None or leaf.shape != weight.shape:

@@ -1,5 +1,5 @@
 from microgpt_lab import hookimpl
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 
 
 def constant(step, steps, *, warmup: float = 0.0):
@@ -7,7 +7,7 @@ def constant(step, steps, *, warmup: float = 0.0):
 
     warmup: fraction of the steps over which it rises from 0 to 1.
     """
-    return warm(step, steps, warmup)[0]
+    return linear_warmup(step, steps, warmup)[0]
 
 
 @hookimpl

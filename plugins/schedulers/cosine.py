@@ -1,7 +1,7 @@
 import math
 
 from microgpt_lab import between, hookimpl
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 
 
 def cosine(step, steps, *, warmup: float = 0.0, final: float = 0.0):
@@ -11,7 +11,7 @@ def cosine(step, steps, *, warmup: float = 0.0, final: float = 0.0):
     final: factor at the last step.
     """
     between(0, 1, final=final)
-    factor, progress = warm(step, steps, warmup)
+    factor, progress = linear_warmup(step, steps, warmup)
     return factor * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
 
 

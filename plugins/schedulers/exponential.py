@@ -1,5 +1,5 @@
 from microgpt_lab import above, hookimpl
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 
 
 def exponential(step, steps, *, warmup: float = 0.0, final: float = 0.01):
@@ -9,7 +9,7 @@ def exponential(step, steps, *, warmup: float = 0.0, final: float = 0.01):
     final: factor at the last step.
     """
     above(0, at_most=1, final=final)
-    factor, progress = warm(step, steps, warmup)
+    factor, progress = linear_warmup(step, steps, warmup)
     return factor * final**progress
 
 

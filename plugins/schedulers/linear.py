@@ -1,5 +1,5 @@
 from microgpt_lab import between, hookimpl
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 
 
 def linear(step, steps, *, warmup: float = 0.0, final: float = 0.0):
@@ -9,7 +9,7 @@ def linear(step, steps, *, warmup: float = 0.0, final: float = 0.0):
     final: factor at the last step.
     """
     between(0, 1, final=final)
-    factor, progress = warm(step, steps, warmup)
+    factor, progress = linear_warmup(step, steps, warmup)
     return factor * (1 - (1 - final) * progress)
 
 

@@ -1,5 +1,5 @@
 from microgpt_lab import above, hookimpl
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 
 
 def step_(step, steps, *, warmup: float = 0.0, every: float = 0.3, gamma: float = 0.1):
@@ -10,7 +10,7 @@ def step_(step, steps, *, warmup: float = 0.0, every: float = 0.3, gamma: float 
     gamma: factor of each drop.
     """
     above(0, at_most=1, every=every, gamma=gamma)
-    factor, progress = warm(step, steps, warmup)
+    factor, progress = linear_warmup(step, steps, warmup)
     return factor * gamma ** int(progress / every)
 
 

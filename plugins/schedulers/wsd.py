@@ -1,5 +1,5 @@
 from microgpt_lab import between, hookimpl
-from microgpt_lab.core.warmup import warm
+from microgpt_lab.core.warmup import linear_warmup
 
 
 def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float = 0.0):
@@ -11,7 +11,7 @@ def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float =
     decay: fraction of the steps, the last ones, over which it falls.
     final: factor at the last step.
     """
-    factor = warm(step, steps, warmup)[0]
+    factor = linear_warmup(step, steps, warmup)[0]
     between(0, 1, decay=decay, final=final)
     between(0, 1, **{"warmup + decay": round(warmup + decay, 9)})
     left = 1 - step / steps

@@ -7,18 +7,18 @@ from microgpt_lab import Backend, hookimpl
 
 
 class Jax(Backend):
-    """JAX: whole steps compiled by XLA, many of them in one call, batches shared among the devices.
+    """JAX: steps compiled by XLA, many of them per call, with batches shared among all devices.
 
-    Outside of compiled functions (sampling, say) tensors compute with NumPy on the host: a token at
-    a time is too little work for a device.
+    Outside of compiled functions (such as in sampling), tensors compute with NumPy on the host, because a
+    single token is too little work for a device.
 
-    dtype: type of all numbers; float64 follows the python backend to 1e-9.
+    dtype: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
 
     fused, forks = 64, False
 
     def __init__(self, *, dtype: Literal["float64", "float32"] = "float64"):
-        # XLA's threads, of which its rounding depends: as many on every machine.
+        # XLA's number of threads, on which its rounding depends: the same on every machine.
         os.environ.setdefault("NPROC", "2")
         import jax
 
@@ -35,10 +35,10 @@ class Jax(Backend):
 
         with self.jax.enable_x64(self.dtype == "float64"):
             value, grads = self.jax.value_and_grad(number)(weights)
-            return self.jax.tree.map(self.here, (self.array(value[None, None]), grads))
+            return self.jax.tree.map(self.to_host, (self.array(value[None, None]), grads))
 
-    def here(self, values):
-        """On the host, unless a function is being compiled."""
+    def to_host(self, values):
+        """Copy to the host, unless a function is being compiled."""
         return values if isinstance(values, self.jax.core.Tracer) else numpy.asarray(values)
 
     def scan(self, f):

@@ -1,4 +1,4 @@
-"""The array protocol on JAX inside of compiled functions, and on NumPy outside. See docs/backends.md."""
+"""The array protocol: on JAX in compiled functions, on NumPy outside of them. See docs/backends.md."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def softmax(x):
     return shifted / shifted.sum(-1, keepdims=True)
 
 
-def scipys(name, **options):
-    """A function of SciPy, which takes long to import and is seldom needed."""
+def scipy_function(name, **options):
+    """Return a function that imports SciPy when called, because SciPy loads slowly and is rarely needed."""
 
     def function(x):
         import scipy.special
@@ -33,13 +33,13 @@ ON_HOST = {
     "log": np.log,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
-    "erf": scipys("erf"),
-    "sigmoid": scipys("expit"),
+    "erf": scipy_function("erf"),
+    "sigmoid": scipy_function("expit"),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "relu": lambda x: np.maximum(x, 0.0),
     "abs": np.abs,
     "softmax": softmax,
-    "logsumexp": scipys("logsumexp", axis=-1, keepdims=True),
+    "logsumexp": scipy_function("logsumexp", axis=-1, keepdims=True),
 }
 ON_DEVICE = {
     "exp": jnp.exp,
@@ -65,12 +65,12 @@ def elementwise(f):
 
 def raw(x):
     if isinstance(x, Condition):
-        raise TypeError("a comparison is no number: use where(condition, a, b)")
+        raise TypeError("a comparison is not a number: use where(condition, a, b)")
     return x.data if isinstance(x, Array) else x
 
 
-def shown(self):
-    """What is being compiled has no numbers yet, and is not asked for any."""
+def array_repr(self):
+    """Show the shape and first numbers, or only the shape while a function is compiled without numbers."""
     data, name = self.data, type(self).__name__
     if isinstance(data, (np.ndarray, jax.Array)) and not isinstance(data, jax.core.Tracer):
         return preview(name, data.shape, np.asarray(data).flat)
@@ -79,15 +79,15 @@ def shown(self):
 
 @jax.tree_util.register_pytree_node_class
 class Array:
-    """Numbers (…, T, C). JAX differentiates."""
+    """Numbers of shape (…, T, C). JAX computes the gradients."""
 
     __slots__ = ("data",)
-    __array_ufunc__ = None  # a NumPy number on the left leaves the operation to us
+    __array_ufunc__ = None  # so that `number * array` calls `Array.__rmul__` if the number is NumPy's
 
     def __init__(self, data):
         self.data = data
 
-    __repr__ = shown
+    __repr__ = array_repr
 
     def tree_flatten(self):
         return (self.data,), None
@@ -98,7 +98,7 @@ class Array:
 
     @property
     def xp(self):
-        """NumPy, or JAX's."""
+        """`numpy` or `jax.numpy`, whichever `data` belongs to."""
         return np if isinstance(self.data, np.ndarray) else jnp
 
     @property
@@ -125,7 +125,7 @@ class Array:
     __hash__ = object.__hash__
 
     def __pow__(self, n):
-        if n == -0.5:  # as in norms; XLA has a faster way than its power
+        if n == -0.5:  # as in norms; faster than XLA's power
             return Array(1 / self.xp.sqrt(self.data))
         return Array(self.data ** (int(n) if n == int(n) else n))
 
@@ -144,11 +144,11 @@ class Array:
         return Array(self.data.swapaxes(-1, -2))
 
     def __getitem__(self, columns):
-        """A slice of the last axis."""
+        """Slice the last axis."""
         return Array(self.data[..., columns])
 
     def concat(self, *others):
-        """Joined along the last axis."""
+        """Concatenate along the last axis."""
         return Array(self.xp.concatenate([self.data, *(other.data for other in others)], -1))
 
     def reshape(self, height, width):
@@ -165,21 +165,21 @@ class Array:
         return Array(self.data.swapaxes(-2, -3).reshape(*lead, height, heads * size))
 
     def causal(self):
-        """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
+        """Mask the future with -inf: of S columns, row t of T keeps the first S - T + t + 1."""
         height, width = self.shape[-2:]
         seen = np.tri(height, width, width - height, dtype=bool)
         return Array(self.xp.where(seen, self.data, -math.inf))
 
     def take(self, ids):
-        """Rows by index: (T, C), or (B, T, C) for ids (B, T)."""
+        """Select rows by index: (T, C), or (B, T, C) for ids (B, T)."""
         return Array(
             self.data[ids.start : ids.stop] if isinstance(ids, range) else self.data[self.xp.asarray(ids)]
         )
 
     def pick(self, ids):
-        """The number ids[…, t] of each row: (…, T, 1)."""
-        hot = self.xp.asarray(ids)[..., None] == np.arange(self.shape[-1])
-        return Array(self.xp.where(hot, self.data, 0.0).sum(-1, keepdims=True))
+        """Select the number ids[…, t] of each row: (…, T, 1)."""
+        one_hot = self.xp.asarray(ids)[..., None] == np.arange(self.shape[-1])
+        return Array(self.xp.where(one_hot, self.data, 0.0).sum(-1, keepdims=True))
 
     def sum(self):
         return Array(self.data.sum(-1, keepdims=True))
@@ -192,12 +192,12 @@ class Array:
         return Array(self.data.sum().reshape(1, 1))
 
     def norm(self):
-        """The square root of the sum of squares, (1, 1), which no gradient reaches."""
+        """The square root of the sum of squares, (1, 1), without gradient."""
         x = self.data if self.xp is np else jax.lax.stop_gradient(self.data)
         return Array(self.xp.sqrt((x * x).sum()).reshape(1, 1))
 
     def apply(self, name):
-        """A function of each number, by its name above."""
+        """Apply a function to each number, by its name above."""
         return Array((ON_HOST if self.xp is np else ON_DEVICE)[name](self.data))
 
     def logsumexp(self):
@@ -207,26 +207,26 @@ class Array:
         return self.apply("softmax")
 
     def tolist(self):
-        """The rows, as lists of floats."""
+        """Return the rows as lists of floats."""
         return np.asarray(self.data).reshape(-1, self.shape[-1]).tolist()
 
     def item(self):
-        """The single number of an array of shape (1, 1)."""
+        """Return the number of an array of shape (1, 1)."""
         return float(self.data[0, 0])
 
 
 class Condition:
-    """A comparison."""
+    """The result of a comparison, for `where`."""
 
     __slots__ = ("data",)
 
     def __init__(self, data):
         self.data = data
 
-    __repr__ = shown
+    __repr__ = array_repr
 
     def where(self, a, b):
-        """`a` where it holds, `b` elsewhere."""
+        """Select `a` where the comparison holds, and `b` elsewhere."""
         a, b = raw(a), raw(b)
         on_host = all(isinstance(x, (np.ndarray, float, int)) for x in (self.data, a, b))
         return Array((np if on_host else jnp).where(self.data, a, b))

@@ -15,52 +15,52 @@ from microgpt_lab.core.backend import Block
 from microgpt_lab.tensors.padding import Padded, longest, padded
 
 from .array import Array
-from .cache import compiled
+from .cache import compile_cached
 
 
 class Scan:
-    """`Backend.scan`: a loop over at most `fused` batches, compiled for their height and length.
+    """What `Backend.scan` returns: a loop over at most `fused` batches, compiled for their height and length.
 
-    The documents of a batch are shared among all devices; the carry is on each of them. Nothing of what
-    is computed depends on the batches of earlier calls.
+    All devices share the documents of a batch, and each has a copy of the carry. Results do not depend on
+    the batches of earlier calls.
     """
 
     def __init__(self, f: Callable, dtype: str, fused: int):
         self.f, self.dtype, self.fused = f, dtype, fused
         devices = Mesh(np.array(jax.devices()), ("documents",))
         self.devices = devices.size
-        self.shared = NamedSharding(devices, PartitionSpec(None, "documents"))
-        self.everywhere = NamedSharding(devices, PartitionSpec())
+        self.sharded = NamedSharding(devices, PartitionSpec(None, "documents"))
+        self.replicated = NamedSharding(devices, PartitionSpec())
         self.jitted = jax.jit(self.loop, static_argnums=0)
         self.programs: dict[Any, Callable] = {}
 
     def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
         results: list[list[float]] = []
         with jax.enable_x64(self.dtype == "float64"):
-            carry = jax.device_put(carry, self.everywhere)
+            carry = jax.device_put(carry, self.replicated)
             for start in range(0, len(inputs), self.fused):
-                some = inputs[start : start + self.fused]
-                carry, values = self.program(carry, *self.stacked(some), np.int32(len(some)))
-                results += np.asarray(values)[: len(some)].tolist()
+                chunk = inputs[start : start + self.fused]
+                carry, values = self.run(carry, *self.stack(chunk), np.int32(len(chunk)))
+                results += np.asarray(values)[: len(chunk)].tolist()
             return jax.tree.map(np.asarray, carry), results
 
-    def program(self, *arguments: Any) -> tuple[Any, Any]:
-        """The loop, compiled for the shapes of its arguments."""
+    def run(self, *arguments: Any) -> tuple[Any, Any]:
+        """Run the loop, compiled for the shapes of its arguments."""
         leaves, tree = jax.tree.flatten(arguments)
         shapes = tree, *((x.shape, x.dtype) for x in leaves)
         if shapes not in self.programs:
-            most = arguments[1].ids.shape[-1]
-            lengths = tuple(sorted({-(-most * 3 // 4), most}))  # few batches need all of it
-            self.programs[shapes] = compiled(self.jitted.lower(lengths, *arguments))
+            length = arguments[1].ids.shape[-1]
+            lengths = tuple(sorted({-(-length * 3 // 4), length}))  # few batches need the whole length
+            self.programs[shapes] = compile_cached(self.jitted.lower(lengths, *arguments))
         return self.programs[shapes](*arguments)
 
-    def stacked(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
-        """The batches one upon the other, (fused, documents, T), the scale of dropout, the numbers,
-        (fused, how many), and the length that each batch needs.
+    def stack(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
+        """Return the stacked batches, (fused, documents, T), the scale of dropout, the stacked numbers,
+        (fused, count), and the length that each batch needs, (fused,).
         """
         batches = [batch for batch, *_ in inputs]
         height = max(batch.height for batch in batches)
-        whole = padded(
+        stacked = padded(
             batches,
             self.dtype,
             height=height + -height % self.devices,
@@ -70,19 +70,19 @@ class Scan:
         needed = np.array([longest(batch) for batch in batches], np.int32)
         missing = self.fused - len(inputs)
 
-        def filled(values: np.ndarray) -> np.ndarray:
+        def fill(values: np.ndarray) -> np.ndarray:
             return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 
-        whole = jax.tree.map(lambda values: jax.device_put(filled(values), self.shared), whole)
+        stacked = jax.tree.map(lambda values: jax.device_put(fill(values), self.sharded), stacked)
         scale = np.array(dropout.scale if (dropout := inputs[0][0].dropout) else 1.0, self.dtype)
-        return whole, scale, filled(numbers), filled(needed)
+        return stacked, scale, fill(numbers), fill(needed)
 
     def loop(
         self, lengths: tuple, carry: Any, batches: Padded, scale: Any, numbers: Any, needed: Any, count: Any
     ) -> tuple[Any, Any]:
-        """`f` on the first `count`, each at the shortest length that holds it; the results, a row each."""
+        """Apply `f` to the first `count` batches, each at its shortest length: the carry, a row per batch."""
 
-        def once(length, i, carry):
+        def apply(length, i, carry):
             ids, targets, loss_weight, masks = jax.tree.map(lambda x: x[i, :, :length], batches)
             block = Block(ids, targets, Array(loss_weight), [Array(mask * scale) for mask in masks])
             carry, results = self.f(carry, [block], *(Array(x[None, None]) for x in numbers[i]))
@@ -91,10 +91,10 @@ class Scan:
         def body(i, state):
             carry, results = state
             branch = jnp.searchsorted(jnp.array(lengths), needed[i])
-            carry, values = jax.lax.switch(branch, [partial(once, length) for length in lengths], i, carry)
+            carry, values = jax.lax.switch(branch, [partial(apply, length) for length in lengths], i, carry)
             return carry, results.at[i].set(values)
 
-        values = jax.eval_shape(partial(once, lengths[0]), 0, carry)[1]
+        values = jax.eval_shape(partial(apply, lengths[0]), 0, carry)[1]
         return jax.lax.fori_loop(
             0, count, body, (carry, jnp.zeros((self.fused, *values.shape), values.dtype))
         )

@@ -5,12 +5,12 @@ from microgpt_lab import Backend, hookimpl
 
 
 class NumPy(Backend):
-    """Whole arrays on NumPy, with derivatives of our own; a step is recorded once and played again.
+    """Whole arrays on NumPy, with the lab's own derivatives; a step is recorded once and replayed.
 
-    A product of matrices takes one thread: with more, OpenBLAS rounds otherwise. Two threads share
-    the documents of a large batch instead, the same way on every machine.
+    A matrix product uses one thread, because OpenBLAS rounds differently with more threads. Two threads
+    share the documents of a large batch instead, in the same way on every machine.
 
-    dtype: type of all numbers; float64 follows the python backend to 1e-9.
+    dtype: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
 
     fused = 20
@@ -32,9 +32,9 @@ class NumPy(Backend):
         leaves = {name: self.array(w.data, tracked=True) for name, w in weights.items()}
         y = loss(leaves)
         grads = y.backward()
-        found = {name: grads.get(id(leaf)) for name, leaf in leaves.items()}
+        gradients = {name: grads.get(id(leaf)) for name, leaf in leaves.items()}
         return self.array(y.data), {
-            n: weights[n] * 0.0 if g is None else self.array(g) for n, g in found.items()
+            n: weights[n] * 0.0 if g is None else self.array(g) for n, g in gradients.items()
         }
 
     def scan(self, f):
@@ -43,7 +43,7 @@ class NumPy(Backend):
         return Scan(f, self.dtype)
 
     def prepare(self, trainer):
-        """Record the tapes of an evaluation and of the first steps, half a second's worth."""
+        """Record the tapes of an evaluation and of the first steps, for half a second."""
         end = time.monotonic() + 0.5
         if trainer.held_out:
             trainer.validate_unseen()
