@@ -1,3 +1,4 @@
+import math
 from typing import Literal
 
 from microgpt_lab import hookimpl
@@ -12,8 +13,8 @@ def gelu(x, *, approximate: Literal["none", "tanh"] = "none"):
     approximate: none computes Φ exactly; tanh is GPT-2's approximation.
     """
     if approximate == "tanh":
-        return x * 0.5 * (tanh((x + x**3 * 0.044715) * 0.7978845608028654) + 1)
-    return x * 0.5 * (erf(x * 2**-0.5) + 1)
+        return x * 0.5 * (tanh((x + x**3 * 0.044715) * math.sqrt(2 / math.pi)) + 1)
+    return x * 0.5 * (erf(x / math.sqrt(2)) + 1)
 
 
 @hookimpl
