@@ -131,7 +131,7 @@ def test_the_names_of_makemore_that_cannot_be_had(monkeypatch, tmp_path):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     (tmp_path / "microgpt_lab").mkdir()
     (tmp_path / "microgpt_lab" / "karpathy_names.txt").write_text("emma\nolivia\n")
-    said = rf"^dataset=karpathy_names: {NAMES} could not be .*, or name a copy with dataset\.path=FILE$"
+    said = rf"^dataset=karpathy_names: {NAMES} could not be .*, or give a local copy with dataset\.path=FILE$"
     with pytest.raises(UserError, match=said):
         part("dataset", "karpathy_names")()
 

@@ -70,7 +70,7 @@ def test_a_record_is_framed_as_tensorboardx_frames_it(tmp_path_factory, records)
     for record in records:
         theirs.write(record)
     theirs.close()
-    assert path.read_bytes() == b"".join(map(events.framed, records))
+    assert path.read_bytes() == b"".join(map(events.frame, records))
 
 
 def test_files_of_a_folder_have_names_in_the_order_of_their_making(tmp_path):
@@ -84,7 +84,7 @@ def test_files_of_a_folder_have_names_in_the_order_of_their_making(tmp_path):
         made.close()
         names.append(made.path.name)
     assert names == sorted(names)
-    assert [path.name for path in events.written(tmp_path)] == names[1:]
+    assert [path.name for path in events.own_files(tmp_path)] == names[1:]
 
 
 def test_what_was_written_later_is_taken_back(tmp_path):
@@ -97,12 +97,12 @@ def test_what_was_written_later_is_taken_back(tmp_path):
     (tmp_path / "elsewhere").write_bytes(b"not to be cut")
     link = tmp_path / f"events.out.tfevents.1{events.SUFFIX}"
     link.symlink_to(tmp_path / "elsewhere")
-    events.take_back(events.written(tmp_path), second.name, 40)
+    events.remove_later(events.own_files(tmp_path), second.name, 40)
     assert first.read_bytes() == whole and second.read_bytes() == header and not third.exists()
-    events.take_back(events.written(tmp_path), second.name, 1000)  # what is shorter is not filled up
+    events.remove_later(events.own_files(tmp_path), second.name, 1000)  # what is shorter is not filled up
     assert second.read_bytes() == header
-    events.take_back(events.written(tmp_path), link.name, 0)
-    assert not events.written(tmp_path) and (tmp_path / "elsewhere").read_bytes() == b"not to be cut"
+    events.remove_later(events.own_files(tmp_path), link.name, 0)
+    assert not events.own_files(tmp_path) and (tmp_path / "elsewhere").read_bytes() == b"not to be cut"
 
 
 def test_an_event_is_there_when_the_call_returns(tmp_path):

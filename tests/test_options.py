@@ -53,7 +53,7 @@ REFUSED = {
     "dataset=arithmetic digits=9": "digits must be from 1 to 3, not 9",
     "dataset=arithmetic modulus=-97": "modulus must be from 0 to 1,000, not -97",
     "dataset=reverse length=1000000000": "length must be from 1 to 100, not 1000000000",
-    "dataset=reverse letters=aab": "letters must be different ones, without '=', not 'aab'",
+    "dataset=reverse letters=aab": "letters must be one or more distinct letters other than '=', not 'aab'",
     "dataset=python_stdlib max_length=0": "max_length must be at least 1, not 0",
     "callback=samples number=-1": "number must be from 0 to 100,000, not -1",
     "callback=console seconds=nan": "seconds must be at least 0, not nan",

@@ -224,10 +224,10 @@ def test_a_run_says_what_its_validation_part_shares_with_training(lab, tmp_path)
     options = "backend=numpy", "steps=0", "samples=2", "callback=[console]", "hydra.run.dir=run"
     said = lab(*options, check=0).stdout
     assert "validation 12.6% seen in training" in said and "warning" not in said
-    assert "  unseen     3.3" in said and "on the 170 that training has not seen" in said
+    assert "  unseen     3.3" in said and "on the 170 not seen in training" in said
     said = lab(*options, "dataset=unicode_names", check=0).stdout
     assert "validation 70.1% seen in training" in said
     assert (
-        "warning: 70% of the validation documents, cut at block_size=16, stand in the training part too"
+        "warning: 70% of the validation documents, cut at block_size=16, are also in the training split"
         in said
     )

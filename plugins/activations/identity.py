@@ -2,7 +2,7 @@ from microgpt_lab import hookimpl
 
 
 def identity(x):
-    """x: what is left of an MLP without a nonlinearity."""
+    """x, unchanged: an MLP without a nonlinearity."""
     return x
 
 

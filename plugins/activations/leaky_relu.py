@@ -3,9 +3,9 @@ from microgpt_lab.ops import where
 
 
 def leaky_relu(x, *, slope: float = 0.01):
-    """x above 0, slope · x below (Maas et al., 2013).
+    """x for x > 0, slope · x otherwise (Maas et al., 2013).
 
-    slope: slope below 0.
+    slope: slope for x < 0.
     """
     at_least(0, slope=slope)
     return where(x > 0, x, x * slope)

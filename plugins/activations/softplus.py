@@ -2,7 +2,7 @@ from microgpt_lab import hookimpl, ops
 
 
 def softplus(x):
-    """log(1 + exp(x)), a smooth relu (Dugas et al., 2001)."""
+    """log(1 + exp(x)), a smooth ReLU (Dugas et al., 2001)."""
     return ops.softplus(x)
 
 

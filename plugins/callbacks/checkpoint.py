@@ -7,18 +7,18 @@ from microgpt_lab import at_least, hookimpl
 
 
 class Checkpoint:
-    """Writes checkpoint.bin, with which `resume` goes on and `sample` samples, and keeps the one before.
+    """Write checkpoint.bin, from which `resume` and `sample` load a run, and keep the previous one.
 
-    At the end, after every `every` steps (0: none for their number), and when `seconds` have gone by
-    since the last (but saving takes a fiftieth of the time at most). With `best`, also after each
-    evaluation with a lower validation loss than all before; a copy of that one is checkpoint.best.bin.
+    A checkpoint is written at the end, every `every` steps, and when `seconds` have passed since the last
+    one (but saving takes at most 2 % of the time). With `best`, a checkpoint is also written after each
+    evaluation with the lowest validation loss so far, and copied to checkpoint.best.bin.
 
-    every: steps between two checkpoints (0: none for their number).
-    seconds: time between two checkpoints.
-    best: keep the checkpoint of the lowest validation loss too (on with early_stopping).
+    every: steps between two checkpoints (0: the number of steps does not matter).
+    seconds: time between two checkpoints, in seconds.
+    best: also keep the checkpoint with the lowest validation loss (on with early_stopping).
     """
 
-    order = 1  # after all that write, and answer whether to stop
+    order = 1  # after the callbacks that write files or ask to stop
 
     def __init__(self, *, every: int = 0, seconds: float = 10.0, best: bool = False):
         at_least(0, every=every, seconds=seconds)
@@ -27,39 +27,41 @@ class Checkpoint:
 
     def run_started(self, run, trainer):
         self.run, self.trainer = run, trainer
-        self.told, self.stopped, self.due = trainer.step, False, time.monotonic() + self.seconds
-        # What losses are measured on: only those of the same pieces can be compared.
+        self.reported_step, self.stopped = trainer.step, False
+        self.next_save = time.monotonic() + self.seconds
+        # Identifies the validation documents, because losses on others cannot be compared.
         pieces = json.dumps(trainer.pieces(trainer.held_out)) if self.best else ""
         self.measured_on = hashlib.sha256(pieces.encode()).hexdigest()
 
     def should_stop(self, step, metrics, stopped):
-        """Asked when everyone has been told of the step: what they wrote of it is there already."""
-        self.told, self.stopped = step, stopped
+        """Save if a checkpoint is due. All other callbacks have written their records of the step by now."""
+        self.reported_step, self.stopped = step, stopped
         if step == self.trainer.step:
-            counted = self.every and step % self.every == 0
-            if self.is_best(metrics) or counted or time.monotonic() >= self.due:
+            multiple = self.every and step % self.every == 0
+            if self.is_best(metrics) or multiple or time.monotonic() >= self.next_save:
                 self.save(metrics)
 
     def run_finished(self, summary):
-        # What diverged would replace what was good; what was cut off is not told of in full.
-        if summary["status"] in ("ok", "interrupted") and self.told == self.trainer.step:
+        # A diverged run keeps its last good checkpoint. A step that was interrupted before all callbacks
+        # heard of it is not saved.
+        if summary["status"] in ("ok", "interrupted") and self.reported_step == self.trainer.step:
             self.save(summary)
 
-    def is_best(self, figures):
-        """Whether no validation loss was as low as that among these figures, if there is one."""
+    def is_best(self, metrics):
+        """Whether the metrics contain a validation loss, and it is the lowest so far."""
         lowest = self.lowest[1] if self.lowest else math.inf
-        return self.best and figures.get("loss/val", math.inf) < lowest
+        return self.best and metrics.get("loss/val", math.inf) < lowest
 
-    def save(self, figures):
-        begun = time.monotonic()
-        if best := self.is_best(figures):
-            self.lowest = self.trainer.step, figures["loss/val"]
-        # The best one second: it is never of a later step than that with which `resume` goes on.
+    def save(self, metrics):
+        started = time.monotonic()
+        if best := self.is_best(metrics):
+            self.lowest = self.trainer.step, metrics["loss/val"]
+        # The best checkpoint is written second, so that its step is never after that of checkpoint.bin.
         paths = [self.run.save(self.trainer, self.stopped)]
         if best:
-            paths.append(self.run.keep_best(self.trainer.step, figures["loss/val"]))
+            paths.append(self.run.keep_best(self.trainer.step, metrics["loss/val"]))
         ended = time.monotonic()
-        self.due = ended + max(self.seconds, 50 * (ended - begun))
+        self.next_save = ended + max(self.seconds, 50 * (ended - started))
         for path in paths:
             self.trainer.watch("checkpoint_saved", step=self.trainer.step, path=str(path))
 

@@ -6,21 +6,21 @@ import time
 from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.terminal import erase, terminal
 
-# rich is imported where it is used: that takes 30 to 45 ms, and every command loads this file.
+# rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
 
 LAB = "python -m microgpt_lab"
-LONG = {"truncate": "cut", "window": "in windows"}
-SEEN = 0.25  # of the validation part in training, above which a header warns
+LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
+MAX_SEEN = 0.25  # share of the validation split that was seen in training, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
-NUMBERS = 60  # columns that the numbers of a progress line take; a label and a bar get what is left
+NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 
 
 class Console:
-    """Shows a run: a bar on a terminal, lines in a pipe, one line a job in a sweep.
+    """Show a run: a progress bar on a terminal, lines in a pipe, one line per job in a sweep.
 
-    In a pipe there is a line at each evaluation, and at least every `seconds`.
+    A pipe gets a line at each evaluation, and at least one line every `seconds`.
 
-    seconds: longest time between two lines in a pipe.
+    seconds: longest time between two lines in a pipe, in seconds.
     """
 
     def __init__(self, *, seconds: float = 10.0):
@@ -31,7 +31,7 @@ class Console:
         self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
         self.terminal = terminal()
         self.live = self.terminal.is_interactive and not run.beside
-        self.began = self.shown = time.monotonic()
+        self.started_at = self.last_line_at = time.monotonic()
         if not run.in_sweep:
             self.header()
         if self.live:
@@ -40,21 +40,21 @@ class Console:
     def show_progress(self):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        room = max(0, self.terminal.width - NUMBERS)
-        label = cut(self.run.name if self.run.in_sweep else "train", room // 2)
-        bar = min(30, room - len(label))
+        width = max(0, self.terminal.width - NUMBER_COLUMNS)
+        label = shorten(self.run.name if self.run.in_sweep else "train", width // 2)
+        bar_width = min(30, width - len(label))
         self.progress = Progress(
             *([TextColumn("[bold]{task.description}")] if label else ()),
-            *([BarColumn(bar_width=bar)] if bar >= 10 else ()),
+            *([BarColumn(bar_width=bar_width)] if bar_width >= 10 else ()),
             MofNCompleteColumn(),
             TextColumn("loss [bold yellow]{task.fields[loss]}[/] val [bold green]{task.fields[val]}[/]"),
             TextColumn("[dim]{task.fields[speed]} tok/s[/]"),
             TimeRemainingColumn(),
             console=self.terminal,
-            transient=bool(self.run.in_sweep),
+            transient=self.run.in_sweep,
         )
         steps = self.trainer.steps
-        self.task = self.progress.add_task(shown(label), total=steps, loss="…", val="…", speed="…")
+        self.task = self.progress.add_task(escaped(label), total=steps, loss="…", val="…", speed="…")
         self.progress.start()
 
     def header(self):
@@ -63,7 +63,7 @@ class Console:
             "+dirty" if run.environment["git_dirty"] else ""
         )
         sizes = "/".join(f"{len(part):,}" for part in (corpus.train, corpus.validation, corpus.test))
-        long = f", {corpus.long:,} long ones {LONG[corpus.long_docs]}" if corpus.long else ""
+        long = f", {corpus.long:,} long ones {LONG_DOCS[corpus.long_docs]}" if corpus.long else ""
         facts = {
             "params": f"{self.trainer.parameters:,}",
             "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs{long}",
@@ -76,16 +76,16 @@ class Console:
         if self.live:
             from rich.panel import Panel
 
-            text = "   ".join(f"[dim]{name}[/] [bold]{shown(fact)}[/]" for name, fact in facts.items())
+            text = "   ".join(f"[dim]{name}[/] [bold]{escaped(fact)}[/]" for name, fact in facts.items())
             self.terminal.print(
-                Panel(text, title=f"[bold cyan]{shown(run.name)}", title_align="left", expand=False)
+                Panel(text, title=f"[bold cyan]{escaped(run.name)}", title_align="left", expand=False)
             )
         else:
-            self.plain(f"{run.name}: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
-        if seen > SEEN:
-            cut = f", cut at block_size={corpus.block_size}," if corpus.long else ""
-            self.plain(
-                f"warning: {seen:.0%} of the validation documents{cut} stand in the training part too: "
+            self.print_line(f"{run.name}: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
+        if seen > MAX_SEEN:
+            truncated = f", cut at block_size={corpus.block_size}," if corpus.long else ""
+            self.print_line(
+                f"warning: {seen:.0%} of the validation documents{truncated} are also in the training split: "
                 "judge by the loss on the unseen ones"
             )
 
@@ -100,12 +100,14 @@ class Console:
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
         elif not self.run.in_sweep and (
-            "loss/val" in metrics or time.monotonic() - self.shown > self.seconds
+            "loss/val" in metrics or time.monotonic() - self.last_line_at > self.seconds
         ):
-            self.shown = time.monotonic()
-            left = (self.shown - self.began) / step * (self.trainer.steps - step)
+            self.last_line_at = time.monotonic()
+            left = (self.last_line_at - self.started_at) / step * (self.trainer.steps - step)
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
-            self.plain(f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left")
+            self.print_line(
+                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left"
+            )
 
     def run_finished(self, run, summary):
         if self.progress:
@@ -113,10 +115,10 @@ class Console:
         if run.in_sweep:
             self.job_line(summary)
         elif summary["status"] != "ok":
-            self.plain(f"{summary['status']} after {summary['steps']} steps {summary.get('error', '')}")
-            self.terminal.print(f"run dir {shown(place(run.folder))}", soft_wrap=True)
+            self.print_line(f"{summary['status']} after {summary['steps']} steps {summary.get('error', '')}")
+            self.terminal.print(f"run dir {escaped(typed_path(run.folder))}", soft_wrap=True)
         else:
-            self.end(summary)
+            self.result(summary)
 
     def job_line(self, summary):
         good = summary["status"] == "ok"
@@ -128,10 +130,10 @@ class Console:
                 else "no held-out documents"
             )
         else:
-            val = f"{summary['status']} {shown(summary.get('error', ''))}"
-        name = shown(f"{self.run.position} {self.run.name}")
+            val = f"{summary['status']} {escaped(summary.get('error', ''))}"
+        name = escaped(f"{self.run.position} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
-        samples = shown(" ".join(summary.get("samples", [])[:3]))
+        samples = escaped(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
         if self.terminal.is_interactive:
             if self.run.beside:
@@ -140,13 +142,13 @@ class Console:
         else:
             self.terminal.print(line, soft_wrap=True)
 
-    def end(self, summary):
+    def result(self, summary):
         from rich.columns import Columns
         from rich.table import Table
 
-        result = Table(box=None, show_header=False, title="result", title_justify="left")
-        for name, value in figures(summary, self.losses):
-            result.add_row(f"[dim]{name}[/]", value)
+        table = Table(box=None, show_header=False, title="result", title_justify="left")
+        for name, value in result_rows(summary, self.losses):
+            table.add_row(f"[dim]{name}[/]", value)
         samples = Table(box=None, title="samples", title_justify="left")
         for name in ("#", "sample", "nll", "new?"):
             samples.add_column(name, justify="right" if name in "# nll" else "left")
@@ -154,8 +156,8 @@ class Console:
         for i, (sample, (is_new, *_)) in enumerate(zip(summary["samples"], news)):
             nll = f"{self.trainer.evaluate([sample]):.2f}"
             new = "[green]new[/]" if is_new else "[dim]in train[/]"
-            samples.add_row(str(i), f"[cyan]{shown(sample)}[/]", nll, new)
-        self.terminal.print(Columns([result, samples], padding=(0, 4)) if self.live else result)
+            samples.add_row(str(i), f"[cyan]{escaped(sample)}[/]", nll, new)
+        self.terminal.print(Columns([table, samples], padding=(0, 4)) if self.live else table)
         if not self.live:
             self.terminal.print(samples)
         if summary["samples"]:
@@ -166,31 +168,31 @@ class Console:
             curve = sparkline(self.losses)
             first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
             self.terminal.print(f"[dim]training loss[/] {first} [yellow]{curve}[/] {last}")
-        for name, command in self.next():
-            self.terminal.print(f"[dim]{name:<8}[/] {shown(command)}", soft_wrap=True)
+        for name, command in self.next_commands():
+            self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
 
-    def next(self):
-        """Where the run is, and what to do with it."""
-        folder, config = place(self.run.folder), self.run.config
+    def next_commands(self):
+        """The folder of the run, and the commands that use it."""
+        folder, config = typed_path(self.run.folder), self.run.config
         yield "run dir", folder
         if "tensorboard" in config["callback"]:
-            yield "view", f"tensorboard --logdir {shlex.quote(place(self.run.folder.parent))}"
+            yield "view", f"tensorboard --logdir {shlex.quote(typed_path(self.run.folder.parent))}"
         if "checkpoint" in config["callback"]:
             yield "sample", f"{LAB} sample {shlex.quote(folder)}"
-            yield "train on", f"{LAB} resume {shlex.quote(folder)} steps={2 * config['steps'] or 1000}"
+            yield "continue", f"{LAB} resume {shlex.quote(folder)} steps={2 * config['steps'] or 1000}"
 
-    def plain(self, line):
-        self.terminal.print(shown(line), soft_wrap=True)
+    def print_line(self, line):
+        self.terminal.print(escaped(line), soft_wrap=True)
 
 
-def figures(summary, losses):
-    """The rows of the result: what a run has come to, beside what guessing costs on the same documents."""
+def result_rows(summary, losses):
+    """Names and values of the result. The validation loss is compared with that of counting baselines."""
     if "loss/val" in summary:
         val = summary["loss/val"]
-        yield "val loss", f"[bold]{val:.4f}[/] nats a token, on {summary['documents/val']:,} documents"
+        yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {summary['documents/val']:,} documents"
         unseen = summary["documents/val_unseen"]
         loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
-        yield "  unseen", f"{loss} [dim]on the {unseen:,} that training has not seen[/]"
+        yield "  unseen", f"{loss} [dim]on the {unseen:,} not seen in training[/]"
         if summary.get("best/loss/val", val) < val:
             step = f"{summary['best/step']:,}"
             yield "  best", f"{summary['best/loss/val']:.4f} [dim]at step {step} (sample --best)[/]"
@@ -208,15 +210,15 @@ def figures(summary, losses):
     yield "time", f"[bold]{summary['seconds']:.1f}s[/]"
 
 
-def shown(text):
-    """As it is, whatever marks of rich's or of the terminal's are in it."""
+def escaped(text):
+    """The text with rich markup and control characters escaped, so that it is printed as it is."""
     from rich.markup import escape
 
     return escape(printable(text))
 
 
-def cut(text, length):
-    """The text, or what fits of it; nothing where that would be a letter or two."""
+def shorten(text, length):
+    """The text, shortened to this length, or nothing if fewer than 5 characters would fit."""
     if len(text) <= length:
         return text
     return text[: length - 1] + "…" if length >= 5 else ""
@@ -226,14 +228,14 @@ def mean(numbers):
     return sum(numbers) / len(numbers)
 
 
-def place(folder):
-    """The path as one would type it here."""
+def typed_path(folder):
+    """The path of the folder as a user would type it in the current folder."""
     relative = os.path.relpath(folder)
     return str(folder) if relative.startswith("..") else relative
 
 
 def sparkline(losses, width=20):
-    """The curve of a loss in one line of text, smoothed."""
+    """A smoothed loss curve as one line of text."""
     if not losses:
         return ""
     size = max(1, math.ceil(len(losses) / width))

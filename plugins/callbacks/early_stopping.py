@@ -4,12 +4,13 @@ from microgpt_lab import at_least, hookimpl
 
 
 class EarlyStopping:
-    """Stops after `patience` evaluations in a row not better by `min_delta` nats (see eval_every).
+    """Stop when the validation loss has not improved for `patience` evaluations in a row (see eval_every).
 
-    With `checkpoint`, that of the lowest validation loss is kept, unless `callback.checkpoint.best=false`.
+    With callback=checkpoint, the checkpoint with the lowest validation loss is kept too, unless
+    `callback.checkpoint.best=false`.
 
-    patience: evaluations without an improvement after which it stops.
-    min_delta: how much lower a loss must be to count as one, in nats per token.
+    patience: evaluations without an improvement after which training stops.
+    min_delta: how much lower a loss must be to count as an improvement, in nats per token.
     """
 
     name = "early_stopping"

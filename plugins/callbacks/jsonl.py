@@ -6,7 +6,7 @@ from microgpt_lab import hookimpl
 
 
 class Jsonl:
-    """Writes metrics.jsonl: one JSON object a step, with all digits."""
+    """Write metrics.jsonl: one JSON object per step, with all digits."""
 
     def run_started(self, run, trainer):
         run.forget("metrics.jsonl", trainer.step, lambda line: json.loads(line)["step"])
@@ -14,7 +14,8 @@ class Jsonl:
 
     def step_finished(self, step, metrics):
         self.file.write(self.encode({"step": step, **metrics}) + b"\n")
-        self.file.flush()  # one write, which no kill takes; the disk has it with the next checkpoint
+        # Hands the line to the kernel, so that a kill cannot lose it. A checkpoint syncs it to the disk.
+        self.file.flush()
 
     def run_finished(self):
         self.file.close()

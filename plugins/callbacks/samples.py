@@ -2,7 +2,9 @@ from microgpt_lab import between, hookimpl, printable
 
 
 class Samples:
-    """Writes samples.txt: a few documents at each evaluation after its step, those of the end after 'end'.
+    """Write samples.txt: a few documents at each evaluation, and the samples at the end of the run.
+
+    Each line is the step (or 'end'), a tab, and a document.
 
     number: documents at each evaluation.
     """

@@ -4,14 +4,14 @@ from microgpt_lab import between, hookimpl
 
 
 def arithmetic(*, operation: Literal["+", "-", "*"] = "+", digits: int = 2, modulus: int = 0):
-    """All sums, differences or products of two numbers of up to so many digits, such as 17+25=42.
+    """All sums, differences or products of two numbers of up to `digits` digits, such as 17+25=42.
 
-    With a `modulus`, the numbers are those below it, and the result is taken modulo it (Power et
-    al., 2022, use 97). Each is there once, but 17+25 and 25+17 both are.
+    With a `modulus`, both numbers are below it, and the result is taken modulo it (Power et al., 2022,
+    use 97). Each ordered pair occurs once: the data set contains both 17+25 and 25+17.
 
     operation: +, - or *.
-    digits: most digits of a number.
-    modulus: take numbers below it, and results modulo it (0: do not).
+    digits: maximum number of digits of each number.
+    modulus: use numbers below it, and take results modulo it (0: no modulus).
     """
     between(1, 3, digits=digits)
     between(0, 1000, modulus=modulus)

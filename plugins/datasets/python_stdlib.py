@@ -5,7 +5,7 @@ from pathlib import Path
 
 from microgpt_lab import at_least, hookimpl
 
-SIMPLE = (
+SIMPLE_STATEMENTS = (
     ast.Assign,
     ast.AugAssign,
     ast.AnnAssign,
@@ -19,9 +19,9 @@ SIMPLE = (
 
 
 def python_stdlib(*, max_length: int = 60):
-    """One-line statements of this interpreter's own standard library, each once, up to this length.
+    """Unique one-line statements of this Python's own standard library, of at most `max_length` characters.
 
-    max_length: most characters of a statement.
+    max_length: maximum number of characters in a statement.
     """
     at_least(1, max_length=max_length)
     return [statement for statement in statements() if len(statement) <= max_length]
@@ -29,17 +29,17 @@ def python_stdlib(*, max_length: int = 60):
 
 @functools.cache
 def statements():
-    """All of them, in ASCII: the interpreter's own do not change as it runs."""
-    found: dict[str, None] = {}
+    """All unique one-line ASCII statements, cached because the standard library does not change."""
+    unique: dict[str, None] = {}  # a set that keeps the order
     for file in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         source = file.read_text(encoding="utf-8")
-        text = source.split("\n")
+        lines = source.split("\n")
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, SIMPLE) and node.lineno == node.end_lineno:
-                statement = text[node.lineno - 1].strip()
+            if isinstance(node, SIMPLE_STATEMENTS) and node.lineno == node.end_lineno:
+                statement = lines[node.lineno - 1].strip()
                 if statement.isascii():
-                    found[statement] = None
-    return list(found)
+                    unique[statement] = None
+    return list(unique)
 
 
 @hookimpl

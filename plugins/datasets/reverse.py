@@ -5,29 +5,29 @@ from microgpt_lab import between, hookimpl
 
 
 def reverse(*, documents: int = 10_000, length: int = 5, letters: str = "abcdefgh"):
-    """Words of up to so many letters and the same backwards, such as bad=dab, each once.
+    """Unique random words of up to `length` letters, each with its reverse, such as bad=dab.
 
-    At most so many `documents`, of each length as many as of any other; where there are fewer words
-    of a length, all of them. Drawn with a fixed seed.
+    The lengths share the documents equally. A length with fewer possible words contributes all of them,
+    and the longer lengths share the rest. The words are drawn with a fixed seed.
 
-    documents: how many there are at most.
-    length: most letters of a word.
+    documents: maximum number of documents.
+    length: maximum number of letters in a word.
     letters: the alphabet.
     """
     between(1, 1_000_000, documents=documents)
     between(1, 100, length=length)
     if not letters or len(set(letters)) < len(letters) or "=" in letters:
-        raise ValueError(f"letters must be different ones, without '=', not '{letters}'")
+        raise ValueError(f"letters must be one or more distinct letters other than '=', not '{letters}'")
     rng, words = Random(0), []
     for n in range(1, length + 1):
         share = (documents - len(words)) // (length + 1 - n)
-        words += different(rng, letters, n, min(share, len(letters) ** n))
+        words += distinct_words(rng, letters, n, min(share, len(letters) ** n))
     rng.shuffle(words)
     return [f"{word}={word[::-1]}" for word in words]
 
 
-def different(rng, letters, length, count):
-    """So many different words of this length."""
+def distinct_words(rng, letters, length, count):
+    """Draw `count` distinct words of this length."""
     if 2 * count > len(letters) ** length:
         return rng.sample(["".join(word) for word in product(letters, repeat=length)], count)
     words = {}

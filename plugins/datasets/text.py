@@ -7,12 +7,13 @@ from microgpt_lab.core.data import read
 
 
 def text(*, path: str = "", unit: Literal["lines", "paragraphs", "stream"] = "lines", block_size: int = 16):
-    """A text file of yours, in UTF-8: a document a line, a paragraph (between empty lines), or a stream
-    cut into pieces that fill the block.
+    """Your own text file, in UTF-8: one document per line, per paragraph, or per piece of a stream.
+
+    Empty lines separate paragraphs. A stream is cut into pieces that fill the block.
 
     path: the file.
-    unit: what a document is: one of the lines, one of the paragraphs, or a piece of the stream.
-    block_size: length of a stream's pieces; the run's own unless it is set.
+    unit: what a document is: a line, a paragraph, or a piece of the stream.
+    block_size: length of the pieces of a stream, which follows the run's block_size unless it is set.
     """
     if not path:
         raise UserError("dataset=text needs a file: dataset.path=FILE")

@@ -3,12 +3,12 @@ from microgpt_lab.ops import tanh
 
 
 class DyT:
-    """g tanh(a x) + b: dynamic tanh, a layer in place of a norm (Zhu et al., 2025). x: (…, C).
+    """g tanh(a x) + b: dynamic tanh, which replaces a norm (Zhu et al., 2025). x: (…, C).
 
-    a is one learned number that starts at `alpha`; g and b are learned, (1, C), from 1 and 0.
+    a is a learnable scalar. g and b are learnable, of shape (1, C), and start at 1 and 0.
 
-    alpha: first value of the learned a.
-    affine: whether there are a learned gain g and bias b.
+    alpha: initial value of the learnable scalar a.
+    affine: use a learnable gain g and a learnable bias b.
     """
 
     def __init__(self, *, alpha: float = 0.5, affine: bool = True):

@@ -5,9 +5,9 @@ from microgpt_lab.ops import mean
 class LayerNorm:
     """(x - mean(x)) / √(var(x) + eps), over the last axis (Ba et al., 2016). x: (…, C).
 
-    eps: added to the variance, so that nothing is divided by 0.
-    gain: times a learned g of shape (1, C) that starts at 1.
-    bias: plus a learned b of shape (1, C) that starts at 0.
+    eps: added to the variance to avoid division by 0.
+    gain: multiply by a learnable gain of shape (1, C), which starts at 1.
+    bias: add a learnable bias of shape (1, C), which starts at 0.
     """
 
     def __init__(self, *, eps: float = 1e-5, gain: bool = False, bias: bool = False):

@@ -2,7 +2,7 @@ from microgpt_lab import hookimpl
 
 
 def none(x):
-    """x: no norm at all."""
+    """x, unchanged: no norm."""
     return x
 
 

@@ -5,8 +5,8 @@ from microgpt_lab.ops import mean
 class RMSNorm:
     """x / √(mean(x²) + eps), over the last axis (Zhang & Sennrich, 2019). x: (…, C).
 
-    eps: added to the mean square, so that nothing is divided by 0.
-    gain: times a learned g of shape (1, C) that starts at 1, as in the paper.
+    eps: added to the mean square to avoid division by 0.
+    gain: multiply by a learnable gain of shape (1, C), which starts at 1, as in the paper.
     """
 
     def __init__(self, *, eps: float = 1e-5, gain: bool = False):

@@ -3,10 +3,10 @@ from microgpt_lab.ops import sqrt
 
 
 class Adagrad:
-    """w - lr g / (√s + eps), with s the sum of all g² so far (Duchi et al., 2011).
+    """w - lr g / (√s + eps), where s is the sum of all g² so far (Duchi et al., 2011).
 
-    lr: learning rate, which the scheduler multiplies.
-    eps: added to √s, so that nothing is divided by 0.
+    lr: base learning rate, which the scheduler multiplies by its factor.
+    eps: added to √s to avoid division by 0.
     """
 
     elementwise = True

@@ -5,13 +5,13 @@ from microgpt_lab.ops import sqrt
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter, 2017).
 
-    w (1 - lr weight_decay) - lr m̂ / (√v̂ + eps), with m̂ and v̂ as in Adam.
+    w (1 - lr · weight_decay) - lr m̂ / (√v̂ + eps), with m̂ and v̂ as in Adam.
 
-    lr: learning rate, which the scheduler multiplies.
-    beta1: how much of the mean of g a step keeps.
-    beta2: how much of the mean of g² a step keeps.
-    eps: added to √v̂, so that nothing is divided by 0.
-    weight_decay: share of the weight, times lr, that each step takes away.
+    lr: base learning rate, which the scheduler multiplies by its factor.
+    beta1: decay rate of the moving average of g.
+    beta2: decay rate of the moving average of g².
+    eps: added to √v̂ to avoid division by 0.
+    weight_decay: strength of the decay, because each step multiplies the weights by 1 - lr · weight_decay.
     """
 
     elementwise = True

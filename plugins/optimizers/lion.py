@@ -5,10 +5,10 @@ from microgpt_lab.ops import where
 class Lion:
     """w - lr (sign(β₁ m + (1 - β₁) g) + weight_decay w), then m ← β₂ m + (1 - β₂) g (Chen et al., 2023).
 
-    lr: learning rate, which the scheduler multiplies.
-    beta1: weight of m, beside g, in the step.
-    beta2: how much of m a step keeps.
-    weight_decay: share of the weight, times lr, that each step takes away.
+    lr: base learning rate, which the scheduler multiplies by its factor.
+    beta1: weight of m in the direction of the step. The weight of g is 1 - beta1.
+    beta2: decay rate of the moving average m.
+    weight_decay: strength of the decay, because each step multiplies the weights by 1 - lr · weight_decay.
     """
 
     elementwise = True

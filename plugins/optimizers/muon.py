@@ -3,18 +3,18 @@ from microgpt_lab.ops import sqrt
 
 
 class Muon:
-    """Momentum, orthogonalized, for matrices; Adam for the rest (Jordan et al., 2024).
+    """Orthogonalized momentum for matrices, Adam for gains and biases (Jordan et al., 2024).
 
-    Of u = g + μ v, v ← μ v + g, a step takes nearly U Vᵀ where u = U S Vᵀ, found by five rounds of
-    the quintic Newton-Schulz iteration, times √max(1, out / in). Weights with a single row or
-    column (gains, biases) take Adam's step with `adam_lr`, scheduled alike.
+    w - lr √max(1, out / in) U Vᵀ, where v ← μ v + g, u = g + μ v, and u = U S Vᵀ is its singular value
+    decomposition. Five rounds of the quintic Newton-Schulz iteration approximate U Vᵀ. Weights with a
+    single row or column (gains, biases) take Adam's step with `adam_lr`, on the same schedule.
 
-    lr: learning rate of matrices, which the scheduler multiplies.
-    momentum: μ, how much of v a step keeps.
-    adam_lr: learning rate of gains and biases.
-    beta1: Adam's, for gains and biases.
-    beta2: Adam's, for gains and biases.
-    eps: Adam's, for gains and biases.
+    lr: base learning rate of matrices, which the scheduler multiplies by its factor.
+    momentum: μ, momentum factor.
+    adam_lr: base learning rate of gains and biases, on the same schedule.
+    beta1: Adam's beta1, for gains and biases.
+    beta2: Adam's beta2, for gains and biases.
+    eps: Adam's eps, for gains and biases.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Muon:
 
 
 def orthogonalized(x):
-    """Nearly the orthogonal factor of x: singular values between about 0.7 and 1.2. x: (out, in)."""
+    """Approximate U Vᵀ of x = U S Vᵀ: all singular values become about 0.7 to 1.2. x: (out, in)."""
     if x.shape[0] > x.shape[1]:
         return orthogonalized(x.T).T
     x = x / (sqrt((x * x).total()) + 1e-7)

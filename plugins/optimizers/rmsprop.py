@@ -3,11 +3,11 @@ from microgpt_lab.ops import sqrt
 
 
 class RMSProp:
-    """w - lr g / (√v + eps), with v ← ρ v + (1 - ρ) g² (Tieleman & Hinton, 2012).
+    """w - lr g / (√v + eps), where v ← ρ v + (1 - ρ) g² (Tieleman & Hinton, 2012).
 
-    lr: learning rate, which the scheduler multiplies.
-    rho: ρ, how much of v a step keeps.
-    eps: added to √v, so that nothing is divided by 0.
+    lr: base learning rate, which the scheduler multiplies by its factor.
+    rho: ρ, decay rate of the moving average of g².
+    eps: added to √v to avoid division by 0.
     """
 
     elementwise = True

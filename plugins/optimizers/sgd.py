@@ -4,12 +4,12 @@ from microgpt_lab import at_least, hookimpl
 class SGD:
     """w - lr g (Robbins & Monro, 1951).
 
-    With `momentum` μ, v ← μ v + g takes the place of g (Polyak, 1964); `nesterov` takes g + μ v
+    With `momentum` μ, v ← μ v + g replaces g (Polyak, 1964). With `nesterov`, g + μ v replaces it
     (Sutskever et al., 2013).
 
-    lr: learning rate, which the scheduler multiplies.
-    momentum: μ, how much of v a step keeps (0: none).
-    nesterov: look ahead along the momentum.
+    lr: base learning rate, which the scheduler multiplies by its factor.
+    momentum: μ, momentum factor (0: no momentum).
+    nesterov: use Nesterov momentum.
     """
 
     elementwise = True

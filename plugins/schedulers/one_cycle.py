@@ -4,13 +4,11 @@ from microgpt_lab import between, hookimpl
 
 
 def one_cycle(step, steps, *, peak: float = 0.3, start: float = 0.04, final: float = 0.0001):
-    """From `start` up to 1 and down to `final`, on half cosines (Smith, 2018).
+    """Rise from `start` to 1, then decay to `final`, each along half a cosine (Smith, 2018).
 
-    The top comes at `peak`, a fraction of the steps.
-
-    peak: fraction of the steps after which it is 1.
+    peak: fraction of the steps after which the factor is 1.
     start: factor at the first step.
-    final: factor at the last step.
+    final: factor at the end of the training.
     """
     between(0, 1, peak=peak, start=start, final=final)
     progress = step / steps

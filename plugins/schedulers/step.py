@@ -3,10 +3,10 @@ from microgpt_lab.core.warmup import linear_warmup
 
 
 def step_(step, steps, *, warmup: float = 0.0, every: float = 0.3, gamma: float = 0.1):
-    """Times `gamma` after each further `every` (a fraction) of the steps.
+    """Multiply by `gamma` at regular intervals, after a linear warmup.
 
-    warmup: fraction of the steps over which it rises from 0 to 1.
-    every: fraction of the steps between two drops.
+    warmup: fraction of the steps over which the factor rises from 0 to 1.
+    every: fraction of the steps after the warmup between two drops.
     gamma: factor of each drop.
     """
     above(0, at_most=1, every=every, gamma=gamma)
