@@ -38,20 +38,20 @@ def use(name, **options):
 
 
 @pytest.mark.parametrize(("name", "option", "taken", "refused"), CASES)
-def test_an_option_ends_where_its_formula_does(name, option, taken, refused):
+def test_an_option_accepts_its_bound_and_refuses_the_next_value(name, option, taken, refused):
     if taken is not None:
         use(name, **{option: taken})
     with pytest.raises((ValueError, UserError), match=option):
         use(name, **{option: refused})
 
 
-def test_a_text_has_blocks_of_a_character_or_more(tmp_path):
+def test_the_block_size_of_a_text_is_at_least_1(tmp_path):
     (tmp_path / "text").write_text("ab")
     with pytest.raises((ValueError, UserError), match="block_size"):
         use("dataset=text", path=str(tmp_path / "text"), unit="lines", block_size=0)
 
 
-def test_a_decay_may_take_all_that_the_warm_up_leaves():
+def test_warmup_and_decay_may_take_all_steps():
     """To nine digits: sums of such fractions are seldom 1 to the last bit."""
     use("scheduler=wsd", warmup=0.1, decay=0.9 + 4e-10)
     with pytest.raises((ValueError, UserError), match=r"^warmup \+ decay"):

@@ -52,7 +52,7 @@ def test_tensorboard_reads_the_figures_that_were_written(tmp_path_factory, writt
 @settings(max_examples=100)
 @given(STEPS, FIGURES, st.floats(1, 1e10), st.text(max_size=300))
 @example(0, {}, 1.0, "a" * 70_000)
-def test_the_bytes_are_those_of_protocol_buffers(step, figures, wall_time, content):
+def test_events_are_encoded_as_by_protocol_buffers(step, figures, wall_time, content):
     kept = {tag: x for tag, x in figures.items() if scalar(tag, x).value[0].tag == tag}  # in all letters
     theirs, texts = Summary(), text("samples", content)
     for tag, x in kept.items():
@@ -64,7 +64,7 @@ def test_the_bytes_are_those_of_protocol_buffers(step, figures, wall_time, conte
 
 @settings(max_examples=100)
 @given(st.lists(st.binary(max_size=300), max_size=5))
-def test_a_record_is_framed_as_tensorboardx_frames_it(tmp_path_factory, records):
+def test_records_are_framed_as_by_tensorboardx(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("records") / "records"
     theirs = RecordWriter(str(path))
     for record in records:
@@ -73,7 +73,7 @@ def test_a_record_is_framed_as_tensorboardx_frames_it(tmp_path_factory, records)
     assert path.read_bytes() == b"".join(map(events.framed, records))
 
 
-def test_files_of_a_folder_have_names_in_the_order_of_their_making(tmp_path):
+def test_names_of_event_files_sort_by_creation(tmp_path):
     """TensorBoard reads them in the order of names, and what one says of a restart holds for those before."""
     others = [f"events.out.tfevents.{int(time.time()) + 1000}.elsewhere", "events.out.tfevents.odd"]
     for name in others:
@@ -87,7 +87,7 @@ def test_files_of_a_folder_have_names_in_the_order_of_their_making(tmp_path):
     assert [path.name for path in events.written(tmp_path)] == names[1:]
 
 
-def test_what_was_written_later_is_taken_back(tmp_path):
+def test_take_back_removes_later_events(tmp_path):
     files = [events.Events(tmp_path) for _ in range(3)]
     for file in files:
         file.write(1, summary=b"")
@@ -105,7 +105,7 @@ def test_what_was_written_later_is_taken_back(tmp_path):
     assert not events.written(tmp_path) and (tmp_path / "elsewhere").read_bytes() == b"not to be cut"
 
 
-def test_an_event_is_there_when_the_call_returns(tmp_path):
+def test_an_event_is_in_the_file_when_the_call_returns(tmp_path):
     file = events.Events(tmp_path)
     for step in range(1, 4):
         before = file.path.stat().st_size

@@ -55,7 +55,7 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def test_what_was_compiled_before_is_not_compiled_again_and_gives_the_same_bits(folder, compilations):
+def test_a_cached_program_is_not_compiled_again_and_gives_the_same_bits(folder, compilations):
     jax.config.update("jax_enable_compilation_cache", False)
     try:
         expected = figures(small())
@@ -95,7 +95,7 @@ def end(process):
     return json.loads(stdout)
 
 
-def test_processes_share_what_they_compile_but_for_a_user_with_a_cache_of_jax(folder):
+def test_processes_share_the_cache_unless_the_user_has_a_jax_cache(folder):
     mine = folder.parent / "mine"
     theirs = start(JAX_COMPILATION_CACHE_DIR=str(mine), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
     times, expected = end(theirs)
@@ -104,7 +104,7 @@ def test_processes_share_what_they_compile_but_for_a_user_with_a_cache_of_jax(fo
     assert end(start()) == [0, expected]
 
 
-def test_killed_while_it_writes(folder, compilations):
+def test_a_kill_while_writing_leaves_no_half_program(folder, compilations):
     """Half a program is never found; the next run writes a whole one."""
     process = start("killed")
     process.communicate(timeout=120)
@@ -121,7 +121,7 @@ def evaluation(**chosen):
     return small(**chosen).evaluate(["anna"])
 
 
-def test_damaged_programs_are_made_anew(folder, compilations):
+def test_damaged_programs_are_compiled_again(folder, compilations):
     expected = evaluation()
     (file,) = folder.iterdir()
     whole = file.read_bytes()
@@ -134,21 +134,21 @@ def test_damaged_programs_are_made_anew(folder, compilations):
     assert file.stat().st_mtime > 0  # it is in use
 
 
-def test_a_folder_that_cannot_be_used_is_no_error(folder, compilations, capfd):
+def test_an_unusable_folder_is_not_an_error(folder, compilations, capfd):
     folder.parents[1].write_text("no folder")
     evaluation(), evaluation()
     assert len(compilations) == 2
     assert capfd.readouterr() == ("", "")
 
 
-def test_programs_that_others_can_change_are_not_run(folder, compilations):
+def test_programs_that_other_users_can_change_are_not_run(folder, compilations):
     evaluation()
     folder.chmod(0o777)
     evaluation()
     assert len(compilations) == 2
 
 
-def test_programs_that_call_back_into_this_process_are_not_kept(folder):
+def test_programs_that_call_back_into_this_process_are_not_cached(folder):
     def calls(x):
         jax.debug.callback(lambda: None)
         return x * x
@@ -157,7 +157,7 @@ def test_programs_that_call_back_into_this_process_are_not_kept(folder):
     assert not folder.exists()
 
 
-def test_other_settings_of_the_machine_are_other_programs(monkeypatch):
+def test_the_key_of_a_program_depends_on_the_settings_of_the_machine(monkeypatch):
     key = module().key
     found = {key("a"), key("b")}
     for name, value in (("NPROC", "3"), ("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")):
@@ -167,7 +167,7 @@ def test_other_settings_of_the_machine_are_other_programs(monkeypatch):
     assert len(found | {key("a")}) == 5 and key("a") == key("a")
 
 
-def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
+def test_the_least_recently_used_program_is_removed_first(folder, monkeypatch):
     cache = module()
     monkeypatch.setattr(cache, "LIMIT", 3500)
     for i in range(4):
@@ -177,7 +177,7 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
     assert {file.name for file in folder.iterdir()} == {"0", "1", "3"}
 
 
-def test_a_result_does_not_depend_on_the_runs_before(folder):
+def test_a_result_does_not_depend_on_earlier_runs(folder):
     """Runs that share one's compiled functions, in either order, and after documents of any length."""
 
     def make(seed, like=None):

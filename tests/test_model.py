@@ -19,7 +19,7 @@ def small(**options):
 
 
 @pytest.mark.parametrize("tie", [False, True])
-def test_gradients_of_the_whole_model(tie):
+def test_gradients_of_the_whole_model_equal_central_differences(tie):
     model, weights = small(tie_embeddings=tie)
     names = list(weights)
     assert_gradients(lambda *w: model.nll(dict(zip(names, w, strict=True)), IDS, TARGETS), *weights.values())
@@ -36,7 +36,7 @@ def test_cached_and_plain_logits_agree(norm):
         assert row == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_token_does_not_see_those_after_it():
+def test_logits_do_not_depend_on_later_tokens():
     model, weights = small()
     before = model.logits(weights, IDS).tolist()
     after = model.logits(weights, [*IDS[:-1], 0]).tolist()
@@ -48,7 +48,7 @@ def test_tied_embeddings_share_one_matrix():
     assert "lm_head" not in small(tie_embeddings=True)[1]
 
 
-def test_zero_init_still_draws():
+def test_zero_init_draws_as_many_random_numbers():
     model, _ = small()
     rngs = random.Random(3), random.Random(3)
     plain, zero = model.init(rngs[0]), model.init(rngs[1], zero=True)
@@ -58,12 +58,12 @@ def test_zero_init_still_draws():
 
 
 @pytest.mark.parametrize("wrong", [{"embed": 5}, {"layers": 0}, {"heads": 0}, {"block_size": -1}])
-def test_impossible_sizes(wrong):
+def test_impossible_sizes_are_an_error(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         small(**wrong)
 
 
-def test_equals_pytorch():
+def test_loss_and_gradients_equal_pytorch():
     torch = pytest.importorskip(
         "torch", reason="the optional check against PyTorch needs microgpt-lab[torch]"
     )
@@ -97,11 +97,11 @@ def test_equals_pytorch():
 LOGITS = [1.0, 3.0, 2.0, -1.0]
 
 
-def test_temperature_zero_takes_the_likeliest():
+def test_temperature_0_picks_the_most_likely_token():
     assert distribution(LOGITS, temperature=0) == [0, 1, 0, 0]
 
 
-def test_top_k_and_top_p_keep_the_likeliest():
+def test_top_k_and_top_p_keep_the_most_likely_tokens():
     assert [p > 0 for p in distribution(LOGITS, top_k=2)] == [False, True, True, False]
     assert [p > 0 for p in distribution(LOGITS, top_p=0.5)] == [False, True, False, False]
     assert sum(distribution(LOGITS)) == pytest.approx(1.0)
@@ -111,7 +111,7 @@ def test_lower_temperatures_are_sharper():
     assert distribution(LOGITS, 0.5)[1] > distribution(LOGITS, 1.0)[1] > distribution(LOGITS, 2.0)[1]
 
 
-def test_generation_ends_with_the_block():
+def test_generation_stops_at_the_block_size():
     model, weights = small()
     tokens = generate(model, weights, [4], random.Random(0), stop=-1)
     assert len(tokens) == model.block_size

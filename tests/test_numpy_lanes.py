@@ -47,7 +47,7 @@ def test_two_lanes_give_the_same_bits_each_time():
     assert found[0] == found[1] == found[2]
 
 
-def test_threads_of_ones_own_do_not_meet():
+def test_trainers_in_different_threads_do_not_interfere():
     """Two trainers that record at the same time have a tape each."""
 
     def train(seed):
@@ -58,7 +58,7 @@ def test_threads_of_ones_own_do_not_meet():
         assert list(threads.map(train, range(4))) == alone
 
 
-def test_what_overwrites_a_buffer_waits_for_its_readers():
+def test_a_call_that_overwrites_a_buffer_waits_for_its_readers():
     x, y, state, one, two, both = (np.zeros(2) for _ in range(6))
     calls = [
         partial(np.add, x, state, one),  # the first part alone

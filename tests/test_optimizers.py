@@ -112,7 +112,7 @@ FORMULAS = {
 
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("name", FORMULAS)
-def test_it_is_its_papers_formula(name, rows):
+def test_steps_equal_the_formula_of_the_paper(name, rows):
     options, update = FORMULAS[name]
     optimizer = part("optimizer", name.split()[0].strip(","), lr=LR, **options)
     assert close(trajectory(optimizer, rows), expected(update))
@@ -126,18 +126,18 @@ PYTORCH = json.loads(FIGURES.read_text())
     PYTORCH["optimizers"],
     ids=[f"{n} {o}" for n, o, _ in PYTORCH["optimizers"]],
 )
-def test_it_is_pytorchs(name, options, expected):
+def test_steps_equal_pytorch(name, options, expected):
     assert close(trajectory(part("optimizer", name, lr=LR, **options)), expected)
 
 
-def test_a_weight_without_gradient_stays_where_it_is():
+def test_a_weight_with_gradient_0_does_not_change():
     for name in registry().names("optimizer"):
         decay = {"weight_decay": 0.0} if name in ("adamw", "lion") else {}
         assert {row[2] for row in trajectory(part("optimizer", name, **decay))} == {2.0}
 
 
 @pytest.mark.parametrize("rows", [1, 6])
-def test_muon_takes_adams_step_for_a_row_or_a_column(rows):
+def test_muon_uses_adam_for_a_row_or_a_column(rows):
     options = {"beta1": 0.6, "beta2": 0.7, "eps": 0.5}
     muon = part("optimizer", "muon", lr=LR, adam_lr=0.12, **options)
     assert close(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
@@ -170,7 +170,7 @@ def test_muon_orthogonalizes_its_momentum(out, in_):
         numpy.testing.assert_allclose(numpy.array(w.tolist()), expected, rtol=1e-9)
 
 
-def test_muon_is_nearly_pytorchs():
+def test_muon_nearly_equals_pytorch():
     """PyTorch's orthogonalizes in bfloat16, of 8 bits."""
     tensor = part("backend", "python").tensor
     muon, w = part("optimizer", "muon", lr=LR), tensor(MATRIX)
@@ -181,7 +181,7 @@ def test_muon_is_nearly_pytorchs():
             assert row == pytest.approx(wanted, abs=0.05 * LR)
 
 
-def test_muon_does_not_see_how_large_a_gradient_is():
+def test_muon_does_not_depend_on_the_size_of_the_gradient():
     tensor = part("backend", "python").tensor
     steps = []
     for size in (1e-3, 1.0, 1e3):
@@ -191,11 +191,11 @@ def test_muon_does_not_see_how_large_a_gradient_is():
     assert all(math.isclose(x, y, rel_tol=1e-3) for step in steps for x, y in zip(step, steps[1]))
 
 
-def test_muon_with_a_rate_of_zero_stands_still():
+def test_muon_accepts_a_learning_rate_of_0():
     assert part("optimizer", "muon", lr=0.0).adam_to_lr == 0.0
 
 
-def test_all_but_muon_take_the_weights_in_one_row():
+def test_all_optimizers_but_muon_are_elementwise():
     """Which is much faster; Muon has to see matrices."""
     names = {"adagrad", "adam", "adamw", "lion", "muon", "rmsprop", "sgd"}
     elementwise = {n: getattr(part("optimizer", n), "elementwise", False) for n in names}

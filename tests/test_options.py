@@ -15,12 +15,12 @@ NUMERIC = [name for name, option in run_options().items() if option.type in (int
 
 
 @pytest.mark.parametrize("name", NUMERIC)
-def test_options_of_a_run(name):
+def test_any_number_for_an_option_of_a_run_has_a_defined_result(name):
     for value in NUMBERS:
         check_run(**{name: value})
 
 
-def test_options_of_a_part_that_needs_a_file(tmp_path):
+def test_options_of_a_part_that_needs_a_file_pass_their_check(tmp_path):
     """Those of all other parts are tried by `check`, in test_parts.py."""
     (tmp_path / "text").write_text("anna\nbob\n" * 20)
     text = registry().get("dataset", "text")
@@ -62,7 +62,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("command", REFUSED)
-def test_what_a_formula_does_not_allow_is_refused_in_a_line(tmp_path, command):
+def test_values_outside_their_bounds_are_refused_in_one_line(tmp_path, command):
     first, *options = command.split()
     kind, _, name = first.partition("=")
     chosen = {"name": name} | {
@@ -100,7 +100,7 @@ def test_sizes_beyond_a_limit_are_refused_and_not_tried(tmp_path, chosen, said):
     assert not any(tmp_path.iterdir())
 
 
-def test_bounds():
+def test_bounds_accept_their_ends_and_refuse_nan_and_infinity():
     at_least(0, x=0, y=1e308)
     at_least(0, below=1, x=0.0, y=0.999)
     above(0, x=5e-324, y=1e308)
@@ -144,7 +144,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_parts_that_do_not_look_at_their_options_in_time_are_named(kind):
+def test_parts_that_check_their_options_too_late_are_named(kind):
     make, said = BROKEN[kind]
     broken = Part(kind, make.__name__.lower(), make, "tests")
     with pytest.raises(AssertionError, match=said):

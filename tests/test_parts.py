@@ -16,7 +16,7 @@ PARTS = [p for p in registry().parts.values() if p.name not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("each", PARTS, ids=lambda p: f"{p.kind}={p.name}")
-def test_part(each):
+def test_every_part_passes_its_check(each):
     check(each)
 
 
@@ -40,7 +40,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), VARIANTS, ids=str)
-def test_part_with_options(kind, name, options):
+def test_parts_with_options_pass_their_check(kind, name, options):
     from microgpt_lab.testing import CHECKS
 
     CHECKS[kind](part(kind, name, **options))
@@ -68,7 +68,7 @@ def test_training_with_any_part_learns(kind, name):
     assert trainer.evaluate(trainer.corpus.train) < before
 
 
-def test_adam_is_kingma_and_ba():
+def test_adam_equals_the_formula_of_kingma_and_ba():
     """The state is kept in another scale than the paper's: the steps are the same."""
     from microgpt_lab.testing import tensor
 
@@ -95,7 +95,7 @@ def test_muon_steps_are_nearly_orthogonal():
             assert (0.4 < product < 1.6) if i == j else abs(product) < 0.4
 
 
-def test_warm_up_rises_to_the_top():
+def test_warmup_rises_to_the_full_learning_rate():
     linear = part("scheduler", "linear", warmup=0.1)
     factors = [linear(step, 100) for step in range(100)]
     assert factors[:10] == sorted(factors[:10])
@@ -116,7 +116,7 @@ def test_dropout_is_repeatable_and_off_in_evaluation():
     assert trainer.evaluate(["anna"]) == trainer.evaluate(["anna"])
 
 
-def test_a_batch_is_the_mean_over_its_tokens():
+def test_the_loss_of_a_batch_is_the_mean_over_its_tokens():
     trainer = tiny()
     trainer.batch_size = 3
     documents = trainer.corpus.train[:3]
@@ -154,7 +154,7 @@ def test_callbacks_cannot_change_a_result():
     assert stopped.step == 3
 
 
-def test_a_callback_may_take_another_method_while_it_watches():
+def test_a_callback_may_replace_its_methods_during_a_run():
     """Who listens, and to what, is found once, but not held against one that changes."""
 
     class Counts:
@@ -177,7 +177,7 @@ def test_a_callback_may_take_another_method_while_it_watches():
     assert counts.seen == ["loss", (3, False, 0.5)]
 
 
-def test_of_a_module_only_marked_functions_watch(monkeypatch):
+def test_only_marked_functions_of_a_module_receive_events(monkeypatch):
     told = []
     listens, ignores = types.ModuleType("listens"), types.ModuleType("ignores")
     listens.step_finished = hookimpl(lambda step: told.append(step))
@@ -189,7 +189,7 @@ def test_of_a_module_only_marked_functions_watch(monkeypatch):
     assert told == [1] and watch.watchers == [listens]
 
 
-def test_a_preview_is_drawn_once_a_step_and_changes_nothing(monkeypatch):
+def test_a_preview_is_drawn_once_per_step_and_changes_nothing(monkeypatch):
     trainer, plain = tiny(), tiny()
     trainer.advance(3)
     plain.advance(3)

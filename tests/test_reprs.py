@@ -60,13 +60,13 @@ def objects():
     return found
 
 
-def test_every_object_says_in_a_line_what_it_is():
+def test_the_repr_of_every_object_is_one_short_line():
     for name, thing in objects().items():
         text = repr(thing)
         assert "0x" not in text and "\n" not in text and len(text) <= 240, f"{name}: {text}"
 
 
-def test_the_public_names_are_functions_classes_or_seen_above():
+def test_public_names_are_functions_classes_modules_or_hookimpl():
     """Python's own repr is right for what one calls."""
     named = [getattr(microgpt_lab, name) for name in microgpt_lab.__all__]
     others = [x for x in named if not (inspect.isroutine(x) or inspect.isclass(x) or inspect.ismodule(x))]
@@ -81,7 +81,7 @@ def test_a_tensor_shows_its_shape_and_first_numbers(backend):
     assert compared.endswith("(shape=(1, 2), data=[True, False])")
 
 
-def test_a_part_shows_its_options_without_a_line_by_its_author():
+def test_a_part_shows_its_options_without_a_repr_of_its_own():
     class Mine:
         """A part."""
 
@@ -107,7 +107,7 @@ def test_a_part_shows_its_options_without_a_line_by_its_author():
     assert repr(made["bent"].build(slope=0.2)) == "bent(slope=0.2)"
 
 
-def test_what_is_being_compiled_is_not_computed_to_be_shown():
+def test_the_repr_of_a_tensor_under_compilation_computes_nothing():
     import jax
 
     backend, shown = part("backend", "jax"), []

@@ -5,7 +5,7 @@ from microgpt_lab.run import reuse
 from microgpt_lab.run.assemble import assemble, load
 
 
-def test_a_file_that_changes_is_read_anew_and_functions_are_not_shared(tmp_path):
+def test_a_changed_file_is_read_again_and_shares_no_functions(tmp_path):
     path = tmp_path / "data.txt"
     path.write_text("anna\nbob\neve\n" * 20)
     small = ("backend=numpy", "embed=4", "heads=1", "steps=3")

@@ -33,11 +33,11 @@ def factors(name, steps, **options):
     PYTORCH["schedules"],
     ids=[f"{n} {o}" for n, o, _ in PYTORCH["schedules"]],
 )
-def test_it_is_pytorchs(name, options, expected):
+def test_factors_equal_pytorch(name, options, expected):
     assert factors(name, STEPS, **options) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_figures_are_pytorchs():
+def test_the_stored_figures_equal_pytorch():
     """Made again, where PyTorch is: microgpt-lab[torch]."""
     pytest.importorskip("torch", reason="the optional check against PyTorch needs microgpt-lab[torch]")
     made = json.loads(json.dumps(make()))
@@ -96,12 +96,12 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_it_is_its_formula(case):
+def test_factors_equal_the_formula(case):
     steps, options, expected = BY_HAND[case]
     assert factors(case.partition(",")[0], steps, **options) == pytest.approx(expected, rel=1e-12)
 
 
-def test_every_scheduler_is_worked_out_with_its_defaults():
+def test_every_scheduler_has_figures_for_its_defaults():
     ours = {
         name
         for name in registry().names("scheduler")
@@ -111,7 +111,7 @@ def test_every_scheduler_is_worked_out_with_its_defaults():
     assert ours == {case for case, (_, options, _) in BY_HAND.items() if not options}
 
 
-def test_a_warm_up_has_whole_steps():
+def test_warmup_is_rounded_to_whole_steps():
     """The nearest number of them: of 10 steps, 0.26 is 3; then progress from 0 to 1."""
     assert [warm(step, 10, 0.26) for step in range(5)] == [
         (1 / 4, 0.0), (2 / 4, 0.0), (3 / 4, 0.0), (1.0, 0.0), (1.0, 1 / 7),
@@ -123,6 +123,6 @@ def test_a_warm_up_has_whole_steps():
 
 
 @pytest.mark.parametrize("warmup", [-0.01, 1.01])
-def test_a_warm_up_is_a_fraction_of_the_steps(warmup):
+def test_warmup_is_a_fraction_of_the_steps(warmup):
     with pytest.raises((ValueError, UserError), match="warmup"):
         part("scheduler", "constant", warmup=warmup)(0, 10)

@@ -98,7 +98,7 @@ def env(tmp_path):
     return {"MICROGPT_LAB_PLUGINS": str(folder)}
 
 
-def test_jobs_leave_nothing_to_others_in_any_order_or_process(lab, tmp_path, env):
+def test_jobs_do_not_affect_each_other_in_any_order_or_process(lab, tmp_path, env):
     for names, backend, jobs in ((NAMES, "numpy", 2), (NAMES[::-1], "threaded", 1)):
         arguments = (f"activation={','.join(names)}", "seed=0", f"backend={backend}", f"jobs={jobs}")
         lab(*SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=2)
@@ -121,7 +121,7 @@ def of(name):
     return re.search("activation=([a-z]+)", name)[1]
 
 
-def test_the_log_of_a_job_says_what_it_has_left_to_a_worker(lab, tmp_path, env):
+def test_the_log_of_a_job_lists_what_it_left_behind_in_a_worker(lab, tmp_path, env):
     names = ("relu", "sets", "moves", "threads")
     lab(*SWEEP, f"activation={','.join(names)}", "seed=0", "backend=threaded", "jobs=1", env=env, check=0)
     logs = {of(file.parent.name): file.read_text() for file in tmp_path.glob("sweep/*/log.txt")}

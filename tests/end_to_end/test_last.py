@@ -40,7 +40,7 @@ def named(done):
     return Path(line.removeprefix("last: "))
 
 
-def test_sample_takes_the_newest_run_a_job_of_a_sweep_too(lab, tmp_path, tried):
+def test_sample_uses_the_newest_run_or_job(lab, tmp_path, tried):
     runs, newest = tried
     done = lab("sample", "--seed", "1", "-n", "3", check=0)
     assert tmp_path / named(done) == newest
@@ -50,7 +50,7 @@ def test_sample_takes_the_newest_run_a_job_of_a_sweep_too(lab, tmp_path, tried):
     assert named(lab("sample", "-n", "0", check=0)) == Path("runs/alone")
 
 
-def test_sample_passes_over_what_has_no_checkpoint(lab, tried):
+def test_sample_skips_runs_without_a_checkpoint(lab, tried):
     runs, newest = tried
     (newest / checkpoint.CURRENT).unlink()
     assert named(lab("sample", "-n", "0", check=0)).parent == Path("runs/swept")
@@ -59,7 +59,7 @@ def test_sample_passes_over_what_has_no_checkpoint(lab, tried):
     assert "no run with a checkpoint below ./runs" in lab("sample", check=2).stderr
 
 
-def test_resume_takes_the_newest_run_and_reads_a_first_override_as_one(lab, tried):
+def test_resume_uses_the_newest_run_if_the_first_argument_is_an_override(lab, tried):
     runs, newest = tried
     done = lab("resume", check=0)
     assert f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout and "train on" not in done.stdout
@@ -71,15 +71,15 @@ def test_resume_takes_the_newest_run_and_reads_a_first_override_as_one(lab, trie
 @pytest.mark.parametrize(
     "override", ["optimizer.beta1=0.9", "STEPS=300", "++steps=3", "batch-size=3", "~norm=none"]
 )
-def test_resume_takes_any_override_for_one(lab, override):
+def test_resume_recognizes_any_override(lab, override):
     assert "there is no run below ./runs" in lab("resume", override, check=2).stderr
 
 
-def test_a_change_takes_the_place_of_an_override_of_the_same_key():
+def test_overrides_with_any_prefix_have_the_same_key():
     assert {key("layers=1"), key("++layers=2"), key("~layers"), key("+layers=[1=2]")} == {"layers"}
 
 
-def test_report_takes_the_newest_sweep(lab, tried):
+def test_report_uses_the_newest_sweep(lab, tried):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     runs, _ = tried
     shutil.copytree(runs / "swept", runs / "older")
@@ -91,13 +91,13 @@ def test_report_takes_the_newest_sweep(lab, tried):
     assert named(lab("report", "last", check=0)) == Path("runs/older")
 
 
-def test_a_folder_that_is_called_last_is_meant_when_it_is_there(lab, tmp_path, tried):
+def test_an_existing_folder_called_last_comes_before_the_newest_run(lab, tmp_path, tried):
     runs, _ = tried
     (runs / "alone").rename(tmp_path / "last")
     assert lab("sample", "last", "-n", "1", check=0).stderr == ""
 
 
-def test_more_steps_train_a_finished_run_on_without_force(lab, tmp_path):
+def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
     lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
     said = lab("resume", "run", check=0).stdout
     assert said == "run has ended: ok; to train on: python -m microgpt_lab resume run steps=4\n"

@@ -34,7 +34,7 @@ def configurations(sweep):
     return {file.read_text() for file in sweep.glob("*/config.yaml")}
 
 
-def test_a_job_of_a_sweep_is_the_run_that_it_is_alone(lab, tmp_path):
+def test_a_job_gives_the_same_result_as_the_same_run_alone(lab, tmp_path):
     """Prepared or not, first or third of its setting."""
     grid = ("steps=30", "eval_every=7", "dropout=0.1", "seed=range(3)", "optimizer=muon,adam")
     lab(*SWEEP, *grid, check=0)
@@ -55,7 +55,7 @@ def numbers(run):
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
+def test_a_ray_cluster_started_in_another_folder_gives_equal_results(lab, tmp_path, monkeypatch):
     """With a part of one's own, and folders named from here."""
     pytest.importorskip("ray", reason="needs microgpt-lab[ray]")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -74,7 +74,7 @@ def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_and_says_when_nothing_came_out(lab, tmp_path):
+def test_a_search_continues_and_reports_if_no_job_has_a_result(lab, tmp_path):
     pytest.importorskip("optuna", reason="needs microgpt-lab[optuna]")
     search = (*SWEEP, "hydra/sweeper=optuna_kept", "hydra.sweeper.n_trials=3", "activation=relu,gelu")
     for trials in (3, 6):

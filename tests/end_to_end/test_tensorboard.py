@@ -52,7 +52,7 @@ def shown(board, tag):
     return {event.step: event.value for event in board.Scalars(tag)}
 
 
-def test_scalars_texts_and_histograms_are_those_of_the_run(lab, tmp_path, events):
+def test_scalars_texts_and_histograms_match_the_run(lab, tmp_path, events):
     changed = ("steps=104", "eval_every=52", "activation=gelu", "callback.tensorboard.histograms=true")
     lab("eval_docs=3", "samples=2", "embed=8", *changed, "hydra.run.dir=run", check=0)
     run = tmp_path / "run"
@@ -81,7 +81,7 @@ def test_scalars_texts_and_histograms_are_those_of_the_run(lab, tmp_path, events
     assert {"model/weights/wte", "model/gradients/layer0.wo"} <= set(figures)
 
 
-def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
+def test_values_from_a_recipe_count_as_differences(lab, tmp_path):
     recipe = tmp_path / "home" / "experiments" / "mine" / "recipe.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text(
@@ -122,7 +122,7 @@ def trained(config, folder, **options):
 
 
 @pytest.mark.parametrize(("steps", "apart"), [(1000, 4), (998, 4), (1001, 5)])
-def test_a_curve_has_at_most_250_points_evenly_and_the_last(tmp_path, events, config, steps, apart):
+def test_a_curve_has_at_most_250_evenly_spaced_points_and_the_last(tmp_path, events, config, steps, apart):
     trained(config | {"steps": steps}, tmp_path)
     board, expected = events(tmp_path), sorted({*range(apart, steps + 1, apart), steps})
     assert len(expected) <= 250
@@ -137,7 +137,7 @@ def test_a_curve_has_at_most_250_points_evenly_and_the_last(tmp_path, events, co
 @settings(max_examples=300)
 @given(st.integers(1, 10**15), st.integers(0, 10**6), st.integers(0, 10**6))
 @example(10**15, 1, 0)
-def test_points_are_as_far_apart_as_asked(steps, eval_every, every):
+def test_points_are_as_far_apart_as_configured(steps, eval_every, every):
     """Near the end of a run of any length, of its steps and of its evaluations."""
     board = part("callback", "tensorboard", every=every)
     board.trainer = SimpleNamespace(steps=steps, eval_every=eval_every)
@@ -152,14 +152,14 @@ def test_points_are_as_far_apart_as_asked(steps, eval_every, every):
             assert board.is_point(step, evaluation=evaluation) == (number % gap == 0 or number == count)
 
 
-def test_every_so_many_steps(tmp_path, events, config):
+def test_every_sets_the_number_of_steps_between_points(tmp_path, events, config):
     trained(config | {"steps": 20, "eval_every": 3}, tmp_path, every=8)
     board = events(tmp_path)
     assert list(shown(board, "loss/train")) == [8, 16, 20]
     assert list(shown(board, "loss/val")) == [9, 18, 20]
 
 
-def test_points_far_apart_ask_no_backend_to_stop_there():
+def test_points_far_apart_do_not_interrupt_the_backend():
     assert Watchers([part("callback", "tensorboard", every=3)]).every == []
     with pytest.raises(UserError, match=r"^callback=tensorboard: every must be at least 0, not -1$"):
         part("callback", "tensorboard", every=-1)
@@ -177,7 +177,7 @@ def step_finished(step):
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0, [1, 2, 3]), (2, [2])])
-def test_a_killed_run_has_lost_no_point_that_was_due(lab, tmp_path, events, every, steps):
+def test_a_killed_run_loses_no_point_that_was_due(lab, tmp_path, events, every, steps):
     """Events are the kernel's when the step ends: what a kill -9 leaves is complete."""
     killer = tmp_path / "killer"
     killer.mkdir()
@@ -188,7 +188,7 @@ def test_a_killed_run_has_lost_no_point_that_was_due(lab, tmp_path, events, ever
     assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3]
 
 
-def test_a_resumed_run_goes_on_with_its_running_mean(lab, tmp_path, events):
+def test_a_resumed_run_continues_its_running_mean(lab, tmp_path, events):
     killer = tmp_path / "killer"
     killer.mkdir()
     (killer / "killer.py").write_text(KILLER)
@@ -240,7 +240,7 @@ def viewer(lab, tmp_path):
         process.wait()
 
 
-def test_the_viewer_shows_a_run_a_job_with_swept_hyperparameters_first(viewer):
+def test_the_viewer_shows_a_run_per_job_and_swept_hyperparameters_first(viewer):
     assert all(run.startswith(("activation=relu,", "activation=gelu,")) for run in get(viewer, "runs"))
     experiment = post(viewer, "plugin/hparams/experiment", {"experimentName": ""})
     shown = [info["name"] for info in experiment["hparamInfos"] if info.get("differs", True)]

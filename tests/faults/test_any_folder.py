@@ -1,7 +1,8 @@
-"""Promise: whatever the folder of another's run holds, a command that reads it ends in a result or a line.
+"""Promise: a command that reads another person's run ends with a result or a one-line error.
 
-Every place of every file takes every type that JSON has (`test_any_value_at_any_place`), and every file
-is anything (`test_any_content`, `test_what_is_no_file`). What is shown holds no control characters.
+Every place of every file takes every type that JSON has (`test_any_value_at_any_place_…`), and every file is
+replaced by anything (`test_any_content_…`, `test_a_path_that_is_not_…`). No output contains control
+characters.
 """
 
 import contextlib
@@ -123,21 +124,21 @@ SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 @settings(max_examples=200, **SEVERAL)
 @given(data=st.data())
-def test_any_value_at_any_place(sweep, capsys, data):
+def test_any_value_at_any_place_has_a_defined_result(sweep, capsys, data):
     any_value_at_any_place(sweep, capsys, data)
 
 
 @pytest.mark.slow
 @settings(max_examples=5000, **SEVERAL)
 @given(data=st.data())
-def test_many_values_at_any_place(sweep, capsys, data):
+def test_many_values_at_any_place_have_a_defined_result(sweep, capsys, data):
     any_value_at_any_place(sweep, capsys, data)
 
 
 @pytest.mark.slow
 @settings(max_examples=300, **SEVERAL)
 @given(data=st.data())
-def test_commands_end_in_a_status(sweep, capsys, tmp_path_factory, data):
+def test_commands_end_with_an_exit_status(sweep, capsys, tmp_path_factory, data):
     """`resume` goes on, in a copy, as far as it comes; `report` is written."""
     name, content = drawn(sweep, data)
     if content is None or name in ("recipe.yaml", "expected.json"):
@@ -177,7 +178,7 @@ CONTENTS |= st.sampled_from(
 
 @settings(max_examples=100, **SEVERAL)
 @given(data=st.data())
-def test_any_content(sweep, capsys, data):
+def test_any_content_has_a_defined_result(sweep, capsys, data):
     name = data.draw(st.sampled_from(sorted(files(sweep))))
     with changed(files(sweep)[name], data.draw(CONTENTS)):
         answers(sweep, name, capsys)
@@ -206,7 +207,7 @@ NO_FILES = {
 
 
 @pytest.mark.parametrize("what", NO_FILES)
-def test_what_is_no_file(sweep, capsys, monkeypatch, what):
+def test_a_path_that_is_not_a_regular_file_is_damage(sweep, capsys, monkeypatch, what):
     monkeypatch.chdir(sweep)
     for name, file in files(sweep).items():
         with changed(file, NO_FILES[what]):

@@ -86,11 +86,11 @@ def run(ran, tmp_path):
     return Path(shutil.copytree(ran, tmp_path / "run"))
 
 
-def test_it_is_that_of_the_lowest_validation_loss(ran):
+def test_the_best_checkpoint_has_the_lowest_validation_loss(ran):
     assert best_step(ran) == 18 and checkpoint.read(ran, pytest.fail).facts["step"] == 24
 
 
-def test_of_equal_losses_the_first_is_best_and_no_number_is_never(tmp_path):
+def test_the_first_of_equal_losses_is_the_best_and_nan_never_is(tmp_path):
     train(tmp_path / "run", "optimizer.lr=0")
     assert best_step(tmp_path / "run") == 3
     assert not part("callback", "checkpoint", best=True).is_best({"loss/val": math.nan})
@@ -105,7 +105,7 @@ class StopsAt20:
         return step == 20
 
 
-def test_the_end_counts_where_no_evaluation_was(tmp_path):
+def test_the_last_step_counts_even_if_no_evaluation_was_due(tmp_path):
     config = compose([*RUN[:-3], "optimizer.lr=0.01", *RUN[-2:]])
     config["callback"]["stops"] = {"name": "stops"}
     with installed(Part("callback", "stops", StopsAt20, "tests")):
@@ -125,7 +125,7 @@ def killed(tmp_path_factory):
     return killed
 
 
-def test_killed_before_any_rename_it_is_of_no_later_step_than_the_last(killed):
+def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed):
     found = []
     for folder in killed:
         last, best = checkpoint.read(folder, pytest.fail), read_best(folder)
@@ -134,14 +134,14 @@ def test_killed_before_any_rename_it_is_of_no_later_step_than_the_last(killed):
     assert {(3, None), (3, 3), (6, 3), (6, 6), (18, 6), (18, 18), (24, 18)} <= set(found)
 
 
-def test_killed_before_any_rename_a_run_ends_with_the_same(killed, ran, tmp_path):
+def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed, ran, tmp_path):
     for folder in killed[2:]:  # the first two have no complete folder yet
         run = shutil.copytree(folder, tmp_path / folder.name)
         go_on(run)
         assert outcome(run) == outcome(ran)
 
 
-def test_gone_on_with_otherwise_it_is_the_best_of_what_the_run_says_then(killed, tmp_path):
+def test_resumed_with_changes_the_best_checkpoint_matches_the_metrics(killed, tmp_path):
     steps = set()
     for folder in killed[4::2]:
         run = shutil.copytree(folder, tmp_path / folder.name)
@@ -150,14 +150,14 @@ def test_gone_on_with_otherwise_it_is_the_best_of_what_the_run_says_then(killed,
     assert len(steps) > 2
 
 
-def test_a_run_that_diverges_keeps_it(run):
+def test_a_diverged_run_keeps_its_best_checkpoint(run):
     assert resume.main([str(run), "steps=40", "optimizer.lr=1e300", "--force"]) == 1
     assert ended(run)["status"] == "diverged" and ended(run)["best/step"] == 18
     go_on(run, "--best", "optimizer.lr=0.001", "--force")
     assert best_step(run) >= 18 and ended(run)["status"] == "ok"
 
 
-def test_where_an_older_checkpoint_must_do_a_later_best_one_is_dropped_and_made_again(killed, ran, tmp_path):
+def test_resuming_from_an_older_checkpoint_drops_a_later_best_checkpoint(killed, ran, tmp_path):
     last = next(folder for folder in killed if (best := read_best(folder)) and best.facts["step"] == 18)
     run = shutil.copytree(last, tmp_path / "run")
     assert checkpoint.read(run, pytest.fail, (PREVIOUS,)).facts["step"] == 6
@@ -185,7 +185,7 @@ def rewound(content):
 
 
 @pytest.mark.parametrize("said", LOST)
-def test_one_that_is_lost_is_said_so_and_the_best_of_the_rest_is_kept(run, capsys, said):
+def test_a_lost_best_checkpoint_is_reported_and_the_best_later_one_is_kept(run, capsys, said):
     LOST[said](run / BEST)
     if said:
         with pytest.raises(UserError, match=said):
@@ -196,7 +196,7 @@ def test_one_that_is_lost_is_said_so_and_the_best_of_the_rest_is_kept(run, capsy
 
 
 @pytest.mark.parametrize("lowest", [[18, math.nan], [18, "x"], "x", {}])
-def test_what_a_strangers_checkpoint_says_of_it_ends_no_run(run, lowest):
+def test_an_invalid_lowest_loss_in_a_checkpoint_stops_no_run(run, lowest):
     saved = checkpoint.read(run, pytest.fail)
     saved.facts["callbacks"]["checkpoint"]["lowest"] = lowest
     (run / CURRENT).write_bytes(encoded(saved.facts, saved.numbers))
@@ -212,7 +212,7 @@ def test_losses_on_other_documents_are_not_compared(run):
     assert min(row.get("loss/val", 9) for row in rows(run)) < later[step]  # on eight documents
 
 
-def test_sampling_from_it(run, tmp_path, capsys):
+def test_sample_best_uses_the_best_checkpoint(run, tmp_path, capsys):
     def sampled(folder, *arguments):
         assert sample.main([str(folder), "-n", "5", "--seed", "1", *arguments]) == 0
         return capsys.readouterr().out
@@ -222,7 +222,7 @@ def test_sampling_from_it(run, tmp_path, capsys):
     assert sampled(run, "--best") == sampled(tmp_path / "alone") != sampled(run)
 
 
-def test_going_back_to_it(run, ran):
+def test_resume_best_goes_back_to_the_best_checkpoint(run, ran):
     """The steps after it are made again, and come out the same; changed, they are others."""
     go_on(run, "--best")
     assert ended(run)["resumed"] == [18] and outcome(run) == outcome(ran)
@@ -233,7 +233,7 @@ def test_going_back_to_it(run, ran):
     best_step(run)
 
 
-def test_no_resume_leaves_a_later_checkpoint(run, killed):
+def test_resume_leaves_no_later_checkpoint(run, killed):
     """So that a kill right after it cannot bring back the steps that were dropped."""
 
     def opened(folder, saved):
@@ -250,7 +250,7 @@ def test_no_resume_leaves_a_later_checkpoint(run, killed):
     assert opened(run, checkpoint.read(run, lambda line: None)) == {6}
 
 
-def test_who_has_none_is_told_how_to_get_one(lab, tmp_path):
+def test_a_missing_best_checkpoint_is_an_error_that_names_the_option(lab, tmp_path):
     lab(*RUN, "callback.checkpoint.best=false", "hydra.run.dir=run", check=0)
     assert not (tmp_path / "run" / BEST).exists() and "best/step" not in ended(tmp_path / "run")
     before = (tmp_path / "run" / "summary.json").read_text()
@@ -277,7 +277,7 @@ def callbacks():
 """
 
 
-def test_early_stopping_turns_it_on_unless_it_is_set(tmp_path):
+def test_early_stopping_turns_on_the_best_checkpoint_unless_it_is_set(tmp_path):
     def chosen(*overrides):
         run = Run(compose(list(overrides)), tmp_path)
         return run.config["callback"]["checkpoint"]["best"], "callback.checkpoint.best" in run.differences
@@ -289,7 +289,7 @@ def test_early_stopping_turns_it_on_unless_it_is_set(tmp_path):
     assert chosen("callback.checkpoint.best=true") == (True, True)
 
 
-def test_any_callback_may_turn_it_on(lab, tmp_path):
+def test_any_callback_may_turn_on_the_best_checkpoint(lab, tmp_path):
     (tmp_path / "home" / "plugins").mkdir(parents=True)
     (tmp_path / "home" / "plugins" / "patient.py").write_text(STOPPER)
     lab(*RUN[:-1], "callback=[jsonl,checkpoint,patient]", "hydra.run.dir=run", check=0)
@@ -297,7 +297,7 @@ def test_any_callback_may_turn_it_on(lab, tmp_path):
     assert best_step(tmp_path / "run") == 18
 
 
-def test_the_end_of_a_run_says_which_step_was_better(lab):
+def test_the_end_of_a_run_names_the_best_step(lab):
     shown = lab(*RUN, "callback=[checkpoint,console]", check=0).stdout
     assert "at step 18 (sample --best)" in shown
     assert "--best" not in lab(*RUN, "callback=[checkpoint,console]", "steps=6", check=0).stdout

@@ -64,7 +64,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_is_refused_and_shown(stopped, tmp_path, what):
+def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     run, resume = stopped
     file, old, new, said = CHANGES[what]
     edit(tmp_path / file, old, new)
@@ -85,13 +85,13 @@ def test_overrides_are_changes_too(stopped):
     assert "steps: 20" in (run / "config.yaml").read_text()
 
 
-def test_another_vocabulary_of_the_same_size_is_refused_even_so(stopped, tmp_path):
+def test_another_vocabulary_of_the_same_size_is_refused_even_with_force(stopped, tmp_path):
     _, resume = stopped
     edit(tmp_path / "data.txt", "eve", "ewe")
     assert "another vocabulary" in resume("--force", check=2).stderr
 
 
-def test_told_so_it_goes_on_with_another_optimizer_but_not_backwards(stopped):
+def test_force_accepts_another_optimizer_but_no_earlier_step(stopped):
     run, resume = stopped
     assert "is at step 10, beyond steps=4" in resume("steps=4", "--force", check=2).stderr
     assert "no meaning" in resume("hydra.run.dir=x", "--force", check=2).stderr
@@ -105,7 +105,7 @@ def test_without_a_checkpoint_changes_are_refused_too(stopped):
     assert "seed was 42, is 1" in resume("seed=1", check=2).stderr
 
 
-def test_a_damaged_newer_one_does_not_take_the_place_of_the_good_one(stopped):
+def test_a_damaged_checkpoint_does_not_replace_the_previous_one(stopped):
     run, resume = stopped
     good = (run / checkpoint.CURRENT).read_bytes()
     (run / checkpoint.CURRENT).replace(run / checkpoint.PREVIOUS)
@@ -127,7 +127,7 @@ NONE = [
 ]
 
 
-def test_configurations_that_are_none(stopped):
+def test_invalid_configurations_are_an_error(stopped):
     run, resume = stopped
     config = yaml.safe_load((run / "config.yaml").read_text())
     for wrong in NONE:
@@ -148,7 +148,7 @@ FACTS = [
 ]
 
 
-def test_checkpoints_of_other_facts(stopped):
+def test_invalid_facts_in_a_checkpoint_are_an_error(stopped):
     run, resume = stopped
     facts, numbers = checkpoint.decode((run / checkpoint.CURRENT).read_bytes())
     for wrong in FACTS:
@@ -162,7 +162,7 @@ def test_checkpoints_of_other_facts(stopped):
             resume("--force", check=2)
 
 
-def test_nothing_is_changed_by_looking(stopped):
+def test_an_unchanged_run_resumes_from_its_checkpoint(stopped):
     run, resume = stopped
     resume(check=0)
     assert json.loads((run / "summary.json").read_text())["resumed"] == [10]

@@ -31,7 +31,7 @@ def two(tmp_path):
     return tmp_path
 
 
-def test_what_was_written_is_read_to_the_bit(two):
+def test_a_checkpoint_is_read_as_it_was_written(two):
     facts, numbers, name = read(two, pytest.fail)
     assert facts["step"] == 2 and name == CURRENT
     weights = tree(facts["tensors"]["weights"], iter(numbers), tensor)
@@ -39,7 +39,7 @@ def test_what_was_written_is_read_to_the_bit(two):
     assert read(two / "nothing", pytest.fail) is None
 
 
-def test_the_best_one_has_a_place_of_its_own(two):
+def test_the_best_checkpoint_has_a_file_of_its_own(two):
     for step in (3, 4):
         write(two, content(step), BEST)
     steps = [read(two, pytest.fail, (name,)).facts["step"] for name in (CURRENT, PREVIOUS, BEST)]
@@ -56,7 +56,7 @@ def damaged_versions(whole):
         yield bytes(flipped)
 
 
-def test_every_cut_and_every_flipped_bit_is_noticed():
+def test_every_truncation_and_every_flipped_bit_is_detected():
     tries = list(damaged_versions(content(2)))
     assert len(tries) > 1400
     for version in tries:
@@ -64,7 +64,7 @@ def test_every_cut_and_every_flipped_bit_is_noticed():
             decode(version)
 
 
-def test_the_one_before_takes_its_place_with_a_warning(two):
+def test_the_previous_checkpoint_replaces_a_damaged_one_with_a_warning(two):
     whole = (two / CURRENT).read_bytes()
     for version in random.Random(0).sample(list(damaged_versions(whole)), 50):
         (two / CURRENT).write_bytes(version)
@@ -74,7 +74,7 @@ def test_the_one_before_takes_its_place_with_a_warning(two):
         assert len(warnings) == 1 and "is damaged" in warnings[0] and "of step 1" in warnings[0]
 
 
-def test_two_damaged_ones_are_an_error(two):
+def test_two_damaged_checkpoints_are_an_error(two):
     for name in (CURRENT, PREVIOUS):
         (two / name).write_bytes((two / name).read_bytes()[:-1])
     with pytest.raises(UserError, match=r"checkpoint\.bin is damaged: .*; .*previous\.bin is damaged"):
@@ -134,7 +134,7 @@ AFTER = "after rename", "after the folder's fsync"
 
 
 @pytest.mark.parametrize("point", [*BEFORE, *AFTER])
-def test_killed_at_any_point_a_whole_one_is_left(two, point):
+def test_a_kill_at_any_point_leaves_a_whole_checkpoint(two, point):
     script = DIES.format(point=point, folder=str(two))
     died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
@@ -145,7 +145,7 @@ def test_killed_at_any_point_a_whole_one_is_left(two, point):
     assert read(two, pytest.fail).facts["step"] == 4
 
 
-def test_what_cannot_be_written_leaves_what_there_is(two, monkeypatch):
+def test_a_failed_write_leaves_the_existing_checkpoints(two, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -28,7 +28,7 @@ def own_mounts(script, folder):
     return done
 
 
-def test_a_full_disk(tmp_path):
+def test_a_run_on_a_full_disk_ends_and_can_be_resumed(tmp_path):
     script = f"""
 mount -o remount,size=200k disk
 {LAB} {OPTIONS} hydra.run.dir=disk/run >/dev/null; echo "status $?"
@@ -50,7 +50,7 @@ cp disk/run/checkpoint.bin resumed.bin
     assert checkpoint.read(tmp_path / "kept", pytest.fail).numbers == whole.numbers
 
 
-def test_a_full_disk_ends_a_sweep(tmp_path):
+def test_a_sweep_on_a_full_disk_ends_and_can_be_resumed(tmp_path):
     script = f"""
 mount -o remount,size=400k disk
 {LAB} -m {OPTIONS} 'seed=range(2)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
@@ -62,7 +62,7 @@ mount -o remount,size=32m disk
     assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_folder_that_became_read_only(tmp_path):
+def test_a_read_only_folder_is_a_one_line_error(tmp_path):
     script = f"""
 {LAB} {OPTIONS} hydra.run.dir=disk/run >/dev/null
 rm disk/run/summary.json
@@ -76,7 +76,7 @@ mount -o remount,ro disk
     assert done.stderr.count("Read-only file system") == 2
 
 
-def test_a_limit_of_the_size_of_files(lab, tmp_path):
+def test_a_run_beyond_the_file_size_limit_ends_and_can_be_resumed(lab, tmp_path):
     done = lab(command=["bash", "-c", f"ulimit -f 40; {LAB} {LONGER} hydra.run.dir=run"], check=1)
     assert "File too large" in done.stderr and "Traceback" not in done.stderr
     lab("resume", "run", check=0)
@@ -98,7 +98,7 @@ def step_finished(step):
 """
 
 
-def test_too_many_open_files(lab, tmp_path):
+def test_a_run_with_too_many_open_files_ends_and_can_be_resumed(lab, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "leak.py").write_text(LEAK)
     env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}

@@ -42,7 +42,7 @@ def test_every_backend_names_the_same_step_and_tensor(options, said):
     assert found == [said] * 3
 
 
-def test_steps_before_it_in_the_same_call_are_kept():
+def test_steps_before_a_divergence_in_the_same_call_are_kept():
     run = trainer("numpy", lr=1e3)
     run.steps_per_second = 10**9  # as many steps in a call as the backend takes
     told = []
@@ -70,7 +70,7 @@ class Poisoned(Backend):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
-def test_a_gradient_that_the_loss_does_not_show(value):
+def test_a_gradient_that_is_not_finite_stops_the_run(value):
     run = trainer("python")
     poisoned = Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, Poisoned(value), steps=40)
     with pytest.raises(FloatingPointError, match=rf"step 5: gradient of layer0.fc1 is {value} at \[3, 2\]"):
@@ -78,7 +78,7 @@ def test_a_gradient_that_the_loss_does_not_show(value):
     assert poisoned.step == 4
 
 
-def test_a_loss_that_the_gradients_do_not_show():
+def test_an_infinite_loss_stops_the_run():
     class Loss(Poisoned):
         def value_and_grad(self, loss, weights):
             value, grads = self.python.value_and_grad(loss, weights)
@@ -100,7 +100,7 @@ def test_relu_does_not_hide_a_nan():
 
 
 @pytest.mark.parametrize("backend", ["python", "numpy"])
-def test_weights_whose_products_overflow_in_a_norm(backend):
+def test_weights_whose_products_overflow_in_a_norm_stop_the_run(backend):
     """The squares of 1e100 are finite. But fc2 times fc1 is 1e200, and what a norm makes of that is 0."""
     run = trainer(backend, norm="rmsnorm", lr=1e100)
     with pytest.raises(FloatingPointError, match="step 1: new weight wte is "):
@@ -108,7 +108,7 @@ def test_weights_whose_products_overflow_in_a_norm(backend):
     assert run.step == 0
 
 
-def test_a_run_that_diverges_keeps_its_last_good_checkpoint(lab, tmp_path):
+def test_a_diverged_run_keeps_its_last_good_checkpoint(lab, tmp_path):
     options = (
         "steps=60 embed=8 eval_docs=5 eval_every=20 norm=none callback.checkpoint.every=1 hydra.run.dir=run"
     )

@@ -40,7 +40,7 @@ def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
         assert "JSON is malformed" in rows(sweep).loc["seed=1", "error"]
 
 
-def test_the_schema_is_open(sweep):
+def test_files_and_keys_may_be_missing_or_unknown(sweep):
     """Files may be missing, and keys; others may be there."""
     run = sweep / "seed=1"
     for name in ("config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl", "samples.txt"):
@@ -68,7 +68,7 @@ def test_keys_are_shown_with_escapes(sweep):
             assert "\\x1b[2J\\u202e".encode("unicode_escape").decode() in shown, name
 
 
-def test_a_number_that_python_does_not_print_is_damage(sweep):
+def test_a_number_that_python_cannot_print_is_damage(sweep):
     for number in ("0x" + "f" * 5000, "1:" * 3000 + "1", "9" * 5000):
         for name in ("config.yaml", "overrides.yaml"):
             text = f"[seed={number}]" if name == "overrides.yaml" else f"seed: {number}"
@@ -78,7 +78,7 @@ def test_a_number_that_python_does_not_print_is_damage(sweep):
                     reopened(sweep / "seed=1", ["steps=9"], force=True)
 
 
-def test_what_is_deep_is_damage(sweep):
+def test_deep_nesting_is_damage(sweep):
     for levels in (31, 480, 900, 100_000):
         deep = '{"x": ' + '{"a": ' * levels + "1" + "}" * (levels + 1)
         for name in ("environment.json", "summary.json", "metrics.jsonl", "config.yaml", "overrides.yaml"):
@@ -88,7 +88,7 @@ def test_what_is_deep_is_damage(sweep):
                 assert frame.loc["seed=1", "status"] == "damaged", (name, levels)
 
 
-def test_a_foreign_key_takes_no_figures_place(sweep):
+def test_an_unknown_key_does_not_replace_a_figure(sweep):
     """Neither as a key of the configuration nor as a figure of another type."""
     for name, text in (
         ("overrides.yaml", b"[loss/val=1, status=ok, parameters=x, seed=1]"),
@@ -112,7 +112,7 @@ def test_the_name_of_a_folder_is_shown_with_escapes(sweep):
         hostile.rename(sweep / "seed=1")
 
 
-def test_weights_that_are_no_numbers_are_not_sampled_from(sweep, capsys):
+def test_weights_that_are_not_finite_are_refused(sweep, capsys):
     file = sweep / "seed=1" / checkpoint.CURRENT
     facts, numbers = checkpoint.decode(file.read_bytes())
     for wrong in (-math.inf, 1e300, math.nan):
@@ -127,7 +127,7 @@ def test_weights_that_are_no_numbers_are_not_sampled_from(sweep, capsys):
         resume.main([str(file.parents[2] / "nan"), "--force"])
 
 
-def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
+def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
     """Whose length and checksum are right, and whose facts are not."""
     file = sweep / "seed=1" / checkpoint.CURRENT
     whole = file.read_bytes()
@@ -198,7 +198,7 @@ TYPES = {
 }
 
 
-def test_a_value_of_another_type_in_a_configuration_is_a_clear_line(sweep):
+def test_a_value_of_a_wrong_type_is_a_one_line_error(sweep):
     file = sweep / "seed=1" / "config.yaml"
     text = file.read_text()
     for old, wrong in TYPES.items():
@@ -215,7 +215,7 @@ def test_a_value_of_another_type_in_a_configuration_is_a_clear_line(sweep):
         assert reopened(file.parent, [], force=False).config["optimizer"]["lr"] == 0.01
 
 
-def test_what_differs_in_its_type_alone_is_shown_so():
+def test_a_change_of_type_alone_is_shown():
     assert changes({"embed": "16", "lr": 1}, {"embed": 16, "lr": 1.0}) == ["embed was '16', is 16"]
 
 

@@ -70,7 +70,7 @@ def same(a, b):
 @example([[1e308, -1e308]], "log_softmax")
 @example([[-1e308] * 3], "logsumexp")
 @example([[5e-324]], "softmax")
-def test_functions_on_python_and_numpy(x, name):
+def test_functions_give_the_same_numbers_on_python_and_numpy(x, name):
     python, array = part("backend", "python"), part("backend", "numpy")
     results = []
     for backend in (python, array):
@@ -83,7 +83,7 @@ def test_functions_on_python_and_numpy(x, name):
 
 @settings(max_examples=300, deadline=None)
 @given(rows)
-def test_softmax_and_its_logarithm_are_right_at_any_size(x):
+def test_softmax_and_its_logarithm_are_accurate_at_any_size(x):
     for backend in ("python", "numpy"):
         tensor = part("backend", backend).tensor(x)
         shares, logs = flat(ops.softmax(tensor)), flat(ops.log_softmax(tensor))
@@ -98,7 +98,7 @@ def test_softmax_and_its_logarithm_are_right_at_any_size(x):
 
 @settings(max_examples=100, deadline=None)
 @given(x=rows, name=st.sampled_from(registry().names("activation")))
-def test_activations(x, name):
+def test_activations_never_crash_or_turn_complex(x, name):
     activation = part("activation", name)
     for backend in (part("backend", b) for b in ("python", "numpy")):
         tensor = backend.tensor(x)
@@ -112,7 +112,7 @@ def test_activations(x, name):
 
 @settings(max_examples=100, deadline=None)
 @given(x=rows, name=st.sampled_from(registry().names("norm")))
-def test_norms(x, name):
+def test_norms_never_crash_or_turn_complex(x, name):
     """Below 1e154 their results are finite; above, squares overflow (divergence.py)."""
     norm = part("norm", name)
     for backend in (part("backend", b) for b in ("python", "numpy")):
@@ -161,7 +161,7 @@ def test_the_smallest_models_train_and_sample(backend, documents, options):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_vocabulary_of_one_token_costs_nothing(backend):
+def test_a_vocabulary_of_one_token_has_loss_0(backend):
     model = GPT(1, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, heads=2, block_size=4)
     tensor = part("backend", backend).tensor
     weights = {n: tensor(w) for n, w in model.init(Corpus(["a"] * 9).rng, std=0.1, zero=False).items()}

@@ -107,7 +107,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_run_that_goes_on_has_the_points_of_one_that_was_not_stopped(wholes, tmp_path, end):
+def test_a_resumed_run_has_the_points_of_an_uninterrupted_one(wholes, tmp_path, end):
     kind, at = ENDS[end]
     arguments = {"whole": WHOLE, "early": EARLY, "diverges": DIVERGES}[kind]
     run = tmp_path / "run"

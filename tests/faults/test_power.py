@@ -48,7 +48,7 @@ def watched(monkeypatch):
     return run
 
 
-def test_when_a_checkpoint_takes_its_name_the_disk_holds_all_that_was_written_before(watched, tmp_path):
+def test_all_files_are_on_the_disk_before_a_checkpoint_gets_its_name(watched, tmp_path):
     synced, moments = watched(tmp_path / "run", "callback.checkpoint.every=25")
     assert len(moments[checkpoint.CURRENT]) == 3  # of steps 25, 50 and 60
     for (held, there, part), step in zip(moments[checkpoint.CURRENT], (25, 50, 60)):
@@ -61,7 +61,7 @@ def test_when_a_checkpoint_takes_its_name_the_disk_holds_all_that_was_written_be
     assert len(synced["metrics.jsonl"]) <= len(moments[checkpoint.CURRENT]) + 1
 
 
-def test_without_checkpoints_the_disk_holds_all_when_the_summary_takes_its_name(watched, tmp_path):
+def test_all_files_are_on_the_disk_before_the_summary_gets_its_name(watched, tmp_path):
     _, moments = watched(tmp_path / "run", "callback=[jsonl,samples,tensorboard]")
     ((held, there, _),) = moments["summary.json"]
     files = there.keys() - {".lock"}

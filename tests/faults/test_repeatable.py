@@ -32,7 +32,7 @@ def outcome(run):
 
 @pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if a test before has loaded it: the child only execs
 @pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
-def test_the_same_bits(tmp_path, backend):
+def test_the_same_command_gives_the_same_bits(tmp_path, backend):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     (tmp_path / "elsewhere").mkdir()
@@ -67,7 +67,7 @@ def test_the_same_bits(tmp_path, backend):
 @pytest.mark.parametrize(
     "size", ["embed=64 layers=4 batch_size=32", "embed=256 batch_size=64", "embed=96 heads=3"]
 )
-def test_threads_do_not_matter_at_larger_sizes(tmp_path, backend, size):
+def test_larger_models_give_the_same_bits_with_any_number_of_threads(tmp_path, backend, size):
     found = []
     for threads in ("1", "2", "3"):
         run = tmp_path / f"run{threads}"

@@ -53,22 +53,22 @@ def ends_the_same(make):
 
 @pytest.mark.parametrize("optimizer", registry().names("optimizer"))
 @pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
-def test_every_optimizer_on_every_backend(backend, optimizer):
+def test_every_optimizer_resumes_exactly_on_every_backend(backend, optimizer):
     assert ends_the_same(lambda: trainer(backend, optimizer, grad_clip=0.5))
 
 
 @pytest.mark.parametrize("scheduler", registry().names("scheduler"))
-def test_every_scheduler(scheduler):
+def test_every_scheduler_resumes_exactly(scheduler):
     assert ends_the_same(lambda: trainer("numpy", scheduler=scheduler))
 
 
 @pytest.mark.parametrize("dataset", ["us_names", "arithmetic", "reverse", "unicode_names"])
-def test_every_data_set(dataset):
+def test_every_data_set_resumes_exactly(dataset):
     documents = part("dataset", dataset)()
     assert ends_the_same(lambda: trainer("numpy", documents=documents))
 
 
-def test_single_precision():
+def test_single_precision_resumes_exactly():
     def make():
         run = trainer("numpy")
         single = part("backend", "numpy", dtype="float32")
@@ -77,7 +77,7 @@ def test_single_precision():
     assert ends_the_same(make)
 
 
-def test_a_generator_that_holds_a_gaussian_back_holds_it_still():
+def test_a_checkpoint_contains_the_second_gaussian_of_a_pair():
     first, second = trainer("python"), trainer("python")
     first.corpus.rng.gauss(0, 1)  # they come in pairs, and the other is kept
     facts, numbers = checkpoint.decode(capture(first))
@@ -113,7 +113,7 @@ KILLED = [
 
 
 @pytest.mark.parametrize(("backend", "options", "kills"), KILLED)
-def test_kills_at_random_moments(tmp_path, backend, options, kills):
+def test_a_run_killed_at_random_moments_ends_the_same(tmp_path, backend, options, kills):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     (tmp_path / "data.txt").write_text("\n".join(DOCUMENTS))
@@ -131,7 +131,7 @@ def test_kills_at_random_moments(tmp_path, backend, options, kills):
     assert all(points(run) == points(whole) for run in killed)
 
 
-def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):
+def test_a_process_killed_on_jax_ends_the_same(lab, tmp_path):
     pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     arguments = (*RUN, "backend=jax", "steps=400", "batch_size=4")
     lab(*arguments, "hydra.run.dir=whole", check=0)
@@ -149,7 +149,7 @@ def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):
     assert "has ended: ok" in lab("resume", "killed", check=0).stdout
 
 
-def test_early_stopping_remembers(lab, tmp_path):
+def test_early_stopping_resumes_with_its_state(lab, tmp_path):
     arguments = (*RUN, "eval_every=5", "callback=[jsonl,samples,checkpoint,early_stopping]", "optimizer.lr=0")
     arguments += ("callback.early_stopping.patience=3", "callback.early_stopping.min_delta=1")
     lab(*arguments, "hydra.run.dir=whole", check=0)
@@ -162,7 +162,7 @@ def test_early_stopping_remembers(lab, tmp_path):
     assert outcome(run) == outcome(tmp_path / "whole")
 
 
-def test_told_so_one_that_stopped_early_trains_on(lab, tmp_path):
+def test_force_continues_a_run_that_stopped_early(lab, tmp_path):
     options = (
         "eval_every=5",
         "callback=[jsonl,checkpoint,early_stopping]",
@@ -176,7 +176,7 @@ def test_told_so_one_that_stopped_early_trains_on(lab, tmp_path):
     assert len(rows.read_text().splitlines()) == 70
 
 
-def test_an_option_that_gives_the_optimizer_another_state(lab, tmp_path):
+def test_force_accepts_an_option_that_changes_the_optimizer_state(lab, tmp_path):
     lab(*SMALL, "optimizer=sgd", "backend=numpy", "hydra.run.dir=run", check=0)
     for momentum in ("0.9", "0.0"):
         steps = f"steps={70 if momentum == '0.9' else 80}"
@@ -185,7 +185,7 @@ def test_an_option_that_gives_the_optimizer_another_state(lab, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_and_say_how_to_go_on(lab, tmp_path, number, status):
+def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, status):
     arguments = ("steps=3000", "hydra.run.dir=run", "callback=[jsonl,tensorboard,samples,checkpoint]")
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, *arguments))],

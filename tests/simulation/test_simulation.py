@@ -39,17 +39,17 @@ def test_the_committed_figures_are_within_their_bounds():
 
 
 @pytest.mark.parametrize("cell", [EQUAL[7], UNEQUAL[2]], ids=str)
-def test_the_committed_figures_are_those_of_this_code(cell):
+def test_the_code_reproduces_the_committed_figures(cell):
     assert dict([simulate(cell)]) == {str(cell): pytest.approx(COMMITTED[str(cell)], abs=0.3)}
 
 
 @pytest.mark.slow
-def test_all_figures_made_anew():
+def test_all_figures_are_reproduced():
     results = simulate_all(ALL)
     assert_bounds(results)
     for name, figures in results.items():
         assert figures == pytest.approx(COMMITTED[name], abs=0.5), name
 
 
-def test_the_documented_table_has_these_figures():
+def test_the_documented_table_has_the_committed_figures():
     assert table(COMMITTED) in DOCS.read_text(encoding="utf-8")
