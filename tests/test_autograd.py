@@ -15,7 +15,7 @@ moderate = st.floats(-20, 20).filter(lambda x: abs(x) > 1e-2)
 any_float = st.floats(allow_nan=True, allow_infinity=True)
 
 
-def difference(f, *xs, i, h=1e-6):
+def central_difference(f, *xs, i, h=1e-6):
     up, down = list(xs), list(xs)
     up[i], down[i] = xs[i] + h, xs[i] - h
     return (f(*map(Value, up)).data - f(*map(Value, down)).data) / (2 * h)
@@ -27,7 +27,7 @@ def test_gradients_of_arithmetic_equal_central_differences(f, x, y):
     a, b = Value(x), Value(y)
     f(a, b).backward()
     for i, value in enumerate((a, b)):
-        assert value.grad == pytest.approx(difference(f, x, y, i=i), rel=1e-4, abs=1e-4)
+        assert value.grad == pytest.approx(central_difference(f, x, y, i=i), rel=1e-4, abs=1e-4)
 
 
 @given(st.floats(0.05, 4), st.sampled_from([-1.0, 1.0]))
@@ -36,7 +36,7 @@ def test_gradients_of_functions_equal_central_differences(name, size, sign):
     x = abs(size) if name in ("log", "sqrt") else size * sign
     a = Value(x)
     a.apply(name).backward()
-    assert a.grad == pytest.approx(difference(lambda v: v.apply(name), x, i=0), rel=1e-4, abs=1e-6)
+    assert a.grad == pytest.approx(central_difference(lambda v: v.apply(name), x, i=0), rel=1e-4, abs=1e-6)
 
 
 @given(any_float, any_float)
@@ -197,10 +197,10 @@ def test_values_compute_like_floats():
     found = [-x, 3.0 - x, x - 3.0, 6.0 / x, x / 8.0, 2.0 + x, 5.0 * x, x + y, x - y, x * y, x / y, x**3]
     floats = [-2.0, 1.0, -1.0, 3.0, 0.25, 4.0, 10.0, -1.0, 5.0, -6.0, 2.0 / -3.0, 8.0]
     assert [value.data for value in found] == floats
-    for value, slope in zip(found, [-1.0, -1.0, 1.0, -1.5, 0.125, 1.0, 5.0, 1.0, 1.0, -3.0, -1 / 3, 12.0]):
+    for value, gradient in zip(found, [-1.0, -1.0, 1.0, -1.5, 0.125, 1.0, 5.0, 1.0, 1.0, -3.0, -1 / 3, 12.0]):
         x.grad = 0.0
         value.backward()
-        assert x.grad == pytest.approx(slope, rel=1e-15)
+        assert x.grad == pytest.approx(gradient, rel=1e-15)
 
 
 @pytest.mark.parametrize("x", [0.0, 2.0])
@@ -231,5 +231,5 @@ def test_an_item_is_a_float():
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=5))
 def test_log_softmax_is_the_logarithm_of_softmax(row):
-    shares, logs = ops.softmax(tensor([row])).data, ops.log_softmax(tensor([row])).data
-    assert [math.exp(x) for x in logs] == pytest.approx(shares, rel=1e-9, abs=1e-300)
+    probabilities, logs = ops.softmax(tensor([row])).data, ops.log_softmax(tensor([row])).data
+    assert [math.exp(x) for x in logs] == pytest.approx(probabilities, rel=1e-9, abs=1e-300)

@@ -112,7 +112,7 @@ class HeavyBall:
         return w - g * lr + (w - before) * 0.5, w
 
 
-class Turns:
+class SwappingState:
     """Its state changes places, and names their order."""
 
     lr = 0.05
@@ -125,7 +125,7 @@ class Turns:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("optimizer", [HeavyBall, Turns])
+@pytest.mark.parametrize("optimizer", [HeavyBall, SwappingState])
 def test_optimizer_states_may_be_old_weights_or_swap_places(name, optimizer):
     found = losses(small_trainer(backend(name), 20, optimizer=optimizer()))
     expected = losses(small_trainer(backend("python"), 20, optimizer=optimizer()))

@@ -1,4 +1,4 @@
-"""What the documentation shows is true."""
+"""Examples in the documentation run, and its lists are complete."""
 
 import doctest
 import re
@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block(containing):
-    """The Python block of the README that contains this."""
+    """Python block of the README that contains this text."""
     return next(b for b in re.findall(r"```python\n(.*?)```", README, flags=re.S) if containing in b)
 
 
@@ -35,9 +35,9 @@ def test_the_python_session_gives_the_documented_output():
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     session = "".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.S))
     test = doctest.DocTestParser().get_doctest(session, {}, "docs/python.md", None, 0)
-    said = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
-    assert len(test.examples) > 30 and not said, "".join(said)
+    output = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
+    assert len(test.examples) > 30 and not output, "".join(output)
 
 
 def test_every_key_hook_and_page_is_documented():

@@ -1,4 +1,4 @@
-"""The tests are those of the lab, whatever their user has installed or set."""
+"""The tests do not depend on the plugins and settings of their user."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 
 
 def test_tests_ignore_the_users_plugins_and_environment(tmp_path):
-    """What README's "Write a part" leaves in the user's folder is no part of these tests."""
+    """Plugins in the user's folder, as in README's "Write a part", are not tested."""
     for folder, name in ((".microgpt_lab/plugins", "mine"), ("named", "gelu")):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / f"{name}.py").write_text(SWISH.replace("swish", name))

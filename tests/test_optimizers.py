@@ -38,7 +38,7 @@ def expected(update):
     return found
 
 
-def close(a, b):
+def nearly_equal(a, b):
     return all(
         math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-15)
         for p, q in zip(a, b, strict=True)
@@ -115,7 +115,7 @@ FORMULAS = {
 def test_steps_equal_the_formula_of_the_paper(name, rows):
     options, update = FORMULAS[name]
     optimizer = part("optimizer", name.split()[0].strip(","), lr=LR, **options)
-    assert close(trajectory(optimizer, rows), expected(update))
+    assert nearly_equal(trajectory(optimizer, rows), expected(update))
 
 
 PYTORCH = json.loads(FIGURES.read_text())
@@ -127,7 +127,7 @@ PYTORCH = json.loads(FIGURES.read_text())
     ids=[f"{n} {o}" for n, o, _ in PYTORCH["optimizers"]],
 )
 def test_steps_equal_pytorch(name, options, expected):
-    assert close(trajectory(part("optimizer", name, lr=LR, **options)), expected)
+    assert nearly_equal(trajectory(part("optimizer", name, lr=LR, **options)), expected)
 
 
 def test_a_weight_with_gradient_0_does_not_change():
@@ -140,10 +140,10 @@ def test_a_weight_with_gradient_0_does_not_change():
 def test_muon_uses_adam_for_a_row_or_a_column(rows):
     options = {"beta1": 0.6, "beta2": 0.7, "eps": 0.5}
     muon = part("optimizer", "muon", lr=LR, adam_lr=0.12, **options)
-    assert close(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
+    assert nearly_equal(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
 
 
-def by_hand(x, rounds=5):
+def newton_schulz(x, rounds=5):
     """Newton and Schulz' iteration as Jordan et al. (2024) have it, on NumPy."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = x / ((x**2).sum() ** 0.5 + 1e-7)
@@ -166,7 +166,7 @@ def test_muon_orthogonalizes_its_momentum(out, in_):
         w, new = muon.update(tensor(g.tolist()), state, w, LR / (step + 1), step)
         assert len(new) == len(state)
         state, v = new, 0.6 * v + g
-        expected = expected - LR / (step + 1) * max(1, out / in_) ** 0.5 * by_hand(g + 0.6 * v)
+        expected = expected - LR / (step + 1) * max(1, out / in_) ** 0.5 * newton_schulz(g + 0.6 * v)
         numpy.testing.assert_allclose(numpy.array(w.tolist()), expected, rtol=1e-9)
 
 

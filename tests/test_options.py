@@ -92,11 +92,11 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("chosen", "said"), SIZES, ids=str)
-def test_sizes_beyond_a_limit_are_refused_and_not_tried(tmp_path, chosen, said):
+@pytest.mark.parametrize(("chosen", "message"), SIZES, ids=str)
+def test_sizes_beyond_a_limit_are_refused_and_not_tried(tmp_path, chosen, message):
     with pytest.raises(UserError) as caught:
         short_run(tmp_path / "run", **chosen)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert not any(tmp_path.iterdir())
 
 
@@ -145,7 +145,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_parts_that_check_their_options_too_late_are_named(kind):
-    make, said = BROKEN[kind]
+    make, message = BROKEN[kind]
     broken = Part(kind, make.__name__.lower(), make, "tests")
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         check_options(broken)

@@ -55,8 +55,8 @@ def objects():
         found[f"{name} weight"] = trainer(name).weights["wte"]
     for name in BACKENDS[:2]:  # jax would compile it first
         found[f"{name} gradient"] = trainer(name).gradients()["wte"]
-    for (kind, name), each in registry().parts.items():
-        found |= {f"part {kind}={name}": each, f"{kind}={name}": each.build()}
+    for (kind, name), registered in registry().parts.items():
+        found |= {f"part {kind}={name}": registered, f"{kind}={name}": registered.build()}
     return found
 
 

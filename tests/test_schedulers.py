@@ -41,15 +41,15 @@ def test_the_stored_figures_equal_pytorch():
     """Made again, where PyTorch is: microgpt-lab[torch]."""
     pytest.importorskip("torch", reason="the optional check against PyTorch needs microgpt-lab[torch]")
     made = json.loads(json.dumps(make()))
-    assert numbers(made) == pytest.approx(numbers(PYTORCH), rel=1e-9, abs=1e-15)
+    assert all_numbers(made) == pytest.approx(all_numbers(PYTORCH), rel=1e-9, abs=1e-15)
     assert str(made).count("[") == str(PYTORCH).count("[")
 
 
-def numbers(figures):
+def all_numbers(figures):
     """Every number in nested lists and dicts."""
     if isinstance(figures, (list, dict)):
         inner = figures.values() if isinstance(figures, dict) else figures
-        return [x for each in inner for x in numbers(each)]
+        return [x for each in inner for x in all_numbers(each)]
     return [figures] if isinstance(figures, float) else []
 
 

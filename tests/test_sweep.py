@@ -1,4 +1,4 @@
-"""What a sweep notes of its jobs."""
+"""Notes of a sweep about the folders of its jobs."""
 
 import pytest
 

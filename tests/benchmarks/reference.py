@@ -13,8 +13,8 @@ import random
 class Node:
     __slots__ = ("above", "data", "grad", "slopes")
 
-    def __init__(self, data, above=(), slopes=()):
-        self.data, self.grad, self.above, self.slopes = data, 0, above, slopes
+    def __init__(self, data, parents=(), local_grads=()):
+        self.data, self.grad, self.above, self.slopes = data, 0, parents, local_grads
 
     def __add__(self, other):
         other = other if isinstance(other, Node) else Node(other)
@@ -64,8 +64,8 @@ class Node:
         visit(self)
         self.grad = 1
         for node in reversed(order):
-            for parent, slope in zip(node.above, node.slopes):
-                parent.grad += slope * node.grad
+            for parent, local_grad in zip(node.above, node.slopes):
+                parent.grad += local_grad * node.grad
 
 
 def linear(x, w):
@@ -73,8 +73,8 @@ def linear(x, w):
 
 
 def softmax(logits):
-    top = max(value.data for value in logits)
-    exps = [(value - top).exp() for value in logits]
+    largest = max(value.data for value in logits)
+    exps = [(value - largest).exp() for value in logits]
     total = sum(exps)
     return [e / total for e in exps]
 

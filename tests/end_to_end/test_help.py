@@ -115,7 +115,7 @@ def test_the_install_command_names_the_checkout_or_the_package(monkeypatch, tmp_
     assert extras.install("report") == "pip install 'microgpt-lab[report]'"
 
 
-def without(tmp_path, *modules):
+def environment_without(tmp_path, *modules):
     """The environment of a process in which these modules are not installed."""
     hidden = tmp_path / "site"
     hidden.mkdir(exist_ok=True)
@@ -137,7 +137,7 @@ def without(tmp_path, *modules):
     ],
 )
 def test_a_missing_module_is_named_with_its_install_command(tmp_path, arguments, module, said):
-    env = without(tmp_path, module)
+    env = environment_without(tmp_path, module)
     env |= {"MICROGPT_LAB_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-P", "-m", "microgpt_lab", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import yaml
-from arguments import varied
+from arguments import keep_last
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
@@ -34,7 +34,7 @@ def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path):
 
 def test_a_killed_sweep_resumes(lab, tmp_path):
     three = ("seed=range(3)", "steps=800", "eval_every=0", "callback=[jsonl,console,checkpoint]")
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, *three))]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, *three))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stdout=subprocess.DEVNULL
@@ -104,7 +104,7 @@ def test_a_refused_job_does_not_change_the_run_of_another_job(lab, tmp_path):
 
 
 def test_a_killed_sweep_ends_its_job(tmp_path):
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, "seed=0,1", "steps=1000000"))]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, "seed=0,1", "steps=1000000"))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -124,7 +124,7 @@ def test_a_killed_sweep_ends_its_job(tmp_path):
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_sweep_ended_by_a_signal_resumes(lab, tmp_path, number, status):
     grid = ("seed=range(2)", "steps=1000", "eval_every=0")
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, *grid))]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, *grid))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""README's tour runs as it is written, after README's first command."""
+"""The tour in README runs as written, after README's first command."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ TRAINING = [words for words in LAB if words[0] not in COMMANDS and "--help" not 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The folder that the tour is made in: files that it reads are those of the repository."""
+    """Folder in which the tour runs, with the repository's examples, which the tour reads."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     return tmp_path
 

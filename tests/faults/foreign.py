@@ -42,7 +42,7 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module", name="sweep")
-def made(tmp_path_factory):
+def sweep_on_disk(tmp_path_factory):
     """Three jobs of a sweep, as they are on disk when they have ended; and a recipe in a lab's home."""
     folder = tmp_path_factory.mktemp("lab") / "sweep"
     for seed in range(3):
@@ -127,14 +127,14 @@ def encoded(facts, numbers):
     )
 
 
-def places(tree, path=()):
+def paths_in(tree, path=()):
     yield path
     branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, branch in branches:
-        yield from places(branch, (*path, key))
+        yield from paths_in(branch, (*path, key))
 
 
-def put(tree, path, how, value):
+def modified(tree, path, how, value):
     """The tree with a value at a place; or with its key called otherwise, or without it."""
     if not path:
         return value
@@ -151,27 +151,29 @@ def put(tree, path, how, value):
     return tree
 
 
-def printed(text):
+def assert_printable(text):
     assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text), text
 
 
-def printed_all(tree):
+def assert_all_printable(tree):
     """No text of a tree steers a terminal; keys neither."""
     if isinstance(tree, str):
-        printed(tree.replace("\n", "\0"))
+        assert_printable(tree.replace("\n", "\0"))
     for key, branch in (
         tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     ):
-        printed_all(key)
-        printed_all(branch)
+        assert_all_printable(key)
+        assert_all_printable(branch)
 
 
-def rows(sweep):
+def load_table(sweep):
     """What a report reads: a row a run, whatever is in one; figures are numbers."""
     frame = load_sweep(sweep)
     assert len(frame) == 3
-    printed_all([*frame.index, *frame.columns, *frame.attrs["swept"], frame.attrs["fixed"]])
-    printed_all([frame.attrs["environments"], *(x for row in frame.to_dict("records") for x in row.items())])
+    assert_all_printable([*frame.index, *frame.columns, *frame.attrs["swept"], frame.attrs["fixed"]])
+    assert_all_printable(
+        [frame.attrs["environments"], *(x for row in frame.to_dict("records") for x in row.items())]
+    )
     assert all(e["python"].split and e["packages"].items for e in frame.attrs["environments"])
     assert "loss/val" in frame.select_dtypes("number")
     sound = frame[frame["status"] != "damaged"]

@@ -21,14 +21,14 @@ pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
 from foreign import (
     SHORT,
+    assert_printable,
     changed,
     content_of,
     files,
-    made,  # noqa: F401  the fixture `sweep`
-    places,
-    printed,
-    put,
-    rows,
+    load_table,
+    modified,
+    paths_in,
+    sweep_on_disk,  # noqa: F401  the fixture `sweep`
     tree_of,
 )
 
@@ -62,7 +62,7 @@ VALUES = st.recursive(
 )
 
 
-def answers(sweep, name, capsys):
+def run_commands(sweep, name, capsys):
     """The commands that read the file of this name: a result, or a UserError."""
     run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
     with warnings.catch_warnings():
@@ -81,14 +81,14 @@ def answers(sweep, name, capsys):
             with contextlib.suppress(UserError):
                 sample.main([str(run), "-n", "1", "--seed", "1"])
         else:
-            rows(sweep)
+            load_table(sweep)
             for seed in range(3):
                 place = Place(sweep, composed_once(seed))
                 assert place.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))
                 place.result()
             with contextlib.suppress(UserError):
                 reopened(run, [], force=False)
-    printed(capsys.readouterr().out)
+    assert_printable(capsys.readouterr().out)
 
 
 COMPOSED = {}
@@ -100,23 +100,23 @@ def composed_once(seed):
     return COMPOSED[seed]
 
 
-def drawn(sweep, data):
+def draw_change(sweep, data):
     """A file's name, and its content but for one place; None for what no file can hold."""
     name = data.draw(st.sampled_from(sorted(files(sweep).keys() - {"note", "samples.txt"})))
     tree = tree_of(file := files(sweep)[name])
-    path = data.draw(st.sampled_from(list(places(tree))))
+    path = data.draw(st.sampled_from(list(paths_in(tree))))
     how = data.draw(st.sampled_from(["value", "value", "value", "key", "gone"]))
     try:
-        return name, content_of(file, put(tree, path, how, data.draw(VALUES)))
+        return name, content_of(file, modified(tree, path, how, data.draw(VALUES)))
     except (ValueError, RecursionError, yaml.YAMLError):
         return name, None
 
 
-def any_value_at_any_place(sweep, capsys, data):
-    name, content = drawn(sweep, data)
+def check_any_value(sweep, capsys, data):
+    name, content = draw_change(sweep, data)
     if content is not None:
         with changed(files(sweep)[name], content):
-            answers(sweep, name, capsys)
+            run_commands(sweep, name, capsys)
 
 
 SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -125,14 +125,14 @@ SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 @settings(max_examples=200, **SEVERAL)
 @given(data=st.data())
 def test_any_value_at_any_place_has_a_defined_result(sweep, capsys, data):
-    any_value_at_any_place(sweep, capsys, data)
+    check_any_value(sweep, capsys, data)
 
 
 @pytest.mark.slow
 @settings(max_examples=5000, **SEVERAL)
 @given(data=st.data())
 def test_many_values_at_any_place_have_a_defined_result(sweep, capsys, data):
-    any_value_at_any_place(sweep, capsys, data)
+    check_any_value(sweep, capsys, data)
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_many_values_at_any_place_have_a_defined_result(sweep, capsys, data):
 @given(data=st.data())
 def test_commands_end_with_an_exit_status(sweep, capsys, tmp_path_factory, data):
     """`resume` goes on, in a copy, as far as it comes; `report` is written."""
-    name, content = drawn(sweep, data)
+    name, content = draw_change(sweep, data)
     if content is None or name in ("recipe.yaml", "expected.json"):
         return
     copy = tmp_path_factory.mktemp("copy") / "sweep"
@@ -150,7 +150,7 @@ def test_commands_end_with_an_exit_status(sweep, capsys, tmp_path_factory, data)
         (copy / "seed=1" / "summary.json").unlink()  # as of a run that did not end
     for command in (["report", copy], ["resume", copy / "seed=1"], ["resume", copy / "seed=1", "--force"]):
         assert main([*map(str, command)]) in (0, 1, 2)
-        printed("".join(capsys.readouterr()))
+        assert_printable("".join(capsys.readouterr()))
     shutil.rmtree(copy)
 
 
@@ -181,7 +181,7 @@ CONTENTS |= st.sampled_from(
 def test_any_content_has_a_defined_result(sweep, capsys, data):
     name = data.draw(st.sampled_from(sorted(files(sweep))))
     with changed(files(sweep)[name], data.draw(CONTENTS)):
-        answers(sweep, name, capsys)
+        run_commands(sweep, name, capsys)
 
 
 def unix_socket(file):
@@ -211,7 +211,7 @@ def test_a_path_that_is_not_a_regular_file_is_damage(sweep, capsys, monkeypatch,
     monkeypatch.chdir(sweep)
     for name, file in files(sweep).items():
         with changed(file, NO_FILES[what]):
-            answers(sweep, name, capsys)
+            run_commands(sweep, name, capsys)
             row = load_sweep(sweep).loc["seed=1"]
         read = name in ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
         if read and what != "a link to nothing":

@@ -36,7 +36,7 @@ def train(folder, *changes):
     return execute(Run(compose(overrides), folder, overrides))
 
 
-def go_on(folder, *arguments):
+def resume_run(folder, *arguments):
     assert resume.main([str(folder), *arguments]) == 0
 
 
@@ -48,14 +48,14 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def ended(folder):
+def summary_of(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
 def best_step(folder):
     """The step of the best checkpoint, which is what the files of the run say, and the weights too."""
     losses = {row["step"]: row["loss/val"] for row in rows(folder) if "loss/val" in row}
-    summary, saved = ended(folder), read_best(folder)
+    summary, saved = summary_of(folder), read_best(folder)
     losses.setdefault(summary["steps"], summary.get("loss/val", math.inf))
     trainer = assemble(saved.facts["config"], load(saved.facts["config"]))
     restore(trainer, saved)
@@ -69,25 +69,25 @@ def outcome(folder):
     """What a run has come to, to the bit."""
     kept = [checkpoint.read(folder, pytest.fail, (name,)) for name in (CURRENT, BEST)]
     facts = [{k: v for k, v in s.facts.items() if k not in ("seconds", "resumed")} for s in kept]
-    summary = {k: v for k, v in ended(folder).items() if k not in ("seconds", "resumed")}
+    summary = {k: v for k, v in summary_of(folder).items() if k not in ("seconds", "resumed")}
     metrics = [row | {"perf/tokens_per_s": 0} for row in rows(folder)]
     return facts, [s.numbers for s in kept], summary, metrics, (folder / "samples.txt").read_text()
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("best") / "run"
     train(folder)
     return folder
 
 
 @pytest.fixture
-def run(ran, tmp_path):
-    return Path(shutil.copytree(ran, tmp_path / "run"))
+def run(finished_run, tmp_path):
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 
-def test_the_best_checkpoint_has_the_lowest_validation_loss(ran):
-    assert best_step(ran) == 18 and checkpoint.read(ran, pytest.fail).facts["step"] == 24
+def test_the_best_checkpoint_has_the_lowest_validation_loss(finished_run):
+    assert best_step(finished_run) == 18 and checkpoint.read(finished_run, pytest.fail).facts["step"] == 24
 
 
 def test_the_first_of_equal_losses_is_the_best_and_nan_never_is(tmp_path):
@@ -110,89 +110,91 @@ def test_the_last_step_counts_even_if_no_evaluation_was_due(tmp_path):
     config["callback"]["stops"] = {"name": "stops"}
     with installed(Part("callback", "stops", StopsAt20, "tests")):
         execute(Run(config, tmp_path / "run"))
-    assert ended(tmp_path / "run")["loss/val"] < min(row.get("loss/val", 9) for row in rows(tmp_path / "run"))
-    assert ended(tmp_path / "run")["best/step"] == read_best(tmp_path / "run").facts["step"] == 20
+    assert summary_of(tmp_path / "run")["loss/val"] < min(
+        row.get("loss/val", 9) for row in rows(tmp_path / "run")
+    )
+    assert summary_of(tmp_path / "run")["best/step"] == read_best(tmp_path / "run").facts["step"] == 20
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def killed_runs(tmp_path_factory):
     """What runs left that were killed before each of their renames, one after the other."""
     folder = tmp_path_factory.mktemp("killed")
     killing = Path(__file__).with_name("killing.py")
     subprocess.run([sys.executable, killing, "renames", *RUN], cwd=folder, check=True)
-    *killed, ended = sorted(folder.iterdir(), key=lambda run: int(run.name))
-    assert (ended / "summary.json").exists()
+    *killed, finished = sorted(folder.iterdir(), key=lambda run: int(run.name))
+    assert (finished / "summary.json").exists()
     return killed
 
 
-def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed):
+def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed_runs):
     found = []
-    for folder in killed:
+    for folder in killed_runs:
         last, best = checkpoint.read(folder, pytest.fail), read_best(folder)
         found.append((last and last.facts["step"], best and best.facts["step"]))
     assert all(last >= best for last, best in found if best)
     assert {(3, None), (3, 3), (6, 3), (6, 6), (18, 6), (18, 18), (24, 18)} <= set(found)
 
 
-def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed, ran, tmp_path):
-    for folder in killed[2:]:  # the first two have no complete folder yet
+def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed_runs, finished_run, tmp_path):
+    for folder in killed_runs[2:]:  # the first two have no complete folder yet
         run = shutil.copytree(folder, tmp_path / folder.name)
-        go_on(run)
-        assert outcome(run) == outcome(ran)
+        resume_run(run)
+        assert outcome(run) == outcome(finished_run)
 
 
-def test_resumed_with_changes_the_best_checkpoint_matches_the_metrics(killed, tmp_path):
+def test_resumed_with_changes_the_best_checkpoint_matches_the_metrics(killed_runs, tmp_path):
     steps = set()
-    for folder in killed[4::2]:
+    for folder in killed_runs[4::2]:
         run = shutil.copytree(folder, tmp_path / folder.name)
-        go_on(run, "optimizer.lr=0.2", "--force")
+        resume_run(run, "optimizer.lr=0.2", "--force")
         steps.add(best_step(run))
     assert len(steps) > 2
 
 
 def test_a_diverged_run_keeps_its_best_checkpoint(run):
     assert resume.main([str(run), "steps=40", "optimizer.lr=1e300", "--force"]) == 1
-    assert ended(run)["status"] == "diverged" and ended(run)["best/step"] == 18
-    go_on(run, "--best", "optimizer.lr=0.001", "--force")
-    assert best_step(run) >= 18 and ended(run)["status"] == "ok"
+    assert summary_of(run)["status"] == "diverged" and summary_of(run)["best/step"] == 18
+    resume_run(run, "--best", "optimizer.lr=0.001", "--force")
+    assert best_step(run) >= 18 and summary_of(run)["status"] == "ok"
 
 
-def test_resuming_from_an_older_checkpoint_drops_a_later_best_checkpoint(killed, ran, tmp_path):
-    last = next(folder for folder in killed if (best := read_best(folder)) and best.facts["step"] == 18)
+def test_resuming_from_an_older_checkpoint_drops_a_later_best_checkpoint(killed_runs, finished_run, tmp_path):
+    last = next(folder for folder in killed_runs if (best := read_best(folder)) and best.facts["step"] == 18)
     run = shutil.copytree(last, tmp_path / "run")
     assert checkpoint.read(run, pytest.fail, (PREVIOUS,)).facts["step"] == 6
     (run / CURRENT).write_bytes((run / CURRENT).read_bytes()[:-1])
-    go_on(run, "steps=24", "optimizer.lr=0.2", "--force")
-    assert ended(run)["resumed"] == [6]
+    resume_run(run, "steps=24", "optimizer.lr=0.2", "--force")
+    assert summary_of(run)["resumed"] == [6]
     best_step(run)
     again = shutil.copytree(last, tmp_path / "again")
     (again / CURRENT).write_bytes(b"")
-    go_on(again)
-    assert outcome(again) == outcome(ran)
+    resume_run(again)
+    assert outcome(again) == outcome(finished_run)
 
 
 LOST = {
     "is damaged": lambda file: file.write_bytes(file.read_bytes()[:-1]),
     "there is no best checkpoint": lambda file: file.unlink(),
-    "": lambda file: file.write_bytes(rewound(file.read_bytes())),
+    "": lambda file: file.write_bytes(as_of_an_earlier_step(file.read_bytes())),
 }
 
 
-def rewound(content):
+def as_of_an_earlier_step(content):
     """As if it were of an earlier step."""
     facts, numbers = checkpoint.decode(content)
     return encoded(facts | {"step": 6}, numbers)
 
 
-@pytest.mark.parametrize("said", LOST)
-def test_a_lost_best_checkpoint_is_reported_and_the_best_later_one_is_kept(run, capsys, said):
-    LOST[said](run / BEST)
-    if said:
-        with pytest.raises(UserError, match=said):
+@pytest.mark.parametrize("message", LOST)
+def test_a_lost_best_checkpoint_is_reported_and_the_best_later_one_is_kept(run, capsys, message):
+    LOST[message](run / BEST)
+    if message:
+        with pytest.raises(UserError, match=message):
             sample.main([str(run), "--best"])
-    go_on(run, "steps=30")
+    resume_run(run, "steps=30")
     assert "of step 18, is lost" in capsys.readouterr().err
-    assert ended(run)["best/step"] == read_best(run).facts["step"] > 24
+    assert summary_of(run)["best/step"] == read_best(run).facts["step"] > 24
 
 
 @pytest.mark.parametrize("lowest", [[18, math.nan], [18, "x"], "x", {}])
@@ -200,15 +202,15 @@ def test_an_invalid_lowest_loss_in_a_checkpoint_stops_no_run(run, lowest):
     saved = checkpoint.read(run, pytest.fail)
     saved.facts["callbacks"]["checkpoint"]["lowest"] = lowest
     (run / CURRENT).write_bytes(encoded(saved.facts, saved.numbers))
-    go_on(run, "steps=30")
+    resume_run(run, "steps=30")
     assert read_summary(run)["status"] == "ok"
 
 
 def test_losses_on_other_documents_are_not_compared(run):
-    go_on(run, "steps=30", "eval_docs=30", "--force")
+    resume_run(run, "steps=30", "eval_docs=30", "--force")
     later = {row["step"]: row["loss/val"] for row in rows(run) if "loss/val" in row and row["step"] > 24}
     step = min(later, key=later.__getitem__)
-    assert (ended(run)["best/step"], ended(run)["best/loss/val"]) == (step, later[step])
+    assert (summary_of(run)["best/step"], summary_of(run)["best/loss/val"]) == (step, later[step])
     assert min(row.get("loss/val", 9) for row in rows(run)) < later[step]  # on eight documents
 
 
@@ -222,18 +224,18 @@ def test_sample_best_uses_the_best_checkpoint(run, tmp_path, capsys):
     assert sampled(run, "--best") == sampled(tmp_path / "alone") != sampled(run)
 
 
-def test_resume_best_goes_back_to_the_best_checkpoint(run, ran):
+def test_resume_best_goes_back_to_the_best_checkpoint(run, finished_run):
     """The steps after it are made again, and come out the same; changed, they are others."""
-    go_on(run, "--best")
-    assert ended(run)["resumed"] == [18] and outcome(run) == outcome(ran)
+    resume_run(run, "--best")
+    assert summary_of(run)["resumed"] == [18] and outcome(run) == outcome(finished_run)
     (run / CURRENT).write_bytes(b"")
-    go_on(run, "--best", "optimizer.lr=0.001", "--force")
-    losses = [[row["loss/train"] for row in rows(folder)] for folder in (run, ran)]
+    resume_run(run, "--best", "optimizer.lr=0.001", "--force")
+    losses = [[row["loss/train"] for row in rows(folder)] for folder in (run, finished_run)]
     assert losses[0][:19] == losses[1][:19] and losses[0][19:] != losses[1][19:]
     best_step(run)
 
 
-def test_resume_leaves_no_later_checkpoint(run, killed):
+def test_resume_leaves_no_later_checkpoint(run, killed_runs):
     """So that a kill right after it cannot bring back the steps that were dropped."""
 
     def opened(folder, saved):
@@ -244,7 +246,7 @@ def test_resume_leaves_no_later_checkpoint(run, killed):
 
     assert opened(run, checkpoint.read_best(run)) == {18}
     shutil.copy(run / BEST, run / CURRENT)
-    older = next(folder for folder in killed if (best := read_best(folder)) and best.facts["step"] == 6)
+    older = next(folder for folder in killed_runs if (best := read_best(folder)) and best.facts["step"] == 6)
     shutil.copy(older / CURRENT, run / PREVIOUS)
     (run / CURRENT).write_bytes(b"")
     assert opened(run, checkpoint.read(run, lambda line: None)) == {6}
@@ -252,7 +254,7 @@ def test_resume_leaves_no_later_checkpoint(run, killed):
 
 def test_a_missing_best_checkpoint_is_an_error_that_names_the_option(lab, tmp_path):
     lab(*RUN, "callback.checkpoint.best=false", "hydra.run.dir=run", check=0)
-    assert not (tmp_path / "run" / BEST).exists() and "best/step" not in ended(tmp_path / "run")
+    assert not (tmp_path / "run" / BEST).exists() and "best/step" not in summary_of(tmp_path / "run")
     before = (tmp_path / "run" / "summary.json").read_text()
     for command in ("sample", "resume"):
         (line,) = lab(command, "run", "--best", check=2).stderr.splitlines()

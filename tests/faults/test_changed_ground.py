@@ -46,7 +46,7 @@ def stopped(lab, tmp_path):
     return run, resume
 
 
-def edit(file, old, new):
+def replace_text(file, old, new):
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
@@ -67,7 +67,7 @@ CHANGES = {
 def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     run, resume = stopped
     file, old, new, said = CHANGES[what]
-    edit(tmp_path / file, old, new)
+    replace_text(tmp_path / file, old, new)
     done = resume(check=2)
     assert done.stderr.startswith("error: run would not go on as it began: ") and said in done.stderr
     resume("--force", check=0)
@@ -87,7 +87,7 @@ def test_overrides_are_changes_too(stopped):
 
 def test_another_vocabulary_of_the_same_size_is_refused_even_with_force(stopped, tmp_path):
     _, resume = stopped
-    edit(tmp_path / "data.txt", "eve", "ewe")
+    replace_text(tmp_path / "data.txt", "eve", "ewe")
     assert "another vocabulary" in resume("--force", check=2).stderr
 
 
@@ -114,7 +114,7 @@ def test_a_damaged_checkpoint_does_not_replace_the_previous_one(stopped):
     assert (run / checkpoint.PREVIOUS).read_bytes() == good  # then came that of step 12
 
 
-NONE = [
+INVALID_CONFIGURATIONS = [
     {"steps": "many"},
     {"samples": None},
     {"seed": [1]},
@@ -130,12 +130,12 @@ NONE = [
 def test_invalid_configurations_are_an_error(stopped):
     run, resume = stopped
     config = yaml.safe_load((run / "config.yaml").read_text())
-    for wrong in NONE:
+    for wrong in INVALID_CONFIGURATIONS:
         (run / "config.yaml").write_text(yaml.safe_dump(config | wrong))
         assert resume("--force", check=2).stderr.startswith("error: run/config.yaml: "), wrong
 
 
-FACTS = [
+INVALID_FACTS = [
     {"step": None},
     {"step": "x"},
     {"config": {"optimizer": "x"}},
@@ -151,7 +151,7 @@ FACTS = [
 def test_invalid_facts_in_a_checkpoint_are_an_error(stopped):
     run, resume = stopped
     facts, numbers = checkpoint.decode((run / checkpoint.CURRENT).read_bytes())
-    for wrong in FACTS:
+    for wrong in INVALID_FACTS:
         body = json.dumps(facts | wrong).encode() + b"\n" + numbers.tobytes()
         checksum = hashlib.sha256(body).hexdigest().encode()
         content = b"microgpt_lab checkpoint 1 %s %d\n" % (checksum, len(body)) + body

@@ -20,7 +20,7 @@ def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but no square of it is
         ({"lr": 1e3}, "step 4: "),  # from here on rounding decides which
@@ -31,15 +31,15 @@ def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options)
     ],
     ids=str,
 )
-def test_every_backend_names_the_same_step_and_tensor(options, said):
+def test_every_backend_names_the_same_step_and_tensor(options, message):
     found = []
     for backend in ("python", "numpy", "jax"):
         run = trainer(backend, **options)
         with pytest.raises(FloatingPointError) as caught:
             run.train()
-        found.append(str(caught.value)[: len(said)])
+        found.append(str(caught.value)[: len(message)])
         assert all(math.isfinite(x) for w in run.weights.values() for row in w.tolist() for x in row)
-    assert found == [said] * 3
+    assert found == [message] * 3
 
 
 def test_steps_before_a_divergence_in_the_same_call_are_kept():

@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
 from foreign import (
+    assert_printable,
     changed,
     encoded,
-    made,  # noqa: F401  the fixture `sweep`
-    printed,
-    rows,
+    load_table,
+    sweep_on_disk,  # noqa: F401  the fixture `sweep`
 )
 
 from microgpt_lab import UserError, load_sweep
@@ -29,15 +29,15 @@ from microgpt_lab.sweeps.table import curve
 
 def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
     with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "seconds": "\\u001b[2J"}'):
-        frame = rows(sweep)
+        frame = load_table(sweep)
         assert frame.loc["seed=1", "status"] == "damaged" and frame.loc["seed=1", "seed"] == 1
         assert frame.loc["seed=1", "error"] == "summary.json: expected float | null, got str, at $.seconds"
     with changed(sweep / "seed=1" / "overrides.yaml", b"3"):
-        assert rows(sweep).loc["seed=1", "status"] == "damaged"
+        assert load_table(sweep).loc["seed=1", "status"] == "damaged"
         with changed(sweep / "seed=1" / "config.yaml", b"3"):  # nor does the run count for what was swept
-            assert rows(sweep).attrs["swept"] == ["seed"]
+            assert load_table(sweep).attrs["swept"] == ["seed"]
     with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "loss/val": Infinity}'):
-        assert "JSON is malformed" in rows(sweep).loc["seed=1", "error"]
+        assert "JSON is malformed" in load_table(sweep).loc["seed=1", "error"]
 
 
 def test_files_and_keys_may_be_missing_or_unknown(sweep):
@@ -45,10 +45,10 @@ def test_files_and_keys_may_be_missing_or_unknown(sweep):
     run = sweep / "seed=1"
     for name in ("config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl", "samples.txt"):
         with changed(run / name, lambda file: None):
-            assert rows(sweep).loc["seed=1", "status"] == "ok", name
+            assert load_table(sweep).loc["seed=1", "status"] == "ok", name
     for name, text in (("summary.json", b'{"mine": 1, "x": [], "y": null}'), ("environment.json", b"{}")):
         with changed(run / name, text):
-            assert rows(sweep).loc["seed=1", "status"] in ("ok", "unfinished"), name
+            assert load_table(sweep).loc["seed=1", "status"] in ("ok", "unfinished"), name
     with changed(run / "config.yaml", lambda file: None), changed(run / "overrides.yaml", lambda file: None):
         assert list(load_sweep(sweep).index) == ["seed=0", "seed=2"]
 
@@ -63,7 +63,7 @@ def test_keys_are_shown_with_escapes(sweep):
         "summary.json": {key: 1, "status": key, "error": key},
     }.items():
         with changed(sweep / "seed=0" / name, json.dumps(content).encode()):
-            frame = rows(sweep)
+            frame = load_table(sweep)
             shown = repr([frame.columns, frame.to_dict(), frame.attrs])
             assert "\\x1b[2J\\u202e".encode("unicode_escape").decode() in shown, name
 
@@ -73,7 +73,9 @@ def test_a_number_that_python_cannot_print_is_damage(sweep):
         for name in ("config.yaml", "overrides.yaml"):
             text = f"[seed={number}]" if name == "overrides.yaml" else f"seed: {number}"
             with changed(sweep / "seed=1" / name, text.encode()):
-                assert rows(sweep).loc["seed=1", "status"] == ("damaged" if name == "config.yaml" else "ok")
+                assert load_table(sweep).loc["seed=1", "status"] == (
+                    "damaged" if name == "config.yaml" else "ok"
+                )
                 with pytest.raises(UserError):
                     reopened(sweep / "seed=1", ["steps=9"], force=True)
 
@@ -83,7 +85,7 @@ def test_deep_nesting_is_damage(sweep):
         deep = '{"x": ' + '{"a": ' * levels + "1" + "}" * (levels + 1)
         for name in ("environment.json", "summary.json", "metrics.jsonl", "config.yaml", "overrides.yaml"):
             with changed(sweep / "seed=1" / name, f"{deep}\n".encode()):
-                frame = rows(sweep)
+                frame = load_table(sweep)
             if name != "metrics.jsonl" or levels == 100_000:  # of lines, what is not asked for is passed over
                 assert frame.loc["seed=1", "status"] == "damaged", (name, levels)
 
@@ -95,7 +97,7 @@ def test_an_unknown_key_does_not_replace_a_figure(sweep):
         ("config.yaml", b"{loss/val: x, status: 3, seconds: {a: x}, seed: 1}"),
     ):
         with changed(sweep / "seed=1" / name, text):
-            frame = rows(sweep)
+            frame = load_table(sweep)
             assert frame.attrs["swept"] == ["seed"] and frame["parameters"].sum() == 3 * 1328
     first, second = (sweep / f"seed={seed}" / "summary.json" for seed in (1, 2))
     with changed(first, b'{"samples_new": null, "mine": "x"}'), changed(second, b'{"mine": 2}'):
@@ -234,7 +236,7 @@ def test_recipes_of_others_are_rows(lab, tmp_path):
     shown = lab("experiments", check=0).stdout
     assert "a\\x1b[2J[red]" in shown and "\\x1b]0;title\\x07\\u202e[bold]Which?" in shown
     assert "damaged: " in shown and "microgpt-243" in shown and "pipe" not in shown
-    printed(shown)
+    assert_printable(shown)
     (line,) = lab("experiments", "check", "bare", check=2).stderr.splitlines()
     assert line.endswith("expected.json: expected array, got int, at $.check.overrides")
 

@@ -118,7 +118,7 @@ def test_no_command_listens_connects_or_unpickles(lab, tmp_path, arguments):
     ] == []
 
 
-class Large(http.server.BaseHTTPRequestHandler):
+class LargeResponse(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/elsewhere":
             self.send_response(302)
@@ -140,7 +140,7 @@ class Large(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Large)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LargeResponse)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -57,7 +57,7 @@ def gradient(backend, f, x):
     return backend.value_and_grad(lambda w: f(w["x"]).total(), {"x": x})[1]["x"]
 
 
-def same(a, b):
+def nearly_equal(a, b):
     """Equal, or both NaN, or so near that only the order of sums differs."""
     return all(
         x == y or (x != x and y != y) or math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-300)
@@ -78,7 +78,7 @@ def test_functions_give_the_same_numbers_on_python_and_numpy(x, name):
         results.append(flat(getattr(ops, name)(tensor)))
         flat(gradient(backend, getattr(ops, name), tensor))
         assert all(type(y) is float for y in results[-1])
-    assert same(*results)
+    assert nearly_equal(*results)
 
 
 @settings(max_examples=300, deadline=None)
@@ -86,8 +86,8 @@ def test_functions_give_the_same_numbers_on_python_and_numpy(x, name):
 def test_softmax_and_its_logarithm_are_accurate_at_any_size(x):
     for backend in ("python", "numpy"):
         tensor = part("backend", backend).tensor(x)
-        shares, logs = flat(ops.softmax(tensor)), flat(ops.log_softmax(tensor))
-        assert math.isclose(sum(shares), 1, rel_tol=1e-12)
+        probabilities, logs = flat(ops.softmax(tensor)), flat(ops.log_softmax(tensor))
+        assert math.isclose(sum(probabilities), 1, rel_tol=1e-12)
         exact = [numpy.longdouble(v) - max(map(numpy.longdouble, x[0])) for v in x[0]]
         total = numpy.log(sum(numpy.exp(v) for v in exact))
         assert all(
@@ -132,7 +132,7 @@ def test_powers_are_never_complex(x, n):
     if str(x) == "-0.0" and n == -0.5:
         return  # 1 / √-0 is -∞, and pow(-0, -0.5) is ∞: both are in use
     results = [flat(part("backend", b).tensor([[x]]) ** n)[0] for b in ("python", "numpy")]
-    assert all(type(y) is float for y in results) and same(results[:1], results[1:])
+    assert all(type(y) is float for y in results) and nearly_equal(results[:1], results[1:])
     value = Value(x) ** n
     value.backward()
     assert type(value.data) is float

@@ -32,7 +32,7 @@ REFUSED = {
     "UTF-16": ("anna\nbob\n".encode("utf-16"), "is UTF-16: convert it to UTF-8"),
     "lone surrogate": (b"anna\nx\xed\xa0\x80\n", "is not UTF-8: line 2, byte 2 is 0xed"),
 }
-TAKEN = {
+ACCEPTED = {
     "one character": (b"a", ["a"]),
     "one line without its end": (b"anna", ["anna"]),
     "byte order mark": ("\ufeffanna\nbob\n".encode(), ["anna", "bob"]),
@@ -45,17 +45,17 @@ TAKEN = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_unreadable_files_are_refused_in_one_line(lab, tmp_path, what):
-    content, said = REFUSED[what]
+    content, message = REFUSED[what]
     (tmp_path / "data.txt").write_bytes(content)
     done = lab(*OPTIONS, "dataset=text", "dataset.path=data.txt", check=2)
     (line,) = done.stderr.splitlines()
-    assert said in line and "dataset=text" in line
+    assert message in line and "dataset=text" in line
     assert [path.name for path in tmp_path.iterdir()] == ["data.txt"]
 
 
-@pytest.mark.parametrize("what", TAKEN)
+@pytest.mark.parametrize("what", ACCEPTED)
 def test_odd_files_are_read_as_documents(tmp_path, what):
-    content, documents = TAKEN[what]
+    content, documents = ACCEPTED[what]
     (tmp_path / "data.txt").write_bytes(content)
     assert (
         lines(tmp_path / "data.txt")
@@ -68,7 +68,7 @@ def test_odd_files_are_read_as_documents(tmp_path, what):
 
 @pytest.mark.parametrize("what", ["one character", "U+2028 is a character", "control characters"])
 def test_training_on_odd_files_prints_no_control_characters(lab, tmp_path, what):
-    (tmp_path / "data.txt").write_bytes(TAKEN[what][0])
+    (tmp_path / "data.txt").write_bytes(ACCEPTED[what][0])
     done = lab(*OPTIONS, "dataset=text", "dataset.path=data.txt", "hydra.run.dir=run", check=0)
     assert not any(char in done.stdout for char in "\x1b\x07\u2028\x85")
 

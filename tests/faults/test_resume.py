@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from arguments import varied
+from arguments import keep_last
 from board import points
 
 from microgpt_lab import GPT, Corpus, Trainer, part
@@ -41,7 +41,7 @@ def bits(run):
     return {name: weight.tolist() for name, weight in run.weights.items()}, run.sample(samples=2)
 
 
-def ends_the_same(make):
+def resumes_exactly(make):
     """Whether a run that goes on from a checkpoint is the one that was not stopped there."""
     whole, second = make(), make()
     whole.advance(5)
@@ -54,18 +54,18 @@ def ends_the_same(make):
 @pytest.mark.parametrize("optimizer", registry().names("optimizer"))
 @pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_every_optimizer_resumes_exactly_on_every_backend(backend, optimizer):
-    assert ends_the_same(lambda: trainer(backend, optimizer, grad_clip=0.5))
+    assert resumes_exactly(lambda: trainer(backend, optimizer, grad_clip=0.5))
 
 
 @pytest.mark.parametrize("scheduler", registry().names("scheduler"))
 def test_every_scheduler_resumes_exactly(scheduler):
-    assert ends_the_same(lambda: trainer("numpy", scheduler=scheduler))
+    assert resumes_exactly(lambda: trainer("numpy", scheduler=scheduler))
 
 
 @pytest.mark.parametrize("dataset", ["us_names", "arithmetic", "reverse", "unicode_names"])
 def test_every_data_set_resumes_exactly(dataset):
     documents = part("dataset", dataset)()
-    assert ends_the_same(lambda: trainer("numpy", documents=documents))
+    assert resumes_exactly(lambda: trainer("numpy", documents=documents))
 
 
 def test_single_precision_resumes_exactly():
@@ -74,7 +74,7 @@ def test_single_precision_resumes_exactly():
         single = part("backend", "numpy", dtype="float32")
         return Trainer(run.model, run.corpus, run.optimizer, run.scheduler, single, steps=12)
 
-    assert ends_the_same(make)
+    assert resumes_exactly(make)
 
 
 def test_a_checkpoint_contains_the_second_gaussian_of_a_pair():
@@ -122,12 +122,12 @@ def test_a_run_killed_at_random_moments_ends_the_same(tmp_path, backend, options
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
     subprocess.run(
-        [sys.executable, killing, str(kills), *varied(arguments)], cwd=tmp_path, env=env, check=True
+        [sys.executable, killing, str(kills), *keep_last(arguments)], cwd=tmp_path, env=env, check=True
     )
     whole, *killed = sorted(file.parent for file in tmp_path.glob("run*/summary.json"))
     assert killed and all(outcome(run) == outcome(whole) for run in killed)
-    lives = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
-    assert sum(map(len, lives)) >= kills / 2
+    resumed_steps = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
+    assert sum(map(len, resumed_steps)) >= kills / 2
     assert all(points(run) == points(whole) for run in killed)
 
 
@@ -136,7 +136,7 @@ def test_a_process_killed_on_jax_ends_the_same(lab, tmp_path):
     arguments = (*RUN, "backend=jax", "steps=400", "batch_size=4")
     lab(*arguments, "hydra.run.dir=whole", check=0)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *varied(arguments), "hydra.run.dir=killed"],
+        [sys.executable, "-P", "-m", "microgpt_lab", *keep_last(arguments), "hydra.run.dir=killed"],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "killed" / checkpoint.CURRENT).exists():
@@ -188,7 +188,7 @@ def test_force_accepts_an_option_that_changes_the_optimizer_state(lab, tmp_path)
 def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, status):
     arguments = ("steps=3000", "hydra.run.dir=run", "callback=[jsonl,tensorboard,samples,checkpoint]")
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, *arguments))],
+        [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SMALL, *arguments))],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     metrics = tmp_path / "run" / "metrics.jsonl"
@@ -208,7 +208,7 @@ def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, 
 
 def test_a_run_has_one_writer(lab, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, "steps=100000")), "hydra.run.dir=run"],
+        [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SMALL, "steps=100000")), "hydra.run.dir=run"],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "run" / "metrics.jsonl").exists():

@@ -1,4 +1,4 @@
-"""What a user did wrong is one line, exit status 2, no traceback, and nothing on disk."""
+"""Promise: a mistake on the command line is a one-line error with exit status 2, and leaves nothing on disk."""
 
 import contextlib
 from pathlib import Path
@@ -63,19 +63,19 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 OVERRIDES = st.one_of(TEXT, st.tuples(st.sampled_from(KEYS), TEXT).map("=".join))
 
 
-def never_more_than_a_line(override):
-    with contextlib.suppress(UserError):  # which is printed as a line
+def compose_or_refuse(override):
+    with contextlib.suppress(UserError):  # it is printed as one line
         assert isinstance(compose([override]), dict)
 
 
 @settings(max_examples=60, deadline=None)
 @given(OVERRIDES)
 def test_any_override_is_accepted_or_refused_in_one_line(override):
-    never_more_than_a_line(override)
+    compose_or_refuse(override)
 
 
 @pytest.mark.slow
 @settings(max_examples=5000, deadline=None)
 @given(OVERRIDES)
 def test_many_overrides_are_accepted_or_refused_in_one_line(override):
-    never_more_than_a_line(override)
+    compose_or_refuse(override)

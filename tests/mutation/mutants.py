@@ -81,13 +81,13 @@ def mutants(root: Path, file: str) -> list[Mutant]:
     for line in source.encode().splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     found, seen = [], Counter()
-    for place, node, new in changes(ast.parse(source)):
+    for scope, node, new in changes(ast.parse(source)):
         start = starts[node.lineno - 1] + node.col_offset
         stop = starts[node.end_lineno - 1] + node.end_col_offset
         text = source.encode()
         before = " ".join(text[start:stop].decode().split())
         changed = (text[:start] + new.encode() + text[stop:]).decode()
-        name = f"{file} {place}: {before} → {new}"
+        name = f"{file} {scope}: {before} → {new}"
         seen[name] += 1
         number = f" ({seen[name]})" if seen[name] > 1 else ""
         found.append(Mutant(file, node.lineno, name + number, changed))
@@ -96,13 +96,13 @@ def mutants(root: Path, file: str) -> list[Mutant]:
 
 def changes(tree: ast.Module) -> Iterator[tuple[str, ast.AST, str]]:
     """(function or class, node to be replaced, its new text)."""
-    for place, node, anchor in visit(tree, "", None):
+    for scope, node, anchor in visit(tree, "", None):
         edits = [(node, new) for new in (*statements(node), *expressions(node))]
         for old, new in (*edits, *conditions(node)):
             if anchor is None or anchor is old:
-                yield place, old, text(new)
+                yield scope, old, text(new)
             else:  # within an f-string, whose parts have no places of their own in the text
-                yield place, anchor, ast.unparse(copy.deepcopy(anchor, {id(old): new}))
+                yield scope, anchor, ast.unparse(copy.deepcopy(anchor, {id(old): new}))
 
 
 def text(new: ast.AST) -> str:
@@ -111,26 +111,26 @@ def text(new: ast.AST) -> str:
     return f"({ast.unparse(new)})"
 
 
-def visit(node: ast.AST, place: str, anchor: ast.AST | None) -> Iterator[tuple[str, ast.AST, ast.AST | None]]:
+def visit(node: ast.AST, scope: str, anchor: ast.AST | None) -> Iterator[tuple[str, ast.AST, ast.AST | None]]:
     """Every node that may be changed, with the names around it and the f-string that it is in."""
     if isinstance(node, UNTOUCHED) or is_log(node) or is_for_types(node):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cast":
-        yield from visit(node.args[1], place, anchor)  # its first argument is for types
+        yield from visit(node.args[1], scope, anchor)  # its first argument is for types
         return
     if isinstance(node, ast.JoinedStr) and anchor is None:
         anchor = node
-    yield place, node, anchor
+    yield scope, node, anchor
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        place = f"{place}.{node.name}" if place else node.name
+        scope = f"{scope}.{node.name}" if scope else node.name
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "format_spec", "bases", "ctx"):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from visit(child, place, anchor)
+                yield from visit(child, scope, anchor)
 
 
 def is_log(node: ast.AST) -> bool:

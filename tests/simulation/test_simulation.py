@@ -1,6 +1,6 @@
-"""`report` claims a gap that is not there in one of twenty sweeps, and finds those that are there.
+"""`report` makes a false claim in about one of twenty sweeps, and detects enough of the true gaps.
 
-The figures are those of results.json (`python tests/simulation` makes them anew).
+The figures are in results.json. `python tests/simulation` computes them again.
 """
 
 import json
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "reports.md"
 COMMITTED = json.loads(RESULTS.read_text())
 EQUAL = [c for c in CELLS if c.equal_noise]
 UNEQUAL = [c for c in CELLS if not c.equal_noise and not c.baseline]
-BOUND = {3: 9.5, 4: 8.0}  # 7 from 5 seeds on, where settings differ very much in noise
+BOUND = {3: 9.5, 4: 8.0}  # 7 from 5 seeds on, if the noise differs very much between settings
 
 
 def bound(cell):
