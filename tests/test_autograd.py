@@ -1,4 +1,4 @@
-"""What is true of Value and Tensor: derivatives, IEEE arithmetic, shapes."""
+"""Value and Tensor: derivatives, IEEE arithmetic, shapes."""
 
 import math
 from operator import add, mul, sub, truediv
@@ -146,7 +146,7 @@ def test_a_matrix_product_makes_one_value_per_number():
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 6))
 def test_tensor_backward_equals_value_backward(height, inner, width):
-    """Ordering Tensors, four products at a time, gives what single Values give."""
+    """Ordering whole Tensors, with four products at a time, gives the gradients of single Values."""
     grads = []
     for start in (Tensor.backward, lambda y: y.data[0].backward()):
         a, b = noise(height, inner).tracked(), noise(inner, width, seed=1).tracked()

@@ -1,4 +1,4 @@
-"""Every backend computes what the python backend computes, with every part."""
+"""Every backend gives the same results as the python backend, the reference, with every part."""
 
 import functools
 import json
@@ -71,7 +71,7 @@ def test_losses_with_other_settings_equal_the_reference(setting, name):
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_evaluation_samples_and_gradients_equal_the_reference(name):
-    """Padded evaluation, cached sampling, and the gradients for histograms."""
+    """Evaluation is padded, and sampling uses a cache. The gradients are those of histograms."""
     ours, theirs = small_trainer(backend(name), 10), small_trainer(backend("python"), 10)
     losses(ours), losses(theirs)
     documents = ["anna", "d", "florence"] * 30
@@ -93,7 +93,7 @@ def test_losses_equal_the_published_ones_on_any_backend(name, karpathy_names):
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_float32_losses_stay_near_the_reference(name):
-    """24 bits hold seven digits; 50 steps of Adam, which divides by small roots, lose about three."""
+    """24 bits are seven digits. 50 steps of Adam, which divides by small roots, lose about three of them."""
     found = losses(small_trainer(backend(name, dtype="float32"), 50, batch_size=4, dropout=0.1))
     expected = losses(small_trainer(backend("python"), 50, batch_size=4, dropout=0.1))
     assert found == pytest.approx(expected, abs=1e-3)
@@ -101,7 +101,7 @@ def test_float32_losses_stay_near_the_reference(name):
 
 
 class HeavyBall:
-    """Its state is the weight before."""
+    """Optimizer whose state is the previous weight."""
 
     lr = 0.05
 
@@ -113,7 +113,7 @@ class HeavyBall:
 
 
 class SwappingState:
-    """Its state changes places, and names their order."""
+    """Optimizer whose state swaps its tensors and the order of its keys."""
 
     lr = 0.05
 
@@ -191,7 +191,7 @@ def test_steps_before_a_divergence_are_kept(name):
         return 1.0 if step < 5 else 1e200
 
     trainer = small_trainer(backend(name), 40, scheduler=factor)
-    assert len(trainer.advance(20)) == 5  # the squares of the sixth's weights are not finite
+    assert len(trainer.advance(20)) == 5  # the squares of the weights after the sixth step are not finite
     assert np.isfinite(trainer.weights["wte"].tolist()).all() and trainer.step == 5
     with pytest.raises(FloatingPointError, match="step 6"):
         trainer.advance()

@@ -1,4 +1,4 @@
-"""Splits, tokens and what guessing costs."""
+"""Splits, tokens and the loss of guessing."""
 
 import hashlib
 import json
@@ -50,14 +50,14 @@ TWENTY = [f"document {i}" for i in range(20)]
 
 
 def shuffled(documents):
-    """By Python's generator, seed 42."""
+    """Shuffle with Python's generator and seed 42."""
     documents = list(documents)
     Random(42).shuffle(documents)
     return documents
 
 
 def test_zero2hero_begins_as_in_the_lectures(karpathy_names):
-    """The first names of the training part of Karpathy's lectures, and of microgpt.py's order."""
+    """The first names are those of the training split in Karpathy's lectures, and those of microgpt.py."""
     documents = lines(karpathy_names)
     assert SPLITS["zero2hero"](documents).train[:3] == ["yuheng", "diondre", "xavien"]
     assert Corpus(documents, split="none").train[:3] == ["yuheng", "diondre", "xavien"]
@@ -93,7 +93,7 @@ def test_split_none_trains_on_all_documents():
 
 
 def test_train_docs_takes_the_first_documents_after_the_shuffle():
-    """As if the run had been cut short: the same order, vocabulary, validation part and weights."""
+    """The order, the vocabulary, the validation split and the weights are the same as without it."""
     whole, few = Corpus(TWENTY), Corpus(TWENTY, train_docs=5)
     assert few.train == whole.train[:5] != SPLITS["zero2hero"](TWENTY).train[:5]
     assert (few.validation, few.test, few.chars) == (whole.validation, whole.test, whole.chars)
@@ -105,7 +105,7 @@ def test_train_docs_takes_the_first_documents_after_the_shuffle():
 
 
 def test_the_generator_of_the_shuffle_also_draws_the_weights():
-    """As in microgpt.py: one stream of random numbers. The documents handed in stay in their order."""
+    """As in microgpt.py, there is one stream of random numbers. The given list is not shuffled."""
     documents, rng = list(TWENTY), Random(7)
     corpus = Corpus(documents, split="none", seed=7)
     expected = list(TWENTY)
@@ -116,7 +116,7 @@ def test_the_generator_of_the_shuffle_also_draws_the_weights():
 
 
 def test_batches_continue_across_epochs():
-    """Document by document in the shuffled order, over the end of an epoch and on."""
+    """Batches contain the documents in shuffled order, and start again after the last document."""
     corpus = Corpus(["a", "bb", "ccc"], split="none")
     tokens = [corpus.tokens(document) for document in corpus.train]
     assert [corpus.batch(step, 2) for step in range(3)] == [
@@ -126,7 +126,7 @@ def test_batches_continue_across_epochs():
 
 
 def test_a_document_that_fits_is_one_piece_and_a_longer_one_is_cut_into_blocks():
-    """A block predicts block_size tokens, the end of the document among them."""
+    """A block predicts block_size tokens, including the end of the document."""
     corpus = Corpus(["abc", "abcd", "abcdefg", "abcdefgh"], split="none", block_size=4, long_docs="window")
     ids = dict(zip("abcdefgh", range(8)))
     a, b, c, d, e, f, g, h = ids.values()
@@ -213,9 +213,9 @@ def test_guessing_a_certain_token_has_a_low_loss():
 
 
 def test_guessing_uses_counts_plus_a_tenth():
-    """P(c | before) = (count + 0.1) / (total + 0.1 V), with V = 3 tokens; the first stands before itself."""
+    """P(c | before) = (count + 0.1) / (total + 0.1 V) with V = 3 tokens. The first token precedes itself."""
     nats = guessing([[2, 0, 1, 2], [2, 0, 2]], [[2, 1, 2], [2, 1, 2], [2, 0, 0, 2]], 3)
-    # tokens held out, with how many, and probabilities: alone, after one, after two
+    # number of held-out tokens, and probabilities: unigram, bigram, trigram
     asked = [
         (2, 1.1 / 5.3, 0.1 / 2.3, 0.1 / 2.3),  # 2 2 1
         (2, 2.1 / 5.3, 1.1 / 1.3, 0.1 / 0.3),  # 2 1 2

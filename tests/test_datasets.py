@@ -1,4 +1,4 @@
-"""Data sets: each is what its description says, document by document."""
+"""Data sets: each contains the documents that its description says."""
 
 import hashlib
 import runpy
@@ -13,8 +13,8 @@ from microgpt_lab.core.data import lines
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "datasets"
 
-# Which documents the fixed seed of `reverse` draws. Another digest here means other documents for
-# everybody: recipes and published figures that use them have to be made again.
+# Digest of the documents that the fixed seed of `reverse` draws. Another digest means other documents for all
+# users: recipes and published figures with these documents must be computed again.
 REVERSE = "84d4781b04d4"
 
 
@@ -65,7 +65,7 @@ def test_arithmetic_with_another_number_of_digits():
 
 
 def test_arithmetic_modulo_a_number():
-    """Numbers below the modulus, the result from 0 to below it."""
+    """Numbers and results are from 0 to below the modulus."""
     table = {
         "+": "0+0=0 0+1=1 0+2=2 1+0=1 1+1=2 1+2=0 2+0=2 2+1=0 2+2=1",
         "-": "0-0=0 0-1=2 0-2=1 1-0=1 1-1=0 1-2=2 2-0=2 2-1=1 2-2=0",
@@ -79,7 +79,7 @@ def test_arithmetic_modulo_a_number():
 
 @pytest.mark.parametrize("task", ["arithmetic", "reverse"])
 def test_the_answer_of_a_task_follows_its_equals_sign(task):
-    """What `exact_match` asks for and what it gives."""
+    """`exact_match` gives the model everything up to the equals sign, and expects the rest."""
     assert part("dataset", task).func.answer_after == "="
 
 
@@ -126,7 +126,7 @@ def test_karpathy_names_are_downloaded_once(karpathy_names, monkeypatch, tmp_pat
 
 
 def test_a_failed_download_of_karpathy_names_names_the_alternatives(monkeypatch, tmp_path):
-    """A file of another content is none of theirs; the answer says what else there is."""
+    """A file with another content is not accepted, and the error names alternatives."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     (tmp_path / "microgpt_lab").mkdir()
@@ -143,7 +143,7 @@ def test_us_names_have_a_fixed_digest():
 
 
 def test_unicode_names_have_a_fixed_digest():
-    """The same in every Python; those that are a number or made of parts are not there."""
+    """They are the same in every Python. Generated names (numbered ones, Hangul syllables) are left out."""
     documents = part("dataset", "unicode_names")()
     assert len(documents) == len(set(documents)) == 12_886
     assert documents[0] == "SPACE" and "LATIN SMALL LETTER A" in documents
@@ -180,7 +180,7 @@ def f(a):
 
 
 def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
-    """Of the modules at its top in order, each once; assignments, calls, imports, returns and the like."""
+    """Statements of the top-level modules in order, each once: assignments, calls, imports, returns, etc."""
     (tmp_path / "b.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "a.py").write_text("import b\nimport os\n")
     for letter in "fgdec":
@@ -201,7 +201,7 @@ def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
         "if a: raise ValueError",
         *(f"import {letter}" for letter in "cdefg"),
     ]
-    # Its file by itself, so that nothing of it is kept for others.
+    # A separate copy of the module, so that no other test uses its cached statements.
     python_stdlib = runpy.run_path(str(PLUGINS / "python_stdlib.py"))["python_stdlib"]
     assert python_stdlib() == expected
     short = python_stdlib(max_length=9)

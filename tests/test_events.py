@@ -1,4 +1,4 @@
-"""Event files as the lab writes them, against TensorBoard's own reader and tensorboardX's bytes."""
+"""Event files of the lab, compared with TensorBoard's own reader and tensorboardX's bytes."""
 
 import math
 import struct
@@ -24,7 +24,7 @@ STEPS = st.integers(0, 2**63 - 1)
 
 
 def rounded(x):
-    """To float32; what is beyond it is infinite."""
+    """Round to float32; numbers outside its range become infinite."""
     try:
         return struct.unpack("<f", struct.pack("<f", x))[0]
     except OverflowError:
@@ -53,7 +53,8 @@ def test_tensorboard_reads_the_figures_that_were_written(tmp_path_factory, writt
 @given(STEPS, FIGURES, st.floats(1, 1e10), st.text(max_size=300))
 @example(0, {}, 1.0, "a" * 70_000)
 def test_events_are_encoded_as_by_protocol_buffers(step, figures, wall_time, content):
-    kept = {tag: x for tag, x in figures.items() if scalar(tag, x).value[0].tag == tag}  # in all letters
+    # tensorboardX replaces some characters of tags
+    kept = {tag: x for tag, x in figures.items() if scalar(tag, x).value[0].tag == tag}
     theirs, texts = Summary(), text("samples", content)
     for tag, x in kept.items():
         theirs.MergeFrom(scalar(tag, x))
@@ -74,7 +75,7 @@ def test_records_are_framed_as_by_tensorboardx(tmp_path_factory, records):
 
 
 def test_names_of_event_files_sort_by_creation(tmp_path):
-    """TensorBoard reads them in the order of names, and what one says of a restart holds for those before."""
+    """TensorBoard reads files in the order of their names, and a restart applies to the files before it."""
     others = [f"events.out.tfevents.{int(time.time()) + 1000}.elsewhere", "events.out.tfevents.odd"]
     for name in others:
         (tmp_path / name).touch()
@@ -99,7 +100,7 @@ def test_take_back_removes_later_events(tmp_path):
     link.symlink_to(tmp_path / "elsewhere")
     events.take_back(events.written(tmp_path), second.name, 40)
     assert first.read_bytes() == whole and second.read_bytes() == header and not third.exists()
-    events.take_back(events.written(tmp_path), second.name, 1000)  # what is shorter is not filled up
+    events.take_back(events.written(tmp_path), second.name, 1000)  # a shorter file does not grow
     assert second.read_bytes() == header
     events.take_back(events.written(tmp_path), link.name, 0)
     assert not events.written(tmp_path) and (tmp_path / "elsewhere").read_bytes() == b"not to be cut"

@@ -1,4 +1,4 @@
-"""The lab equals microgpt.py: its published losses and samples, and an independent copy elsewhere."""
+"""The lab gives the published losses and samples of microgpt.py, and those of an independent copy."""
 
 import json
 import math
@@ -18,7 +18,7 @@ US_NAMES = Path(__file__).parents[1] / "plugins" / "datasets" / "us_names.txt"
 
 
 def train(documents, steps, *, activation="relu", seed=42, optimizer=None, of=1000, **options):
-    """The losses of the first steps of a run of `of`, and its trainer."""
+    """Train the first `steps` of a run of `of` steps. Returns the losses and the trainer."""
     sizes = {k: options.pop(k) for k in ("layers", "heads", "embed", "block_size") if k in options}
     corpus = Corpus(documents, split="none", seed=seed, block_size=sizes.get("block_size", 16))
     model = GPT(corpus.vocab_size, part("activation", activation), part("norm", "rmsnorm"), **sizes)
@@ -77,7 +77,7 @@ def edition_243():
 
 
 def test_the_recipe_of_the_243_lines_gives_their_losses(karpathy_names):
-    """What the recipe composes, not a copy of its settings, makes the first 60 steps of the edition."""
+    """The recipe itself, not a copy of its settings, trains the first 60 steps of this edition."""
     config = compose(["experiment=microgpt-243", f"dataset.path={karpathy_names}", "backend=python"])
     trainer = assemble(config, load(config))
     losses = [metrics["loss/train"] for metrics in trainer.advance(60)]
@@ -85,7 +85,7 @@ def test_the_recipe_of_the_243_lines_gives_their_losses(karpathy_names):
 
 
 def test_an_independent_copy_of_the_243_lines_gives_their_losses(karpathy_names):
-    """Squared ReLU, block 8, small weights, projections from zero, other betas, a cosine."""
+    """Squared ReLU, block size 8, small initial weights, zero projections, other betas, cosine schedule."""
     reference = Reference(
         lines(karpathy_names),
         block_size=8,

@@ -1,4 +1,4 @@
-"""Compiled programs of jax are kept for later processes; neither that nor earlier runs change a bit."""
+"""Later processes reuse compiled programs of jax, and no result depends on the cache or on earlier runs."""
 
 import json
 import os
@@ -17,33 +17,33 @@ COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 def results(trainer):
-    """Losses, weights, and evaluations whose batches are of several sizes."""
+    """Losses, weights, and evaluations with batches of several sizes."""
     found = losses(trainer)
     weights = {name: matrix.tolist() for name, matrix in trainer.weights.items()}
     return found, weights, trainer.evaluate(["d"]), trainer.evaluate(["anna", "bo", "florence"] * 30)
 
 
 def small_jax_trainer(seed=42, block_size=2, **chosen):
-    """Of a block that is compiled for one length: longer ones are for two, which takes twice as long."""
+    """Trainer with a block size that is compiled for one length; two lengths would take twice as long."""
     backend = part("backend", "jax")
     return small_trainer(backend, 12, batch_size=3, seed=seed, block_size=block_size, **chosen)
 
 
 def cache_module():
-    """The cache, as the backend imports it."""
+    """Module of the cache that the backend has imported."""
     return sys.modules[type(small_jax_trainer().train_scan).__module__.replace(".scan", ".cache")]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where programs are kept, without any."""
+    """Folder of the cache, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     return tmp_path / "caches" / "microgpt_lab" / "jax"
 
 
 @pytest.fixture
 def compilations():
-    """Each compilation of this process from now on."""
+    """List that gets an entry for each compilation of this process."""
     found = []
 
     def listen(event, seconds, **_):
@@ -107,7 +107,7 @@ def test_processes_share_the_cache_unless_the_user_has_a_jax_cache(folder):
 
 
 def test_a_kill_while_writing_leaves_no_half_program(folder, compilations):
-    """Half a program is never found; the next run writes a whole one."""
+    """A half-written program is never used. The next run writes a whole one."""
     process = start_process("killed")
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGXFSZ
@@ -119,7 +119,7 @@ def test_a_kill_while_writing_leaves_no_half_program(folder, compilations):
 
 
 def evaluation(**chosen):
-    """What is compiled in a third of the time that steps take."""
+    """Evaluate a model, which compiles in a third of the time that training takes."""
     return small_jax_trainer(**chosen).evaluate(["anna"])
 
 
@@ -133,7 +133,7 @@ def test_damaged_programs_are_compiled_again(folder, compilations):
         assert evaluation() == expected and len(compilations) == 1
     os.utime(file, (0, 0))
     assert evaluation() == expected and len(compilations) == 1
-    assert file.stat().st_mtime > 0  # it is in use
+    assert file.stat().st_mtime > 0  # its time of use is updated
 
 
 def test_an_unusable_folder_is_not_an_error(folder, compilations, capfd):
@@ -180,15 +180,15 @@ def test_the_least_recently_used_program_is_removed_first(folder, monkeypatch):
 
 
 def test_a_result_does_not_depend_on_earlier_runs(folder):
-    """Runs that share one's compiled functions, in either order, and after documents of any length."""
+    """This holds for runs that share compiled functions, in any order and after documents of any length."""
 
-    def make(seed, like=None):
+    def make(seed, shared=None):
         trainer = small_jax_trainer(seed, 12)  # "caroline" needs 9
-        if like:
+        if shared:
             trainer.train_scan, trainer.loss_scan, trainer.gradient_scan = (
-                like.train_scan,
-                like.loss_scan,
-                like.gradient_scan,
+                shared.train_scan,
+                shared.loss_scan,
+                shared.gradient_scan,
             )
         return trainer
 
@@ -196,4 +196,4 @@ def test_a_result_does_not_depend_on_earlier_runs(folder):
     for order in ((1, 2), (2, 1)):
         first = make(3)
         first.evaluate(["bo"]), first.evaluate(["carolinecar"])
-        assert {seed: results(make(seed, like=first)) for seed in order} == alone
+        assert {seed: results(make(seed, shared=first)) for seed in order} == alone

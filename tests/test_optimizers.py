@@ -1,5 +1,6 @@
-"""Optimizers, held to their papers' formulas (several steps, one number at a time, in plain Python) and to
-PyTorch's figures.
+"""Optimizers, compared with the formulas of their papers and with PyTorch.
+
+The formulas are written in plain Python for one number, and run for several steps.
 """
 
 import json
@@ -14,7 +15,7 @@ from microgpt_lab.registry.plugins import registry
 
 
 def trajectory(optimizer, rows=1):
-    """The weights after each step, of a (rows, n) matrix."""
+    """Weights of a (rows, n) matrix after each step."""
     tensor = part("backend", "python").tensor
 
     def matrix(numbers):
@@ -24,13 +25,13 @@ def trajectory(optimizer, rows=1):
     w = matrix(START)
     state, found = optimizer.init(w), []
     for step, g in enumerate(GRADIENTS):
-        w, state = optimizer.update(matrix(g), state, w, LR / (step + 1), step)  # a scheduled rate
+        w, state = optimizer.update(matrix(g), state, w, LR / (step + 1), step)  # a scheduled learning rate
         found.append([x for row in w.tolist() for x in row])
     return found
 
 
 def expected(update):
-    """The same by `update(w, g, state, lr, t)` of one number with its own state; t counts from 1."""
+    """Weights after each step, from `update(w, g, state, lr, t)` for each number; t counts from 1."""
     weights, states, found = list(START), [{} for _ in START], []
     for step, g in enumerate(GRADIENTS):
         weights = [update(*wgs, LR / (step + 1), step + 1) for wgs in zip(weights, g, states)]
@@ -90,8 +91,8 @@ def lion(beta1, beta2, weight_decay):
     return update
 
 
-# With the defaults, which one gradient as small as eps tells; then large eps and decay, and betas far from
-# 1, so that no factor hides.
+# First the defaults: a gradient as small as eps makes eps visible. Then large eps and decay, and betas far
+# from 1, so that a wrong factor changes the result.
 FORMULAS = {
     "adagrad by default": ({}, adagrad(1e-10)),
     "rmsprop by default": ({}, rmsprop(0.99, 1e-8)),
@@ -144,7 +145,7 @@ def test_muon_uses_adam_for_a_row_or_a_column(rows):
 
 
 def newton_schulz(x, rounds=5):
-    """Newton and Schulz' iteration as Jordan et al. (2024) have it, on NumPy."""
+    """Newton-Schulz iteration of Jordan et al. (2024), in NumPy."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = x / ((x**2).sum() ** 0.5 + 1e-7)
     for _ in range(rounds):
@@ -171,7 +172,7 @@ def test_muon_orthogonalizes_its_momentum(out, in_):
 
 
 def test_muon_nearly_equals_pytorch():
-    """PyTorch's orthogonalizes in bfloat16, of 8 bits."""
+    """PyTorch orthogonalizes in bfloat16, which has 8 significant bits."""
     tensor = part("backend", "python").tensor
     muon, w = part("optimizer", "muon", lr=LR), tensor(MATRIX)
     state = muon.init(w)
@@ -196,7 +197,7 @@ def test_muon_accepts_a_learning_rate_of_0():
 
 
 def test_all_optimizers_but_muon_are_elementwise():
-    """Which is much faster; Muon has to see matrices."""
+    """Elementwise optimizers update all weights as one row, which is faster. Muon needs matrices."""
     names = {"adagrad", "adam", "adamw", "lion", "muon", "rmsprop", "sgd"}
     elementwise = {n: getattr(part("optimizer", n), "elementwise", False) for n in names}
     assert elementwise == dict.fromkeys(names, True) | {"muon": False}

@@ -1,4 +1,4 @@
-"""Every numeric option of every part and of a run: a finite run, a run called diverged, or one line."""
+"""Any number for an option of a part or a run gives a finite run, a diverged run or a one-line error."""
 
 import math
 
@@ -21,13 +21,13 @@ def test_any_number_for_an_option_of_a_run_has_a_defined_result(name):
 
 
 def test_options_of_a_part_that_needs_a_file_pass_their_check(tmp_path):
-    """Those of all other parts are tried by `check`, in test_parts.py."""
+    """`check` in test_parts.py tries the options of all other parts."""
     (tmp_path / "text").write_text("anna\nbob\n" * 20)
     text = registry().get("dataset", "text")
     check_options(text, path=str(tmp_path / "text"), unit="stream")
 
 
-# What was taken in silence, or tried.
+# Values that the parts once accepted silently, or tried.
 REFUSED = {
     "scheduler=inverse_sqrt warmup=100": "warmup must be from 0 to 1, not 100.0",
     "scheduler=one_cycle peak=5": "peak must be from 0 to 1, not 5.0",
@@ -115,14 +115,14 @@ def test_bounds_accept_their_ends_and_refuse_nan_and_infinity():
 
 
 def mean(x, *, slope: float = 1.0):
-    """Does not say before a run that it cannot have a slope of 2."""
+    """Refuses a slope of 2 only during a run."""
     if slope == 2 and x.shape[-1] > 2:
         raise RuntimeError("not this one")
     return x * slope
 
 
 class Late:
-    """Looks at its option when the run is there already."""
+    """Checks its option only after the run has started."""
 
     def __init__(self, *, number: int = 1):
         self.number = number
@@ -132,7 +132,7 @@ class Late:
 
 
 def huge(step, steps, *, power: float = 1e9):
-    """Cannot be computed with its default."""
+    """Overflows with its default."""
     return 10.0**power
 
 

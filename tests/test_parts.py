@@ -1,4 +1,4 @@
-"""Every part of every installed plugin is what its kind should be."""
+"""Every part of every installed plugin passes the checks of its kind."""
 
 import types
 from random import Random
@@ -11,8 +11,8 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.testing import check
 
-ELSEWHERE = {"text", "karpathy_names", "jax"}  # the first two need a file; test_backends.py has more of jax
-PARTS = [p for p in registry().parts.values() if p.name not in ELSEWHERE]
+TESTED_ELSEWHERE = {"text", "karpathy_names", "jax"}  # the first two need a file; jax is in test_backends.py
+PARTS = [p for p in registry().parts.values() if p.name not in TESTED_ELSEWHERE]
 
 
 @pytest.mark.parametrize("each", PARTS, ids=lambda p: f"{p.kind}={p.name}")
@@ -69,7 +69,7 @@ def test_training_with_any_part_learns(kind, name):
 
 
 def test_adam_equals_the_formula_of_kingma_and_ba():
-    """The state is kept in another scale than the paper's: the steps are the same."""
+    """The state has another scale than in the paper, but the steps are the same."""
     from microgpt_lab.testing import tensor
 
     adam = part("optimizer", "adam", lr=0.1, beta1=0.9, beta2=0.95, eps=1e-3)
@@ -155,7 +155,7 @@ def test_callbacks_cannot_change_a_result():
 
 
 def test_a_callback_may_replace_its_methods_during_a_run():
-    """Who listens, and to what, is found once, but not held against one that changes."""
+    """The methods of callbacks are looked up once, but later changes have an effect."""
 
     class Counts:
         def __init__(self):

@@ -1,4 +1,4 @@
-"""What a reader sees who prints an object: one line with its name, its shape and its first numbers."""
+"""The repr of an object is one line with its name, its shape and its first numbers."""
 
 import inspect
 from pathlib import Path
@@ -31,7 +31,7 @@ def tensors(backend):
 
 
 def objects():
-    """Whatever the public names make, and what is reached from there."""
+    """Objects that the public names create, by name."""
     small, value, rows = trainer(), Value(2.0), Tensor([0.5, -1.0], (1, 2))
     dropout = Dropout("key", 0.5, sites=3, width=4)
     batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropout=dropout)
@@ -53,7 +53,7 @@ def objects():
         found |= tensors(name)
         found[f"{name} block"] = part("backend", name).blocks(batch)[0]
         found[f"{name} weight"] = trainer(name).weights["wte"]
-    for name in BACKENDS[:2]:  # jax would compile it first
+    for name in BACKENDS[:2]:  # jax would compile the gradient first
         found[f"{name} gradient"] = trainer(name).gradients()["wte"]
     for (kind, name), registered in registry().parts.items():
         found |= {f"part {kind}={name}": registered, f"{kind}={name}": registered.build()}
@@ -67,7 +67,7 @@ def test_the_repr_of_every_object_is_one_short_line():
 
 
 def test_public_names_are_functions_classes_modules_or_hookimpl():
-    """Python's own repr is right for what one calls."""
+    """For functions and classes, Python's own repr is enough."""
     named = [getattr(microgpt_lab, name) for name in microgpt_lab.__all__]
     others = [x for x in named if not (inspect.isroutine(x) or inspect.isclass(x) or inspect.ismodule(x))]
     assert others == [microgpt_lab.hookimpl]  # pluggy's decorator

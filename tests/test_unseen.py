@@ -1,4 +1,4 @@
-"""What a model is given of a document, and what of it training has seen."""
+"""Pieces of documents that a model is given, and which of them training has seen."""
 
 import math
 import re
@@ -38,7 +38,7 @@ def test_held_out_documents_of_a_task_are_new_to_training(name):
         documents = part("dataset", name, **options)()
         for split in SPLITS:
             if split == "eureka" and len(documents) <= 2000:
-                continue  # it refuses them
+                continue  # eureka refuses such small data sets
             for seed, train_docs in ((42, 0), (7, 50)):
                 corpus = Corpus(
                     documents,
@@ -113,7 +113,7 @@ def test_documents_that_are_equal_after_truncation_count_as_seen():
     corpus = Corpus(["abcd", "abce", "ab"], block_size=3, split="none")
     corpus.train = ["abcd", "ab"]
     assert corpus.new(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
-    corpus.block_size = 4  # now abc is a document that ends
+    corpus.block_size = 4  # now the end of the document abc fits into the block
     assert corpus.new(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
     corpus.long_docs, corpus.block_size = "window", 2
     assert corpus.new(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
@@ -166,14 +166,14 @@ def test_without_unseen_documents_there_is_no_unseen_loss(tmp_path):
 
 
 def test_the_schema_has_every_figure_of_a_summary(tmp_path):
-    """Of a task, which has the most; with documents that are held out and seen, and some that are not."""
+    """The run trains on a task, which has the most figures, and has seen some of the held-out documents."""
     summary = short_run(tmp_path / "run")
     figures = {key for key, value in summary.items() if isinstance(value, (int, float))}
     assert {"loss/val_unseen", "exact_match"} <= figures <= Summary.__annotations__.keys()
 
 
 def test_samples_equal_to_truncated_training_documents_are_not_new(tmp_path, capsys):
-    """Documents of thirty letters, cut to four: a sample of four is all that training has seen."""
+    """Documents of thirty letters are truncated to four: a sample of four letters equals all of them."""
     (tmp_path / "text").write_text(("a" * 30 + "\n") * 20)
     text = {"name": "text", "path": str(tmp_path / "text")}
     sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "temperature": 0.0}

@@ -1,4 +1,4 @@
-"""The command line as a user has it: in a subprocess, in another folder."""
+"""The command line as a user runs it: in a subprocess, in another folder."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Help, installation hints and the end of a run, as a newcomer sees them."""
+"""Help, installation hints, and the output at the end of a run."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def test_help_of_a_key_a_part_or_a_kind_shows_its_entries(lab, word, lines):
 def test_every_option_of_the_lab_is_described_in_a_docstring():
     for owner in OWNERS.values():
         left = options_of(owner).keys() - option_descriptions(owner).keys()
-        assert left <= {"seed", "block_size"}, owner  # those of the corpus, which others share
+        assert left <= {"seed", "block_size"}, owner  # of the corpus, described by their other owners
     for part in registry().parts.values():
         if part.provider.startswith("microgpt_lab_plugins."):
             assert options_of(part.make).keys() == option_descriptions(part.make).keys(), part
@@ -116,7 +116,7 @@ def test_the_install_command_names_the_checkout_or_the_package(monkeypatch, tmp_
 
 
 def environment_without(tmp_path, *modules):
-    """The environment of a process in which these modules are not installed."""
+    """Environment of a process in which these modules seem not to be installed."""
     hidden = tmp_path / "site"
     hidden.mkdir(exist_ok=True)
     lines = "import sys\n" + "".join(f"sys.modules[{module!r}] = None\n" for module in modules)

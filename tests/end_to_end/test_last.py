@@ -1,4 +1,4 @@
-"""`last`: what was begun last is found without its name, whatever was run before."""
+"""`last`: commands find the newest run or sweep without its name."""
 
 import json
 import os
@@ -16,14 +16,14 @@ NUMPY = ("backend=numpy", "callback=[jsonl,checkpoint]")
 
 
 def dated(folder, seconds):
-    """Make a run or sweep look as if it had been begun so many seconds after 1970."""
+    """Make a run or sweep look as if it had started this many seconds after 1970."""
     for file in folder.rglob("*"):
         os.utime(file, (seconds, seconds))
 
 
 @pytest.fixture
 def run_and_sweep(lab, tmp_path):
-    """README's tour up to here: a run, then a sweep in a folder of its own."""
+    """A run, then a sweep in a folder of its own. Returns the folder `runs` and the newest job."""
     lab(*TINY, *NUMPY, "hydra.run.dir=runs/alone", check=0)
     lab("-m", "seed=1,2", *TINY, *NUMPY, "hydra.sweep.dir=runs/swept", check=0)
     runs = tmp_path / "runs"
@@ -35,7 +35,7 @@ def run_and_sweep(lab, tmp_path):
 
 
 def used_folder(done):
-    """The folder that a command says it took."""
+    """Folder that a command prints as the one it uses."""
     (line,) = done.stderr.splitlines()
     return Path(line.removeprefix("last: "))
 
@@ -84,7 +84,7 @@ def test_report_uses_the_newest_sweep(lab, run_and_sweep):
     runs, _ = run_and_sweep
     shutil.copytree(runs / "swept", runs / "older")
     dated(runs / "older", 500)
-    dated(runs / "alone", 4000)  # a run is no sweep
+    dated(runs / "alone", 4000)  # a single run is not a sweep
     assert used_folder(lab("report", check=0)) == Path("runs/swept")
     assert (runs / "swept" / "report.md").is_file()
     dated(runs / "older", 5000)

@@ -1,4 +1,4 @@
-"""Sweeps as a user has them: what becomes of each job, on disk and on the screen, and what a report says."""
+"""Sweeps on the command line: the results of jobs on disk and on the screen, and reports."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def summaries(folder):
 
 
 def results(folder):
-    """What must be the same however the jobs were run."""
+    """Results that must not depend on how the jobs ran."""
     return {
         tuple(sorted(name.split(","))): (found["loss/val"], found["samples"])
         for name, found in summaries(folder).items()
@@ -47,7 +47,7 @@ def test_a_job_that_is_requested_twice_runs_once(lab, tmp_path):
 
 
 def test_the_folder_of_a_job_may_have_any_name_that_hydra_makes(lab, tmp_path):
-    """It may depend on the job's values and number."""
+    """The name may depend on the job's values and number."""
     lab(*SWEEP, "activation=relu,gelu", "hydra.sweep.subdir=${hydra:job.num}_${activation.name}", check=0)
     assert set(summaries(tmp_path / "sweep")) == {"0_relu", "1_gelu"}
 
@@ -180,7 +180,7 @@ def test_the_labs_recipes_give_their_expected_figures(lab, karpathy_names, name)
 
 
 def test_the_plain_name_of_a_job_is_the_configured_one():
-    """Or each job would be composed by Hydra alone, thirty times as slowly."""
+    """Otherwise Hydra alone would compose each job, which takes thirty times as long."""
     from microgpt_lab.options.composer import PLAIN_NAME
     from microgpt_lab.registry.folders import CONF
 
@@ -193,7 +193,7 @@ def test_nested_folders_of_a_job_are_refused(lab, tmp_path):
 
 
 def test_a_setting_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):
-    """Each job of a setting, though others of it went before."""
+    """This holds for each job of the setting, also after other jobs of it have failed."""
     large = ("batch_size=20000", "block_size=32", "embed=4", "samples=0", "eval_every=0", "steps=2")
     command = ["bash", "-c", 'ulimit -v 1500000; exec "$@"', "-", sys.executable, "-P", "-m", "microgpt_lab"]
     done = lab(*SWEEP, *large, "seed=1,2,3", "jobs=1", command=command, check=1)

@@ -1,4 +1,4 @@
-"""Sweeps that were stopped, killed or repeated: what is there stays, and what is missing comes."""
+"""Sweeps that were stopped, killed or repeated: finished jobs stay unchanged, and missing jobs run."""
 
 import json
 import os
@@ -20,15 +20,15 @@ from microgpt_lab.sweeps.job import Job, start
 def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path):
     lab(*SWEEP, "activation=relu", "seed=range(2)", check=0)
     first = results(tmp_path / "sweep")
-    when = {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweep/*/summary.json")}
+    times = {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweep/*/summary.json")}
     broken = next(tmp_path.glob("sweep/*seed=1*/summary.json"))
-    broken.unlink()  # as if it had been killed
+    broken.unlink()  # as if the job had been killed
     done = lab(*SWEEP, "seed=range(2)", "activation=relu,gelu", check=0)
     assert done.stdout.count("is there already") == 1
     assert "4 ok in" in done.stdout
     again = results(tmp_path / "sweep")
     assert first.items() <= again.items() and len(again) == 4
-    untouched = [file for file, then in when.items() if file.is_file() and file.stat().st_mtime_ns == then]
+    untouched = [file for file, time in times.items() if file.is_file() and file.stat().st_mtime_ns == time]
     assert len(untouched) == 1
 
 
@@ -68,7 +68,7 @@ def test_a_refused_job_keeps_its_checkpoint(lab, tmp_path):
     assert json.loads((run / "summary.json").read_text())["resumed"] == [4]
 
 
-@pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if a test before has loaded it
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test has loaded it
 def test_a_job_finished_by_another_process_is_left_unchanged(lab, tmp_path):
     lab(*SWEEP, "seed=1", check=0)
     (folder,) = tmp_path.glob("sweep/*seed=1*")
@@ -94,7 +94,7 @@ def test_a_job_running_in_another_process_is_left_unchanged(lab, tmp_path):
 
 
 def test_a_refused_job_does_not_change_the_run_of_another_job(lab, tmp_path):
-    """Two jobs whose names are alike as folders: the second has no such file."""
+    """Two jobs have the same folder name: the file of the second does not exist."""
     (tmp_path / "a b.txt").write_text("ab\nba\nbb\naa\n" * 5)
     paths = "dataset.path='a b.txt','a-b.txt'"
     lab(*SWEEP, "dataset=text", paths, check=2)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows, read back with its own reader and over its HTTP interface."""
+"""What TensorBoard shows, read with its own reader and through its HTTP interface."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def rows(run):
 
 
 def means(run, window=100):
-    """Of the training loss, over the last steps."""
+    """Running mean of the training loss over the last steps, by step."""
     losses = [row["loss/train"] for row in rows(run)]
     recent = (losses[max(0, step - window) : step] for step in range(1, len(losses) + 1))
     return {step: sum(some) / len(some) for step, some in enumerate(recent, start=1)}
@@ -73,7 +73,7 @@ def test_scalars_texts_and_histograms_match_the_run(lab, tmp_path, events):
     assert "seed" not in texts["settings/changed"]
     samples = json.loads((run / "summary.json").read_text())["samples"]
     assert all(sample in texts["samples"] for sample in samples)
-    # TensorBoard sorts, so that the names decide what a page opens on.
+    # TensorBoard sorts tags, so the names decide what a page shows first.
     assert sorted(texts)[:2] == ["samples", "settings/changed"]
     figures = [*board.Tags()["scalars"], *board.Tags()["histograms"]]
     groups = sorted({tag.partition("/")[0] for tag in figures})
@@ -96,7 +96,7 @@ def test_values_from_a_recipe_count_as_differences(lab, tmp_path):
         "dataset": ("text", "us_names"),
         "callback": ("[jsonl,console]", "[console,jsonl,tensorboard,samples,checkpoint]"),
         "activation.approximate": ("tanh", "none"),
-        "dataset.path": ("some.txt", ""),  # and its block_size is the run's
+        "dataset.path": ("some.txt", ""),  # its block_size comes from the run and is no difference
         "layers": (2, 1),
         "block_size": (8, 16),
         "steps": (0, 1000),
@@ -111,7 +111,7 @@ def config():
 
 
 def trained(config, folder, **options):
-    """Train, watched by TensorBoard's callback alone, made with these options."""
+    """Train with TensorBoard's callback, built with these options, as the only callback."""
     trainer = assemble(config, load(config))
     trainer.watch = Watchers([part("callback", "tensorboard", **options)], warn=pytest.fail)
     run = Run(config, folder)
@@ -138,7 +138,7 @@ def test_a_curve_has_at_most_250_evenly_spaced_points_and_the_last(tmp_path, eve
 @given(st.integers(1, 10**15), st.integers(0, 10**6), st.integers(0, 10**6))
 @example(10**15, 1, 0)
 def test_points_are_as_far_apart_as_configured(steps, eval_every, every):
-    """Near the end of a run of any length, of its steps and of its evaluations."""
+    """This holds for steps and evaluations, up to the end of a run of any length."""
     board = part("callback", "tensorboard", every=every)
     board.trainer = SimpleNamespace(steps=steps, eval_every=eval_every)
     for evaluation, apart in ((False, 1), (True, eval_every or steps)):
@@ -178,7 +178,7 @@ def step_finished(step):
 
 @pytest.mark.parametrize(("every", "steps"), [(0, [1, 2, 3]), (2, [2])])
 def test_a_killed_run_loses_no_point_that_was_due(lab, tmp_path, events, every, steps):
-    """Events are the kernel's when the step ends: what a kill -9 leaves is complete."""
+    """Events are passed to the kernel when the step ends, so a kill -9 loses none."""
     killer = tmp_path / "killer"
     killer.mkdir()
     (killer / "killer.py").write_text(KILLER)
@@ -217,7 +217,7 @@ def post(port, path, body):
 
 @pytest.fixture
 def viewer(lab, tmp_path):
-    """TensorBoard on a sweep of two; the port."""
+    """Port of a TensorBoard that shows a sweep of two jobs."""
     pytest.importorskip("tensorboard", reason="needs microgpt-lab[board]")
     lab("-m", "activation=relu,gelu", *SHORT, "hydra.sweep.dir=sweep", check=0)
     with socket.socket() as free:
@@ -259,7 +259,7 @@ def test_a_browser_shows_the_sweep(viewer, tmp_path):
     flags += [
         f"--user-data-dir={tmp_path / 'browser'}",
         "--virtual-time-budget=20000",
-        "--window-size=1600,2400",  # cards are made as they come into view
+        "--window-size=1600,2400",  # cards are created when they become visible
     ]
     page = subprocess.run(
         [browser, *flags, f"http://127.0.0.1:{viewer}/#timeseries"],

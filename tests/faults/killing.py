@@ -1,6 +1,9 @@
-"""Run a command to its end as `run`; then again and again, killed at random moments and resumed, until
-there were so many kills: `python killing.py KILLS key=value …`. Or run it as `1`, `2` …, killed before its
-first rename of a file, before its second …, until one ends: `python killing.py renames key=value …`.
+"""Run a command that is killed, and resume it.
+
+`python killing.py KILLS key=value …` runs the command to its end in the folder `run`. Then it runs the
+command in other folders, kills it at random moments and resumes it, until this number of kills is reached.
+`python killing.py renames key=value …` runs the command in the folders `1`, `2` …, and kills it before its
+first rename of a file, before its second …, until one run finishes.
 """
 
 import contextlib
@@ -23,18 +26,18 @@ from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.warm import preload
 
 
-def command(*arguments):
+def quiet_command(*arguments):
     nothing = io.StringIO()
     with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
         os._exit(main(list(arguments)))
 
 
 def run_killed(arguments, run=None, seconds=60.0):
-    """The exit status of the command in a fork, that need not load everything again.
+    """Run a command in a fork, which need not load everything again, and return its exit status.
 
-    Killed so many seconds after its beginning, or after it has written a checkpoint of this run.
+    The process is killed this many seconds after its start, or after it has written a checkpoint of `run`.
     """
-    process = multiprocessing.get_context("fork").Process(target=command, args=arguments)
+    process = multiprocessing.get_context("fork").Process(target=quiet_command, args=arguments)
     before = checkpoint_time(run)
     process.start()
     while run and process.is_alive() and checkpoint_time(run) == before:
@@ -46,7 +49,7 @@ def run_killed(arguments, run=None, seconds=60.0):
 
 
 def checkpoint_time(run):
-    with contextlib.suppress(OSError):  # there is none for a moment, between two renames
+    with contextlib.suppress(OSError):  # it is missing for a moment between two renames
         return Path(run or "", "checkpoint.bin").stat().st_mtime_ns
     return 0
 
@@ -61,7 +64,7 @@ def kill_again_and_again(wanted, arguments):
         status = run_killed((*arguments, f"hydra.run.dir={run}"), run, rng.uniform(0, 0.1) * duration)
         while status == -signal.SIGKILL:
             kills += 1
-            if kills % 4 == 0:  # at any moment, before training and after it too
+            if kills % 4 == 0:  # at any moment, also before and after training
                 status = run_killed(("resume", run), None, rng.uniform(0.1, 0.8) * duration)
             else:
                 status = run_killed(("resume", run), run, rng.uniform(0, 0.1) * duration)

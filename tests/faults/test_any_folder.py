@@ -63,7 +63,7 @@ VALUES = st.recursive(
 
 
 def run_commands(sweep, name, capsys):
-    """The commands that read the file of this name: a result, or a UserError."""
+    """Run the commands that read the file with this name. Each gives a result or a UserError."""
     run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -101,7 +101,7 @@ def composed_once(seed):
 
 
 def draw_change(sweep, data):
-    """A file's name, and its content but for one place; None for what no file can hold."""
+    """Draw a file's name and its content with one change; None if no file can contain the change."""
     name = data.draw(st.sampled_from(sorted(files(sweep).keys() - {"note", "samples.txt"})))
     tree = tree_of(file := files(sweep)[name])
     path = data.draw(st.sampled_from(list(paths_in(tree))))
@@ -139,7 +139,7 @@ def test_many_values_at_any_place_have_a_defined_result(sweep, capsys, data):
 @settings(max_examples=300, **SEVERAL)
 @given(data=st.data())
 def test_commands_end_with_an_exit_status(sweep, capsys, tmp_path_factory, data):
-    """`resume` goes on, in a copy, as far as it comes; `report` is written."""
+    """`report` and `resume` run to their end on a copy of the sweep."""
     name, content = draw_change(sweep, data)
     if content is None or name in ("recipe.yaml", "expected.json"):
         return
@@ -147,7 +147,7 @@ def test_commands_end_with_an_exit_status(sweep, capsys, tmp_path_factory, data)
     shutil.copytree(sweep, copy)
     (copy / files(sweep)[name].relative_to(sweep)).write_bytes(content)
     if name != "summary.json":
-        (copy / "seed=1" / "summary.json").unlink()  # as of a run that did not end
+        (copy / "seed=1" / "summary.json").unlink()  # as if the run had not finished
     for command in (["report", copy], ["resume", copy / "seed=1"], ["resume", copy / "seed=1", "--force"]):
         assert main([*map(str, command)]) in (0, 1, 2)
         assert_printable("".join(capsys.readouterr()))
@@ -185,14 +185,14 @@ def test_any_content_has_a_defined_result(sweep, capsys, data):
 
 
 def unix_socket(file):
-    with socket.socket(socket.AF_UNIX) as it:
-        os.chdir(file.parent)  # for a path of a socket must be short
-        it.bind(file.name)
+    with socket.socket(socket.AF_UNIX) as opened:
+        os.chdir(file.parent)  # because the path of a socket must be short
+        opened.bind(file.name)
 
 
 def sparse(file):
-    with file.open("wb") as it:
-        it.truncate(2**40)
+    with file.open("wb") as opened:
+        opened.truncate(2**40)
 
 
 NO_FILES = {

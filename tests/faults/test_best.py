@@ -1,4 +1,4 @@
-"""Promise: the checkpoint of the lowest validation loss is kept, whatever happens to the run."""
+"""Promise: the best checkpoint has the lowest validation loss, whatever happens to the run."""
 
 import json
 import math
@@ -24,13 +24,13 @@ from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.resume import restore
 
-# Evaluated at steps 3, 6 … 24; each of 3, 6 and 18 is better than all before.
+# Evaluations are at steps 3, 6 … 24. The validation losses at steps 3, 6 and 18 are lower than all before.
 RUN = ("steps=24", "eval_every=3", "train_docs=20", "embed=8", "eval_docs=8", "samples=2", "backend=numpy")
 RUN += ("optimizer.lr=0.05", "callback=[jsonl,samples,checkpoint]", "callback.checkpoint.best=true")
 
 
 def train(folder, *changes):
-    """The summary of a run with these changes."""
+    """Train a run with these overrides, and return its summary."""
     chosen = {override.partition("=")[0]: override for override in (*RUN, *changes)}
     overrides = list(chosen.values())
     return execute(Run(compose(overrides), folder, overrides))
@@ -53,20 +53,20 @@ def summary_of(folder):
 
 
 def best_step(folder):
-    """The step of the best checkpoint, which is what the files of the run say, and the weights too."""
+    """Step of the best checkpoint, after a check that the files of the run and the weights agree with it."""
     losses = {row["step"]: row["loss/val"] for row in rows(folder) if "loss/val" in row}
     summary, saved = summary_of(folder), read_best(folder)
     losses.setdefault(summary["steps"], summary.get("loss/val", math.inf))
     trainer = assemble(saved.facts["config"], load(saved.facts["config"]))
     restore(trainer, saved)
-    step = min(losses, key=losses.__getitem__)  # the first of equal ones
+    step = min(losses, key=losses.__getitem__)  # the first of equal losses
     assert (summary["best/step"], summary["best/loss/val"]) == (step, losses[step])
     assert (saved.facts["step"], trainer.validate()) == (step, losses[step])
     return step
 
 
 def outcome(folder):
-    """What a run has come to, to the bit."""
+    """All results of a run that must be the same to the bit."""
     kept = [checkpoint.read(folder, pytest.fail, (name,)) for name in (CURRENT, BEST)]
     facts = [{k: v for k, v in s.facts.items() if k not in ("seconds", "resumed")} for s in kept]
     summary = {k: v for k, v in summary_of(folder).items() if k not in ("seconds", "resumed")}
@@ -97,7 +97,7 @@ def test_the_first_of_equal_losses_is_the_best_and_nan_never_is(tmp_path):
 
 
 class StopsAt20:
-    """Asks to stop where no evaluation is."""
+    """Stops at a step without an evaluation."""
 
     name = "stops"
 
@@ -118,7 +118,7 @@ def test_the_last_step_counts_even_if_no_evaluation_was_due(tmp_path):
 
 @pytest.fixture(scope="module")
 def killed_runs(tmp_path_factory):
-    """What runs left that were killed before each of their renames, one after the other."""
+    """Folders of runs that were killed before their first rename of a file, before their second, etc."""
     folder = tmp_path_factory.mktemp("killed")
     killing = Path(__file__).with_name("killing.py")
     subprocess.run([sys.executable, killing, "renames", *RUN], cwd=folder, check=True)
@@ -137,7 +137,7 @@ def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed_runs
 
 
 def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed_runs, finished_run, tmp_path):
-    for folder in killed_runs[2:]:  # the first two have no complete folder yet
+    for folder in killed_runs[2:]:  # the first two folders are not complete yet
         run = shutil.copytree(folder, tmp_path / folder.name)
         resume_run(run)
         assert outcome(run) == outcome(finished_run)
@@ -181,7 +181,7 @@ LOST = {
 
 
 def as_of_an_earlier_step(content):
-    """As if it were of an earlier step."""
+    """Content of a checkpoint with an earlier step in its facts."""
     facts, numbers = checkpoint.decode(content)
     return encoded(facts | {"step": 6}, numbers)
 
@@ -211,7 +211,7 @@ def test_losses_on_other_documents_are_not_compared(run):
     later = {row["step"]: row["loss/val"] for row in rows(run) if "loss/val" in row and row["step"] > 24}
     step = min(later, key=later.__getitem__)
     assert (summary_of(run)["best/step"], summary_of(run)["best/loss/val"]) == (step, later[step])
-    assert min(row.get("loss/val", 9) for row in rows(run)) < later[step]  # on eight documents
+    assert min(row.get("loss/val", 9) for row in rows(run)) < later[step]  # earlier, on 8 documents
 
 
 def test_sample_best_uses_the_best_checkpoint(run, tmp_path, capsys):
@@ -225,7 +225,7 @@ def test_sample_best_uses_the_best_checkpoint(run, tmp_path, capsys):
 
 
 def test_resume_best_goes_back_to_the_best_checkpoint(run, finished_run):
-    """The steps after it are made again, and come out the same; changed, they are others."""
+    """The later steps run again with the same results, or with other results after a change."""
     resume_run(run, "--best")
     assert summary_of(run)["resumed"] == [18] and outcome(run) == outcome(finished_run)
     (run / CURRENT).write_bytes(b"")
@@ -236,7 +236,7 @@ def test_resume_best_goes_back_to_the_best_checkpoint(run, finished_run):
 
 
 def test_resume_leaves_no_later_checkpoint(run, killed_runs):
-    """So that a kill right after it cannot bring back the steps that were dropped."""
+    """Otherwise a kill right after `resume` could bring back the dropped steps."""
 
     def opened(folder, saved):
         again = resume.reopened(folder, [], force=False)
@@ -284,9 +284,9 @@ def test_early_stopping_turns_on_the_best_checkpoint_unless_it_is_set(tmp_path):
         run = Run(compose(list(overrides)), tmp_path)
         return run.config["callback"]["checkpoint"]["best"], "callback.checkpoint.best" in run.differences
 
-    early = "callback=[early_stopping,checkpoint]"  # in any order
+    early = "callback=[early_stopping,checkpoint]"  # the order does not matter
     assert chosen() == (False, False)
-    assert chosen(early) == (True, False)  # as is usual with it
+    assert chosen(early) == (True, False)  # not a difference, because it is the default with early stopping
     assert chosen(early, "callback.checkpoint.best=false") == (False, True)
     assert chosen("callback.checkpoint.best=true") == (True, True)
 

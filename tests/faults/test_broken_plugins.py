@@ -1,4 +1,4 @@
-"""Promise: the lab goes on without a plugin that is broken, or stops with its name in one line."""
+"""Promise: the lab skips a broken plugin with a warning, or stops with a one-line error that names it."""
 # ruff: noqa: E501  tables
 
 import json

@@ -1,4 +1,4 @@
-"""Promise: a run does not go on upon other ground than it began on, unless it is told to."""
+"""Promise: a run with changed inputs does not resume, unless `--force` is given."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def activations():
 
 @pytest.fixture
 def stopped(lab, tmp_path):
-    """A run with its own data and part, that was killed after step 10."""
+    """A run with its own data and activation, killed after step 10; and a function that resumes it."""
     (tmp_path / "data.txt").write_text("anna\nhannah\notto\nbob\neve\nada\n" * 4)
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "mine.py").write_text(PART)
@@ -111,7 +111,7 @@ def test_a_damaged_checkpoint_does_not_replace_the_previous_one(stopped):
     (run / checkpoint.CURRENT).replace(run / checkpoint.PREVIOUS)
     (run / checkpoint.CURRENT).write_bytes(good[:-1])
     assert "the one before it is used, of step 10" in resume(check=0).stderr
-    assert (run / checkpoint.PREVIOUS).read_bytes() == good  # then came that of step 12
+    assert (run / checkpoint.PREVIOUS).read_bytes() == good  # the newer one is of step 12
 
 
 INVALID_CONFIGURATIONS = [

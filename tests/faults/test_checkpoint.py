@@ -1,4 +1,4 @@
-"""Promise: a checkpoint is whole or known not to be, and there is always one."""
+"""Promise: a damaged checkpoint is always detected, and a whole one always exists."""
 
 import contextlib
 import errno
@@ -25,7 +25,7 @@ def content(step):
 
 @pytest.fixture
 def two_checkpoints(tmp_path):
-    """A folder with checkpoints of steps 1 and 2."""
+    """Folder with checkpoints of steps 1 and 2."""
     write(tmp_path, content(1))
     write(tmp_path, content(2))
     return tmp_path
@@ -47,7 +47,7 @@ def test_the_best_checkpoint_has_a_file_of_its_own(two_checkpoints):
 
 
 def damaged_versions(whole):
-    """Cut off at every length, and each bit turned round."""
+    """Yield the content truncated at every length, and with each bit flipped."""
     for length in range(len(whole)):
         yield whole[:length]
     for i in range(len(whole) * 8):
@@ -86,7 +86,7 @@ def test_two_damaged_checkpoints_are_an_error(two_checkpoints):
 @example(b"[" * 100_000, True)
 @example(b'{"step": 1}\n1234567', True)
 def test_any_bytes_are_a_checkpoint_or_damaged(body, disguised):
-    if disguised:  # as one whose checksum is right
+    if disguised:  # with a valid header and checksum
         checksum = hashlib.sha256(body).hexdigest().encode()
         body = b"microgpt_lab checkpoint 1 %s %d\n" % (checksum, len(body)) + body
     with contextlib.suppress(Damaged):
@@ -113,7 +113,7 @@ def at(number, function, die):
     return call
 
 class Opened:
-    "A file that is killed when half of it is written."
+    "A file whose process is killed when half of it is written."
     def __init__(self, file): self.file = file
     def __enter__(self): return self
     def __exit__(self, *args): self.file.close()
@@ -141,7 +141,7 @@ def test_a_kill_at_any_point_leaves_a_whole_checkpoint(two_checkpoints, point):
     facts, _, name = read(two_checkpoints, pytest.fail)
     assert facts["step"] == (3 if point in AFTER else 2)
     assert name == (PREVIOUS if point == "between renames" else CURRENT)
-    write(two_checkpoints, content(4))  # what was left is in nobody's way
+    write(two_checkpoints, content(4))  # leftover files do not prevent the next checkpoint
     assert read(two_checkpoints, pytest.fail).facts["step"] == 4
 
 

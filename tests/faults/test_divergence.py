@@ -1,4 +1,4 @@
-"""Promise: NaN and infinity stop a run by their name, and what was good before stays."""
+"""Promise: NaN and infinity stop a run with their tensor's name, and the last good checkpoint is kept."""
 
 import json
 import math
@@ -22,12 +22,12 @@ def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but no square of it is
-        ({"lr": 1e3}, "step 4: "),  # from here on rounding decides which
+        ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but its squares are not
+        ({"lr": 1e3}, "step 4: "),  # rounding decides which tensor is the first
         (
             {"optimizer": "adam", "eps": 0.0},
             "step 1: new weight wte is nan at [",
-        ),  # 0 / 0 of what is not used
+        ),  # 0 / 0 for unused weights
     ],
     ids=str,
 )
@@ -45,15 +45,15 @@ def test_every_backend_names_the_same_step_and_tensor(options, message):
 def test_steps_before_a_divergence_in_the_same_call_are_kept():
     run = trainer("numpy", lr=1e3)
     run.steps_per_second = 10**9  # as many steps in a call as the backend takes
-    told = []
-    run.watch = lambda event, **facts: told.append(facts["step"]) if event == "step_finished" else False
+    finished = []
+    run.watch = lambda event, **facts: finished.append(facts["step"]) if event == "step_finished" else False
     with pytest.raises(FloatingPointError) as caught:
         run.train()
-    assert told == list(range(1, run.step + 1)) and f"step {run.step + 1}:" in str(caught.value)
+    assert finished == list(range(1, run.step + 1)) and f"step {run.step + 1}:" in str(caught.value)
 
 
 class Poisoned(Backend):
-    """The python backend, but for one number of a gradient."""
+    """The python backend, with one wrong number in a gradient."""
 
     def __init__(self, value):
         self.python, self.value, self.calls = part("backend", "python"), value, 0
@@ -101,7 +101,7 @@ def test_relu_does_not_hide_a_nan():
 
 @pytest.mark.parametrize("backend", ["python", "numpy"])
 def test_weights_whose_products_overflow_in_a_norm_stop_the_run(backend):
-    """The squares of 1e100 are finite. But fc2 times fc1 is 1e200, and what a norm makes of that is 0."""
+    """The squares of 1e100 are finite. But fc2 times fc1 is 1e200, for which a norm gives 0."""
     run = trainer(backend, norm="rmsnorm", lr=1e100)
     with pytest.raises(FloatingPointError, match="step 1: new weight wte is "):
         run.train()
@@ -117,7 +117,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(lab, tmp_path):
 from microgpt_lab import hookimpl
 
 def jump(step, steps):
-    """1, and from step 31 on far too much."""
+    """1, and from step 31 on far too large."""
     return 1.0 if step < 30 else 1e200
 
 @hookimpl

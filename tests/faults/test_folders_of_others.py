@@ -1,4 +1,4 @@
-"""Promise: a folder of another's is a row, a line, or what it is; and writes to no other place."""
+"""Promise: a command on another person's folder gives a result or a one-line error, and writes only there."""
 
 import json
 import math
@@ -34,14 +34,16 @@ def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
         assert frame.loc["seed=1", "error"] == "summary.json: expected float | null, got str, at $.seconds"
     with changed(sweep / "seed=1" / "overrides.yaml", b"3"):
         assert load_table(sweep).loc["seed=1", "status"] == "damaged"
-        with changed(sweep / "seed=1" / "config.yaml", b"3"):  # nor does the run count for what was swept
+        with changed(
+            sweep / "seed=1" / "config.yaml", b"3"
+        ):  # and the run does not decide which keys are swept
             assert load_table(sweep).attrs["swept"] == ["seed"]
     with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "loss/val": Infinity}'):
         assert "JSON is malformed" in load_table(sweep).loc["seed=1", "error"]
 
 
 def test_files_and_keys_may_be_missing_or_unknown(sweep):
-    """Files may be missing, and keys; others may be there."""
+    """Files and keys may be missing, and unknown ones are allowed."""
     run = sweep / "seed=1"
     for name in ("config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl", "samples.txt"):
         with changed(run / name, lambda file: None):
@@ -54,7 +56,7 @@ def test_files_and_keys_may_be_missing_or_unknown(sweep):
 
 
 def test_keys_are_shown_with_escapes(sweep):
-    """Those of a configuration, of overrides, of an environment, of figures; and the status and the error."""
+    """This holds for keys of configurations, overrides, environments and figures, for status and error."""
     key = "\x1b[2J\u202e"
     for name, content in {
         "config.yaml": {key: 1, "activation": {"name": "gelu", key: key}},
@@ -86,12 +88,12 @@ def test_deep_nesting_is_damage(sweep):
         for name in ("environment.json", "summary.json", "metrics.jsonl", "config.yaml", "overrides.yaml"):
             with changed(sweep / "seed=1" / name, f"{deep}\n".encode()):
                 frame = load_table(sweep)
-            if name != "metrics.jsonl" or levels == 100_000:  # of lines, what is not asked for is passed over
+            if name != "metrics.jsonl" or levels == 100_000:  # unused keys of a line are skipped
                 assert frame.loc["seed=1", "status"] == "damaged", (name, levels)
 
 
 def test_an_unknown_key_does_not_replace_a_figure(sweep):
-    """Neither as a key of the configuration nor as a figure of another type."""
+    """Neither a key of the configuration nor a figure of another type replaces one."""
     for name, text in (
         ("overrides.yaml", b"[loss/val=1, status=ok, parameters=x, seed=1]"),
         ("config.yaml", b"{loss/val: x, status: 3, seconds: {a: x}, seed: 1}"),
@@ -130,7 +132,7 @@ def test_weights_that_are_not_finite_are_refused(sweep, capsys):
 
 
 def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
-    """Whose length and checksum are right, and whose facts are not."""
+    """The length and the checksum of these checkpoints are right."""
     file = sweep / "seed=1" / checkpoint.CURRENT
     whole = file.read_bytes()
     facts, numbers = checkpoint.decode(whole)
@@ -175,7 +177,7 @@ WRITTEN += ("checkpoint.best.bin", "checkpoint.best.bin.part")
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_run_does_not_write_through_links(sweep, tmp_path, name):
-    """A folder of another's is gone on with in its own files, or not at all."""
+    """`resume` writes into the files of another person's folder only if these are regular files."""
     (tmp_path / "mine").write_text("precious")
     shutil.copytree(sweep / "seed=1", tmp_path / "run")
     (tmp_path / "run" / name).unlink(missing_ok=True)
@@ -213,7 +215,7 @@ def test_a_value_of_a_wrong_type_is_a_one_line_error(sweep):
     odd = text.replace("name: relu\n", "name: relu\n  1: 2\n").encode()
     with changed(file, odd), pytest.raises(UserError, match="activation must be chosen with"):
         reopened(file.parent, [], force=False)
-    with changed(file, text.replace("lr: 0.01", "lr: 1e-2").encode()):  # which YAML takes for a text
+    with changed(file, text.replace("lr: 0.01", "lr: 1e-2").encode()):  # YAML reads it as a string
         assert reopened(file.parent, [], force=False).config["optimizer"]["lr"] == 0.01
 
 

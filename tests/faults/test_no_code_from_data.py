@@ -1,4 +1,4 @@
-"""Promise: configurations, recipes and runs of others are data, and run no code."""
+"""Promise: configurations, recipes and other people's runs are data, and run no code."""
 # ruff: noqa: E501  tables
 
 import os
@@ -146,7 +146,7 @@ def test_resume_of_damaged_files_has_no_traceback(lab, tmp_path):
         for text in texts:
             for file, content in files.items():
                 file.write_bytes(content)
-            (run / "summary.json").unlink()  # as of a run that did not end
+            (run / "summary.json").unlink()  # as if the run had not finished
             (run / name).write_text(text)
             assert "Traceback" not in lab("resume", str(run)).stderr, (name, text)
 

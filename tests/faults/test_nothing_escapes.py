@@ -1,4 +1,4 @@
-"""Promise: a run stays in its folder, steers no terminal, and tells nobody of its environment."""
+"""Promise: a run writes only into its folder, prints no control characters, and reveals no environment."""
 # ruff: noqa: E501  tables
 
 import http.server

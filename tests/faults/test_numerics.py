@@ -1,4 +1,4 @@
-"""Promise: no number makes the arithmetic crash or turn complex; what overflows says so."""
+"""Promise: no number makes the arithmetic crash or turn complex."""
 
 import math
 
@@ -53,12 +53,12 @@ def flat(tensor):
 
 
 def gradient(backend, f, x):
-    """Of the sum of f(x)."""
+    """Gradient of the sum of f(x)."""
     return backend.value_and_grad(lambda w: f(w["x"]).total(), {"x": x})[1]["x"]
 
 
 def nearly_equal(a, b):
-    """Equal, or both NaN, or so near that only the order of sums differs."""
+    """True if numbers are equal, both NaN, or differ only by the order of a sum."""
     return all(
         x == y or (x != x and y != y) or math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-300)
         for x, y in zip(a, b, strict=True)
@@ -113,7 +113,7 @@ def test_activations_never_crash_or_turn_complex(x, name):
 @settings(max_examples=100, deadline=None)
 @given(x=rows, name=st.sampled_from(registry().names("norm")))
 def test_norms_never_crash_or_turn_complex(x, name):
-    """Below 1e154 their results are finite; above, squares overflow (divergence.py)."""
+    """Results are finite for numbers below 1e150. Squares of numbers above 1e154 overflow (divergence.py)."""
     norm = part("norm", name)
     for backend in (part("backend", b) for b in ("python", "numpy")):
         learned = (
@@ -130,7 +130,7 @@ def test_norms_never_crash_or_turn_complex(x, name):
 @given(number, st.sampled_from([0.5, -0.5, 1.5, 2, 3, -1, -2, 0, 1e308]))
 def test_powers_are_never_complex(x, n):
     if str(x) == "-0.0" and n == -0.5:
-        return  # 1 / √-0 is -∞, and pow(-0, -0.5) is ∞: both are in use
+        return  # 1 / √-0 is -∞, but pow(-0, -0.5) is ∞: both conventions exist
     results = [flat(part("backend", b).tensor([[x]]) ** n)[0] for b in ("python", "numpy")]
     assert all(type(y) is float for y in results) and nearly_equal(results[:1], results[1:])
     value = Value(x) ** n
@@ -145,7 +145,7 @@ def test_powers_are_never_complex(x, n):
         (["a"] * 30, {}),  # a vocabulary of one character
         (["ab", "b"] * 15, {"block_size": 1}),
         (["ab", "b"] * 15, {"block_size": 1, "embed": 1, "heads": 1}),
-        ([chr(i) for i in range(33, 300)], {}),  # every document another character
+        ([chr(i) for i in range(33, 300)], {}),  # every document is another character
     ],
     ids=["one character", "block of 1", "width 1", "many characters"],
 )

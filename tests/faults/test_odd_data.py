@@ -1,4 +1,4 @@
-"""Promise: whatever a file holds, there is a defined result, and memory is bounded."""
+"""Promise: every content of a data file has a defined result, in bounded memory."""
 
 import os
 import subprocess
@@ -129,7 +129,7 @@ def test_half_a_surrogate_pair_from_a_plugin_is_an_error(lab, tmp_path):
 from microgpt_lab import hookimpl
 
 def halves():
-    """Half a character."""
+    """Names and half a character."""
     return ["ab"] * 30 + ["x\\ud800"]
 
 @hookimpl

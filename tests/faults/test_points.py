@@ -1,4 +1,4 @@
-"""Promise: TensorBoard shows the same points of a run whether or not it was killed or stopped on its way."""
+"""Promise: TensorBoard shows the same points of a run, whether or not it was killed or stopped."""
 
 import multiprocessing
 import os
@@ -11,23 +11,24 @@ from microgpt_lab.commands import main
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import checkpoint
 
-# JAX's, if a test before has loaded it. The children do not use it.
+# The warning is JAX's, if an earlier test has loaded it. The children do not use it.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
 
-# Points at steps 7, 14, … and at evaluations 3, 6, … of every third step: most steps are none.
+# Every third step has an evaluation. The losses of steps 7, 14, … and every third evaluation are points: most
+# steps are none.
 RUN = ("steps=59", "eval_every=3", "callback.tensorboard.every=7", "backend=numpy", "embed=4", "heads=1")
 RUN += ("block_size=4", "train_docs=50", "eval_docs=2", "samples=2")
 WHOLE = (*RUN, "callback=[tensorboard,checkpoint]", "callback.checkpoint.every=5")
-# Loses patience at step 15, which is the fifth evaluation.
+# Stops at step 15, which is the fifth evaluation.
 EARLY = (*RUN, "callback=[tensorboard,checkpoint,early_stopping]", "callback.checkpoint.every=5")
 EARLY += ("callback.early_stopping.patience=4", "callback.early_stopping.min_delta=1")
-# Its weights are too large after step 4.
+# Diverges at step 4.
 DIVERGES = (*RUN, "callback=[tensorboard,checkpoint]", "callback.checkpoint.every=3")
 DIVERGES += ("optimizer=sgd", "optimizer.lr=1e8", "scheduler=constant")
 
 
 class SignalAt:
-    """Sends the process a signal at an event of a step, after callbacks of a lower order have been told."""
+    """Sends the process a signal at an event of a step, after callbacks with a lower order."""
 
     def __init__(self, event, step, number, order=0):
         self.event, self.step, self.number, self.order = event, step, number, order
@@ -50,7 +51,7 @@ class SignalAt:
 
 
 def run_command(arguments, at=None):
-    """The exit status of a command, in a process of its own."""
+    """Run a command in a process of its own, and return its exit status."""
 
     def child():
         registry().watchers.extend([at] if at else [])
@@ -68,7 +69,7 @@ def steps(run, tag):
 
 @pytest.fixture(scope="module")
 def undisturbed_runs(tmp_path_factory):
-    """A run of each kind that nobody disturbs."""
+    """One uninterrupted run of each kind."""
     registry()
     folder = tmp_path_factory.mktemp("wholes")
     for name, arguments, status in (("whole", WHOLE, 0), ("early", EARLY, 0), ("diverges", DIVERGES, 1)):
@@ -114,7 +115,7 @@ def test_a_resumed_run_has_the_points_of_an_uninterrupted_one(undisturbed_runs, 
     assert run_command((*arguments, f"hydra.run.dir={run}"), at) == (130 if at.number == STOP else -KILL)
     before = points(run)
     whole = points(undisturbed_runs / kind)
-    if at.number == KILL and at.event == "step_finished":  # every point that was due is there
+    if at.number == KILL and at.event == "step_finished":  # every point that was due exists
         due = {tag: [point for point in found if point[0] <= at.step] for tag, found in whole.items()}
         assert before == {tag: found for tag, found in due.items() if found}
     assert all(set(map(str, found)) <= set(map(str, whole[tag])) for tag, found in before.items())

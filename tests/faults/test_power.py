@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for 
 
 @pytest.fixture
 def recorded_run(monkeypatch):
-    """Train a run, and record which contents were flushed to the disk before each checkpoint and the summary."""
+    """Train a run, and record what was flushed to the disk before each checkpoint and the summary."""
     synced, moments = {}, {}
     fsync, replace = os.fsync, Path.replace
 

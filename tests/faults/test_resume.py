@@ -1,4 +1,4 @@
-"""Promise: a run that was killed at any moment goes on, and ends as if it had not been."""
+"""Promise: a run that was killed at any moment resumes, and ends with the same results."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def bits(run):
 
 
 def resumes_exactly(make):
-    """Whether a run that goes on from a checkpoint is the one that was not stopped there."""
+    """True if a run that resumes from a checkpoint equals the run that was not stopped there."""
     whole, second = make(), make()
     whole.advance(5)
     facts, numbers = checkpoint.decode(capture(whole))
@@ -79,17 +79,17 @@ def test_single_precision_resumes_exactly():
 
 def test_a_checkpoint_contains_the_second_gaussian_of_a_pair():
     first, second = trainer("python"), trainer("python")
-    first.corpus.rng.gauss(0, 1)  # they come in pairs, and the other is kept
+    first.corpus.rng.gauss(0, 1)  # gauss draws pairs and stores the second number
     facts, numbers = checkpoint.decode(capture(first))
     restore(second, checkpoint.Saved(facts, numbers, "checkpoint"))
     assert [first.corpus.rng.gauss(0, 1) for _ in "ab"] == [second.corpus.rng.gauss(0, 1) for _ in "ab"]
 
 
 def outcome(folder):
-    """What must be the same, to the bit."""
+    """Results that must be the same to the bit."""
     saved, best = (checkpoint.read(folder, pytest.fail, (name,)) for name in (CURRENT, BEST))
     facts = {k: v for k, v in best.facts.items() if k not in ("seconds", "resumed")}
-    facts["callbacks"].pop("tensorboard", None)  # it has the name of its file
+    facts["callbacks"].pop("tensorboard", None)  # it contains the name of its file
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for row in rows:
         del row["perf/tokens_per_s"]
@@ -208,7 +208,10 @@ def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, 
 
 def test_a_run_has_one_writer(lab, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SMALL, "steps=100000")), "hydra.run.dir=run"],
+        [
+            sys.executable, "-P", "-m", "microgpt_lab",
+            *keep_last((*SMALL, "steps=100000")), "hydra.run.dir=run",
+        ],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "run" / "metrics.jsonl").exists():

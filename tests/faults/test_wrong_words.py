@@ -1,4 +1,4 @@
-"""Promise: a mistake on the command line is a one-line error with exit status 2, and leaves nothing on disk."""
+"""Promise: a mistake on the command line is a one-line error with exit status 2, and writes nothing."""
 
 import contextlib
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Small changes of meaning that a test should notice, one at a time: what `mutants(file)` gives.
+"""Mutants of a file: each has one small change of meaning that a test should detect.
 
-Operators and comparisons become their neighbours, conditions always hold or never, numbers grow, words and
-truths change, arguments change places or are left out, slices lose an end, results are lost, statements go.
-Left alone are annotations, decorators, docstrings, and what an error or the log says.
+Operators, comparisons and functions become similar ones. Conditions are always true or always false. Numbers,
+strings and booleans change. Arguments are swapped or left out. Slices lose a bound. Results become None.
+Statements are removed. Annotations, decorators, docstrings, and messages of errors and of the log do not
+change.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ LOGS = ("log", "warnings")
 class Mutant(NamedTuple):
     file: str
     line: int
-    key: str  # what it is, whatever the line
-    source: str  # of the whole file
+    key: str  # identifies the change without its line number
+    source: str  # the whole file with the change
 
 
 def mutants(root: Path, file: str) -> list[Mutant]:
-    """Every change of a file, in its order."""
+    """All mutants of a file, in the order of its text."""
     source = (root / file).read_text(encoding="utf-8")
     starts = [0]
     for line in source.encode().splitlines(keepends=True):
@@ -95,13 +96,13 @@ def mutants(root: Path, file: str) -> list[Mutant]:
 
 
 def changes(tree: ast.Module) -> Iterator[tuple[str, ast.AST, str]]:
-    """(function or class, node to be replaced, its new text)."""
+    """Yield (function or class, node to replace, its new text)."""
     for scope, node, anchor in visit(tree, "", None):
         edits = [(node, new) for new in (*statements(node), *expressions(node))]
         for old, new in (*edits, *conditions(node)):
             if anchor is None or anchor is old:
                 yield scope, old, text(new)
-            else:  # within an f-string, whose parts have no places of their own in the text
+            else:  # inside an f-string, whose parts have no positions of their own in the text
                 yield scope, anchor, ast.unparse(copy.deepcopy(anchor, {id(old): new}))
 
 
@@ -112,7 +113,7 @@ def text(new: ast.AST) -> str:
 
 
 def visit(node: ast.AST, scope: str, anchor: ast.AST | None) -> Iterator[tuple[str, ast.AST, ast.AST | None]]:
-    """Every node that may be changed, with the names around it and the f-string that it is in."""
+    """Yield each node that may change, with its function or class and the f-string that contains it."""
     if isinstance(node, UNTOUCHED) or is_log(node) or is_for_types(node):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -162,7 +163,7 @@ def statements(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def conditions(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """(test, what takes its place)."""
+    """Yield (condition, its replacement)."""
     match node:
         case ast.If(test=test):
             yield from ((test, ast.Constant(truth)) for truth in (True, False))
@@ -221,7 +222,7 @@ def calls(node: ast.Call, function: ast.expr, args: list, keywords: list) -> Ite
 
 
 def edited(node: ast.AST, **fields: object) -> ast.AST:
-    """A copy with other fields."""
+    """Copy a node with other fields."""
     new = copy.copy(node)
     for name, value in fields.items():
         setattr(new, name, value)

@@ -1,4 +1,4 @@
-"""The changes that the mutation run makes, and a sample of the run."""
+"""The changes that mutation testing makes, and a sample of a mutation test."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def f(x, *, floor: float = 0.5):
 
 
 def changed(tmp_path, source):
-    """Line by line, what the mutants have in place of it."""
+    """Number of each changed line, with the texts that the mutants put in its place."""
     (tmp_path / "module.py").write_text(source)
     found = {}
     for mutant in mutants(tmp_path, "module.py"):
@@ -94,7 +94,7 @@ def test_every_reason_belongs_to_an_existing_mutant():
 
 @pytest.mark.slow
 def test_the_tests_kill_a_sample_of_the_mutants():
-    """`python tests/mutation` is the whole of it."""
+    """`python tests/mutation` tests all mutants."""
     command = [sys.executable, str(HERE), "--sample", "100", "--seed", "0"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
