@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from arguments import varied
+from arguments import keep_last
 
-# What JAX compiles in tests runs for a moment only: optimising it takes longer. Subprocesses inherit it.
+# Programs that JAX compiles in tests run only for a moment, and optimising them would take longer.
+# Subprocesses inherit this setting.
 if "--benchmark-only" not in sys.argv:
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# Tests are those of the lab, whatever its user has installed or set: this process and all that it starts
+# The tests do not depend on the plugins and settings of the user: this process and all its subprocesses
 # have an empty lab folder.
 for name in [n for n in os.environ if n.startswith("MICROGPT_LAB_") and n != "MICROGPT_LAB_TEST_DATA"]:
     del os.environ[name]
@@ -24,7 +25,7 @@ atexit.register(shutil.rmtree, os.environ["MICROGPT_LAB_HOME"], ignore_errors=Tr
 
 
 def pytest_configure(config):
-    """Caches of the lab last as long as pytest's own (see --cache-clear), beside the user's."""
+    """Keep the caches of the lab in pytest's own cache (see --cache-clear), not in the user's."""
     if hasattr(config, "cache"):
         os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("home"))
 
@@ -33,13 +34,13 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("MICROGPT_LAB_TEST_DATA") or ROOT.parent / "shared" / "data")
 
 
-# Seconds of CPU for the whole suite, on a machine that imports Hydra and NumPy in 0.26 s of it. Whoever needs
-# more first finds out what could be cheaper.
+# CPU seconds for the whole suite, on a machine that imports Hydra and NumPy in 0.26 CPU seconds. Before you
+# raise it, look for tests that could be cheaper.
 BUDGET = 600
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Say what the tests cost, whatever else the machine was doing."""
+    """Print the CPU seconds of the tests, which do not depend on other work of the machine."""
     if hasattr(config, "workerinput"):
         return
     used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -50,7 +51,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture
 def karpathy_names():
-    """The file that microgpt.py trains on. The project does not contain it."""
+    """Path of the file that microgpt.py trains on. The project does not contain it."""
     path = SHARED / "karpathy_names.txt"
     if not path.is_file():
         pytest.skip("needs karpathy_names.txt in the folder that MICROGPT_LAB_TEST_DATA names")
@@ -59,8 +60,9 @@ def karpathy_names():
 
 @pytest.fixture(scope="session")
 def zygotes():
-    """Processes that commands are forked from, so that each need not import everything again: a bare
-    one, and one that has the parts.
+    """Start two processes from which commands are forked, so that no command imports everything again.
+
+    The second one has loaded the plugins, too.
     """
     command = [sys.executable, "-P", Path(__file__).with_name("zygote.py")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -74,15 +76,15 @@ def zygotes():
 
 @pytest.fixture
 def lab(tmp_path, tmp_path_factory, zygotes):
-    """Runs the command line as a user would, in another folder; returns the finished process.
+    """Run the command line as a user would, in another folder, and return the finished process.
 
-    In a fork of a process that has it loaded; with a `command`, in a new one of that. Of arguments with
-    one key, the last takes the place of the others, unless they shall be passed on `exactly`.
+    The command runs in a fork of a process that has loaded the lab. With `command`, that command runs in
+    a new process. Of arguments with the same key, only the last is passed, unless `exactly` is true.
     """
     output = tmp_path_factory.mktemp("output")
 
     def run(*arguments, cwd=tmp_path, env=None, check=None, command=None, exactly=False):
-        arguments = arguments if exactly else varied(arguments)
+        arguments = arguments if exactly else keep_last(arguments)
         clean = {
             k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))
         }
@@ -92,16 +94,16 @@ def lab(tmp_path, tmp_path_factory, zygotes):
                 [*command, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
             )
         else:
-            done = forked(arguments, cwd, env)
+            done = run_forked(arguments, cwd, env)
         if check is not None:
             assert done.returncode == check, done.stdout + done.stderr
         return done
 
-    def forked(arguments, cwd, env):
+    def run_forked(arguments, cwd, env):
         files = {name: str(output / name) for name in ("stdout", "stderr")}
         job = {"arguments": arguments, "cwd": str(cwd), "env": env, "timeout": 120}
-        own = env.keys() & {"MICROGPT_LAB_PLUGINS", "PYTHONPATH"}
-        zygote = zygotes[not own and not Path(env["MICROGPT_LAB_HOME"], "plugins").exists()]
+        own_plugins = env.keys() & {"MICROGPT_LAB_PLUGINS", "PYTHONPATH"}
+        zygote = zygotes[not own_plugins and not Path(env["MICROGPT_LAB_HOME"], "plugins").exists()]
         zygote.stdin.write(json.dumps(job | files) + "\n")
         zygote.stdin.flush()
         status = json.loads(zygote.stdout.readline())

@@ -1,4 +1,4 @@
-"""What is true of Value and Tensor: derivatives, IEEE arithmetic, shapes."""
+"""Value and Tensor: derivatives, IEEE arithmetic, shapes."""
 
 import math
 from operator import add, mul, sub, truediv
@@ -15,7 +15,7 @@ moderate = st.floats(-20, 20).filter(lambda x: abs(x) > 1e-2)
 any_float = st.floats(allow_nan=True, allow_infinity=True)
 
 
-def difference(f, *xs, i, h=1e-6):
+def central_difference(f, *xs, i, h=1e-6):
     up, down = list(xs), list(xs)
     up[i], down[i] = xs[i] + h, xs[i] - h
     return (f(*map(Value, up)).data - f(*map(Value, down)).data) / (2 * h)
@@ -23,20 +23,20 @@ def difference(f, *xs, i, h=1e-6):
 
 @given(moderate, moderate)
 @pytest.mark.parametrize("f", [add, sub, mul, truediv, lambda a, b: 3.0 - a * b, lambda a, b: 2.0 / a + b**3])
-def test_arithmetic_of_values(f, x, y):
+def test_gradients_of_arithmetic_equal_central_differences(f, x, y):
     a, b = Value(x), Value(y)
     f(a, b).backward()
     for i, value in enumerate((a, b)):
-        assert value.grad == pytest.approx(difference(f, x, y, i=i), rel=1e-4, abs=1e-4)
+        assert value.grad == pytest.approx(central_difference(f, x, y, i=i), rel=1e-4, abs=1e-4)
 
 
 @given(st.floats(0.05, 4), st.sampled_from([-1.0, 1.0]))
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_functions_of_values(name, size, sign):
+def test_gradients_of_functions_equal_central_differences(name, size, sign):
     x = abs(size) if name in ("log", "sqrt") else size * sign
     a = Value(x)
     a.apply(name).backward()
-    assert a.grad == pytest.approx(difference(lambda v: v.apply(name), x, i=0), rel=1e-4, abs=1e-6)
+    assert a.grad == pytest.approx(central_difference(lambda v: v.apply(name), x, i=0), rel=1e-4, abs=1e-6)
 
 
 @given(any_float, any_float)
@@ -136,7 +136,7 @@ def test_floats_and_values_give_the_same_numbers(name):
     assert UNARY[name](x).data == UNARY[name](x.tracked()).detach().data
 
 
-def test_a_product_is_one_value_a_number():
+def test_a_matrix_product_makes_one_value_per_number():
     a, b = noise(2, 3).tracked(), noise(3, 5).tracked()
     y = a @ b
     assert len(y.data) == 10
@@ -145,8 +145,8 @@ def test_a_product_is_one_value_a_number():
 
 
 @given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 6))
-def test_tensor_backward_is_value_backward(height, inner, width):
-    """Ordering Tensors, four products at a time, gives what single Values give."""
+def test_tensor_backward_equals_value_backward(height, inner, width):
+    """Ordering whole Tensors, with four products at a time, gives the gradients of single Values."""
     grads = []
     for start in (Tensor.backward, lambda y: y.data[0].backward()):
         a, b = noise(height, inner).tracked(), noise(inner, width, seed=1).tracked()
@@ -165,18 +165,18 @@ def test_softmax_is_a_distribution_at_any_size(row):
 @pytest.mark.parametrize(
     ("a", "b"), [((2, 3), (2, 3)), ((2, 3), (4, 2))], ids=["rows by rows", "wrong inner length"]
 )
-def test_products_that_do_not_fit(a, b):
+def test_products_of_wrong_shapes_are_an_error(a, b):
     with pytest.raises(ValueError, match="cannot multiply"):
         noise(*a) @ noise(*b)
 
 
 @pytest.mark.parametrize(("a", "b"), [((4, 3), (2, 4, 3)), ((2, 1, 3), (2, 4, 3))])
-def test_shapes_that_do_not_stretch(a, b):
+def test_shapes_that_do_not_broadcast_are_an_error(a, b):
     with pytest.raises(ValueError, match="cannot be broadcast together"):
         Tensor([1.0] * math.prod(a), a) + Tensor([1.0] * math.prod(b), b)
 
 
-def test_roots_of_negative_values_are_nan_values():
+def test_the_root_of_a_negative_value_is_nan():
     y = tensor([[1.0, -1.0]]).tracked() ** 0.5
     y.total().backward()
     assert y.data[0].data == 1.0 and math.isnan(y.data[1].data)
@@ -187,24 +187,24 @@ def test_where_and_maximum_of_values_are_values():
         assert isinstance(y, Value) and y.data == 0.0
 
 
-def test_shapes_that_do_not_fit():
+def test_sums_of_wrong_shapes_are_an_error():
     with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(2, 4\)"):
         noise(2, 3) + noise(2, 4)
 
 
-def test_values_compute_as_floats_do():
+def test_values_compute_like_floats():
     x, y = Value(2.0), Value(-3.0)
     found = [-x, 3.0 - x, x - 3.0, 6.0 / x, x / 8.0, 2.0 + x, 5.0 * x, x + y, x - y, x * y, x / y, x**3]
     floats = [-2.0, 1.0, -1.0, 3.0, 0.25, 4.0, 10.0, -1.0, 5.0, -6.0, 2.0 / -3.0, 8.0]
     assert [value.data for value in found] == floats
-    for value, slope in zip(found, [-1.0, -1.0, 1.0, -1.5, 0.125, 1.0, 5.0, 1.0, 1.0, -3.0, -1 / 3, 12.0]):
+    for value, gradient in zip(found, [-1.0, -1.0, 1.0, -1.5, 0.125, 1.0, 5.0, 1.0, 1.0, -3.0, -1 / 3, 12.0]):
         x.grad = 0.0
         value.backward()
-        assert x.grad == pytest.approx(slope, rel=1e-15)
+        assert x.grad == pytest.approx(gradient, rel=1e-15)
 
 
 @pytest.mark.parametrize("x", [0.0, 2.0])
-def test_the_power_of_zero_is_flat(x):
+def test_the_power_0_is_1_with_gradient_0(x):
     value = Value(x)
     one = value**0
     one.backward()
@@ -218,7 +218,7 @@ def test_equal_numbers_are_neither_greater_nor_less():
     assert not (x > 3.0 or x < 1.0)
 
 
-def test_a_value_says_what_it_is():
+def test_the_repr_of_a_value_shows_data_and_gradient():
     assert repr(Value(2.0)) == "Value(data=2, grad=0)"
     y = Value(1 / 3) * 2.0
     y.backward()
@@ -231,5 +231,5 @@ def test_an_item_is_a_float():
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=5))
 def test_log_softmax_is_the_logarithm_of_softmax(row):
-    shares, logs = ops.softmax(tensor([row])).data, ops.log_softmax(tensor([row])).data
-    assert [math.exp(x) for x in logs] == pytest.approx(shares, rel=1e-9, abs=1e-300)
+    probabilities, logs = ops.softmax(tensor([row])).data, ops.log_softmax(tensor([row])).data
+    assert [math.exp(x) for x in logs] == pytest.approx(probabilities, rel=1e-9, abs=1e-300)

@@ -1,4 +1,4 @@
-"""Every backend computes what the python backend computes, with every part."""
+"""Every backend gives the same results as the python backend, the reference, with every part."""
 
 import functools
 import json
@@ -32,7 +32,7 @@ def backend(name, **options):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("name", BACKENDS)
-def test_operations_and_their_gradients(name, operation):
+def test_operations_and_their_gradients_equal_the_reference(name, operation):
     assert_same_gradients(backend(name), OPERATIONS[operation], operation)
 
 
@@ -43,7 +43,7 @@ def reference(kind, name):
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize(("kind", "swapped"), SWAPPED, ids=str)
-def test_200_steps_with_every_part(kind, swapped, name):
+def test_losses_of_200_steps_with_every_part_equal_the_reference(kind, swapped, name):
     found = losses(small_trainer(backend(name), 200, **{kind: part(kind, swapped)}))
     assert found == pytest.approx(reference(kind, swapped), rel=0, abs=1e-9)
 
@@ -63,15 +63,15 @@ SETTINGS = {
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_settings(setting, name):
+def test_losses_with_other_settings_equal_the_reference(setting, name):
     chosen = {k: part(k, v[0], **v[1]) if isinstance(v, tuple) else v for k, v in SETTINGS[setting].items()}
     found = losses(small_trainer(backend(name), 40, **chosen))
     assert found == pytest.approx(losses(small_trainer(backend("python"), 40, **chosen)), rel=0, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_evaluation_samples_and_gradients(name):
-    """Padded evaluation, cached sampling, and the gradients for histograms."""
+def test_evaluation_samples_and_gradients_equal_the_reference(name):
+    """Evaluation is padded, and sampling uses a cache. The gradients are those of histograms."""
     ours, theirs = small_trainer(backend(name), 10), small_trainer(backend("python"), 10)
     losses(ours), losses(theirs)
     documents = ["anna", "d", "florence"] * 30
@@ -82,7 +82,7 @@ def test_evaluation_samples_and_gradients(name):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_the_published_losses_with_any_backend(name, karpathy_names):
+def test_losses_equal_the_published_ones_on_any_backend(name, karpathy_names):
     corpus = Corpus(lines(karpathy_names), split="none")
     model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"))
     parts = part("optimizer", "adam"), part("scheduler", "linear"), backend(name)
@@ -92,8 +92,8 @@ def test_the_published_losses_with_any_backend(name, karpathy_names):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_float32_stays_near(name):
-    """24 bits hold seven digits; 50 steps of Adam, which divides by small roots, lose about three."""
+def test_float32_losses_stay_near_the_reference(name):
+    """24 bits are seven digits. 50 steps of Adam, which divides by small roots, lose about three of them."""
     found = losses(small_trainer(backend(name, dtype="float32"), 50, batch_size=4, dropout=0.1))
     expected = losses(small_trainer(backend("python"), 50, batch_size=4, dropout=0.1))
     assert found == pytest.approx(expected, abs=1e-3)
@@ -101,7 +101,7 @@ def test_float32_stays_near(name):
 
 
 class HeavyBall:
-    """Its state is the weight before."""
+    """Optimizer whose state is the previous weight."""
 
     lr = 0.05
 
@@ -112,8 +112,8 @@ class HeavyBall:
         return w - g * lr + (w - before) * 0.5, w
 
 
-class Turns:
-    """Its state changes places, and names their order."""
+class SwappingState:
+    """Optimizer whose state swaps its tensors and the order of its keys."""
 
     lr = 0.05
 
@@ -125,15 +125,15 @@ class Turns:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("optimizer", [HeavyBall, Turns])
-def test_states_that_are_old_weights_or_change_places(name, optimizer):
+@pytest.mark.parametrize("optimizer", [HeavyBall, SwappingState])
+def test_optimizer_states_may_be_old_weights_or_swap_places(name, optimizer):
     found = losses(small_trainer(backend(name), 20, optimizer=optimizer()))
     expected = losses(small_trainer(backend("python"), 20, optimizer=optimizer()))
     assert found == pytest.approx(expected, rel=0, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_weights_without_a_gradient_have_one_of_zeros(name):
+def test_weights_without_a_gradient_get_zeros(name):
     from microgpt_lab import ops
 
     trainer = small_trainer(backend(name), 2, activation=lambda x: ops.where(x > 0, 1.0, 0.0) * x**0)
@@ -143,7 +143,7 @@ def test_weights_without_a_gradient_have_one_of_zeros(name):
     assert not np.any(gradients["layer0.fc1"].tolist())
 
 
-def test_padding_counts_nothing():
+def test_padding_has_no_loss_weight():
     batch = Batch([[0, 1, 2, 0], [0, 3, 0]], 8, mean=True)
     tight, loose = padded([batch], "float64"), padded([batch], "float64", height=4, length=6)
     assert tight.ids.tolist() == [[[0, 1, 2], [0, 3, 0]]]
@@ -152,7 +152,7 @@ def test_padding_counts_nothing():
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_lengths_are_rounded_up_no_further_than_the_block(name):
+def test_padded_lengths_are_at_most_the_block_size(name):
     def found(backend):
         corpus = Corpus(["ab" * 20, "abc", "b" * 16], split="none", block_size=17)
         model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), block_size=17)
@@ -163,7 +163,7 @@ def test_lengths_are_rounded_up_no_further_than_the_block(name):
     assert found(backend(name)) == pytest.approx(found(backend("python")), rel=0, abs=1e-12)
 
 
-def test_numpy_draws_the_masks_that_python_draws():
+def test_numpy_and_python_draw_the_same_dropout_masks():
     dropout = Dropout("any key", 0.3, sites=3, width=5)
     batch = Batch([[0] * 4, [0] * 8], 16, mean=True, dropout=dropout)
     for kept, matrices in zip(draw_masks(batch), dropout.masks([3, 7]), strict=True):
@@ -171,7 +171,7 @@ def test_numpy_draws_the_masks_that_python_draws():
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_who_stops_between_steps_made_together_gets_the_weights_of_that_step(name):
+def test_stopping_within_a_call_gives_the_weights_of_that_step(name):
     class Stops:
         def should_stop(self, step):
             return step == 13
@@ -186,18 +186,18 @@ def test_who_stops_between_steps_made_together_gets_the_weights_of_that_step(nam
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_steps_before_one_that_diverges_are_kept(name):
+def test_steps_before_a_divergence_are_kept(name):
     def factor(step, steps):
         return 1.0 if step < 5 else 1e200
 
     trainer = small_trainer(backend(name), 40, scheduler=factor)
-    assert len(trainer.advance(20)) == 5  # the squares of the sixth's weights are not finite
+    assert len(trainer.advance(20)) == 5  # the squares of the weights after the sixth step are not finite
     assert np.isfinite(trainer.weights["wte"].tolist()).all() and trainer.step == 5
     with pytest.raises(FloatingPointError, match="step 6"):
         trainer.advance()
 
 
-def test_callbacks_with_every_see_the_weights_of_these_steps():
+def test_callbacks_with_every_see_the_weights_of_their_steps():
     seen = []
 
     class Looks:
@@ -239,7 +239,7 @@ def activations():
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("activation", ["peeks", "branches", "compares", "counts"])
-def test_parts_that_cannot_run_there_are_refused_in_a_line(lab, tmp_path, name, activation):
+def test_parts_that_cannot_run_on_a_backend_are_refused_in_one_line(lab, tmp_path, name, activation):
     backend(name)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "unfit.py").write_text(UNFIT)
@@ -261,7 +261,7 @@ print(json.dumps([jax.device_count(), losses(trainer)]))
 """
 
 
-def test_jax_shares_a_batch_among_its_devices():
+def test_jax_splits_a_batch_among_its_devices():
     pytest.importorskip("jax")
     flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4"
     env = os.environ | {"XLA_FLAGS": flags}
@@ -274,7 +274,7 @@ def test_jax_shares_a_batch_among_its_devices():
     assert found == pytest.approx(expected, rel=0, abs=1e-9)
 
 
-def test_runs_on_every_backend_end_alike(lab, tmp_path):
+def test_runs_on_every_backend_end_with_the_same_result(lab, tmp_path):
     summaries = {}
     for name in ("python", "numpy"):
         lab(f"backend={name}", "steps=30", "eval_docs=20", "batch_size=2", f"hydra.run.dir={name}", check=0)

@@ -1,4 +1,4 @@
-"""Splits, tokens and what guessing costs."""
+"""Splits, tokens and the loss of guessing."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ def test_splits_have_the_published_sizes(karpathy_names, name):
 
 
 @pytest.mark.parametrize(("n", "seed", "expected"), json.loads(FIGURES.read_text())["randperm"])
-def test_randperm_is_pytorchs(n, seed, expected):
+def test_randperm_equals_pytorch(n, seed, expected):
     """`torch.manual_seed(seed); torch.randperm(n)`."""
     assert torch_randperm(n, seed) == expected
 
@@ -50,27 +50,27 @@ TWENTY = [f"document {i}" for i in range(20)]
 
 
 def shuffled(documents):
-    """By Python's generator, seed 42."""
+    """Shuffle with Python's generator and seed 42."""
     documents = list(documents)
     Random(42).shuffle(documents)
     return documents
 
 
 def test_zero2hero_begins_as_in_the_lectures(karpathy_names):
-    """The first names of the training part of Karpathy's lectures, and of microgpt.py's order."""
+    """The first names are those of the training split in Karpathy's lectures, and those of microgpt.py."""
     documents = lines(karpathy_names)
     assert SPLITS["zero2hero"](documents).train[:3] == ["yuheng", "diondre", "xavien"]
     assert Corpus(documents, split="none").train[:3] == ["yuheng", "diondre", "xavien"]
 
 
-def test_zero2hero_is_eight_one_one():
+def test_zero2hero_splits_80_10_10():
     for n in (10, 19, 20):
         documents, (train, validation, test) = TWENTY[:n], SPLITS["zero2hero"](TWENTY[:n])
         assert train + validation + test == shuffled(documents)
         assert (len(train), len(validation)) == (8 * n // 10, 9 * n // 10 - 8 * n // 10)
 
 
-def test_eureka_tests_the_first_thousand_and_validates_the_next():
+def test_eureka_tests_on_the_first_thousand_and_validates_on_the_next():
     documents = [str(i) for i in range(2003)]
     train, validation, test = SPLITS["eureka"](documents)
     assert test + validation + train == shuffled(documents)
@@ -88,12 +88,12 @@ def test_makemore_holds_out_the_last_tenth_of_pytorchs_order():
     assert [len(part) for part in SPLITS["makemore_dev"](["x"] * 11_020)] == [9020, 1000, 0]
 
 
-def test_without_a_split_everything_trains():
+def test_split_none_trains_on_all_documents():
     assert SPLITS["none"](TWENTY) == (TWENTY, [], [])
 
 
-def test_fewer_documents_to_train_on_are_the_first_after_the_shuffle():
-    """As if the run had been cut short: the same order, vocabulary, validation part and weights."""
+def test_train_docs_takes_the_first_documents_after_the_shuffle():
+    """The order, the vocabulary, the validation split and the weights are the same as without it."""
     whole, few = Corpus(TWENTY), Corpus(TWENTY, train_docs=5)
     assert few.train == whole.train[:5] != SPLITS["zero2hero"](TWENTY).train[:5]
     assert (few.validation, few.test, few.chars) == (whole.validation, whole.test, whole.chars)
@@ -104,8 +104,8 @@ def test_fewer_documents_to_train_on_are_the_first_after_the_shuffle():
         Corpus(TWENTY, train_docs=-1)
 
 
-def test_the_generator_that_shuffled_draws_the_weights():
-    """As in microgpt.py: one stream of random numbers. The documents handed in stay in their order."""
+def test_the_generator_of_the_shuffle_also_draws_the_weights():
+    """As in microgpt.py, there is one stream of random numbers. The given list is not shuffled."""
     documents, rng = list(TWENTY), Random(7)
     corpus = Corpus(documents, split="none", seed=7)
     expected = list(TWENTY)
@@ -115,8 +115,8 @@ def test_the_generator_that_shuffled_draws_the_weights():
     assert (corpus.validation, corpus.test) == ([], [])
 
 
-def test_batches_go_round():
-    """Document by document in the shuffled order, over the end of an epoch and on."""
+def test_batches_continue_across_epochs():
+    """Batches contain the documents in shuffled order, and start again after the last document."""
     corpus = Corpus(["a", "bb", "ccc"], split="none")
     tokens = [corpus.tokens(document) for document in corpus.train]
     assert [corpus.batch(step, 2) for step in range(3)] == [
@@ -126,7 +126,7 @@ def test_batches_go_round():
 
 
 def test_a_document_that_fits_is_one_piece_and_a_longer_one_is_cut_into_blocks():
-    """A block predicts block_size tokens, the end of the document among them."""
+    """A block predicts block_size tokens, including the end of the document."""
     corpus = Corpus(["abc", "abcd", "abcdefg", "abcdefgh"], split="none", block_size=4, long_docs="window")
     ids = dict(zip("abcdefgh", range(8)))
     a, b, c, d, e, f, g, h = ids.values()
@@ -159,7 +159,7 @@ def test_a_file_may_have_a_hundred_million_bytes(tmp_path, monkeypatch):
     assert LARGEST == 100_000_000
 
 
-def test_a_file_may_be_named_from_home(tmp_path, monkeypatch):
+def test_a_path_may_start_with_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "text").write_text("a\n")
     assert lines("~/text") == ["a"]
@@ -193,29 +193,29 @@ def test_characters_outside_the_vocabulary_are_named():
 @pytest.mark.parametrize(
     ("documents", "split"), [([], "none"), (["a"], "zero2hero"), (["a"] * 9, "eureka"), (["a"], "x")]
 )
-def test_data_that_cannot_be_split(documents, split):
+def test_data_that_cannot_be_split_is_an_error(documents, split):
     with pytest.raises(ValueError, match=r"empty|too few|2000|unknown"):
         Corpus(documents, split=split)
 
 
-def test_the_order_of_documents_is_the_seeds():
+def test_the_seed_decides_the_order_of_documents():
     documents = [str(i) for i in range(20)]
     assert (
         Corpus(documents, seed=1).train == Corpus(documents, seed=1).train != Corpus(documents, seed=2).train
     )
 
 
-def test_guessing_what_is_certain_costs_little():
+def test_guessing_a_certain_token_has_a_low_loss():
     certain = [[2, 0, 1, 2]] * 1000
     nats = guessing(certain, certain, 3)
     assert nats["uniform"] == pytest.approx(math.log(3))
     assert nats["bigram"] < 0.001 < 1 < nats["unigram"] < nats["uniform"] + 0.01
 
 
-def test_guessing_is_counts_and_a_tenth():
-    """P(c | before) = (count + 0.1) / (total + 0.1 V), with V = 3 tokens; the first stands before itself."""
+def test_guessing_uses_counts_plus_a_tenth():
+    """P(c | before) = (count + 0.1) / (total + 0.1 V) with V = 3 tokens. The first token precedes itself."""
     nats = guessing([[2, 0, 1, 2], [2, 0, 2]], [[2, 1, 2], [2, 1, 2], [2, 0, 0, 2]], 3)
-    # tokens held out, with how many, and probabilities: alone, after one, after two
+    # number of held-out tokens, and probabilities: unigram, bigram, trigram
     asked = [
         (2, 1.1 / 5.3, 0.1 / 2.3, 0.1 / 2.3),  # 2 2 1
         (2, 2.1 / 5.3, 1.1 / 1.3, 0.1 / 0.3),  # 2 1 2
@@ -229,7 +229,7 @@ def test_guessing_is_counts_and_a_tenth():
     )
 
 
-def test_guessing_names_costs_what_was_published(karpathy_names):
+def test_guessing_names_has_the_published_loss(karpathy_names):
     corpus = Corpus(lines(karpathy_names))
     tokens = [[corpus.tokens(d) for d in documents] for documents in (corpus.train, corpus.validation)]
     nats = guessing(*tokens, corpus.vocab_size)
@@ -238,7 +238,7 @@ def test_guessing_names_costs_what_was_published(karpathy_names):
     )
 
 
-def test_lines_are_cut_at_newlines_alone(tmp_path):
+def test_lines_are_split_only_at_newlines(tmp_path):
     path = tmp_path / "text"
     path.write_bytes("\ufeffa\u2028b\r\n\n c \n".encode())
     assert lines(path) == ["a\u2028b", "c"]
@@ -274,7 +274,7 @@ def test_text_as_lines_paragraphs_or_a_stream(tmp_path, unit, expected):
     assert part("dataset", "text", path=str(tmp_path / "text"), unit=unit, block_size=8)() == expected
 
 
-def test_tasks_are_right():
+def test_answers_of_tasks_are_correct():
     for document in part("dataset", "arithmetic", operation="*", modulus=7)():
         question, answer = document.split("=")
         a, b = map(int, question.split("*"))

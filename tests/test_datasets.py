@@ -1,4 +1,4 @@
-"""Data sets: each is what its description says, document by document."""
+"""Data sets: each contains the documents that its description says."""
 
 import hashlib
 import runpy
@@ -13,8 +13,8 @@ from microgpt_lab.core.data import lines
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "datasets"
 
-# Which documents the fixed seed of `reverse` draws. Another digest here means other documents for
-# everybody: recipes and published figures that use them have to be made again.
+# Digest of the documents that the fixed seed of `reverse` draws. Another digest means other documents for all
+# users: recipes and published figures with these documents must be computed again.
 REVERSE = "84d4781b04d4"
 
 
@@ -22,7 +22,7 @@ def digest(documents):
     return hashlib.sha256("\n".join(documents).encode()).hexdigest()[:12]
 
 
-def test_reverse_is_a_word_and_the_same_backwards():
+def test_reverse_pairs_a_word_with_its_reverse():
     pairs = [document.split("=") for document in part("dataset", "reverse")()]
     assert all(answer == "".join(reversed(word)) for word, answer in pairs)
     assert {len(word) for word, _ in pairs} == {1, 2, 3, 4, 5}
@@ -33,7 +33,7 @@ def test_reverse_draws_the_same_documents_every_time():
     assert digest(part("dataset", "reverse")()) == REVERSE
 
 
-def test_reverse_takes_letters_lengths_and_a_number_of_documents():
+def test_reverse_has_the_given_letters_lengths_and_number_of_documents():
     documents = part("dataset", "reverse", documents=100, length=9, letters="xyz")()
     words = [document.partition("=")[0] for document in documents]
     assert len(documents) == 100 and set("".join(words)) == set("xyz")
@@ -43,7 +43,7 @@ def test_reverse_takes_letters_lengths_and_a_number_of_documents():
 
 
 @pytest.mark.parametrize(("option", "nothing"), [("letters", ""), ("length", 0)])
-def test_reverse_needs_something_to_reverse(option, nothing):
+def test_reverse_refuses_no_letters_and_length_0(option, nothing):
     with pytest.raises((ValueError, UserError), match=option):
         part("dataset", "reverse", **{option: nothing})()
 
@@ -52,7 +52,7 @@ COMPUTE = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a
 
 
 @pytest.mark.parametrize("operation", COMPUTE)
-def test_arithmetic_is_every_pair_of_numbers_once(operation):
+def test_arithmetic_has_every_pair_of_numbers_once(operation):
     documents = part("dataset", "arithmetic", operation=operation)()
     expected = (f"{a}{operation}{b}={COMPUTE[operation](a, b)}" for a, b in product(range(100), repeat=2))
     assert sorted(documents) == sorted(expected)
@@ -65,7 +65,7 @@ def test_arithmetic_with_another_number_of_digits():
 
 
 def test_arithmetic_modulo_a_number():
-    """Numbers below the modulus, the result from 0 to below it."""
+    """Numbers and results are from 0 to below the modulus."""
     table = {
         "+": "0+0=0 0+1=1 0+2=2 1+0=1 1+1=2 1+2=0 2+0=2 2+1=0 2+2=1",
         "-": "0-0=0 0-1=2 0-2=1 1-0=1 1-1=0 1-2=2 2-0=2 2-1=1 2-2=0",
@@ -79,7 +79,7 @@ def test_arithmetic_modulo_a_number():
 
 @pytest.mark.parametrize("task", ["arithmetic", "reverse"])
 def test_the_answer_of_a_task_follows_its_equals_sign(task):
-    """What `exact_match` asks for and what it gives."""
+    """`exact_match` gives the model everything up to the equals sign, and expects the rest."""
     assert part("dataset", task).func.answer_after == "="
 
 
@@ -109,7 +109,7 @@ def test_text_needs_a_file():
         part("dataset", "text")()
 
 
-def test_the_names_of_makemore(karpathy_names):
+def test_karpathy_names_are_the_names_of_makemore(karpathy_names):
     documents = part("dataset", "karpathy_names", path=str(karpathy_names))()
     assert documents == karpathy_names.read_text().split("\n")
     assert (len(documents), documents[0], max(map(len, documents))) == (32_033, "emma", 15)
@@ -118,15 +118,15 @@ def test_the_names_of_makemore(karpathy_names):
 NAMES = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
 
 
-def test_the_names_of_makemore_are_downloaded_once(karpathy_names, monkeypatch, tmp_path):
+def test_karpathy_names_are_downloaded_once(karpathy_names, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "microgpt_lab").mkdir()
     shutil.copy(karpathy_names, tmp_path / "microgpt_lab" / "karpathy_names.txt")
     assert part("dataset", "karpathy_names")() == lines(karpathy_names)
 
 
-def test_the_names_of_makemore_that_cannot_be_had(monkeypatch, tmp_path):
-    """A file of another content is none of theirs; the answer says what else there is."""
+def test_a_failed_download_of_karpathy_names_names_the_alternatives(monkeypatch, tmp_path):
+    """A file with another content is not accepted, and the error names alternatives."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     (tmp_path / "microgpt_lab").mkdir()
@@ -136,14 +136,14 @@ def test_the_names_of_makemore_that_cannot_be_had(monkeypatch, tmp_path):
         part("dataset", "karpathy_names")()
 
 
-def test_the_names_of_the_united_states():
+def test_us_names_have_a_fixed_digest():
     documents = part("dataset", "us_names")()
     assert (len(documents), documents[0], documents[-1]) == (32_257, "emma", "zzyzx")
     assert digest(documents) == "71779929036a"
 
 
-def test_the_names_of_unicode():
-    """The same in every Python; those that are a number or made of parts are not there."""
+def test_unicode_names_have_a_fixed_digest():
+    """They are the same in every Python. Generated names (numbered ones, Hangul syllables) are left out."""
     documents = part("dataset", "unicode_names")()
     assert len(documents) == len(set(documents)) == 12_886
     assert documents[0] == "SPACE" and "LATIN SMALL LETTER A" in documents
@@ -180,7 +180,7 @@ def f(a):
 
 
 def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
-    """Of the modules at its top in order, each once; assignments, calls, imports, returns and the like."""
+    """Statements of the top-level modules in order, each once: assignments, calls, imports, returns, etc."""
     (tmp_path / "b.py").write_text(MODULE, encoding="utf-8")
     (tmp_path / "a.py").write_text("import b\nimport os\n")
     for letter in "fgdec":
@@ -201,7 +201,7 @@ def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
         "if a: raise ValueError",
         *(f"import {letter}" for letter in "cdefg"),
     ]
-    # Its file by itself, so that nothing of it is kept for others.
+    # A separate copy of the module, so that no other test uses its cached statements.
     python_stdlib = runpy.run_path(str(PLUGINS / "python_stdlib.py"))["python_stdlib"]
     assert python_stdlib() == expected
     short = python_stdlib(max_length=9)

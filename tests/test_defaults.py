@@ -1,6 +1,6 @@
-"""Default values: those of the papers, of microgpt.py or of the documentation.
+"""Default values, as in the papers, microgpt.py or the documentation.
 
-A changed default changes the answers of everybody who named none, so that it is changed here as well.
+A changed default changes the results of all users who rely on it, so it must be changed here, too.
 """
 
 from microgpt_lab import GPT, Corpus, Trainer

@@ -1,4 +1,4 @@
-"""What the documentation shows is true."""
+"""Examples in the documentation run, and its lists are complete."""
 
 import doctest
 import re
@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block(containing):
-    """The Python block of the README that contains this."""
+    """Python block of the README that contains this text."""
     return next(b for b in re.findall(r"```python\n(.*?)```", README, flags=re.S) if containing in b)
 
 
@@ -22,7 +22,7 @@ def test_the_notebook_example_trains(capsys):
     assert re.match(r"\d\.\d+ \[", capsys.readouterr().out)
 
 
-def test_the_example_of_a_part_is_one():
+def test_the_example_of_a_part_passes_its_check():
     import types
 
     module = types.ModuleType("swish_plugin")
@@ -31,13 +31,13 @@ def test_the_example_of_a_part_is_one():
     check(swish)
 
 
-def test_the_session_at_the_prompt_is_what_python_answers():
+def test_the_python_session_gives_the_documented_output():
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     session = "".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.S))
     test = doctest.DocTestParser().get_doctest(session, {}, "docs/python.md", None, 0)
-    said = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
-    assert len(test.examples) > 30 and not said, "".join(said)
+    output = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
+    assert len(test.examples) > 30 and not output, "".join(output)
 
 
 def test_every_key_hook_and_page_is_documented():
@@ -49,7 +49,7 @@ def test_every_key_hook_and_page_is_documented():
     assert all(f"docs/{page.name}" in README for page in (ROOT / "docs").glob("*.md"))
 
 
-def test_links_lead_somewhere():
+def test_every_link_has_a_target():
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "experiments").rglob("*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert link.startswith("https://") or (page.parent / link).exists(), f"{link} in {page}"

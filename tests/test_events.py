@@ -1,4 +1,4 @@
-"""Event files as the lab writes them, against TensorBoard's own reader and tensorboardX's bytes."""
+"""Event files of the lab, compared with TensorBoard's own reader and tensorboardX's bytes."""
 
 import math
 import struct
@@ -24,7 +24,7 @@ STEPS = st.integers(0, 2**63 - 1)
 
 
 def rounded(x):
-    """To float32; what is beyond it is infinite."""
+    """Round to float32; numbers outside its range become infinite."""
     try:
         return struct.unpack("<f", struct.pack("<f", x))[0]
     except OverflowError:
@@ -52,8 +52,9 @@ def test_tensorboard_reads_the_figures_that_were_written(tmp_path_factory, writt
 @settings(max_examples=100)
 @given(STEPS, FIGURES, st.floats(1, 1e10), st.text(max_size=300))
 @example(0, {}, 1.0, "a" * 70_000)
-def test_the_bytes_are_those_of_protocol_buffers(step, figures, wall_time, content):
-    kept = {tag: x for tag, x in figures.items() if scalar(tag, x).value[0].tag == tag}  # in all letters
+def test_events_are_encoded_as_by_protocol_buffers(step, figures, wall_time, content):
+    # tensorboardX replaces some characters of tags
+    kept = {tag: x for tag, x in figures.items() if scalar(tag, x).value[0].tag == tag}
     theirs, texts = Summary(), text("samples", content)
     for tag, x in kept.items():
         theirs.MergeFrom(scalar(tag, x))
@@ -64,7 +65,7 @@ def test_the_bytes_are_those_of_protocol_buffers(step, figures, wall_time, conte
 
 @settings(max_examples=100)
 @given(st.lists(st.binary(max_size=300), max_size=5))
-def test_a_record_is_framed_as_tensorboardx_frames_it(tmp_path_factory, records):
+def test_records_are_framed_as_by_tensorboardx(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("records") / "records"
     theirs = RecordWriter(str(path))
     for record in records:
@@ -73,8 +74,8 @@ def test_a_record_is_framed_as_tensorboardx_frames_it(tmp_path_factory, records)
     assert path.read_bytes() == b"".join(map(events.frame, records))
 
 
-def test_files_of_a_folder_have_names_in_the_order_of_their_making(tmp_path):
-    """TensorBoard reads them in the order of names, and what one says of a restart holds for those before."""
+def test_names_of_event_files_sort_by_creation(tmp_path):
+    """TensorBoard reads files in the order of their names, and a restart applies to the files before it."""
     others = [f"events.out.tfevents.{int(time.time()) + 1000}.elsewhere", "events.out.tfevents.odd"]
     for name in others:
         (tmp_path / name).touch()
@@ -87,7 +88,7 @@ def test_files_of_a_folder_have_names_in_the_order_of_their_making(tmp_path):
     assert [path.name for path in events.own_files(tmp_path)] == names[1:]
 
 
-def test_what_was_written_later_is_taken_back(tmp_path):
+def test_remove_later_removes_later_events(tmp_path):
     files = [events.Events(tmp_path) for _ in range(3)]
     for file in files:
         file.write(1, summary=b"")
@@ -99,13 +100,13 @@ def test_what_was_written_later_is_taken_back(tmp_path):
     link.symlink_to(tmp_path / "elsewhere")
     events.remove_later(events.own_files(tmp_path), second.name, 40)
     assert first.read_bytes() == whole and second.read_bytes() == header and not third.exists()
-    events.remove_later(events.own_files(tmp_path), second.name, 1000)  # what is shorter is not filled up
+    events.remove_later(events.own_files(tmp_path), second.name, 1000)  # a shorter file does not grow
     assert second.read_bytes() == header
     events.remove_later(events.own_files(tmp_path), link.name, 0)
     assert not events.own_files(tmp_path) and (tmp_path / "elsewhere").read_bytes() == b"not to be cut"
 
 
-def test_an_event_is_there_when_the_call_returns(tmp_path):
+def test_an_event_is_in_the_file_when_the_call_returns(tmp_path):
     file = events.Events(tmp_path)
     for step in range(1, 4):
         before = file.path.stat().st_size

@@ -1,4 +1,4 @@
-"""The lab equals microgpt.py: its published losses and samples, and an independent copy elsewhere."""
+"""The lab gives the published losses and samples of microgpt.py, and those of an independent copy."""
 
 import json
 import math
@@ -18,7 +18,7 @@ US_NAMES = Path(__file__).parents[1] / "plugins" / "datasets" / "us_names.txt"
 
 
 def train(documents, steps, *, activation="relu", seed=42, optimizer=None, of=1000, **options):
-    """The losses of the first steps of a run of `of`, and its trainer."""
+    """Train the first `steps` of a run of `of` steps. Returns the losses and the trainer."""
     sizes = {k: options.pop(k) for k in ("layers", "heads", "embed", "block_size") if k in options}
     corpus = Corpus(documents, split="none", seed=seed, block_size=sizes.get("block_size", 16))
     model = GPT(corpus.vocab_size, part("activation", activation), part("norm", "rmsnorm"), **sizes)
@@ -35,13 +35,13 @@ def published():
     return [float(line.split()[1]) for line in (GOLDEN / "microgpt_losses.txt").read_text().splitlines()]
 
 
-def test_the_first_200_published_losses(karpathy_names):
+def test_the_first_200_losses_equal_the_published_ones(karpathy_names):
     losses, _ = train(lines(karpathy_names), 200)
     assert losses == pytest.approx(published()[:200], rel=0, abs=1e-9)
 
 
 @pytest.mark.slow
-def test_all_published_losses_and_samples(karpathy_names):
+def test_all_losses_and_samples_equal_the_published_ones(karpathy_names):
     losses, trainer = train(lines(karpathy_names), 1000)
     assert losses == pytest.approx(published(), rel=0, abs=1e-6)
     samples = (line.split(": ")[1] for line in (GOLDEN / "microgpt_samples.txt").read_text().splitlines())
@@ -63,7 +63,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_an_independent_copy_of_the_algorithm(settings):
+def test_losses_equal_an_independent_copy_of_the_algorithm(settings):
     documents = lines(US_NAMES)[:500]
     activations = {"relu2": lambda x: x.relu() ** 2, "silu": silu, "relu": Node.relu}
     chosen = settings | {"activation": activations[settings.get("activation", "relu")]}
@@ -77,15 +77,15 @@ def edition_243():
 
 
 def test_the_recipe_of_the_243_lines_gives_their_losses(karpathy_names):
-    """What the recipe composes, not a copy of its settings, makes the first 60 steps of the edition."""
+    """The recipe itself, not a copy of its settings, trains the first 60 steps of this edition."""
     config = compose(["experiment=microgpt-243", f"dataset.path={karpathy_names}", "backend=python"])
     trainer = assemble(config, load(config))
     losses = [metrics["loss/train"] for metrics in trainer.advance(60)]
     assert losses == pytest.approx(edition_243(), rel=0, abs=1e-13)
 
 
-def test_an_independent_copy_of_the_243_lines(karpathy_names):
-    """Squared ReLU, block 8, small weights, projections from zero, other betas, a cosine."""
+def test_an_independent_copy_of_the_243_lines_gives_their_losses(karpathy_names):
+    """Squared ReLU, block size 8, small initial weights, zero projections, other betas, cosine schedule."""
     reference = Reference(
         lines(karpathy_names),
         block_size=8,
@@ -100,7 +100,7 @@ def test_an_independent_copy_of_the_243_lines(karpathy_names):
     assert losses == pytest.approx(edition_243()[:8], rel=0, abs=1e-13)
 
 
-def test_what_the_243_lines_expect_is_what_is_known_of_them():
+def test_the_expected_losses_of_the_243_lines_equal_the_golden_file():
     expected = json.loads((EXPERIMENTS / "microgpt-243" / "expected.json").read_text())["check"]["steps"]
     known = {str(step): loss for step, loss in enumerate(edition_243(), start=1)}
     both = known.keys() & expected.keys()
@@ -112,7 +112,7 @@ def test_what_the_243_lines_expect_is_what_is_known_of_them():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["microgpt", "microgpt-243"])
-def test_recipes_give_what_they_expect(lab, tmp_path, karpathy_names, name):
+def test_recipes_give_their_expected_losses_and_samples(lab, tmp_path, karpathy_names, name):
     expected = json.loads((EXPERIMENTS / name / "expected.json").read_text())
     lab(f"experiment={name}", f"dataset.path={karpathy_names}", "hydra.run.dir=run", check=0)
     rows = (json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())

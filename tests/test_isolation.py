@@ -1,4 +1,4 @@
-"""The tests are those of the lab, whatever their user has installed or set."""
+"""The tests do not depend on the plugins and settings of their user."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ from test_plugins import SWISH
 TESTS = Path(__file__).parent
 
 
-def test_the_users_plugins_and_environment_are_not_seen(tmp_path):
-    """What README's "Write a part" leaves in the user's folder is no part of these tests."""
+def test_tests_ignore_the_users_plugins_and_environment(tmp_path):
+    """Plugins in the user's folder, as in README's "Write a part", are not tested."""
     for folder, name in ((".microgpt_lab/plugins", "mine"), ("named", "gelu")):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / f"{name}.py").write_text(SWISH.replace("swish", name))
@@ -25,5 +25,5 @@ def test_the_users_plugins_and_environment_are_not_seen(tmp_path):
     assert "activation=gelu]" in listed.stdout and "activation=mine]" not in listed.stdout
 
 
-def test_the_lab_folder_of_these_tests_is_empty():
+def test_the_lab_folder_of_the_tests_is_empty():
     assert not list(Path(os.environ["MICROGPT_LAB_HOME"]).iterdir())

@@ -1,4 +1,4 @@
-"""Compiled programs of jax are kept for later processes; neither that nor earlier runs change a bit."""
+"""Later processes reuse compiled programs of jax, and no result depends on the cache or on earlier runs."""
 
 import json
 import os
@@ -16,34 +16,34 @@ jax = pytest.importorskip("jax")
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
-def figures(trainer):
-    """Losses, weights, and evaluations whose batches are of several sizes."""
+def results(trainer):
+    """Losses, weights, and evaluations with batches of several sizes."""
     found = losses(trainer)
     weights = {name: matrix.tolist() for name, matrix in trainer.weights.items()}
     return found, weights, trainer.evaluate(["d"]), trainer.evaluate(["anna", "bo", "florence"] * 30)
 
 
-def small(seed=42, block_size=2, **chosen):
-    """Of a block that is compiled for one length: longer ones are for two, which takes twice as long."""
+def small_jax_trainer(seed=42, block_size=2, **chosen):
+    """Trainer with a block size that is compiled for one length; two lengths would take twice as long."""
     backend = part("backend", "jax")
     return small_trainer(backend, 12, batch_size=3, seed=seed, block_size=block_size, **chosen)
 
 
-def module():
-    """The cache, as the backend imports it."""
-    return sys.modules[type(small().train_scan).__module__.replace(".scan", ".cache")]
+def cache_module():
+    """Module of the cache that the backend has imported."""
+    return sys.modules[type(small_jax_trainer().train_scan).__module__.replace(".scan", ".cache")]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where programs are kept, without any."""
+    """Folder of the cache, which does not exist yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     return tmp_path / "caches" / "microgpt_lab" / "jax"
 
 
 @pytest.fixture
 def compilations():
-    """Each compilation of this process from now on."""
+    """List that gets an entry for each compilation of this process."""
     found = []
 
     def listen(event, seconds, **_):
@@ -55,15 +55,15 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def test_what_was_compiled_before_is_not_compiled_again_and_gives_the_same_bits(folder, compilations):
+def test_a_cached_program_is_not_compiled_again_and_gives_the_same_bits(folder, compilations):
     jax.config.update("jax_enable_compilation_cache", False)
     try:
-        expected = figures(small())
+        expected = results(small_jax_trainer())
     finally:
         jax.config.update("jax_enable_compilation_cache", True)
     assert not folder.exists() and len(compilations) == 2  # steps, evaluations
-    assert figures(small()) == expected and len(compilations) == 4
-    assert figures(small()) == expected and len(compilations) == 4
+    assert results(small_jax_trainer()) == expected and len(compilations) == 4
+    assert results(small_jax_trainer()) == expected and len(compilations) == 4
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600] * 2
 
@@ -72,56 +72,58 @@ SCRIPT = """
 import json, resource, signal, sys
 import jax
 sys.path.insert(0, sys.argv[1])
-from test_jax_cache import COMPILED, figures, small
+from test_jax_cache import COMPILED, results, small_jax_trainer
 if sys.argv[2:]:  # a file that grows beyond this kills whoever writes it
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 compiled = []
 jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
-found = figures(small())
+found = results(small_jax_trainer())
 print(json.dumps([compiled.count(COMPILED), found]))
 """
 
 
-def start(*arguments, **env):
+def start_process(*arguments, **env):
     command = [sys.executable, "-P", "-c", SCRIPT, Path(__file__).parent, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=os.environ | env, **pipes)
 
 
-def end(process):
+def finish(process):
     stdout, stderr = process.communicate(timeout=120)
     assert (process.returncode, stderr) == (0, "")
     return json.loads(stdout)
 
 
-def test_processes_share_what_they_compile_but_for_a_user_with_a_cache_of_jax(folder):
+def test_processes_share_the_cache_unless_the_user_has_a_jax_cache(folder):
     mine = folder.parent / "mine"
-    theirs = start(JAX_COMPILATION_CACHE_DIR=str(mine), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
-    times, expected = end(theirs)
+    theirs = start_process(
+        JAX_COMPILATION_CACHE_DIR=str(mine), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0"
+    )
+    times, expected = finish(theirs)
     assert times == 2 and len(list(mine.glob("*-cache"))) >= 2 and not folder.exists()
-    assert json.loads(json.dumps(figures(small()))) == expected
-    assert end(start()) == [0, expected]
+    assert json.loads(json.dumps(results(small_jax_trainer()))) == expected
+    assert finish(start_process()) == [0, expected]
 
 
-def test_killed_while_it_writes(folder, compilations):
-    """Half a program is never found; the next run writes a whole one."""
-    process = start("killed")
+def test_a_kill_while_writing_leaves_no_half_program(folder, compilations):
+    """A half-written program is never used. The next run writes a whole one."""
+    process = start_process("killed")
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGXFSZ
     assert [(file.stat().st_size, file.name[:3]) for file in folder.iterdir()] == [(10_000, "tmp")]
-    expected = figures(small())
+    expected = results(small_jax_trainer())
     assert len(compilations) == 2
-    assert figures(small()) == expected
+    assert results(small_jax_trainer()) == expected
     assert len(compilations) == 2
 
 
 def evaluation(**chosen):
-    """What is compiled in a third of the time that steps take."""
-    return small(**chosen).evaluate(["anna"])
+    """Evaluate a model, which compiles in a third of the time that training takes."""
+    return small_jax_trainer(**chosen).evaluate(["anna"])
 
 
-def test_damaged_programs_are_made_anew(folder, compilations):
+def test_damaged_programs_are_compiled_again(folder, compilations):
     expected = evaluation()
     (file,) = folder.iterdir()
     whole = file.read_bytes()
@@ -131,24 +133,24 @@ def test_damaged_programs_are_made_anew(folder, compilations):
         assert evaluation() == expected and len(compilations) == 1
     os.utime(file, (0, 0))
     assert evaluation() == expected and len(compilations) == 1
-    assert file.stat().st_mtime > 0  # it is in use
+    assert file.stat().st_mtime > 0  # its time of use is updated
 
 
-def test_a_folder_that_cannot_be_used_is_no_error(folder, compilations, capfd):
+def test_an_unusable_folder_is_not_an_error(folder, compilations, capfd):
     folder.parents[1].write_text("no folder")
     evaluation(), evaluation()
     assert len(compilations) == 2
     assert capfd.readouterr() == ("", "")
 
 
-def test_programs_that_others_can_change_are_not_run(folder, compilations):
+def test_programs_that_other_users_can_change_are_not_run(folder, compilations):
     evaluation()
     folder.chmod(0o777)
     evaluation()
     assert len(compilations) == 2
 
 
-def test_programs_that_call_back_into_this_process_are_not_kept(folder):
+def test_programs_that_call_back_into_this_process_are_not_cached(folder):
     def calls(x):
         jax.debug.callback(lambda: None)
         return x * x
@@ -157,18 +159,18 @@ def test_programs_that_call_back_into_this_process_are_not_kept(folder):
     assert not folder.exists()
 
 
-def test_other_settings_of_the_machine_are_other_programs(monkeypatch):
-    key = module().key
+def test_the_key_of_a_program_depends_on_the_settings_of_the_machine(monkeypatch):
+    key = cache_module().key
     found = {key("a"), key("b")}
     for name, value in (("NPROC", "3"), ("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")):
         monkeypatch.setenv(name, value)
         found.add(key("a"))
-    monkeypatch.setattr(module(), "cpu", lambda: ["another"])
+    monkeypatch.setattr(cache_module(), "cpu", lambda: ["another"])
     assert len(found | {key("a")}) == 5 and key("a") == key("a")
 
 
-def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
-    cache = module()
+def test_the_least_recently_used_program_is_removed_first(folder, monkeypatch):
+    cache = cache_module()
     monkeypatch.setattr(cache, "LIMIT", 3500)
     for i in range(4):
         cache.save(folder / str(i), os.urandom(1000))
@@ -177,21 +179,21 @@ def test_what_was_used_longest_ago_goes_first(folder, monkeypatch):
     assert {file.name for file in folder.iterdir()} == {"0", "1", "3"}
 
 
-def test_a_result_does_not_depend_on_the_runs_before(folder):
-    """Runs that share one's compiled functions, in either order, and after documents of any length."""
+def test_a_result_does_not_depend_on_earlier_runs(folder):
+    """This holds for runs that share compiled functions, in any order and after documents of any length."""
 
-    def make(seed, like=None):
-        trainer = small(seed, 12)  # "caroline" needs 9
-        if like:
+    def make(seed, shared=None):
+        trainer = small_jax_trainer(seed, 12)  # "caroline" needs 9
+        if shared:
             trainer.train_scan, trainer.loss_scan, trainer.gradient_scan = (
-                like.train_scan,
-                like.loss_scan,
-                like.gradient_scan,
+                shared.train_scan,
+                shared.loss_scan,
+                shared.gradient_scan,
             )
         return trainer
 
-    alone = {seed: figures(make(seed)) for seed in (1, 2)}
+    alone = {seed: results(make(seed)) for seed in (1, 2)}
     for order in ((1, 2), (2, 1)):
         first = make(3)
         first.evaluate(["bo"]), first.evaluate(["carolinecar"])
-        assert {seed: figures(make(seed, like=first)) for seed in order} == alone
+        assert {seed: results(make(seed, shared=first)) for seed in order} == alone

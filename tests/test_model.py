@@ -1,4 +1,4 @@
-"""The GPT: its gradients, its cache, and what does not look ahead."""
+"""The GPT: its gradients, its cache, its causal attention, and sampling."""
 
 import random
 
@@ -11,7 +11,7 @@ from microgpt_lab.testing import assert_gradients, tensor
 IDS, TARGETS = [4, 0, 2, 1, 3], [0, 2, 1, 3, 4]
 
 
-def small(**options):
+def small_model(**options):
     norm = options.pop("norm", part("norm", "layernorm", gain=True, bias=True))
     sizes = {"layers": 2, "heads": 2, "embed": 4, "block_size": 6} | options
     model = GPT(5, part("activation", "gelu"), norm, **sizes)
@@ -19,25 +19,25 @@ def small(**options):
 
 
 @pytest.mark.parametrize("tie", [False, True])
-def test_gradients_of_the_whole_model(tie):
-    model, weights = small(tie_embeddings=tie)
+def test_gradients_of_the_whole_model_equal_central_differences(tie):
+    model, weights = small_model(tie_embeddings=tie)
     names = list(weights)
     assert_gradients(lambda *w: model.nll(dict(zip(names, w, strict=True)), IDS, TARGETS), *weights.values())
 
 
 @pytest.mark.parametrize("norm", ["rmsnorm", "layernorm", "dyt", "none"])
 def test_cached_and_plain_logits_agree(norm):
-    model, weights = small(norm=part("norm", norm))
+    model, weights = small_model(norm=part("norm", norm))
     plain = model.logits(weights, IDS).tolist()
     cache, rows = Cache(), []
-    for ids in (IDS[:2], IDS[2:3], IDS[3:]):  # several tokens at once, or one
+    for ids in (IDS[:2], IDS[2:3], IDS[3:]):  # several tokens at once, or a single one
         rows += model.logits(weights, ids, cache).tolist()
     for expected, row in zip(plain, rows, strict=True):
         assert row == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_token_does_not_see_those_after_it():
-    model, weights = small()
+def test_logits_do_not_depend_on_later_tokens():
+    model, weights = small_model()
     before = model.logits(weights, IDS).tolist()
     after = model.logits(weights, [*IDS[:-1], 0]).tolist()
     assert before[:-1] == after[:-1]
@@ -45,11 +45,11 @@ def test_a_token_does_not_see_those_after_it():
 
 
 def test_tied_embeddings_share_one_matrix():
-    assert "lm_head" not in small(tie_embeddings=True)[1]
+    assert "lm_head" not in small_model(tie_embeddings=True)[1]
 
 
-def test_zero_init_still_draws():
-    model, _ = small()
+def test_zero_init_draws_as_many_random_numbers():
+    model, _ = small_model()
     rngs = random.Random(3), random.Random(3)
     plain, zero = model.init(rngs[0]), model.init(rngs[1], zero=True)
     assert rngs[0].getstate() == rngs[1].getstate()
@@ -58,16 +58,16 @@ def test_zero_init_still_draws():
 
 
 @pytest.mark.parametrize("wrong", [{"embed": 5}, {"layers": 0}, {"heads": 0}, {"block_size": -1}])
-def test_impossible_sizes(wrong):
+def test_impossible_sizes_are_an_error(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        small(**wrong)
+        small_model(**wrong)
 
 
-def test_equals_pytorch():
+def test_loss_and_gradients_equal_pytorch():
     torch = pytest.importorskip(
         "torch", reason="the optional check against PyTorch needs microgpt-lab[torch]"
     )
-    model, weights = small(norm=part("norm", "rmsnorm"))
+    model, weights = small_model(norm=part("norm", "rmsnorm"))
     leaves = {name: w.tracked() for name, w in weights.items()}
     loss = model.nll(leaves, IDS, TARGETS).total()
     loss.backward()
@@ -97,11 +97,11 @@ def test_equals_pytorch():
 LOGITS = [1.0, 3.0, 2.0, -1.0]
 
 
-def test_temperature_zero_takes_the_likeliest():
+def test_temperature_0_picks_the_most_likely_token():
     assert distribution(LOGITS, temperature=0) == [0, 1, 0, 0]
 
 
-def test_top_k_and_top_p_keep_the_likeliest():
+def test_top_k_and_top_p_keep_the_most_likely_tokens():
     assert [p > 0 for p in distribution(LOGITS, top_k=2)] == [False, True, True, False]
     assert [p > 0 for p in distribution(LOGITS, top_p=0.5)] == [False, True, False, False]
     assert sum(distribution(LOGITS)) == pytest.approx(1.0)
@@ -111,7 +111,7 @@ def test_lower_temperatures_are_sharper():
     assert distribution(LOGITS, 0.5)[1] > distribution(LOGITS, 1.0)[1] > distribution(LOGITS, 2.0)[1]
 
 
-def test_generation_ends_with_the_block():
-    model, weights = small()
+def test_generation_stops_at_the_block_size():
+    model, weights = small_model()
     tokens = generate(model, weights, [4], random.Random(0), stop=-1)
     assert len(tokens) == model.block_size

@@ -1,4 +1,4 @@
-"""NumPy's two threads: the halves of a batch, side by side, give what the whole gives."""
+"""The two threads of the numpy backend: the halves of a batch, in parallel, give the losses of the whole."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ PARTS = [(p.kind, p.name) for p in registry().parts.values() if p.kind in ("acti
 
 
 def modules():
-    """The modules that the backend has imported by now."""
+    """Modules of the numpy backend that compute a step, with two threads or one."""
     trainer = small_trainer(part("backend", "numpy"))
     scan = sys.modules[type(trainer.train_scan).__module__]
     return scan, sys.modules[scan.Lanes.__module__]
@@ -47,8 +47,8 @@ def test_two_lanes_give_the_same_bits_each_time():
     assert found[0] == found[1] == found[2]
 
 
-def test_threads_of_ones_own_do_not_meet():
-    """Two trainers that record at the same time have a tape each."""
+def test_trainers_in_different_threads_do_not_interfere():
+    """Trainers that record at the same time have separate tapes."""
 
     def train(seed):
         return losses(small_trainer(part("backend", "numpy"), 60, batch_size=4, layers=2, seed=seed))
@@ -58,15 +58,15 @@ def test_threads_of_ones_own_do_not_meet():
         assert list(threads.map(train, range(4))) == alone
 
 
-def test_what_overwrites_a_buffer_waits_for_its_readers():
+def test_a_call_that_overwrites_a_buffer_waits_for_its_readers():
     x, y, state, one, two, both = (np.zeros(2) for _ in range(6))
     calls = [
-        partial(np.add, x, state, one),  # the first part alone
-        partial(np.add, y, y, two),  # the second alone
-        partial(np.negative, np.ones(2), state),  # on no part, but overwrites what the first has read
-        partial(np.add, one, two, both),  # on both
-        partial(np.multiply, two, 2.0, one),  # overwrites what was read for both
-        partial(np.exp, np.ones(2), np.zeros(2)),  # on none
+        partial(np.add, x, state, one),  # needs the first half alone
+        partial(np.add, y, y, two),  # needs the second half alone
+        partial(np.negative, np.ones(2), state),  # needs no half, but overwrites what the first call reads
+        partial(np.add, one, two, both),  # needs both halves
+        partial(np.multiply, two, 2.0, one),  # overwrites what the previous call reads
+        partial(np.exp, np.ones(2), np.zeros(2)),  # needs no half
     ]
     found = modules()[1].sorted_by_need(calls, [[x], [y]])
     assert [found[need] for need in (0, 1, 2, -1)] == [

@@ -1,5 +1,6 @@
-"""Optimizers, held to their papers' formulas (several steps, one number at a time, in plain Python) and to
-PyTorch's figures.
+"""Optimizers, compared with the formulas of their papers and with PyTorch.
+
+The formulas are written in plain Python for one number, and run for several steps.
 """
 
 import json
@@ -14,7 +15,7 @@ from microgpt_lab.registry.plugins import registry
 
 
 def trajectory(optimizer, rows=1):
-    """The weights after each step, of a (rows, n) matrix."""
+    """Weights of a (rows, n) matrix after each step."""
     tensor = part("backend", "python").tensor
 
     def matrix(numbers):
@@ -24,13 +25,13 @@ def trajectory(optimizer, rows=1):
     w = matrix(START)
     state, found = optimizer.init(w), []
     for step, g in enumerate(GRADIENTS):
-        w, state = optimizer.update(matrix(g), state, w, LR / (step + 1), step)  # a scheduled rate
+        w, state = optimizer.update(matrix(g), state, w, LR / (step + 1), step)  # a scheduled learning rate
         found.append([x for row in w.tolist() for x in row])
     return found
 
 
 def expected(update):
-    """The same by `update(w, g, state, lr, t)` of one number with its own state; t counts from 1."""
+    """Weights after each step, from `update(w, g, state, lr, t)` for each number; t counts from 1."""
     weights, states, found = list(START), [{} for _ in START], []
     for step, g in enumerate(GRADIENTS):
         weights = [update(*wgs, LR / (step + 1), step + 1) for wgs in zip(weights, g, states)]
@@ -38,7 +39,7 @@ def expected(update):
     return found
 
 
-def close(a, b):
+def nearly_equal(a, b):
     return all(
         math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-15)
         for p, q in zip(a, b, strict=True)
@@ -90,8 +91,8 @@ def lion(beta1, beta2, weight_decay):
     return update
 
 
-# With the defaults, which one gradient as small as eps tells; then large eps and decay, and betas far from
-# 1, so that no factor hides.
+# First the defaults: a gradient as small as eps makes eps visible. Then large eps and decay, and betas far
+# from 1, so that a wrong factor changes the result.
 FORMULAS = {
     "adagrad by default": ({}, adagrad(1e-10)),
     "rmsprop by default": ({}, rmsprop(0.99, 1e-8)),
@@ -112,10 +113,10 @@ FORMULAS = {
 
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("name", FORMULAS)
-def test_it_is_its_papers_formula(name, rows):
+def test_steps_equal_the_formula_of_the_paper(name, rows):
     options, update = FORMULAS[name]
     optimizer = part("optimizer", name.split()[0].strip(","), lr=LR, **options)
-    assert close(trajectory(optimizer, rows), expected(update))
+    assert nearly_equal(trajectory(optimizer, rows), expected(update))
 
 
 PYTORCH = json.loads(FIGURES.read_text())
@@ -126,25 +127,25 @@ PYTORCH = json.loads(FIGURES.read_text())
     PYTORCH["optimizers"],
     ids=[f"{n} {o}" for n, o, _ in PYTORCH["optimizers"]],
 )
-def test_it_is_pytorchs(name, options, expected):
-    assert close(trajectory(part("optimizer", name, lr=LR, **options)), expected)
+def test_steps_equal_pytorch(name, options, expected):
+    assert nearly_equal(trajectory(part("optimizer", name, lr=LR, **options)), expected)
 
 
-def test_a_weight_without_gradient_stays_where_it_is():
+def test_a_weight_with_gradient_0_does_not_change():
     for name in registry().names("optimizer"):
         decay = {"weight_decay": 0.0} if name in ("adamw", "lion") else {}
         assert {row[2] for row in trajectory(part("optimizer", name, **decay))} == {2.0}
 
 
 @pytest.mark.parametrize("rows", [1, 6])
-def test_muon_takes_adams_step_for_a_row_or_a_column(rows):
+def test_muon_uses_adam_for_a_row_or_a_column(rows):
     options = {"beta1": 0.6, "beta2": 0.7, "eps": 0.5}
     muon = part("optimizer", "muon", lr=LR, adam_lr=0.12, **options)
-    assert close(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
+    assert nearly_equal(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
 
 
-def by_hand(x, rounds=5):
-    """Newton and Schulz' iteration as Jordan et al. (2024) have it, on NumPy."""
+def newton_schulz(x, rounds=5):
+    """Newton-Schulz iteration of Jordan et al. (2024), in NumPy."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = x / ((x**2).sum() ** 0.5 + 1e-7)
     for _ in range(rounds):
@@ -166,12 +167,12 @@ def test_muon_orthogonalizes_its_momentum(out, in_):
         w, new = muon.update(tensor(g.tolist()), state, w, LR / (step + 1), step)
         assert len(new) == len(state)
         state, v = new, 0.6 * v + g
-        expected = expected - LR / (step + 1) * max(1, out / in_) ** 0.5 * by_hand(g + 0.6 * v)
+        expected = expected - LR / (step + 1) * max(1, out / in_) ** 0.5 * newton_schulz(g + 0.6 * v)
         numpy.testing.assert_allclose(numpy.array(w.tolist()), expected, rtol=1e-9)
 
 
-def test_muon_is_nearly_pytorchs():
-    """PyTorch's orthogonalizes in bfloat16, of 8 bits."""
+def test_muon_nearly_equals_pytorch():
+    """PyTorch orthogonalizes in bfloat16, which has 8 significant bits."""
     tensor = part("backend", "python").tensor
     muon, w = part("optimizer", "muon", lr=LR), tensor(MATRIX)
     state = muon.init(w)
@@ -181,7 +182,7 @@ def test_muon_is_nearly_pytorchs():
             assert row == pytest.approx(wanted, abs=0.05 * LR)
 
 
-def test_muon_does_not_see_how_large_a_gradient_is():
+def test_muon_does_not_depend_on_the_size_of_the_gradient():
     tensor = part("backend", "python").tensor
     steps = []
     for size in (1e-3, 1.0, 1e3):
@@ -191,12 +192,12 @@ def test_muon_does_not_see_how_large_a_gradient_is():
     assert all(math.isclose(x, y, rel_tol=1e-3) for step in steps for x, y in zip(step, steps[1]))
 
 
-def test_muon_with_a_rate_of_zero_stands_still():
+def test_muon_accepts_a_learning_rate_of_0():
     assert part("optimizer", "muon", lr=0.0).adam_to_lr == 0.0
 
 
-def test_all_but_muon_take_the_weights_in_one_row():
-    """Which is much faster; Muon has to see matrices."""
+def test_all_optimizers_but_muon_are_elementwise():
+    """Elementwise optimizers update all weights as one row, which is faster. Muon needs matrices."""
     names = {"adagrad", "adam", "adamw", "lion", "muon", "rmsprop", "sgd"}
     elementwise = {n: getattr(part("optimizer", n), "elementwise", False) for n in names}
     assert elementwise == dict.fromkeys(names, True) | {"muon": False}

@@ -1,4 +1,4 @@
-"""Every numeric option of every part and of a run: a finite run, a run called diverged, or one line."""
+"""Any number for an option of a part or a run gives a finite run, a diverged run or a one-line error."""
 
 import math
 
@@ -15,19 +15,19 @@ NUMERIC = [name for name, option in run_options().items() if option.type in (int
 
 
 @pytest.mark.parametrize("name", NUMERIC)
-def test_options_of_a_run(name):
+def test_any_number_for_an_option_of_a_run_has_a_defined_result(name):
     for value in NUMBERS:
         check_run(**{name: value})
 
 
-def test_options_of_a_part_that_needs_a_file(tmp_path):
-    """Those of all other parts are tried by `check`, in test_parts.py."""
+def test_options_of_a_part_that_needs_a_file_pass_their_check(tmp_path):
+    """`check` in test_parts.py tries the options of all other parts."""
     (tmp_path / "text").write_text("anna\nbob\n" * 20)
     text = registry().get("dataset", "text")
     check_options(text, path=str(tmp_path / "text"), unit="stream")
 
 
-# What was taken in silence, or tried.
+# Values that the parts once accepted silently, or tried.
 REFUSED = {
     "scheduler=inverse_sqrt warmup=100": "warmup must be from 0 to 1, not 100.0",
     "scheduler=one_cycle peak=5": "peak must be from 0 to 1, not 5.0",
@@ -62,7 +62,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("command", REFUSED)
-def test_what_a_formula_does_not_allow_is_refused_in_a_line(tmp_path, command):
+def test_values_outside_their_bounds_are_refused_in_one_line(tmp_path, command):
     first, *options = command.split()
     kind, _, name = first.partition("=")
     chosen = {"name": name} | {
@@ -92,15 +92,15 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("chosen", "said"), SIZES, ids=str)
-def test_sizes_beyond_a_limit_are_refused_and_not_tried(tmp_path, chosen, said):
+@pytest.mark.parametrize(("chosen", "message"), SIZES, ids=str)
+def test_sizes_beyond_a_limit_are_refused_and_not_tried(tmp_path, chosen, message):
     with pytest.raises(UserError) as caught:
         short_run(tmp_path / "run", **chosen)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert not any(tmp_path.iterdir())
 
 
-def test_bounds():
+def test_bounds_accept_their_ends_and_refuse_nan_and_infinity():
     at_least(0, x=0, y=1e308)
     at_least(0, below=1, x=0.0, y=0.999)
     above(0, x=5e-324, y=1e308)
@@ -115,14 +115,14 @@ def test_bounds():
 
 
 def mean(x, *, slope: float = 1.0):
-    """Does not say before a run that it cannot have a slope of 2."""
+    """Refuses a slope of 2 only during a run."""
     if slope == 2 and x.shape[-1] > 2:
         raise RuntimeError("not this one")
     return x * slope
 
 
 class Late:
-    """Looks at its option when the run is there already."""
+    """Checks its option only after the run has started."""
 
     def __init__(self, *, number: int = 1):
         self.number = number
@@ -132,7 +132,7 @@ class Late:
 
 
 def huge(step, steps, *, power: float = 1e9):
-    """Cannot be computed with its default."""
+    """Overflows with its default."""
     return 10.0**power
 
 
@@ -144,8 +144,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_parts_that_do_not_look_at_their_options_in_time_are_named(kind):
-    make, said = BROKEN[kind]
+def test_parts_that_check_their_options_too_late_are_named(kind):
+    make, message = BROKEN[kind]
     broken = Part(kind, make.__name__.lower(), make, "tests")
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         check_options(broken)

@@ -1,4 +1,4 @@
-"""Every part of every installed plugin is what its kind should be."""
+"""Every part of every installed plugin passes the checks of its kind."""
 
 import types
 from random import Random
@@ -11,12 +11,12 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.testing import check
 
-ELSEWHERE = {"text", "karpathy_names", "jax"}  # the first two need a file; test_backends.py has more of jax
-PARTS = [p for p in registry().parts.values() if p.name not in ELSEWHERE]
+TESTED_ELSEWHERE = {"text", "karpathy_names", "jax"}  # the first two need a file; jax is in test_backends.py
+PARTS = [p for p in registry().parts.values() if p.name not in TESTED_ELSEWHERE]
 
 
 @pytest.mark.parametrize("each", PARTS, ids=lambda p: f"{p.kind}={p.name}")
-def test_part(each):
+def test_every_part_passes_its_check(each):
     check(each)
 
 
@@ -40,13 +40,13 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), VARIANTS, ids=str)
-def test_part_with_options(kind, name, options):
+def test_parts_with_options_pass_their_check(kind, name, options):
     from microgpt_lab.testing import CHECKS
 
     CHECKS[kind](part(kind, name, **options))
 
 
-def tiny(watch=None, **parts):
+def tiny_trainer(watch=None, **parts):
     corpus = Corpus(["anna", "bob", "cara", "dan"] * 10)
     chosen = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"} | parts
     built = {kind: part(kind, name) for kind, name in chosen.items()}
@@ -62,14 +62,14 @@ SWAPPED = [(p.kind, p.name) for p in PARTS if p.kind in ("activation", "norm", "
 
 @pytest.mark.parametrize(("kind", "name"), SWAPPED, ids=str)
 def test_training_with_any_part_learns(kind, name):
-    trainer = tiny(**{kind: name})
+    trainer = tiny_trainer(**{kind: name})
     before = trainer.evaluate(trainer.corpus.train)
     trainer.train()
     assert trainer.evaluate(trainer.corpus.train) < before
 
 
-def test_adam_is_kingma_and_ba():
-    """The state is kept in another scale than the paper's: the steps are the same."""
+def test_adam_equals_the_formula_of_kingma_and_ba():
+    """The state has another scale than in the paper, but the steps are the same."""
     from microgpt_lab.testing import tensor
 
     adam = part("optimizer", "adam", lr=0.1, beta1=0.9, beta2=0.95, eps=1e-3)
@@ -95,7 +95,7 @@ def test_muon_steps_are_nearly_orthogonal():
             assert (0.4 < product < 1.6) if i == j else abs(product) < 0.4
 
 
-def test_warm_up_rises_to_the_top():
+def test_warmup_rises_to_the_full_learning_rate():
     linear = part("scheduler", "linear", warmup=0.1)
     factors = [linear(step, 100) for step in range(100)]
     assert factors[:10] == sorted(factors[:10])
@@ -106,18 +106,18 @@ def test_warm_up_rises_to_the_top():
 
 def test_dropout_is_repeatable_and_off_in_evaluation():
     def losses(seed):
-        trainer = tiny()
+        trainer = tiny_trainer()
         trainer.dropout, trainer.seed = 0.5, seed
         return [trainer.advance()[0]["loss/train"] for _ in range(5)]
 
     assert losses(1) == losses(1) != losses(2)
-    trainer = tiny()
+    trainer = tiny_trainer()
     trainer.dropout = 0.5
     assert trainer.evaluate(["anna"]) == trainer.evaluate(["anna"])
 
 
-def test_a_batch_is_the_mean_over_its_tokens():
-    trainer = tiny()
+def test_the_loss_of_a_batch_is_the_mean_over_its_tokens():
+    trainer = tiny_trainer()
     trainer.batch_size = 3
     documents = trainer.corpus.train[:3]
     expected = trainer.evaluate(documents)
@@ -141,21 +141,21 @@ def test_callbacks_cannot_change_a_result():
         def should_stop(self, step):
             return step == 3
 
-    warnings, plain = [], tiny()
+    warnings, plain = [], tiny_trainer()
     plain.train()
     sees = Sees()
-    watched = tiny(Watchers([Broken(), Leaves(), sees], warn=warnings.append))
+    watched = tiny_trainer(Watchers([Broken(), Leaves(), sees], warn=warnings.append))
     watched.train()
     assert plain.weights["wte"].data == watched.weights["wte"].data
     assert len(warnings) == 2 and "broken" in warnings[0] and "leaves" in warnings[1]
     assert len(sees) == 40 and all(sees)
-    stopped = tiny(Watchers([Stops()]))
+    stopped = tiny_trainer(Watchers([Stops()]))
     stopped.train()
     assert stopped.step == 3
 
 
-def test_a_callback_may_take_another_method_while_it_watches():
-    """Who listens, and to what, is found once, but not held against one that changes."""
+def test_a_callback_may_replace_its_methods_during_a_run():
+    """The methods of callbacks are looked up once, but later changes have an effect."""
 
     class Counts:
         def __init__(self):
@@ -177,20 +177,20 @@ def test_a_callback_may_take_another_method_while_it_watches():
     assert counts.seen == ["loss", (3, False, 0.5)]
 
 
-def test_of_a_module_only_marked_functions_watch(monkeypatch):
-    told = []
+def test_only_marked_functions_of_a_module_receive_events(monkeypatch):
+    received = []
     listens, ignores = types.ModuleType("listens"), types.ModuleType("ignores")
-    listens.step_finished = hookimpl(lambda step: told.append(step))
-    listens.evaluated = ignores.step_finished = lambda: told.append("not marked")
+    listens.step_finished = hookimpl(lambda step: received.append(step))
+    listens.evaluated = ignores.step_finished = lambda: received.append("not marked")
     monkeypatch.setattr(registry(), "watchers", [listens, ignores])
     watch = Watchers([], warn=pytest.fail)
     watch("step_finished", step=1, metrics={})
     watch("evaluated", step=1, loss=0.5, documents=1)
-    assert told == [1] and watch.watchers == [listens]
+    assert received == [1] and watch.watchers == [listens]
 
 
-def test_a_preview_is_drawn_once_a_step_and_changes_nothing(monkeypatch):
-    trainer, plain = tiny(), tiny()
+def test_a_preview_is_drawn_once_per_step_and_changes_nothing(monkeypatch):
+    trainer, plain = tiny_trainer(), tiny_trainer()
     trainer.advance(3)
     plain.advance(3)
     first = trainer.preview(5)
@@ -217,7 +217,7 @@ def test_options_are_checked():
 
 
 def test_evaluation_builds_no_graph():
-    trainer = tiny()
+    trainer = tiny_trainer()
     tokens = trainer.corpus.tokens("anna")
     assert not trainer.model.nll(trainer.weights, tokens[:-1], tokens[1:]).is_tracked
 

@@ -1,4 +1,4 @@
-"""Plugins of others: found where they should be, isolated where they fail, one file each."""
+"""Plugins: they are found in the right folders, one file is enough, and a broken one harms no other."""
 
 import doctest
 import inspect
@@ -56,7 +56,7 @@ def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, fol
     assert not listed.stderr and "skipped" not in listed.stdout and "clash" not in listed.stdout
 
 
-def test_the_labs_own_folder_counts_and_the_current_one_does_not(lab, tmp_path):
+def test_plugins_are_found_in_the_lab_folder_but_not_in_the_current_one(lab, tmp_path):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "swish.py").write_text(SWISH)
     assert "unknown" in lab("activation=swish", *SHORT, check=2).stderr
@@ -65,7 +65,7 @@ def test_the_labs_own_folder_counts_and_the_current_one_does_not(lab, tmp_path):
     lab("activation=swish", *SHORT, check=0)
 
 
-def test_recipes_and_presets_of_the_labs_own_folder(lab, tmp_path):
+def test_recipes_and_presets_are_found_in_the_lab_folder(lab, tmp_path):
     recipe = tmp_path / "home" / "experiments" / "short" / "recipe.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text("# @package _global_\nsteps: 3\n")
@@ -104,7 +104,7 @@ def test_a_broken_plugin_is_skipped_with_its_name(lab, folder, source):
     assert "bad_one was skipped: " in asked.stderr
 
 
-def test_a_missing_dependency_reads_unavailable(lab, folder):
+def test_a_plugin_with_a_missing_dependency_is_unavailable(lab, folder):
     (folder / "needs.py").write_text("import no_such_package\n" + SWISH)
     done = lab(*SHORT, env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0)
     assert "unavailable: pip install no_such_package" in done.stderr
@@ -113,7 +113,7 @@ def test_a_missing_dependency_reads_unavailable(lab, folder):
     )
 
 
-def test_two_parts_with_one_name_name_both_providers(lab, folder):
+def test_two_parts_with_the_same_name_are_an_error_that_names_both(lab, folder):
     for name in ("first", "second"):
         (folder / f"{name}.py").write_text(SWISH)
     env = {"MICROGPT_LAB_PLUGINS": str(folder)}
@@ -122,7 +122,7 @@ def test_two_parts_with_one_name_name_both_providers(lab, folder):
     assert ".first" in error and ".second" in error
 
 
-def test_a_plugin_module_can_watch_runs(lab, folder):
+def test_a_plugin_module_can_receive_events(lab, folder):
     source = "from microgpt_lab import hookimpl\n@hookimpl\ndef step_finished(step):\n    print('seen', step)"
     (folder / "watch.py").write_text(source)
     assert "seen 2" in lab(*SHORT, env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0).stdout

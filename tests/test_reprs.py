@@ -1,4 +1,4 @@
-"""What a reader sees who prints an object: one line with its name, its shape and its first numbers."""
+"""The repr of an object is one line with its name, its shape and its first numbers."""
 
 import inspect
 from pathlib import Path
@@ -31,7 +31,7 @@ def tensors(backend):
 
 
 def objects():
-    """Whatever the public names make, and what is reached from there."""
+    """Objects that the public names create, by name."""
     small, value, rows = trainer(), Value(2.0), Tensor([0.5, -1.0], (1, 2))
     dropout = Dropout("key", 0.5, sites=3, width=4)
     batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropout=dropout)
@@ -53,21 +53,21 @@ def objects():
         found |= tensors(name)
         found[f"{name} block"] = part("backend", name).blocks(batch)[0]
         found[f"{name} weight"] = trainer(name).weights["wte"]
-    for name in BACKENDS[:2]:  # jax would compile it first
+    for name in BACKENDS[:2]:  # jax would compile the gradient first
         found[f"{name} gradient"] = trainer(name).gradients()["wte"]
-    for (kind, name), each in registry().parts.items():
-        found |= {f"part {kind}={name}": each, f"{kind}={name}": each.build()}
+    for (kind, name), registered in registry().parts.items():
+        found |= {f"part {kind}={name}": registered, f"{kind}={name}": registered.build()}
     return found
 
 
-def test_every_object_says_in_a_line_what_it_is():
+def test_the_repr_of_every_object_is_one_short_line():
     for name, thing in objects().items():
         text = repr(thing)
         assert "0x" not in text and "\n" not in text and len(text) <= 240, f"{name}: {text}"
 
 
-def test_the_public_names_are_functions_classes_or_seen_above():
-    """Python's own repr is right for what one calls."""
+def test_public_names_are_functions_classes_modules_or_hookimpl():
+    """For functions and classes, Python's own repr is enough."""
     named = [getattr(microgpt_lab, name) for name in microgpt_lab.__all__]
     others = [x for x in named if not (inspect.isroutine(x) or inspect.isclass(x) or inspect.ismodule(x))]
     assert others == [microgpt_lab.hookimpl]  # pluggy's decorator
@@ -81,7 +81,7 @@ def test_a_tensor_shows_its_shape_and_first_numbers(backend):
     assert compared.endswith("(shape=(1, 2), data=[True, False])")
 
 
-def test_a_part_shows_its_options_without_a_line_by_its_author():
+def test_a_part_shows_its_options_without_a_repr_of_its_own():
     class Mine:
         """A part."""
 
@@ -107,7 +107,7 @@ def test_a_part_shows_its_options_without_a_line_by_its_author():
     assert repr(made["bent"].build(slope=0.2)) == "bent(slope=0.2)"
 
 
-def test_what_is_being_compiled_is_not_computed_to_be_shown():
+def test_the_repr_of_a_tensor_under_compilation_computes_nothing():
     import jax
 
     backend, shown = part("backend", "jax"), []

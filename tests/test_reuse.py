@@ -1,21 +1,21 @@
-"""Documents and functions are shared among runs of one process by content, never by name alone."""
+"""Runs of one process share documents and functions with the same content, never by name alone."""
 
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import reuse
 from microgpt_lab.run.assemble import assemble, load
 
 
-def test_a_file_that_changes_is_read_anew_and_functions_are_not_shared(tmp_path):
+def test_a_changed_file_is_read_again_and_shares_no_functions(tmp_path):
     path = tmp_path / "data.txt"
     path.write_text("anna\nbob\neve\n" * 20)
     small = ("backend=numpy", "embed=4", "heads=1", "steps=3")
     config = compose([*small, "dataset=text", f"dataset.path={path}"])
     first = load(config)
     assert load(config) is first
-    like = assemble(config, first)
-    reuse.keep(like, config)
-    assert reuse.has(config, first) and assemble(config, first).train_scan is like.train_scan
+    trainer = assemble(config, first)
+    reuse.keep(trainer, config)
+    assert reuse.has(config, first) and assemble(config, first).train_scan is trainer.train_scan
     path.write_text("anna\nbob\neva\n" * 20)
     second = load(config)
     assert "eva" in second and not reuse.has(config, second)
-    assert assemble(config, second).train_scan is not like.train_scan
+    assert assemble(config, second).train_scan is not trainer.train_scan

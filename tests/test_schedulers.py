@@ -1,4 +1,4 @@
-"""Schedulers, held to their formulas: figures worked out by hand, and those of PyTorch's own schedulers."""
+"""Schedulers, compared with their formulas: factors computed by hand, and those of PyTorch's schedulers."""
 
 import json
 from math import sqrt
@@ -12,7 +12,7 @@ from microgpt_lab.registry.plugins import registry
 
 PYTORCH = json.loads(FIGURES.read_text())
 C30, C45 = sqrt(3) / 2, sqrt(1 / 2)  # cosines of 30 and 45 degrees
-# Those of 1 to 6 fourteenths of 180 degrees.
+# Cosines of 1/14 to 6/14 of 180 degrees.
 FALL = (
     0.9749279121818236,
     0.9009688679024191,
@@ -33,28 +33,28 @@ def factors(name, steps, **options):
     PYTORCH["schedules"],
     ids=[f"{n} {o}" for n, o, _ in PYTORCH["schedules"]],
 )
-def test_it_is_pytorchs(name, options, expected):
+def test_factors_equal_pytorch(name, options, expected):
     assert factors(name, STEPS, **options) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_figures_are_pytorchs():
-    """Made again, where PyTorch is: microgpt-lab[torch]."""
+def test_the_stored_figures_equal_pytorch():
+    """Compute the figures again if PyTorch is installed (microgpt-lab[torch])."""
     pytest.importorskip("torch", reason="the optional check against PyTorch needs microgpt-lab[torch]")
     made = json.loads(json.dumps(make()))
-    assert numbers(made) == pytest.approx(numbers(PYTORCH), rel=1e-9, abs=1e-15)
+    assert all_numbers(made) == pytest.approx(all_numbers(PYTORCH), rel=1e-9, abs=1e-15)
     assert str(made).count("[") == str(PYTORCH).count("[")
 
 
-def numbers(figures):
-    """Every number in nested lists and dicts."""
+def all_numbers(figures):
+    """All floats in nested lists and dicts."""
     if isinstance(figures, (list, dict)):
         inner = figures.values() if isinstance(figures, dict) else figures
-        return [x for each in inner for x in numbers(each)]
+        return [x for each in inner for x in all_numbers(each)]
     return [figures] if isinstance(figures, float) else []
 
 
-# Steps, options and all factors, by hand. A warm-up over the first w steps is 1/(w + 1), 2/(w + 1), …: no
-# step is made with a rate of 0, and the first step after it has the whole rate.
+# Steps, options and all factors, by hand. Warmup over the first w steps has the factors 1/(w + 1), 2/(w + 1),
+# …: no step has a learning rate of 0, and the first step after it has the full learning rate.
 BY_HAND = {
     "constant": (3, {}, [1, 1, 1]),
     "constant, warmed up": (4, {"warmup": 0.5}, [1 / 3, 2 / 3, 1, 1]),
@@ -70,7 +70,7 @@ BY_HAND = {
     "exponential, both": (6, {"warmup": 1 / 3, "final": 1 / 16}, [1 / 3, 2 / 3, 1, 1 / 2, 1 / 4, 1 / 8]),
     "step": (20, {}, [1] * 6 + [0.1] * 6 + [0.01] * 6 + [0.001] * 2),
     "step, warmed up": (6, {"warmup": 1 / 3, "every": 0.5, "gamma": 0.6}, [1 / 3, 2 / 3, 1, 1, 0.6, 0.6]),
-    # √(w / t) and t / w, whichever is less, with t counted from 1
+    # the smaller of √(w / t) and t / w, where t counts from 1
     "inverse_sqrt": (20, {}, [1 / 2, *(sqrt(2 / t) for t in range(2, 21))]),
     "inverse_sqrt, w rounded up": (5, {"warmup": 0.35}, [1 / 2, 1, sqrt(2 / 3), sqrt(2 / 4), sqrt(2 / 5)]),
     "inverse_sqrt, w rounded down": (5, {"warmup": 0.45}, [1 / 2, 1, sqrt(2 / 3), sqrt(2 / 4), sqrt(2 / 5)]),
@@ -96,12 +96,12 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("case", BY_HAND)
-def test_it_is_its_formula(case):
+def test_factors_equal_the_formula(case):
     steps, options, expected = BY_HAND[case]
     assert factors(case.partition(",")[0], steps, **options) == pytest.approx(expected, rel=1e-12)
 
 
-def test_every_scheduler_is_worked_out_with_its_defaults():
+def test_every_scheduler_has_figures_for_its_defaults():
     ours = {
         name
         for name in registry().names("scheduler")
@@ -111,8 +111,8 @@ def test_every_scheduler_is_worked_out_with_its_defaults():
     assert ours == {case for case, (_, options, _) in BY_HAND.items() if not options}
 
 
-def test_a_warm_up_has_whole_steps():
-    """The nearest number of them: of 10 steps, 0.26 is 3; then progress from 0 to 1."""
+def test_warmup_is_rounded_to_whole_steps():
+    """Rounded to the nearest number: 0.26 of 10 steps is 3. After warmup, progress rises from 0 to 1."""
     assert [linear_warmup(step, 10, 0.26) for step in range(5)] == [
         (1 / 4, 0.0), (2 / 4, 0.0), (3 / 4, 0.0), (1.0, 0.0), (1.0, 1 / 7),
     ]  # fmt: skip
@@ -123,6 +123,6 @@ def test_a_warm_up_has_whole_steps():
 
 
 @pytest.mark.parametrize("warmup", [-0.01, 1.01])
-def test_a_warm_up_is_a_fraction_of_the_steps(warmup):
+def test_warmup_is_a_fraction_of_the_steps(warmup):
     with pytest.raises((ValueError, UserError), match="warmup"):
         part("scheduler", "constant", warmup=warmup)(0, 10)

@@ -1,4 +1,4 @@
-"""What a sweep notes of its jobs."""
+"""Notes of a sweep about the folders of its jobs."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from microgpt_lab.sweeps.folder import Place
 
 
 @pytest.mark.parametrize("torn", ["", ".", "..", "../elsewhere", "/"])
-def test_a_torn_note_of_a_jobs_folder_deletes_nothing(tmp_path, torn):
+def test_a_damaged_note_of_a_job_names_no_folder(tmp_path, torn):
     (tmp_path / "elsewhere").mkdir()
     place = Place(tmp_path / "sweep", {"seed": 1})
     place.path.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What a model is given of a document, and what of it training has seen."""
+"""Pieces of documents that a model is given, and which of them training has seen."""
 
 import math
 import re
@@ -33,12 +33,12 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_what_is_held_out_of_a_task_is_new_to_training(name):
+def test_held_out_documents_of_a_task_are_new_to_training(name):
     for options in VARIANTS.get(name, [{}]):
         documents = part("dataset", name, **options)()
         for split in SPLITS:
             if split == "eureka" and len(documents) <= 2000:
-                continue  # it refuses them
+                continue  # eureka refuses such small data sets
             for seed, train_docs in ((42, 0), (7, 50)):
                 corpus = Corpus(
                     documents,
@@ -51,7 +51,7 @@ def test_what_is_held_out_of_a_task_is_new_to_training(name):
                 assert all(map(all, corpus.new([*corpus.validation, *corpus.test]))), (options, split)
 
 
-def test_reverse_has_as_many_words_as_it_says_and_all_where_there_are_few():
+def test_reverse_has_the_given_number_of_words_or_all_if_fewer_exist():
     assert len(part("dataset", "reverse")()) == 10_000
     assert sorted(part("dataset", "reverse", letters="ba", length=2)()) == sorted(
         f"{word}={word[::-1]}" for word in ("a", "b", "aa", "ab", "ba", "bb")
@@ -63,7 +63,7 @@ def test_reverse_has_as_many_words_as_it_says_and_all_where_there_are_few():
     assert [lengths.count(n) for n in range(1, 7)] == [16, 256, 2182, 2182, 2182, 2182]
 
 
-def test_a_task_whose_answers_would_be_cut_is_refused(tmp_path):
+def test_a_task_whose_answers_would_be_truncated_is_refused(tmp_path):
     task = {"name": "reverse", "length": 4}
     with pytest.raises(
         UserError, match="block_size=8 cuts the answers of 4,096 of 4,680 tasks: block_size=10 holds"
@@ -72,7 +72,7 @@ def test_a_task_whose_answers_would_be_cut_is_refused(tmp_path):
     assert short_run(tmp_path / "run", dataset=task, block_size=10)["status"] == "ok"
 
 
-def test_a_task_may_not_ask_twice_but_names_may_be_there_twice():
+def test_a_task_may_not_repeat_a_question_but_names_may_repeat():
     def names():
         return ["anna", "bob", "anna"]
 
@@ -90,7 +90,7 @@ WORDS = ["abc", "abcdefgh", "abcdefghijklm", "ab", "a", "xyz", "abcd"] * 6
 
 @pytest.mark.parametrize("long_docs", ["truncate", "window"])
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 16])
-def test_one_place_decides_what_is_trained_on_evaluated_and_compared(long_docs, size):
+def test_training_evaluation_and_comparison_use_the_same_pieces(long_docs, size):
     corpus = Corpus(WORDS, long_docs=long_docs, block_size=size, split="none")
     model = GPT(
         corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=4, block_size=size
@@ -109,17 +109,17 @@ def test_one_place_decides_what_is_trained_on_evaluated_and_compared(long_docs, 
     assert max(map(len, cut)) <= size + 1
 
 
-def test_documents_that_are_cut_alike_are_one_to_the_model():
+def test_documents_that_are_equal_after_truncation_count_as_seen():
     corpus = Corpus(["abcd", "abce", "ab"], block_size=3, split="none")
     corpus.train = ["abcd", "ab"]
     assert corpus.new(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
-    corpus.block_size = 4  # now abc is a document that ends
+    corpus.block_size = 4  # now the end of the document abc fits into the block
     assert corpus.new(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
     corpus.long_docs, corpus.block_size = "window", 2
     assert corpus.new(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
 
 
-def test_what_training_has_seen_of_unicode_names_at_block_16():
+def test_training_has_seen_70_percent_of_unicode_names_at_block_16():
     corpus = Corpus(part("dataset", "unicode_names")())
     new = corpus.new(corpus.validation)
     assert 1 - sum(map(any, new)) / len(new) == pytest.approx(0.701, abs=0.0005)
@@ -132,7 +132,7 @@ def test_what_training_has_seen_of_unicode_names_at_block_16():
 
 @pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("long_docs", ["truncate", "window"])
-def test_the_loss_on_what_is_unseen_is_that_of_these_pieces_alone(backend, long_docs):
+def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_docs):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     corpus = Corpus(part("dataset", "unicode_names")()[:900], long_docs=long_docs, block_size=12)
@@ -156,7 +156,7 @@ def test_the_loss_on_what_is_unseen_is_that_of_these_pieces_alone(backend, long_
     assert trainer.validate() == trainer.evaluate(trainer.held_out)
 
 
-def test_where_all_is_seen_there_is_no_such_loss(tmp_path):
+def test_without_unseen_documents_there_is_no_unseen_loss(tmp_path):
     (tmp_path / "text").write_text("anna\nbob\n" * 50)
     summary = short_run(
         tmp_path / "run", dataset={"name": "text", "path": str(tmp_path / "text")}, train_docs=0
@@ -166,14 +166,14 @@ def test_where_all_is_seen_there_is_no_such_loss(tmp_path):
 
 
 def test_the_schema_has_every_figure_of_a_summary(tmp_path):
-    """Of a task, which has the most; with documents that are held out and seen, and some that are not."""
+    """The run trains on a task, which has the most figures, and has seen some of the held-out documents."""
     summary = short_run(tmp_path / "run")
     figures = {key for key, value in summary.items() if isinstance(value, (int, float))}
     assert {"loss/val_unseen", "exact_match"} <= figures <= Summary.__annotations__.keys()
 
 
-def test_samples_that_are_what_training_was_given_are_not_new(tmp_path, capsys):
-    """Documents of thirty letters, cut to four: a sample of four is all that training has seen."""
+def test_samples_equal_to_truncated_training_documents_are_not_new(tmp_path, capsys):
+    """Documents of thirty letters are truncated to four: a sample of four letters equals all of them."""
     (tmp_path / "text").write_text(("a" * 30 + "\n") * 20)
     text = {"name": "text", "path": str(tmp_path / "text")}
     sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "temperature": 0.0}
@@ -184,7 +184,7 @@ def test_samples_that_are_what_training_was_given_are_not_new(tmp_path, capsys):
     assert "unseen" in said and "none on the 0" in said
 
 
-def test_guessing_counts_what_a_model_is_given(tmp_path):
+def test_guessing_uses_the_truncated_documents(tmp_path):
     found = []
     for tail in ("xy", "yyyxx"):  # beyond the block
         (tmp_path / "text").write_text("".join(f"{word}{tail}\n" for word in ("abab", "abba", "baab") * 20))
@@ -193,7 +193,7 @@ def test_guessing_counts_what_a_model_is_given(tmp_path):
     assert found[0] == found[1]
 
 
-def test_a_corpus_and_a_model_that_cut_differently_are_refused():
+def test_a_corpus_and_a_model_that_truncate_differently_are_refused():
     corpus = Corpus(WORDS)
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", "python")
 
@@ -220,7 +220,7 @@ def test_a_loss_on_no_documents_is_refused(ask):
         getattr(trainer, ask)(*([[]] if ask == "evaluate" else []))
 
 
-def test_a_run_says_what_its_validation_part_shares_with_training(lab, tmp_path):
+def test_a_run_prints_which_part_of_its_validation_split_training_has_seen(lab, tmp_path):
     options = "backend=numpy", "steps=0", "samples=2", "callback=[console]", "hydra.run.dir=run"
     said = lab(*options, check=0).stdout
     assert "validation 12.6% seen in training" in said and "warning" not in said

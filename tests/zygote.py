@@ -1,7 +1,8 @@
-"""Runs commands as `python -m microgpt_lab` would, each in a fork of a process that has imported everything.
+"""Run commands like `python -m microgpt_lab`, each in a fork of a process that has imported everything.
 
-Reads a job a line: arguments, folder, environment, where output goes. Answers with the exit status.
-With `parts` the plugins are loaded too, for commands whose environment names no others.
+Each line of stdin is a job: arguments, folder, environment and files for the output. The answer is the exit
+status. With the argument `parts` the plugins are loaded, too, for commands whose environment names no other
+plugins.
 """
 
 import json
@@ -10,13 +11,13 @@ import signal
 import sys
 import time
 
-import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
+import microgpt_lab.commands.train  # noqa: F401  nearly every command imports it
 from microgpt_lab.commands import main
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.sweeps.warm import preload
 
 
-def child(job):
+def run_in_child(job):
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
@@ -37,7 +38,7 @@ def child(job):
 
 
 def wait(pid, seconds):
-    """The exit status, as subprocess has it; None if it took longer."""
+    """Wait for the exit status, as subprocess returns it; None if the process took longer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -57,7 +58,7 @@ if __name__ == "__main__":
         job = json.loads(line)
         pid = os.fork()
         if not pid:
-            child(job)
+            run_in_child(job)
         status = wait(pid, job["timeout"])
         sys.stdout.write(f"{json.dumps(status)}\n")
         sys.stdout.flush()

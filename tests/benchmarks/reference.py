@@ -1,7 +1,7 @@
-"""The published algorithm in its own style: one graph node for each sum and each product.
+"""The published algorithm in its own style, with one graph node for each sum and each product.
 
-Written from the description of microgpt.py (Karpathy, 2026), as the yardstick for speed and as an
-independent check of the losses for settings that no golden file has.
+It is written from the description of microgpt.py (Karpathy, 2026). Benchmarks compare the speed with it, and
+tests compare the losses for settings without a golden file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import random
 class Node:
     __slots__ = ("above", "data", "grad", "slopes")
 
-    def __init__(self, data, above=(), slopes=()):
-        self.data, self.grad, self.above, self.slopes = data, 0, above, slopes
+    def __init__(self, data, parents=(), local_grads=()):
+        self.data, self.grad, self.above, self.slopes = data, 0, parents, local_grads
 
     def __add__(self, other):
         other = other if isinstance(other, Node) else Node(other)
@@ -64,8 +64,8 @@ class Node:
         visit(self)
         self.grad = 1
         for node in reversed(order):
-            for parent, slope in zip(node.above, node.slopes):
-                parent.grad += slope * node.grad
+            for parent, local_grad in zip(node.above, node.slopes):
+                parent.grad += local_grad * node.grad
 
 
 def linear(x, w):
@@ -73,8 +73,8 @@ def linear(x, w):
 
 
 def softmax(logits):
-    top = max(value.data for value in logits)
-    exps = [(value - top).exp() for value in logits]
+    largest = max(value.data for value in logits)
+    exps = [(value - largest).exp() for value in logits]
     total = sum(exps)
     return [e / total for e in exps]
 
@@ -86,9 +86,10 @@ def rmsnorm(x):
 
 
 class Reference:
-    """`train_step()` makes one step and returns its loss; settings as microgpt.py's constants.
+    """Model, data and optimizer of microgpt.py; the arguments are its constants.
 
-    `schedule(t)` is a factor of the learning rate after the fraction t of the steps.
+    `train_step()` trains one step and returns its loss. `schedule(t)` is the factor of the learning rate
+    after the fraction t of the steps.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Reference:
         def matrix(out, in_, std=std):
             return [[Node(rng.gauss(0, std)) for _ in range(in_)] for _ in range(out)]
 
-        vocab, back = self.bos + 1, 0 if zero else std
+        vocab, projection_std = self.bos + 1, 0 if zero else std
         self.w = {
             "wte": matrix(vocab, embed),
             "wpe": matrix(block_size, embed),
@@ -129,9 +130,9 @@ class Reference:
         for i in range(layers):
             for name in ("wq", "wk", "wv"):
                 self.w[f"{name}{i}"] = matrix(embed, embed)
-            self.w[f"wo{i}"] = matrix(embed, embed, back)
+            self.w[f"wo{i}"] = matrix(embed, embed, projection_std)
             self.w[f"fc1{i}"] = matrix(4 * embed, embed)
-            self.w[f"fc2{i}"] = matrix(embed, 4 * embed, back)
+            self.w[f"fc2{i}"] = matrix(embed, 4 * embed, projection_std)
         self.params = [p for m in self.w.values() for row in m for p in row]
         self.m, self.v = [0.0] * len(self.params), [0.0] * len(self.params)
 

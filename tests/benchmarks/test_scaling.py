@@ -1,4 +1,4 @@
-"""Whether a step costs what its arithmetic counts: one size varied at a time.
+"""Compare the time of a training step with its counted operations, varying one size at a time.
 
 python -m pytest tests/benchmarks/test_scaling.py --benchmark-only -n 0 -s
 """
@@ -23,7 +23,7 @@ VARIED = {
 
 
 def operations(vocab_size, *, embed, layers, block_size, batch_size):
-    """Of a step: two a weight and token forward, four backward, and attention."""
+    """Operations of a step: per weight and token two forward and four backward, and those of attention."""
     matrices = 12 * embed**2 * layers + vocab_size * embed
     attention = 2 * block_size * embed * layers
     return 6 * (matrices + attention) * block_size * batch_size
@@ -41,15 +41,15 @@ def trainer(backend, *, batch_size, **sizes):
 
 
 def milliseconds(run):
-    """A step's median, of 5 turns of at least a twentieth of a second."""
+    """Median time of a step in milliseconds, from 5 measurements of at least 0.05 seconds."""
     run.advance()
-    turns = []
+    measurements = []
     for _ in range(5):
         start, first = time.perf_counter(), run.step
         while time.perf_counter() - start < 0.05:
             run.advance(min(run.steps_per_second, run.backend.fused))
-        turns.append((time.perf_counter() - start) / (run.step - first) * 1e3)
-    return median(turns)
+        measurements.append((time.perf_counter() - start) / (run.step - first) * 1e3)
+    return median(measurements)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax"])

@@ -1,4 +1,4 @@
-"""A training step beside that of the published algorithm, in the same process.
+"""Compare a training step with one of the published algorithm, in the same process.
 
 python -m pytest tests/benchmarks --benchmark-only -n 0 -s
 """
@@ -44,7 +44,7 @@ def test_evaluation(benchmark):
 @pytest.mark.parametrize("batch_size", [1, 32])
 @pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
 def test_ratio_to_the_published_algorithm(benchmark, backend, batch_size):
-    """Wall time of both in turn, so that a machine's moods hit both alike; the reference has no batches."""
+    """Time both alternately, so that other work of the machine affects both. The reference has no batches."""
     if backend == "jax":
         pytest.importorskip("jax")
     lab, reference, ratios = trainer(backend, batch_size), Reference(DOCUMENTS), []
@@ -53,10 +53,10 @@ def test_ratio_to_the_published_algorithm(benchmark, backend, batch_size):
     for _ in range(0, min(steps, 320), together):  # compile, or record most lengths
         lab.advance(together)
     gc.collect()
-    gc.freeze()  # or the reference's garbage collections search what the libraries have loaded
+    gc.freeze()  # otherwise the reference's garbage collections search all objects of the libraries
 
     def seconds(step, times):
-        gc.collect()  # what the other left
+        gc.collect()  # garbage of the other one
         start = time.perf_counter()
         for _ in range(times):
             step()

@@ -1,4 +1,4 @@
-"""Make runs on disk, and list them."""
+"""Create runs on disk, and list them."""
 
 import json
 import os
@@ -13,7 +13,7 @@ HOUR, DAY = 3600, 86400
 
 
 def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
-    """A run on disk that finished with this summary; without a summary, one that was killed."""
+    """Create a run on disk that finished with this summary; without a summary, a killed run."""
     if sweep:
         run = Job(config, folder, list(overrides), place=Place(sweep, config))
     else:

@@ -1,4 +1,4 @@
-"""The command line as a user has it: in a subprocess, in another folder."""
+"""The command line as a user runs it: in a subprocess, in another folder."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def finished(lab, tmp_path):
     return only(tmp_path / "runs"), done
 
 
-def test_a_run_leaves_everything_in_its_folder(finished):
+def test_a_run_writes_all_its_files_into_its_folder(finished):
     run, _ = finished
     assert run.name.endswith("_steps=4,eval_docs=3,samples=2,embed=8,eval_every=2,activation=gelu,layers=2")
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.tfevents")}
@@ -64,13 +64,13 @@ def test_the_same_command_twice_gives_the_same_bits(lab, tmp_path):
     assert one.numbers == two.numbers and one.facts["rng"] == two.facts["rng"]
 
 
-def test_a_second_run_in_a_folder_gets_its_own(lab, tmp_path):
+def test_a_second_run_in_the_same_folder_gets_a_new_one(lab, tmp_path):
     for _ in range(2):
         lab(*SHORT, "hydra.run.dir=same", check=0)
     assert (tmp_path / "same-2" / "summary.json").is_file()
 
 
-def test_sampling_from_a_finished_run(finished, lab):
+def test_sample_draws_from_a_finished_run(finished, lab):
     run, _ = finished
     command = (
         "sample",
@@ -93,13 +93,13 @@ def test_sampling_from_a_finished_run(finished, lab):
     assert "there is no run at nowhere" in lab("sample", "nowhere", check=2).stderr
 
 
-def test_long_overrides_make_a_folder_that_the_file_system_takes(lab, tmp_path):
+def test_long_overrides_make_a_valid_folder_name(lab, tmp_path):
     (tmp_path / ("x" * 100)).mkdir()
     (tmp_path / ("x" * 100) / ("y" * 200)).write_text("ab\nba\nbb\naa\n" * 5)
     lab("dataset=text", f"dataset.path={'x' * 100}/{'y' * 200}", *SHORT, check=0)
 
 
-def test_divergence_ends_the_run_with_its_name(lab, tmp_path):
+def test_a_diverged_run_ends_with_status_diverged(lab, tmp_path):
     done = lab(*SHORT, "steps=30", "optimizer=sgd", "optimizer.lr=1e9", "norm=none", "samples=1", check=1)
     summary = json.loads((only(tmp_path / "runs") / "summary.json").read_text())
     assert summary["status"] == "diverged" and "step" in summary["error"]
@@ -115,7 +115,7 @@ def test_a_pipe_that_closes_does_not_stop_the_run(lab, tmp_path):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
 
 
-def test_what_we_did_wrong_is_a_traceback_and_says_failed(lab, tmp_path):
+def test_an_unexpected_error_is_a_traceback_with_status_failed(lab, tmp_path):
     (tmp_path / "home" / "plugins").mkdir(parents=True)
     broken = (
         "from microgpt_lab import hookimpl\ndef broken(step, steps):\n    return {0: 1, 2: 1, 3: 1}[step]\n"
@@ -136,7 +136,7 @@ def test_no_color_is_respected_on_a_terminal(lab):
     assert colour.search(coloured) and not colour.search(plain)
 
 
-def test_early_stopping(lab, tmp_path):
+def test_early_stopping_ends_a_run(lab, tmp_path):
     callbacks = "callback=[early_stopping]"
     lab(
         "steps=50",
@@ -236,12 +236,12 @@ def test_bench_compares_the_backends(lab):
     assert all(difference < 1e-12 for difference in differences)
 
 
-def test_bench_refuses_in_a_line(lab):
+def test_bench_reports_mistakes_in_one_line(lab):
     assert "did you mean 'layers'" in lab("bench", "layres=2", check=2).stderr
     assert "turns must be at least 1" in lab("bench", "--turns", "0", check=2).stderr
 
 
-def test_bench_against_pytorch(lab):
+def test_bench_compares_with_pytorch(lab):
     pytest.importorskip("torch")
     output = lab("bench", "embed=8", "--turns", "1", "--seconds", "0", "--against", "torch", check=0).stdout
     (line,) = [line for line in output.splitlines() if line.startswith("PyTorch")]

@@ -1,4 +1,4 @@
-"""Help, installation hints and the end of a run, as a newcomer sees them."""
+"""Help, installation hints, and the output at the end of a run."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def test_help_has_a_sentence_for_every_command_and_key(lab):
     assert not re.search(r" $", shown, flags=re.MULTILINE)
 
 
-def test_help_shows_the_options_of_the_parts_that_are_chosen(lab):
+def test_help_shows_the_options_of_the_chosen_parts(lab):
     shown = lab("optimizer=muon", "--help", check=0).stdout
     assert "optimizer.momentum=0.95" in shown and "optimizer.beta1=0.9 " in shown
 
@@ -44,22 +44,22 @@ def test_help_shows_the_options_of_the_parts_that_are_chosen(lab):
         ("experiment", ["  experiment=NAME "]),
     ],
 )
-def test_help_of_a_key_a_part_or_a_kind_is_its_entries(lab, word, lines):
+def test_help_of_a_key_a_part_or_a_kind_shows_its_entries(lab, word, lines):
     shown = lab("help", word, env={"COLUMNS": "100"}, check=0).stdout
     rows = [line for line in shown.splitlines() if re.match(r"  \S", line)]
     assert all(row.startswith(line) for row, line in zip(rows, lines, strict=True))
 
 
-def test_every_option_of_ours_is_described_by_its_owner():
+def test_every_option_of_the_lab_is_described_in_a_docstring():
     for owner in OWNERS.values():
         left = options_of(owner).keys() - option_descriptions(owner).keys()
-        assert left <= {"seed", "block_size"}, owner  # those of the corpus, which others share
+        assert left <= {"seed", "block_size"}, owner  # of the corpus, described by their other owners
     for part in registry().parts.values():
         if part.provider.startswith("microgpt_lab_plugins."):
             assert options_of(part.make).keys() == option_descriptions(part.make).keys(), part
 
 
-def test_a_docstring_describes_options_in_lines():
+def test_descriptions_of_options_are_read_from_a_docstring():
     def part(x, *, one: int = 1, two: int = 2, three: int = 3, four: int = 4):
         """What it is, and of one: nothing here.
 
@@ -73,23 +73,23 @@ def test_a_docstring_describes_options_in_lines():
     assert option_descriptions(part) == {"one": "the first, continued.", "two": "both.", "three": "both."}
 
 
-def test_help_of_a_command_and_version(lab):
+def test_help_of_a_command_and_the_version_are_printed(lab):
     assert "--top-k" in lab("help", "sample", check=0).stdout
     assert lab("--version", check=0).stdout == f"microgpt_lab {microgpt_lab.__version__}\n"
 
 
-def test_help_does_not_wait_for_hydra():
+def test_help_does_not_import_hydra():
     code = "import sys; from microgpt_lab.commands import main; main(['--help'])"
     code += "; assert 'hydra' not in sys.modules"
     subprocess.run([sys.executable, "-P", "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_plugins_of_a_kind_says_what_each_option_is(lab):
+def test_plugins_of_a_kind_describes_each_option(lab):
     shown = lab("plugins", "norm", check=0).stdout
     assert re.search(r"norm\.eps=1e-05 +added to", shown)
 
 
-def test_synonyms_lead_to_what_there_is():
+def test_synonyms_lead_to_existing_names():
     known = {*run_options(), *{part.kind for part in registry().parts.values()}}
     options = {f"{p.kind}.{name}" for p in registry().parts.values() for name in p.options}
     assert set(KEYS) <= known | options
@@ -97,7 +97,7 @@ def test_synonyms_lead_to_what_there_is():
     assert not {other for others in KEYS.values() for other in others.split()} & known
 
 
-def test_hints_name_extras_that_there_are_and_the_modules_they_bring():
+def test_hints_name_existing_extras_and_their_modules():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(extras.EXTRAS) == set(project) - {"dev"}
     assert extras.install_module("pandas.core").endswith("[report]'")
@@ -106,7 +106,7 @@ def test_hints_name_extras_that_there_are_and_the_modules_they_bring():
     assert extras.install_module("flax") == "pip install flax"
 
 
-def test_a_checkout_says_to_install_itself_a_package_says_its_name(monkeypatch, tmp_path):
+def test_the_install_command_names_the_checkout_or_the_package(monkeypatch, tmp_path):
     monkeypatch.chdir(extras.CHECKOUT)
     assert extras.install("report") == "pip install -e '.[report]'"
     monkeypatch.chdir(tmp_path)
@@ -115,8 +115,8 @@ def test_a_checkout_says_to_install_itself_a_package_says_its_name(monkeypatch, 
     assert extras.install("report") == "pip install 'microgpt-lab[report]'"
 
 
-def without(tmp_path, *modules):
-    """The environment of a process in which these modules are not installed."""
+def environment_without(tmp_path, *modules):
+    """Environment of a process in which these modules seem not to be installed."""
     hidden = tmp_path / "site"
     hidden.mkdir(exist_ok=True)
     lines = "import sys\n" + "".join(f"sys.modules[{module!r}] = None\n" for module in modules)
@@ -136,8 +136,8 @@ def without(tmp_path, *modules):
         ),
     ],
 )
-def test_what_is_missing_is_named_with_the_command_that_brings_it(tmp_path, arguments, module, said):
-    env = without(tmp_path, module)
+def test_a_missing_module_is_named_with_its_install_command(tmp_path, arguments, module, said):
+    env = environment_without(tmp_path, module)
     env |= {"MICROGPT_LAB_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-P", "-m", "microgpt_lab", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
@@ -147,7 +147,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(tmp_path, argu
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
 
 
-def test_the_end_of_a_run_says_what_it_shows_and_what_comes_next(lab, tmp_path):
+def test_the_end_of_a_run_explains_its_numbers_and_prints_next_commands(lab, tmp_path):
     done = lab(*SHORT, "temperature=0.7", "hydra.run.dir=runs/mine", check=0).stdout
     assert "drawn at temperature 0.7; nll: negative log-likelihood in nats per token" in done
     assert "training loss " in done
@@ -158,14 +158,14 @@ def test_the_end_of_a_run_says_what_it_shows_and_what_comes_next(lab, tmp_path):
         lab(*command, check=0)
 
 
-def test_what_comes_next_is_only_what_can_be_done(lab):
+def test_only_possible_next_commands_are_printed(lab):
     done = lab(*SHORT, "callback=[console]", check=0).stdout
     assert "run dir" in done and "tensorboard" not in done and "microgpt_lab sample" not in done
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("columns", "bar"), [(60, False), (80, True), (120, True)])
-def test_a_narrow_terminal_keeps_the_numbers_and_loses_the_bar(tmp_path, columns, bar):
+def test_a_narrow_terminal_shows_the_numbers_without_the_bar(tmp_path, columns, bar):
     import pty
 
     main, other = pty.openpty()

@@ -1,12 +1,12 @@
-"""Nothing leaks from a job of a sweep to another, whether it is forked or made by a worker."""
+"""Promise: nothing leaks from one job of a sweep to another, whether it runs in a fork or in a worker."""
 
 import re
 
 import pytest
 from test_sweeps import SWEEP, summaries
 
-# Each activation does something to its process that the next job must not see. `heeds` computes with all
-# of it, so that a leak would change its loss. The backend `threaded` cannot be forked, and gets workers.
+# Each activation changes something in its process that the next job must not see. `heeds` depends on all of
+# it, so that a leak would change its loss. The backend `threaded` cannot be forked: its jobs run in workers.
 PARTS = """
 import functools, itertools, os, random, signal, sys, threading
 import numpy
@@ -98,33 +98,33 @@ def env(tmp_path):
     return {"MICROGPT_LAB_PLUGINS": str(folder)}
 
 
-def test_jobs_leave_nothing_to_others_in_any_order_or_process(lab, tmp_path, env):
+def test_jobs_do_not_affect_each_other_in_any_order_or_process(lab, tmp_path, env):
     for names, backend, jobs in ((NAMES, "numpy", 2), (NAMES[::-1], "threaded", 1)):
         arguments = (f"activation={','.join(names)}", "seed=0", f"backend={backend}", f"jobs={jobs}")
         lab(*SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=2)
     forks, workers = (
-        {of(name): found for name, found in summaries(tmp_path / backend).items()}
+        {activation_of(name): summary for name, summary in summaries(tmp_path / backend).items()}
         for backend in ("numpy", "threaded")
     )
-    ended = {"crashes": "killed", "eats": "refused"}
+    statuses = dict.fromkeys(NAMES, "ok") | {"crashes": "killed", "eats": "refused"}
     for found in forks, workers:
-        assert {name: job["status"] for name, job in found.items()} == {n: ended.get(n, "ok") for n in NAMES}
+        assert {name: job["status"] for name, job in found.items()} == statuses
         assert "SIGSEGV" in found["crashes"]["error"] and "MemoryError" in found["eats"]["error"]
     assert forks["relu"]["samples"] == workers["relu"]["samples"]
     assert forks["relu"]["loss/val"] == workers["relu"]["loss/val"]
-    # All others are the same function of x, unless something of another job is still there.
+    # The other activations are the same function of x, unless something leaks from another job.
     assert len({found[name]["loss/val"] for name in NAMES[:5] for found in (forks, workers)}) == 1
 
 
-def of(name):
-    """The activation of a job."""
+def activation_of(name):
+    """Activation of a job, from the name of its folder."""
     return re.search("activation=([a-z]+)", name)[1]
 
 
-def test_the_log_of_a_job_says_what_it_has_left_to_a_worker(lab, tmp_path, env):
+def test_the_log_of_a_job_lists_what_it_left_behind_in_a_worker(lab, tmp_path, env):
     names = ("relu", "sets", "moves", "threads")
     lab(*SWEEP, f"activation={','.join(names)}", "seed=0", "backend=threaded", "jobs=1", env=env, check=0)
-    logs = {of(file.parent.name): file.read_text() for file in tmp_path.glob("sweep/*/log.txt")}
+    logs = {activation_of(file.parent.name): file.read_text() for file in tmp_path.glob("sweep/*/log.txt")}
     assert "left behind" not in logs["relu"]
     said = {
         "sets": ["the environment variable LEAK", "sys.path", "the handler of SIGUSR1"],

@@ -1,4 +1,4 @@
-"""`last`: what was begun last is found without its name, whatever was run before."""
+"""`last`: commands find the newest run or sweep without its name."""
 
 import json
 import os
@@ -16,14 +16,14 @@ NUMPY = ("backend=numpy", "callback=[jsonl,checkpoint]")
 
 
 def dated(folder, seconds):
-    """Make a run or sweep look as if it had been begun so many seconds after 1970."""
+    """Make a run or sweep look as if it had started this many seconds after 1970."""
     for file in folder.rglob("*"):
         os.utime(file, (seconds, seconds))
 
 
 @pytest.fixture
-def tried(lab, tmp_path):
-    """README's tour up to here: a run, then a sweep in a folder of its own."""
+def run_and_sweep(lab, tmp_path):
+    """A run, then a sweep in a folder of its own. Returns the folder `runs` and the newest job."""
     lab(*TINY, *NUMPY, "hydra.run.dir=runs/alone", check=0)
     lab("-m", "seed=1,2", *TINY, *NUMPY, "hydra.sweep.dir=runs/swept", check=0)
     runs = tmp_path / "runs"
@@ -34,70 +34,70 @@ def tried(lab, tmp_path):
     return runs, newest
 
 
-def named(done):
-    """The folder that a command says it took."""
+def used_folder(done):
+    """Folder that a command prints as the one it uses."""
     (line,) = done.stderr.splitlines()
     return Path(line.removeprefix("last: "))
 
 
-def test_sample_takes_the_newest_run_a_job_of_a_sweep_too(lab, tmp_path, tried):
-    runs, newest = tried
+def test_sample_uses_the_newest_run_or_job(lab, tmp_path, run_and_sweep):
+    runs, newest = run_and_sweep
     done = lab("sample", "--seed", "1", "-n", "3", check=0)
-    assert tmp_path / named(done) == newest
+    assert tmp_path / used_folder(done) == newest
     assert done.stdout == lab("sample", str(newest), "--seed", "1", "-n", "3", check=0).stdout
     assert done.stdout == lab("sample", "last", "--seed", "1", "-n", "3", check=0).stdout
     dated(runs / "alone", 4000)
-    assert named(lab("sample", "-n", "0", check=0)) == Path("runs/alone")
+    assert used_folder(lab("sample", "-n", "0", check=0)) == Path("runs/alone")
 
 
-def test_sample_passes_over_what_has_no_checkpoint(lab, tried):
-    runs, newest = tried
+def test_sample_skips_runs_without_a_checkpoint(lab, run_and_sweep):
+    runs, newest = run_and_sweep
     (newest / checkpoint.CURRENT).unlink()
-    assert named(lab("sample", "-n", "0", check=0)).parent == Path("runs/swept")
+    assert used_folder(lab("sample", "-n", "0", check=0)).parent == Path("runs/swept")
     for file in runs.rglob("checkpoint*"):
         file.unlink()
     assert "no run with a checkpoint below ./runs" in lab("sample", check=2).stderr
 
 
-def test_resume_takes_the_newest_run_and_reads_a_first_override_as_one(lab, tried):
-    runs, newest = tried
+def test_resume_uses_the_newest_run_if_the_first_argument_is_an_override(lab, run_and_sweep):
+    runs, newest = run_and_sweep
     done = lab("resume", check=0)
     assert f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout and "train on" not in done.stdout
     dated(runs / "alone", 4000)
-    assert named(lab("resume", "steps=5", check=0)) == Path("runs/alone")
+    assert used_folder(lab("resume", "steps=5", check=0)) == Path("runs/alone")
     assert json.loads((runs / "alone" / "summary.json").read_text())["steps"] == 5
 
 
 @pytest.mark.parametrize(
     "override", ["optimizer.beta1=0.9", "STEPS=300", "++steps=3", "batch-size=3", "~norm=none"]
 )
-def test_resume_takes_any_override_for_one(lab, override):
+def test_resume_recognizes_any_override(lab, override):
     assert "there is no run below ./runs" in lab("resume", override, check=2).stderr
 
 
-def test_a_change_takes_the_place_of_an_override_of_the_same_key():
+def test_overrides_with_any_prefix_have_the_same_key():
     assert {key("layers=1"), key("++layers=2"), key("~layers"), key("+layers=[1=2]")} == {"layers"}
 
 
-def test_report_takes_the_newest_sweep(lab, tried):
+def test_report_uses_the_newest_sweep(lab, run_and_sweep):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
-    runs, _ = tried
+    runs, _ = run_and_sweep
     shutil.copytree(runs / "swept", runs / "older")
     dated(runs / "older", 500)
-    dated(runs / "alone", 4000)  # a run is no sweep
-    assert named(lab("report", check=0)) == Path("runs/swept")
+    dated(runs / "alone", 4000)  # a single run is not a sweep
+    assert used_folder(lab("report", check=0)) == Path("runs/swept")
     assert (runs / "swept" / "report.md").is_file()
     dated(runs / "older", 5000)
-    assert named(lab("report", "last", check=0)) == Path("runs/older")
+    assert used_folder(lab("report", "last", check=0)) == Path("runs/older")
 
 
-def test_a_folder_that_is_called_last_is_meant_when_it_is_there(lab, tmp_path, tried):
-    runs, _ = tried
+def test_an_existing_folder_called_last_comes_before_the_newest_run(lab, tmp_path, run_and_sweep):
+    runs, _ = run_and_sweep
     (runs / "alone").rename(tmp_path / "last")
     assert lab("sample", "last", "-n", "1", check=0).stderr == ""
 
 
-def test_more_steps_train_a_finished_run_on_without_force(lab, tmp_path):
+def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
     lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
     said = lab("resume", "run", check=0).stdout
     assert said == "run has ended: ok; to train on: python -m microgpt_lab resume run steps=4\n"

@@ -1,4 +1,4 @@
-"""The same sweep beside each other, elsewhere, and as a search."""
+"""Launchers and sweepers: the same sweep in parallel, on a cluster, and as a search."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def test_launchers_give_equal_results(lab, tmp_path, launcher):
     lab(*SWEEP, *grid, env=env, check=0)
     done = lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
     assert "4 ok in beside" in done.stdout
-    assert "[4/4]" in done.stdout or launcher in ("submitit_local", "ray")  # which show output later, or not
+    assert "[4/4]" in done.stdout or launcher in ("submitit_local", "ray")  # these show output later, or not
     assert results(tmp_path / "sweep") == results(tmp_path / "beside")
     assert configurations(tmp_path / "sweep") == configurations(tmp_path / "beside")
     assert not list((tmp_path / "beside").rglob("*batch*"))
@@ -34,8 +34,8 @@ def configurations(sweep):
     return {file.read_text() for file in sweep.glob("*/config.yaml")}
 
 
-def test_a_job_of_a_sweep_is_the_run_that_it_is_alone(lab, tmp_path):
-    """Prepared or not, first or third of its setting."""
+def test_a_job_gives_the_same_result_as_the_same_run_alone(lab, tmp_path):
+    """This holds for any seed, whether or not an earlier job has prepared the setting."""
     grid = ("steps=30", "eval_every=7", "dropout=0.1", "seed=range(3)", "optimizer=muon,adam")
     lab(*SWEEP, *grid, check=0)
     for seed in range(3):
@@ -48,15 +48,15 @@ def test_a_job_of_a_sweep_is_the_run_that_it_is_alone(lab, tmp_path):
 
 
 def numbers(run):
-    """The losses of all steps, and the weights and the optimizer's state at the end."""
+    """Losses of all steps, and the weights, optimizer state and random state at the end."""
     steps = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
     saved = checkpoint.read(run, print)
     return [(step["loss/train"], step.get("loss/val")) for step in steps], saved.numbers, saved.facts["rng"]
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
-    """With a part of one's own, and folders named from here."""
+def test_a_ray_cluster_started_in_another_folder_gives_equal_results(lab, tmp_path, monkeypatch):
+    """The sweep uses a plugin of the user and relative paths."""
     pytest.importorskip("ray", reason="needs microgpt-lab[ray]")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     plugin(tmp_path, PARTS)
@@ -74,7 +74,7 @@ def test_a_ray_cluster_that_began_elsewhere(lab, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_and_says_when_nothing_came_out(lab, tmp_path):
+def test_a_search_continues_and_reports_if_no_job_has_a_result(lab, tmp_path):
     pytest.importorskip("optuna", reason="needs microgpt-lab[optuna]")
     search = (*SWEEP, "hydra/sweeper=optuna_kept", "hydra.sweeper.n_trials=3", "activation=relu,gelu")
     for trials in (3, 6):

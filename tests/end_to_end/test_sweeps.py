@@ -1,4 +1,4 @@
-"""Sweeps as a user has them: what becomes of each job, on disk and on the screen, and what a report says."""
+"""Sweeps on the command line: the results of jobs on disk and on the screen, and reports."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def summaries(folder):
 
 
 def results(folder):
-    """What must be the same however the jobs were run."""
+    """Results that must not depend on how the jobs ran."""
     return {
         tuple(sorted(name.split(","))): (found["loss/val"], found["samples"])
         for name, found in summaries(folder).items()
@@ -32,7 +32,7 @@ def plugin(tmp_path, text):
     return {"MICROGPT_LAB_PLUGINS": str(folder)}
 
 
-def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
+def test_a_sweep_has_a_line_and_a_folder_per_job(lab, tmp_path):
     done = lab(*SWEEP, "activation=relu,gelu", "seed=range(2)", check=0)
     *lines, last = done.stdout.splitlines()
     assert [re.match(r"✓ \[(\d/4)", line)[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
@@ -41,13 +41,13 @@ def test_a_sweep_has_a_line_and_a_folder_a_job(lab, tmp_path):
     assert {found["status"] for found in summaries(tmp_path / "sweep").values()} == {"ok"}
 
 
-def test_a_job_that_is_asked_for_twice_is_made_once(lab, tmp_path):
+def test_a_job_that_is_requested_twice_runs_once(lab, tmp_path):
     done = lab(*SWEEP, "seed=1,1", "jobs=2", check=0)
     assert done.stdout.count("is there already") == 1 and "1 ok in sweep" in done.stdout
 
 
-def test_a_folder_may_have_any_name_that_hydra_makes(lab, tmp_path):
-    """It may depend on the job's values and number."""
+def test_the_folder_of_a_job_may_have_any_name_that_hydra_makes(lab, tmp_path):
+    """The name may depend on the job's values and number."""
     lab(*SWEEP, "activation=relu,gelu", "hydra.sweep.subdir=${hydra:job.num}_${activation.name}", check=0)
     assert set(summaries(tmp_path / "sweep")) == {"0_relu", "1_gelu"}
 
@@ -100,7 +100,7 @@ def test_failing_diverging_dying_and_refused_jobs_are_rows(lab, tmp_path):
     assert "what it needs" in failed.read_text()
 
 
-def test_dry_says_what_would_run_and_leaves_nothing(lab, tmp_path):
+def test_dry_lists_what_would_run_and_writes_nothing(lab, tmp_path):
     lab(*SWEEP, "seed=range(2)", check=0)
     before = sorted(tmp_path.rglob("*"))
     done = lab(*SWEEP, "seed=range(3)", "heads=4,3", "--dry", check=2)
@@ -110,7 +110,7 @@ def test_dry_says_what_would_run_and_leaves_nothing(lab, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_report_compares_and_counts(lab, tmp_path):
+def test_a_report_compares_settings_and_counts_statuses(lab, tmp_path):
     pandas = pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     lab(*SWEEP, "activation=relu,gelu", "optimizer.lr=0.01,1e300", "seed=range(2)", check=1)
     done = lab("report", "sweep", "--against", "activation=relu,optimizer.lr=0.01", check=0)
@@ -139,7 +139,7 @@ def test_a_report_compares_and_counts(lab, tmp_path):
         (["sweep", "--against", "activation=silu"], "describes 0 rows"),
     ],
 )
-def test_mistakes_in_a_report_are_a_line(lab, tmp_path, arguments, answer):
+def test_mistakes_in_report_arguments_are_a_one_line_error(lab, tmp_path, arguments, answer):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     run = tmp_path / "sweep" / "activation=relu"
     run.mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_mistakes_in_a_report_are_a_line(lab, tmp_path, arguments, answer):
     assert answer in line
 
 
-def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
+def test_a_users_recipe_is_listed_swept_and_checked(lab, tmp_path):
     folder = tmp_path / "home" / "experiments" / "mine"
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(
@@ -174,26 +174,26 @@ def test_a_recipe_of_ones_own_is_listed_swept_and_checked(lab, tmp_path):
 @pytest.mark.parametrize(
     "name", sorted(path.parent.name for path in ROOT.glob("experiments/*/expected.json"))
 )
-def test_our_recipes_give_the_figures_that_they_expect(lab, karpathy_names, name):
+def test_the_labs_recipes_give_their_expected_figures(lab, karpathy_names, name):
     needs_names = (f"dataset.path={karpathy_names}",) if name.startswith("microgpt") else ()
     lab("experiments", "check", name, *needs_names, check=0)
 
 
-def test_the_plain_name_of_a_job_is_the_one_that_is_configured():
-    """Or each job would be composed by Hydra alone, thirty times as slowly."""
+def test_the_plain_name_of_a_job_is_the_configured_one():
+    """Otherwise Hydra alone would compose each job, which takes thirty times as long."""
     from microgpt_lab.options.composer import PLAIN_NAME
     from microgpt_lab.registry.folders import CONF
 
     assert f"subdir: {PLAIN_NAME}\n" in (CONF / "config.yaml").read_text()
 
 
-def test_a_folder_below_a_folder_is_refused(lab, tmp_path):
+def test_nested_folders_of_a_job_are_refused(lab, tmp_path):
     done = lab(*SWEEP, "seed=1,2", "hydra.sweep.subdir='a/${hydra:job.num}'", check=2)
     assert "a/0: a job has one folder" in done.stderr and "2 refused" in done.stdout
 
 
-def test_what_is_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):
-    """Each job of a setting, though others of it went before."""
+def test_a_setting_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):
+    """This holds for each job of the setting, also after other jobs of it have failed."""
     large = ("batch_size=20000", "block_size=32", "embed=4", "samples=0", "eval_every=0", "steps=2")
     command = ["bash", "-c", 'ulimit -v 1500000; exec "$@"', "-", sys.executable, "-P", "-m", "microgpt_lab"]
     done = lab(*SWEEP, *large, "seed=1,2,3", "jobs=1", command=command, check=1)

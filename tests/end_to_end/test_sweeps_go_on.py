@@ -1,4 +1,4 @@
-"""Sweeps that were stopped, killed or repeated: what is there stays, and what is missing comes."""
+"""Sweeps that were stopped, killed or repeated: finished jobs stay unchanged, and missing jobs run."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 
 import pytest
 import yaml
-from arguments import varied
+from arguments import keep_last
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
@@ -17,24 +17,24 @@ from microgpt_lab.sweeps.folder import Place
 from microgpt_lab.sweeps.job import Job, start
 
 
-def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, tmp_path):
+def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path):
     lab(*SWEEP, "activation=relu", "seed=range(2)", check=0)
     first = results(tmp_path / "sweep")
-    when = {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweep/*/summary.json")}
+    times = {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweep/*/summary.json")}
     broken = next(tmp_path.glob("sweep/*seed=1*/summary.json"))
-    broken.unlink()  # as if it had been killed
+    broken.unlink()  # as if the job had been killed
     done = lab(*SWEEP, "seed=range(2)", "activation=relu,gelu", check=0)
     assert done.stdout.count("is there already") == 1
     assert "4 ok in" in done.stdout
     again = results(tmp_path / "sweep")
     assert first.items() <= again.items() and len(again) == 4
-    untouched = [file for file, then in when.items() if file.is_file() and file.stat().st_mtime_ns == then]
+    untouched = [file for file, time in times.items() if file.is_file() and file.stat().st_mtime_ns == time]
     assert len(untouched) == 1
 
 
-def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
+def test_a_killed_sweep_resumes(lab, tmp_path):
     three = ("seed=range(3)", "steps=800", "eval_every=0", "callback=[jsonl,console,checkpoint]")
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, *three))]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, *three))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stdout=subprocess.DEVNULL
@@ -52,7 +52,7 @@ def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
 
 
-def test_what_cannot_be_made_now_keeps_its_checkpoint(lab, tmp_path):
+def test_a_refused_job_keeps_its_checkpoint(lab, tmp_path):
     data = tmp_path / "data.txt"
     data.write_text("anna\nbob\neve\n" * 10)
     sweep = (*SWEEP, "seed=1,2", "dataset=text", "dataset.path=data.txt")
@@ -68,8 +68,8 @@ def test_what_cannot_be_made_now_keeps_its_checkpoint(lab, tmp_path):
     assert json.loads((run / "summary.json").read_text())["resumed"] == [4]
 
 
-@pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if a test before has loaded it
-def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_path):
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test has loaded it
+def test_a_job_finished_by_another_process_is_left_unchanged(lab, tmp_path):
     lab(*SWEEP, "seed=1", check=0)
     (folder,) = tmp_path.glob("sweep/*seed=1*")
     (folder / "checkpoint.bin").unlink()
@@ -81,7 +81,7 @@ def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_pa
     assert (folder / "notes.txt").exists() and not run.folder.exists()
 
 
-def test_a_job_at_work_elsewhere_is_left_alone(lab, tmp_path):
+def test_a_job_running_in_another_process_is_left_unchanged(lab, tmp_path):
     lab(*SWEEP, "seed=range(2)", check=0)
     run = next(tmp_path.glob("sweep/*seed=1*"))
     (run / "summary.json").unlink()
@@ -93,8 +93,8 @@ def test_a_job_at_work_elsewhere_is_left_alone(lab, tmp_path):
     assert "2 ok in" in lab(*SWEEP, "seed=range(2)", check=0).stdout
 
 
-def test_a_refused_job_does_not_touch_the_run_of_another(lab, tmp_path):
-    """Two jobs whose names are alike as folders: the second has no such file."""
+def test_a_refused_job_does_not_change_the_run_of_another_job(lab, tmp_path):
+    """Two jobs have the same folder name: the file of the second does not exist."""
     (tmp_path / "a b.txt").write_text("ab\nba\nbb\naa\n" * 5)
     paths = "dataset.path='a b.txt','a-b.txt'"
     lab(*SWEEP, "dataset=text", paths, check=2)
@@ -103,8 +103,8 @@ def test_a_refused_job_does_not_touch_the_run_of_another(lab, tmp_path):
     assert "is there already" in again.stdout and len(summaries(tmp_path / "sweep")) == 2
 
 
-def test_a_killed_sweep_takes_its_job_along(tmp_path):
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, "seed=0,1", "steps=1000000"))]
+def test_a_killed_sweep_ends_its_job(tmp_path):
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, "seed=0,1", "steps=1000000"))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -122,9 +122,9 @@ def test_a_killed_sweep_takes_its_job_along(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_sweep_which_keeps_what_it_has(lab, tmp_path, number, status):
+def test_a_sweep_ended_by_a_signal_resumes(lab, tmp_path, number, status):
     grid = ("seed=range(2)", "steps=1000", "eval_every=0")
-    command = [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SWEEP, *grid))]
+    command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, *grid))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True

@@ -1,4 +1,4 @@
-"""What TensorBoard shows, read back with its own reader and over its HTTP interface."""
+"""What TensorBoard shows, read with its own reader and through its HTTP interface."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def rows(run):
 
 
 def means(run, window=100):
-    """Of the training loss, over the last steps."""
+    """Running mean of the training loss over the last steps, by step."""
     losses = [row["loss/train"] for row in rows(run)]
     recent = (losses[max(0, step - window) : step] for step in range(1, len(losses) + 1))
     return {step: sum(some) / len(some) for step, some in enumerate(recent, start=1)}
@@ -52,7 +52,7 @@ def shown(board, tag):
     return {event.step: event.value for event in board.Scalars(tag)}
 
 
-def test_scalars_texts_and_histograms_are_those_of_the_run(lab, tmp_path, events):
+def test_scalars_texts_and_histograms_match_the_run(lab, tmp_path, events):
     changed = ("steps=104", "eval_every=52", "activation=gelu", "callback.tensorboard.histograms=true")
     lab("eval_docs=3", "samples=2", "embed=8", *changed, "hydra.run.dir=run", check=0)
     run = tmp_path / "run"
@@ -73,7 +73,7 @@ def test_scalars_texts_and_histograms_are_those_of_the_run(lab, tmp_path, events
     assert "seed" not in texts["settings/changed"]
     samples = json.loads((run / "summary.json").read_text())["samples"]
     assert all(sample in texts["samples"] for sample in samples)
-    # TensorBoard sorts, so that the names decide what a page opens on.
+    # TensorBoard sorts tags, so the names decide what a page shows first.
     assert sorted(texts)[:2] == ["samples", "settings/changed"]
     figures = [*board.Tags()["scalars"], *board.Tags()["histograms"]]
     groups = sorted({tag.partition("/")[0] for tag in figures})
@@ -81,7 +81,7 @@ def test_scalars_texts_and_histograms_are_those_of_the_run(lab, tmp_path, events
     assert {"model/weights/wte", "model/gradients/layer0.wo"} <= set(figures)
 
 
-def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
+def test_values_from_a_recipe_count_as_differences(lab, tmp_path):
     recipe = tmp_path / "home" / "experiments" / "mine" / "recipe.yaml"
     recipe.parent.mkdir(parents=True)
     recipe.write_text(
@@ -96,7 +96,7 @@ def test_what_a_recipe_sets_is_a_difference_too(lab, tmp_path):
         "dataset": ("text", "us_names"),
         "callback": ("[jsonl,console]", "[console,jsonl,tensorboard,samples,checkpoint]"),
         "activation.approximate": ("tanh", "none"),
-        "dataset.path": ("some.txt", ""),  # and its block_size is the run's
+        "dataset.path": ("some.txt", ""),  # its block_size comes from the run and is no difference
         "layers": (2, 1),
         "block_size": (8, 16),
         "steps": (0, 1000),
@@ -111,7 +111,7 @@ def config():
 
 
 def trained(config, folder, **options):
-    """Train, watched by TensorBoard's callback alone, made with these options."""
+    """Train with TensorBoard's callback, built with these options, as the only callback."""
     trainer = assemble(config, load(config))
     trainer.watch = Watchers([part("callback", "tensorboard", **options)], warn=pytest.fail)
     run = Run(config, folder)
@@ -122,7 +122,7 @@ def trained(config, folder, **options):
 
 
 @pytest.mark.parametrize(("steps", "apart"), [(1000, 4), (998, 4), (1001, 5)])
-def test_a_curve_has_at_most_250_points_evenly_and_the_last(tmp_path, events, config, steps, apart):
+def test_a_curve_has_at_most_250_evenly_spaced_points_and_the_last(tmp_path, events, config, steps, apart):
     trained(config | {"steps": steps}, tmp_path)
     board, expected = events(tmp_path), sorted({*range(apart, steps + 1, apart), steps})
     assert len(expected) <= 250
@@ -137,8 +137,8 @@ def test_a_curve_has_at_most_250_points_evenly_and_the_last(tmp_path, events, co
 @settings(max_examples=300)
 @given(st.integers(1, 10**15), st.integers(0, 10**6), st.integers(0, 10**6))
 @example(10**15, 1, 0)
-def test_points_are_as_far_apart_as_asked(steps, eval_every, every):
-    """Near the end of a run of any length, of its steps and of its evaluations."""
+def test_points_are_as_far_apart_as_configured(steps, eval_every, every):
+    """This holds for steps and evaluations, up to the end of a run of any length."""
     board = part("callback", "tensorboard", every=every)
     board.trainer = SimpleNamespace(steps=steps, eval_every=eval_every)
     for evaluation, apart in ((False, 1), (True, eval_every or steps)):
@@ -152,14 +152,14 @@ def test_points_are_as_far_apart_as_asked(steps, eval_every, every):
             assert board.is_point(step, evaluation=evaluation) == (number % gap == 0 or number == count)
 
 
-def test_every_so_many_steps(tmp_path, events, config):
+def test_every_sets_the_number_of_steps_between_points(tmp_path, events, config):
     trained(config | {"steps": 20, "eval_every": 3}, tmp_path, every=8)
     board = events(tmp_path)
     assert list(shown(board, "loss/train")) == [8, 16, 20]
     assert list(shown(board, "loss/val")) == [9, 18, 20]
 
 
-def test_points_far_apart_ask_no_backend_to_stop_there():
+def test_points_far_apart_do_not_interrupt_the_backend():
     assert Watchers([part("callback", "tensorboard", every=3)]).every == []
     with pytest.raises(UserError, match=r"^callback=tensorboard: every must be at least 0, not -1$"):
         part("callback", "tensorboard", every=-1)
@@ -177,8 +177,8 @@ def step_finished(step):
 
 
 @pytest.mark.parametrize(("every", "steps"), [(0, [1, 2, 3]), (2, [2])])
-def test_a_killed_run_has_lost_no_point_that_was_due(lab, tmp_path, events, every, steps):
-    """Events are the kernel's when the step ends: what a kill -9 leaves is complete."""
+def test_a_killed_run_loses_no_point_that_was_due(lab, tmp_path, events, every, steps):
+    """Events are passed to the kernel when the step ends, so a kill -9 loses none."""
     killer = tmp_path / "killer"
     killer.mkdir()
     (killer / "killer.py").write_text(KILLER)
@@ -188,7 +188,7 @@ def test_a_killed_run_has_lost_no_point_that_was_due(lab, tmp_path, events, ever
     assert [row["step"] for row in rows(tmp_path / "run")] == [1, 2, 3]
 
 
-def test_a_resumed_run_goes_on_with_its_running_mean(lab, tmp_path, events):
+def test_a_resumed_run_continues_its_running_mean(lab, tmp_path, events):
     killer = tmp_path / "killer"
     killer.mkdir()
     (killer / "killer.py").write_text(KILLER)
@@ -217,7 +217,7 @@ def post(port, path, body):
 
 @pytest.fixture
 def viewer(lab, tmp_path):
-    """TensorBoard on a sweep of two; the port."""
+    """Port of a TensorBoard that shows a sweep of two jobs."""
     pytest.importorskip("tensorboard", reason="needs microgpt-lab[board]")
     lab("-m", "activation=relu,gelu", *SHORT, "hydra.sweep.dir=sweep", check=0)
     with socket.socket() as free:
@@ -240,7 +240,7 @@ def viewer(lab, tmp_path):
         process.wait()
 
 
-def test_the_viewer_shows_a_run_a_job_with_swept_hyperparameters_first(viewer):
+def test_the_viewer_shows_a_run_per_job_and_swept_hyperparameters_first(viewer):
     assert all(run.startswith(("activation=relu,", "activation=gelu,")) for run in get(viewer, "runs"))
     experiment = post(viewer, "plugin/hparams/experiment", {"experimentName": ""})
     shown = [info["name"] for info in experiment["hparamInfos"] if info.get("differs", True)]
@@ -259,7 +259,7 @@ def test_a_browser_shows_the_sweep(viewer, tmp_path):
     flags += [
         f"--user-data-dir={tmp_path / 'browser'}",
         "--virtual-time-budget=20000",
-        "--window-size=1600,2400",  # cards are made as they come into view
+        "--window-size=1600,2400",  # cards are created when they become visible
     ]
     page = subprocess.run(
         [browser, *flags, f"http://127.0.0.1:{viewer}/#timeseries"],

@@ -1,4 +1,4 @@
-"""README's tour runs as it is written, after README's first command."""
+"""The tour in README runs as written, after README's first command."""
 
 import re
 import shlex
@@ -21,12 +21,12 @@ TRAINING = [words for words in LAB if words[0] not in COMMANDS and "--help" not 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The folder that the tour is made in: files that it reads are those of the repository."""
+    """Folder in which the tour runs, with the repository's examples, which the tour reads."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     return tmp_path
 
 
-def test_the_tour_is_here():
+def test_the_readme_contains_the_tour():
     assert len(LAB) > 10 and len(TRAINING) > 5
     others = [line for line in TOUR if not line.startswith("python -m microgpt_lab ")]
     assert others == ["tensorboard --logdir runs"]
@@ -48,7 +48,7 @@ def test_the_first_command_installs_what_the_tour_needs():
 
 
 @pytest.mark.parametrize("words", TRAINING, ids=" ".join)
-def test_each_training_line_is_a_configuration(lab, checkout, words):
+def test_each_training_line_can_be_composed(lab, checkout, words):
     shown = ("--dry",) if "-m" in words else ("--cfg", "job")
     lab(*words, *shown, cwd=checkout, check=0, exactly=True)
     for path in (word.partition("path=")[2] for word in words if "path=" in word):
@@ -56,13 +56,13 @@ def test_each_training_line_is_a_configuration(lab, checkout, words):
 
 
 @pytest.mark.parametrize("words", [words for words in LAB if words[0] in COMMANDS], ids=" ".join)
-def test_each_other_line_names_flags_that_there_are(lab, words):
+def test_each_other_line_names_existing_flags(lab, words):
     shown = lab("help", words[0], check=0).stdout
     assert all(re.search(rf"{flag}\b", shown) for flag in words if flag.startswith("-"))
 
 
 @pytest.mark.slow
-def test_the_whole_tour(lab, checkout):
+def test_the_whole_tour_runs(lab, checkout):
     for words in LAB:
         done = lab(*words, cwd=checkout, exactly=True)
         assert done.returncode == 0 and "Traceback" not in done.stderr, (words, done.stderr)

@@ -1,4 +1,4 @@
-"""The wheel, installed in an empty environment and used from another folder."""
+"""The wheel, installed into an empty folder and used from another folder."""
 
 import subprocess
 import sys

@@ -4,7 +4,7 @@ import pytest
 
 
 def points(run):
-    """The steps and values of all scalars and texts, but the speed; needs microgpt-lab[board]."""
+    """Steps and values of all scalars and texts except the speed. Needs microgpt-lab[board]."""
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="needs microgpt-lab[board]"
     )

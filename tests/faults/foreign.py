@@ -1,4 +1,4 @@
-"""A sweep and a recipe on disk, and what they hold instead, as if another had made them."""
+"""A sweep and a recipe on disk, and ways to change them as if another person had created them."""
 
 import contextlib
 import copy
@@ -42,15 +42,15 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module", name="sweep")
-def made(tmp_path_factory):
-    """Three jobs of a sweep, as they are on disk when they have ended; and a recipe in a lab's home."""
+def sweep_on_disk(tmp_path_factory):
+    """Three finished jobs of a sweep on disk, and a recipe in the lab folder. Returns the sweep's folder."""
     folder = tmp_path_factory.mktemp("lab") / "sweep"
     for seed in range(3):
         overrides = [*SHORT, f"seed={seed}"]
         config = compose(overrides)
         run = Job(config, folder / f"seed={seed}", overrides, place=Place(folder, config))
         execute(run)
-        (run.folder / checkpoint.PREVIOUS).unlink(missing_ok=True)  # which would do where the last is damaged
+        (run.folder / checkpoint.PREVIOUS).unlink(missing_ok=True)  # it would replace a damaged checkpoint
     recipe = folder.parent / "home" / "experiments" / "theirs"
     recipe.mkdir(parents=True)
     (recipe / "recipe.yaml").write_text(RECIPE)
@@ -62,7 +62,7 @@ def made(tmp_path_factory):
 
 
 def files(sweep):
-    """Those of one of the runs, the note of its job, and those of the recipe."""
+    """Files of one run, the note of its job, and the files of the recipe, by name."""
     run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
     names = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
     found = [
@@ -75,7 +75,7 @@ def files(sweep):
 
 @contextlib.contextmanager
 def changed(file, content):
-    """With another content, or what `content` puts in its place."""
+    """Replace a file by another content, or by whatever `content(file)` creates; then restore it."""
     whole = file.read_bytes()
     file.unlink()
     try:
@@ -87,7 +87,7 @@ def changed(file, content):
 
 
 def tree_of(file):
-    """The content of a file as a tree of JSON's types."""
+    """Content of a file as a tree of JSON types."""
     if file.name == "metrics.jsonl":
         return [json.loads(line) for line in file.read_text().splitlines()]
     if file.suffix == ".bin":
@@ -108,7 +108,7 @@ def content_of(file, tree):
 
 
 def checkpoint_of(file, tree):
-    """Of the generator and the numbers, the tree has the first."""
+    """Encode a checkpoint. The tree contains only the first numbers of the generator and of the weights."""
     facts, numbers = checkpoint.decode(file.read_bytes())
     if isinstance(tree, dict):
         first = tree.pop("numbers", None)
@@ -120,22 +120,22 @@ def checkpoint_of(file, tree):
 
 
 def encoded(facts, numbers):
-    """A checkpoint with a right length and checksum."""
+    """Encode a checkpoint with the right length and checksum."""
     body = json.dumps(facts).encode() + b"\n" + numbers.tobytes()
     return (
         b"microgpt_lab checkpoint 1 %s %d\n" % (hashlib.sha256(body).hexdigest().encode(), len(body)) + body
     )
 
 
-def places(tree, path=()):
+def paths_in(tree, path=()):
     yield path
     branches = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, branch in branches:
-        yield from places(branch, (*path, key))
+        yield from paths_in(branch, (*path, key))
 
 
-def put(tree, path, how, value):
-    """The tree with a value at a place; or with its key called otherwise, or without it."""
+def modified(tree, path, how, value):
+    """Copy a tree with another value at a path, with another key there, or without it."""
     if not path:
         return value
     tree = copy.deepcopy(tree)
@@ -151,27 +151,29 @@ def put(tree, path, how, value):
     return tree
 
 
-def printed(text):
+def assert_printable(text):
     assert all(char.isprintable() or char in "\n\u200c\u200d" for char in text), text
 
 
-def printed_all(tree):
-    """No text of a tree steers a terminal; keys neither."""
+def assert_all_printable(tree):
+    """Assert that no text and no key of a tree contains control characters."""
     if isinstance(tree, str):
-        printed(tree.replace("\n", "\0"))
+        assert_printable(tree.replace("\n", "\0"))
     for key, branch in (
         tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     ):
-        printed_all(key)
-        printed_all(branch)
+        assert_all_printable(key)
+        assert_all_printable(branch)
 
 
-def rows(sweep):
-    """What a report reads: a row a run, whatever is in one; figures are numbers."""
+def load_table(sweep):
+    """Load the table of the sweep, and check that it has a row per run and that figures are numbers."""
     frame = load_sweep(sweep)
     assert len(frame) == 3
-    printed_all([*frame.index, *frame.columns, *frame.attrs["swept"], frame.attrs["fixed"]])
-    printed_all([frame.attrs["environments"], *(x for row in frame.to_dict("records") for x in row.items())])
+    assert_all_printable([*frame.index, *frame.columns, *frame.attrs["swept"], frame.attrs["fixed"]])
+    assert_all_printable(
+        [frame.attrs["environments"], *(x for row in frame.to_dict("records") for x in row.items())]
+    )
     assert all(e["python"].split and e["packages"].items for e in frame.attrs["environments"])
     assert "loss/val" in frame.select_dtypes("number")
     sound = frame[frame["status"] != "damaged"]

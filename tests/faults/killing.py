@@ -1,6 +1,9 @@
-"""Run a command to its end as `run`; then again and again, killed at random moments and resumed, until
-there were so many kills: `python killing.py KILLS key=value …`. Or run it as `1`, `2` …, killed before its
-first rename of a file, before its second …, until one ends: `python killing.py renames key=value …`.
+"""Run a command that is killed, and resume it.
+
+`python killing.py KILLS key=value …` runs the command to its end in the folder `run`. Then it runs the
+command in other folders, kills it at random moments and resumes it, until this number of kills is reached.
+`python killing.py renames key=value …` runs the command in the folders `1`, `2` …, and kills it before its
+first rename of a file, before its second …, until one run finishes.
 """
 
 import contextlib
@@ -23,21 +26,21 @@ from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.warm import preload
 
 
-def command(*arguments):
+def quiet_command(*arguments):
     nothing = io.StringIO()
     with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
         os._exit(main(list(arguments)))
 
 
-def killed(arguments, run=None, seconds=60.0):
-    """The exit status of the command in a fork, that need not load everything again.
+def run_killed(arguments, run=None, seconds=60.0):
+    """Run a command in a fork, which need not load everything again, and return its exit status.
 
-    Killed so many seconds after its beginning, or after it has written a checkpoint of this run.
+    The process is killed this many seconds after its start, or after it has written a checkpoint of `run`.
     """
-    process = multiprocessing.get_context("fork").Process(target=command, args=arguments)
-    before = written(run)
+    process = multiprocessing.get_context("fork").Process(target=quiet_command, args=arguments)
+    before = checkpoint_time(run)
     process.start()
-    while run and process.is_alive() and written(run) == before:
+    while run and process.is_alive() and checkpoint_time(run) == before:
         time.sleep(0.0005)
     process.join(seconds)
     process.kill()
@@ -45,26 +48,26 @@ def killed(arguments, run=None, seconds=60.0):
     return process.exitcode
 
 
-def written(run):
-    with contextlib.suppress(OSError):  # there is none for a moment, between two renames
+def checkpoint_time(run):
+    with contextlib.suppress(OSError):  # it is missing for a moment between two renames
         return Path(run or "", "checkpoint.bin").stat().st_mtime_ns
     return 0
 
 
 def kill_again_and_again(wanted, arguments):
-    begun = time.monotonic()
-    assert killed((*arguments, "hydra.run.dir=run")) == 0
-    took = time.monotonic() - begun
+    start = time.monotonic()
+    assert run_killed((*arguments, "hydra.run.dir=run")) == 0
+    duration = time.monotonic() - start
     rng, kills = random.Random(wanted), 0
     while kills < wanted:
         run = f"run{kills}"
-        status = killed((*arguments, f"hydra.run.dir={run}"), run, rng.uniform(0, 0.1) * took)
+        status = run_killed((*arguments, f"hydra.run.dir={run}"), run, rng.uniform(0, 0.1) * duration)
         while status == -signal.SIGKILL:
             kills += 1
-            if kills % 4 == 0:  # at any moment, before training and after it too
-                status = killed(("resume", run), None, rng.uniform(0.1, 0.8) * took)
+            if kills % 4 == 0:  # at any moment, also before and after training
+                status = run_killed(("resume", run), None, rng.uniform(0.1, 0.8) * duration)
             else:
-                status = killed(("resume", run), run, rng.uniform(0, 0.1) * took)
+                status = run_killed(("resume", run), run, rng.uniform(0, 0.1) * duration)
         assert status == 0, (run, status)
 
 
@@ -73,7 +76,7 @@ def kill_before_each_rename(arguments):
     load(config)
     for number in itertools.count(1):
         run = Run(config, Path(str(number)), arguments)
-        process = multiprocessing.get_context("fork").Process(target=dying, args=(number, run))
+        process = multiprocessing.get_context("fork").Process(target=run_killed_at_rename, args=(number, run))
         process.start()
         process.join()
         if process.exitcode != -signal.SIGKILL:
@@ -81,7 +84,7 @@ def kill_before_each_rename(arguments):
             break
 
 
-def dying(number, run):
+def run_killed_at_rename(number, run):
     count, replace = 0, Path.replace
 
     def counted(self, target):

@@ -1,7 +1,8 @@
-"""Promise: whatever the folder of another's run holds, a command that reads it ends in a result or a line.
+"""Promise: a command that reads another person's run ends with a result or a one-line error.
 
-Every place of every file takes every type that JSON has (`test_any_value_at_any_place`), and every file
-is anything (`test_any_content`, `test_what_is_no_file`). What is shown holds no control characters.
+Every place of every file takes every type that JSON has (`test_any_value_at_any_place_…`), and every file is
+replaced by anything (`test_any_content_…`, `test_a_path_that_is_not_…`). No output contains control
+characters.
 """
 
 import contextlib
@@ -20,14 +21,14 @@ pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
 from foreign import (
     SHORT,
+    assert_printable,
     changed,
     content_of,
     files,
-    made,  # noqa: F401  the fixture `sweep`
-    places,
-    printed,
-    put,
-    rows,
+    load_table,
+    modified,
+    paths_in,
+    sweep_on_disk,  # noqa: F401  the fixture `sweep`
     tree_of,
 )
 
@@ -61,8 +62,8 @@ VALUES = st.recursive(
 )
 
 
-def answers(sweep, name, capsys):
-    """The commands that read the file of this name: a result, or a UserError."""
+def run_commands(sweep, name, capsys):
+    """Run the commands that read the file with this name. Each gives a result or a UserError."""
     run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -80,14 +81,14 @@ def answers(sweep, name, capsys):
             with contextlib.suppress(UserError):
                 sample.main([str(run), "-n", "1", "--seed", "1"])
         else:
-            rows(sweep)
+            load_table(sweep)
             for seed in range(3):
                 place = Place(sweep, composed_once(seed))
                 assert place.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))
                 place.result()
             with contextlib.suppress(UserError):
                 reopened(run, [], force=False)
-    printed(capsys.readouterr().out)
+    assert_printable(capsys.readouterr().out)
 
 
 COMPOSED = {}
@@ -99,23 +100,23 @@ def composed_once(seed):
     return COMPOSED[seed]
 
 
-def drawn(sweep, data):
-    """A file's name, and its content but for one place; None for what no file can hold."""
+def draw_change(sweep, data):
+    """Draw a file's name and its content with one change; None if no file can contain the change."""
     name = data.draw(st.sampled_from(sorted(files(sweep).keys() - {"note", "samples.txt"})))
     tree = tree_of(file := files(sweep)[name])
-    path = data.draw(st.sampled_from(list(places(tree))))
+    path = data.draw(st.sampled_from(list(paths_in(tree))))
     how = data.draw(st.sampled_from(["value", "value", "value", "key", "gone"]))
     try:
-        return name, content_of(file, put(tree, path, how, data.draw(VALUES)))
+        return name, content_of(file, modified(tree, path, how, data.draw(VALUES)))
     except (ValueError, RecursionError, yaml.YAMLError):
         return name, None
 
 
-def any_value_at_any_place(sweep, capsys, data):
-    name, content = drawn(sweep, data)
+def check_any_value(sweep, capsys, data):
+    name, content = draw_change(sweep, data)
     if content is not None:
         with changed(files(sweep)[name], content):
-            answers(sweep, name, capsys)
+            run_commands(sweep, name, capsys)
 
 
 SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -123,33 +124,33 @@ SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 @settings(max_examples=200, **SEVERAL)
 @given(data=st.data())
-def test_any_value_at_any_place(sweep, capsys, data):
-    any_value_at_any_place(sweep, capsys, data)
+def test_any_value_at_any_place_has_a_defined_result(sweep, capsys, data):
+    check_any_value(sweep, capsys, data)
 
 
 @pytest.mark.slow
 @settings(max_examples=5000, **SEVERAL)
 @given(data=st.data())
-def test_many_values_at_any_place(sweep, capsys, data):
-    any_value_at_any_place(sweep, capsys, data)
+def test_many_values_at_any_place_have_a_defined_result(sweep, capsys, data):
+    check_any_value(sweep, capsys, data)
 
 
 @pytest.mark.slow
 @settings(max_examples=300, **SEVERAL)
 @given(data=st.data())
-def test_commands_end_in_a_status(sweep, capsys, tmp_path_factory, data):
-    """`resume` goes on, in a copy, as far as it comes; `report` is written."""
-    name, content = drawn(sweep, data)
+def test_commands_end_with_an_exit_status(sweep, capsys, tmp_path_factory, data):
+    """`report` and `resume` run to their end on a copy of the sweep."""
+    name, content = draw_change(sweep, data)
     if content is None or name in ("recipe.yaml", "expected.json"):
         return
     copy = tmp_path_factory.mktemp("copy") / "sweep"
     shutil.copytree(sweep, copy)
     (copy / files(sweep)[name].relative_to(sweep)).write_bytes(content)
     if name != "summary.json":
-        (copy / "seed=1" / "summary.json").unlink()  # as of a run that did not end
+        (copy / "seed=1" / "summary.json").unlink()  # as if the run had not finished
     for command in (["report", copy], ["resume", copy / "seed=1"], ["resume", copy / "seed=1", "--force"]):
         assert main([*map(str, command)]) in (0, 1, 2)
-        printed("".join(capsys.readouterr()))
+        assert_printable("".join(capsys.readouterr()))
     shutil.rmtree(copy)
 
 
@@ -177,21 +178,21 @@ CONTENTS |= st.sampled_from(
 
 @settings(max_examples=100, **SEVERAL)
 @given(data=st.data())
-def test_any_content(sweep, capsys, data):
+def test_any_content_has_a_defined_result(sweep, capsys, data):
     name = data.draw(st.sampled_from(sorted(files(sweep))))
     with changed(files(sweep)[name], data.draw(CONTENTS)):
-        answers(sweep, name, capsys)
+        run_commands(sweep, name, capsys)
 
 
 def unix_socket(file):
-    with socket.socket(socket.AF_UNIX) as it:
-        os.chdir(file.parent)  # for a path of a socket must be short
-        it.bind(file.name)
+    with socket.socket(socket.AF_UNIX) as opened:
+        os.chdir(file.parent)  # because the path of a socket must be short
+        opened.bind(file.name)
 
 
 def sparse(file):
-    with file.open("wb") as it:
-        it.truncate(2**40)
+    with file.open("wb") as opened:
+        opened.truncate(2**40)
 
 
 NO_FILES = {
@@ -206,11 +207,11 @@ NO_FILES = {
 
 
 @pytest.mark.parametrize("what", NO_FILES)
-def test_what_is_no_file(sweep, capsys, monkeypatch, what):
+def test_a_path_that_is_not_a_regular_file_is_damage(sweep, capsys, monkeypatch, what):
     monkeypatch.chdir(sweep)
     for name, file in files(sweep).items():
         with changed(file, NO_FILES[what]):
-            answers(sweep, name, capsys)
+            run_commands(sweep, name, capsys)
             row = load_sweep(sweep).loc["seed=1"]
         read = name in ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
         if read and what != "a link to nothing":

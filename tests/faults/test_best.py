@@ -1,4 +1,4 @@
-"""Promise: the checkpoint of the lowest validation loss is kept, whatever happens to the run."""
+"""Promise: the best checkpoint has the lowest validation loss, whatever happens to the run."""
 
 import json
 import math
@@ -24,19 +24,19 @@ from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.resume import restore
 
-# Evaluated at steps 3, 6 … 24; each of 3, 6 and 18 is better than all before.
+# Evaluations are at steps 3, 6 … 24. The validation losses at steps 3, 6 and 18 are lower than all before.
 RUN = ("steps=24", "eval_every=3", "train_docs=20", "embed=8", "eval_docs=8", "samples=2", "backend=numpy")
 RUN += ("optimizer.lr=0.05", "callback=[jsonl,samples,checkpoint]", "callback.checkpoint.best=true")
 
 
 def train(folder, *changes):
-    """The summary of a run with these changes."""
+    """Train a run with these overrides, and return its summary."""
     chosen = {override.partition("=")[0]: override for override in (*RUN, *changes)}
     overrides = list(chosen.values())
     return execute(Run(compose(overrides), folder, overrides))
 
 
-def go_on(folder, *arguments):
+def resume_run(folder, *arguments):
     assert resume.main([str(folder), *arguments]) == 0
 
 
@@ -48,56 +48,56 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def ended(folder):
+def summary_of(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
 def best_step(folder):
-    """The step of the best checkpoint, which is what the files of the run say, and the weights too."""
+    """Step of the best checkpoint, after a check that the files of the run and the weights agree with it."""
     losses = {row["step"]: row["loss/val"] for row in rows(folder) if "loss/val" in row}
-    summary, saved = ended(folder), read_best(folder)
+    summary, saved = summary_of(folder), read_best(folder)
     losses.setdefault(summary["steps"], summary.get("loss/val", math.inf))
     trainer = assemble(saved.facts["config"], load(saved.facts["config"]))
     restore(trainer, saved)
-    step = min(losses, key=losses.__getitem__)  # the first of equal ones
+    step = min(losses, key=losses.__getitem__)  # the first of equal losses
     assert (summary["best/step"], summary["best/loss/val"]) == (step, losses[step])
     assert (saved.facts["step"], trainer.validate()) == (step, losses[step])
     return step
 
 
 def outcome(folder):
-    """What a run has come to, to the bit."""
+    """All results of a run that must be the same to the bit."""
     kept = [checkpoint.read(folder, pytest.fail, (name,)) for name in (CURRENT, BEST)]
     facts = [{k: v for k, v in s.facts.items() if k not in ("seconds", "resumed")} for s in kept]
-    summary = {k: v for k, v in ended(folder).items() if k not in ("seconds", "resumed")}
+    summary = {k: v for k, v in summary_of(folder).items() if k not in ("seconds", "resumed")}
     metrics = [row | {"perf/tokens_per_s": 0} for row in rows(folder)]
     return facts, [s.numbers for s in kept], summary, metrics, (folder / "samples.txt").read_text()
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
+def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("best") / "run"
     train(folder)
     return folder
 
 
 @pytest.fixture
-def run(ran, tmp_path):
-    return Path(shutil.copytree(ran, tmp_path / "run"))
+def run(finished_run, tmp_path):
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
 
 
-def test_it_is_that_of_the_lowest_validation_loss(ran):
-    assert best_step(ran) == 18 and checkpoint.read(ran, pytest.fail).facts["step"] == 24
+def test_the_best_checkpoint_has_the_lowest_validation_loss(finished_run):
+    assert best_step(finished_run) == 18 and checkpoint.read(finished_run, pytest.fail).facts["step"] == 24
 
 
-def test_of_equal_losses_the_first_is_best_and_no_number_is_never(tmp_path):
+def test_the_first_of_equal_losses_is_the_best_and_nan_never_is(tmp_path):
     train(tmp_path / "run", "optimizer.lr=0")
     assert best_step(tmp_path / "run") == 3
     assert not part("callback", "checkpoint", best=True).is_best({"loss/val": math.nan})
 
 
 class StopsAt20:
-    """Asks to stop where no evaluation is."""
+    """Stops at a step without an evaluation."""
 
     name = "stops"
 
@@ -105,114 +105,116 @@ class StopsAt20:
         return step == 20
 
 
-def test_the_end_counts_where_no_evaluation_was(tmp_path):
+def test_the_last_step_counts_even_if_no_evaluation_was_due(tmp_path):
     config = compose([*RUN[:-3], "optimizer.lr=0.01", *RUN[-2:]])
     config["callback"]["stops"] = {"name": "stops"}
     with installed(Part("callback", "stops", StopsAt20, "tests")):
         execute(Run(config, tmp_path / "run"))
-    assert ended(tmp_path / "run")["loss/val"] < min(row.get("loss/val", 9) for row in rows(tmp_path / "run"))
-    assert ended(tmp_path / "run")["best/step"] == read_best(tmp_path / "run").facts["step"] == 20
+    assert summary_of(tmp_path / "run")["loss/val"] < min(
+        row.get("loss/val", 9) for row in rows(tmp_path / "run")
+    )
+    assert summary_of(tmp_path / "run")["best/step"] == read_best(tmp_path / "run").facts["step"] == 20
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """What runs left that were killed before each of their renames, one after the other."""
+def killed_runs(tmp_path_factory):
+    """Folders of runs that were killed before their first rename of a file, before their second, etc."""
     folder = tmp_path_factory.mktemp("killed")
     killing = Path(__file__).with_name("killing.py")
     subprocess.run([sys.executable, killing, "renames", *RUN], cwd=folder, check=True)
-    *killed, ended = sorted(folder.iterdir(), key=lambda run: int(run.name))
-    assert (ended / "summary.json").exists()
+    *killed, finished = sorted(folder.iterdir(), key=lambda run: int(run.name))
+    assert (finished / "summary.json").exists()
     return killed
 
 
-def test_killed_before_any_rename_it_is_of_no_later_step_than_the_last(killed):
+def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed_runs):
     found = []
-    for folder in killed:
+    for folder in killed_runs:
         last, best = checkpoint.read(folder, pytest.fail), read_best(folder)
         found.append((last and last.facts["step"], best and best.facts["step"]))
     assert all(last >= best for last, best in found if best)
     assert {(3, None), (3, 3), (6, 3), (6, 6), (18, 6), (18, 18), (24, 18)} <= set(found)
 
 
-def test_killed_before_any_rename_a_run_ends_with_the_same(killed, ran, tmp_path):
-    for folder in killed[2:]:  # the first two have no complete folder yet
+def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed_runs, finished_run, tmp_path):
+    for folder in killed_runs[2:]:  # the first two folders are not complete yet
         run = shutil.copytree(folder, tmp_path / folder.name)
-        go_on(run)
-        assert outcome(run) == outcome(ran)
+        resume_run(run)
+        assert outcome(run) == outcome(finished_run)
 
 
-def test_gone_on_with_otherwise_it_is_the_best_of_what_the_run_says_then(killed, tmp_path):
+def test_resumed_with_changes_the_best_checkpoint_matches_the_metrics(killed_runs, tmp_path):
     steps = set()
-    for folder in killed[4::2]:
+    for folder in killed_runs[4::2]:
         run = shutil.copytree(folder, tmp_path / folder.name)
-        go_on(run, "optimizer.lr=0.2", "--force")
+        resume_run(run, "optimizer.lr=0.2", "--force")
         steps.add(best_step(run))
     assert len(steps) > 2
 
 
-def test_a_run_that_diverges_keeps_it(run):
+def test_a_diverged_run_keeps_its_best_checkpoint(run):
     assert resume.main([str(run), "steps=40", "optimizer.lr=1e300", "--force"]) == 1
-    assert ended(run)["status"] == "diverged" and ended(run)["best/step"] == 18
-    go_on(run, "--best", "optimizer.lr=0.001", "--force")
-    assert best_step(run) >= 18 and ended(run)["status"] == "ok"
+    assert summary_of(run)["status"] == "diverged" and summary_of(run)["best/step"] == 18
+    resume_run(run, "--best", "optimizer.lr=0.001", "--force")
+    assert best_step(run) >= 18 and summary_of(run)["status"] == "ok"
 
 
-def test_where_an_older_checkpoint_must_do_a_later_best_one_is_dropped_and_made_again(killed, ran, tmp_path):
-    last = next(folder for folder in killed if (best := read_best(folder)) and best.facts["step"] == 18)
+def test_resuming_from_an_older_checkpoint_drops_a_later_best_checkpoint(killed_runs, finished_run, tmp_path):
+    last = next(folder for folder in killed_runs if (best := read_best(folder)) and best.facts["step"] == 18)
     run = shutil.copytree(last, tmp_path / "run")
     assert checkpoint.read(run, pytest.fail, (PREVIOUS,)).facts["step"] == 6
     (run / CURRENT).write_bytes((run / CURRENT).read_bytes()[:-1])
-    go_on(run, "steps=24", "optimizer.lr=0.2", "--force")
-    assert ended(run)["resumed"] == [6]
+    resume_run(run, "steps=24", "optimizer.lr=0.2", "--force")
+    assert summary_of(run)["resumed"] == [6]
     best_step(run)
     again = shutil.copytree(last, tmp_path / "again")
     (again / CURRENT).write_bytes(b"")
-    go_on(again)
-    assert outcome(again) == outcome(ran)
+    resume_run(again)
+    assert outcome(again) == outcome(finished_run)
 
 
 LOST = {
     "is damaged": lambda file: file.write_bytes(file.read_bytes()[:-1]),
     "there is no best checkpoint": lambda file: file.unlink(),
-    "": lambda file: file.write_bytes(rewound(file.read_bytes())),
+    "": lambda file: file.write_bytes(as_of_an_earlier_step(file.read_bytes())),
 }
 
 
-def rewound(content):
-    """As if it were of an earlier step."""
+def as_of_an_earlier_step(content):
+    """Content of a checkpoint with an earlier step in its facts."""
     facts, numbers = checkpoint.decode(content)
     return encoded(facts | {"step": 6}, numbers)
 
 
-@pytest.mark.parametrize("said", LOST)
-def test_one_that_is_lost_is_said_so_and_the_best_of_the_rest_is_kept(run, capsys, said):
-    LOST[said](run / BEST)
-    if said:
-        with pytest.raises(UserError, match=said):
+@pytest.mark.parametrize("message", LOST)
+def test_a_lost_best_checkpoint_is_reported_and_the_best_later_one_is_kept(run, capsys, message):
+    LOST[message](run / BEST)
+    if message:
+        with pytest.raises(UserError, match=message):
             sample.main([str(run), "--best"])
-    go_on(run, "steps=30")
+    resume_run(run, "steps=30")
     assert "of step 18, is lost" in capsys.readouterr().err
-    assert ended(run)["best/step"] == read_best(run).facts["step"] > 24
+    assert summary_of(run)["best/step"] == read_best(run).facts["step"] > 24
 
 
 @pytest.mark.parametrize("lowest", [[18, math.nan], [18, "x"], "x", {}])
-def test_what_a_strangers_checkpoint_says_of_it_ends_no_run(run, lowest):
+def test_an_invalid_lowest_loss_in_a_checkpoint_stops_no_run(run, lowest):
     saved = checkpoint.read(run, pytest.fail)
     saved.facts["callbacks"]["checkpoint"]["lowest"] = lowest
     (run / CURRENT).write_bytes(encoded(saved.facts, saved.numbers))
-    go_on(run, "steps=30")
+    resume_run(run, "steps=30")
     assert read_summary(run)["status"] == "ok"
 
 
 def test_losses_on_other_documents_are_not_compared(run):
-    go_on(run, "steps=30", "eval_docs=30", "--force")
+    resume_run(run, "steps=30", "eval_docs=30", "--force")
     later = {row["step"]: row["loss/val"] for row in rows(run) if "loss/val" in row and row["step"] > 24}
     step = min(later, key=later.__getitem__)
-    assert (ended(run)["best/step"], ended(run)["best/loss/val"]) == (step, later[step])
-    assert min(row.get("loss/val", 9) for row in rows(run)) < later[step]  # on eight documents
+    assert (summary_of(run)["best/step"], summary_of(run)["best/loss/val"]) == (step, later[step])
+    assert min(row.get("loss/val", 9) for row in rows(run)) < later[step]  # earlier, on 8 documents
 
 
-def test_sampling_from_it(run, tmp_path, capsys):
+def test_sample_best_uses_the_best_checkpoint(run, tmp_path, capsys):
     def sampled(folder, *arguments):
         assert sample.main([str(folder), "-n", "5", "--seed", "1", *arguments]) == 0
         return capsys.readouterr().out
@@ -222,19 +224,19 @@ def test_sampling_from_it(run, tmp_path, capsys):
     assert sampled(run, "--best") == sampled(tmp_path / "alone") != sampled(run)
 
 
-def test_going_back_to_it(run, ran):
-    """The steps after it are made again, and come out the same; changed, they are others."""
-    go_on(run, "--best")
-    assert ended(run)["resumed"] == [18] and outcome(run) == outcome(ran)
+def test_resume_best_goes_back_to_the_best_checkpoint(run, finished_run):
+    """The later steps run again with the same results, or with other results after a change."""
+    resume_run(run, "--best")
+    assert summary_of(run)["resumed"] == [18] and outcome(run) == outcome(finished_run)
     (run / CURRENT).write_bytes(b"")
-    go_on(run, "--best", "optimizer.lr=0.001", "--force")
-    losses = [[row["loss/train"] for row in rows(folder)] for folder in (run, ran)]
+    resume_run(run, "--best", "optimizer.lr=0.001", "--force")
+    losses = [[row["loss/train"] for row in rows(folder)] for folder in (run, finished_run)]
     assert losses[0][:19] == losses[1][:19] and losses[0][19:] != losses[1][19:]
     best_step(run)
 
 
-def test_no_resume_leaves_a_later_checkpoint(run, killed):
-    """So that a kill right after it cannot bring back the steps that were dropped."""
+def test_resume_leaves_no_later_checkpoint(run, killed_runs):
+    """Otherwise a kill right after `resume` could bring back the dropped steps."""
 
     def opened(folder, saved):
         again = resume.reopened(folder, [], force=False)
@@ -244,15 +246,15 @@ def test_no_resume_leaves_a_later_checkpoint(run, killed):
 
     assert opened(run, checkpoint.read_best(run)) == {18}
     shutil.copy(run / BEST, run / CURRENT)
-    older = next(folder for folder in killed if (best := read_best(folder)) and best.facts["step"] == 6)
+    older = next(folder for folder in killed_runs if (best := read_best(folder)) and best.facts["step"] == 6)
     shutil.copy(older / CURRENT, run / PREVIOUS)
     (run / CURRENT).write_bytes(b"")
     assert opened(run, checkpoint.read(run, lambda line: None)) == {6}
 
 
-def test_who_has_none_is_told_how_to_get_one(lab, tmp_path):
+def test_a_missing_best_checkpoint_is_an_error_that_names_the_option(lab, tmp_path):
     lab(*RUN, "callback.checkpoint.best=false", "hydra.run.dir=run", check=0)
-    assert not (tmp_path / "run" / BEST).exists() and "best/step" not in ended(tmp_path / "run")
+    assert not (tmp_path / "run" / BEST).exists() and "best/step" not in summary_of(tmp_path / "run")
     before = (tmp_path / "run" / "summary.json").read_text()
     for command in ("sample", "resume"):
         (line,) = lab(command, "run", "--best", check=2).stderr.splitlines()
@@ -277,19 +279,19 @@ def callbacks():
 """
 
 
-def test_early_stopping_turns_it_on_unless_it_is_set(tmp_path):
+def test_early_stopping_turns_on_the_best_checkpoint_unless_it_is_set(tmp_path):
     def chosen(*overrides):
         run = Run(compose(list(overrides)), tmp_path)
         return run.config["callback"]["checkpoint"]["best"], "callback.checkpoint.best" in run.differences
 
-    early = "callback=[early_stopping,checkpoint]"  # in any order
+    early = "callback=[early_stopping,checkpoint]"  # the order does not matter
     assert chosen() == (False, False)
-    assert chosen(early) == (True, False)  # as is usual with it
+    assert chosen(early) == (True, False)  # not a difference, because it is the default with early stopping
     assert chosen(early, "callback.checkpoint.best=false") == (False, True)
     assert chosen("callback.checkpoint.best=true") == (True, True)
 
 
-def test_any_callback_may_turn_it_on(lab, tmp_path):
+def test_any_callback_may_turn_on_the_best_checkpoint(lab, tmp_path):
     (tmp_path / "home" / "plugins").mkdir(parents=True)
     (tmp_path / "home" / "plugins" / "patient.py").write_text(STOPPER)
     lab(*RUN[:-1], "callback=[jsonl,checkpoint,patient]", "hydra.run.dir=run", check=0)
@@ -297,7 +299,7 @@ def test_any_callback_may_turn_it_on(lab, tmp_path):
     assert best_step(tmp_path / "run") == 18
 
 
-def test_the_end_of_a_run_says_which_step_was_better(lab):
+def test_the_end_of_a_run_names_the_best_step(lab):
     shown = lab(*RUN, "callback=[checkpoint,console]", check=0).stdout
     assert "at step 18 (sample --best)" in shown
     assert "--best" not in lab(*RUN, "callback=[checkpoint,console]", "steps=6", check=0).stdout

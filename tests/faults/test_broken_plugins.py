@@ -1,4 +1,4 @@
-"""Promise: the lab goes on without a plugin that is broken, or stops with its name in one line."""
+"""Promise: the lab skips a broken plugin with a warning, or stops with a one-line error that names it."""
 # ruff: noqa: E501  tables
 
 import json
@@ -51,7 +51,7 @@ def plugin(tmp_path):
 
 
 @pytest.mark.parametrize("what", SKIPPED)
-def test_it_is_skipped_with_its_name(lab, tmp_path, plugin, what):
+def test_a_broken_plugin_is_skipped_with_its_name(lab, tmp_path, plugin, what):
     text, said = SKIPPED[what]
     done = lab(*SHORT, env=plugin(text), check=0)
     (line,) = done.stderr.splitlines()
@@ -106,7 +106,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("what", "backend"), CASES)
-def test_a_part_that_does_not_do_its_work_stops_the_run_with_its_name(lab, tmp_path, plugin, what, backend):
+def test_a_broken_part_stops_the_run_with_its_name(lab, tmp_path, plugin, what, backend):
     kind, text, said = PARTS[what]
     make = "Mine" if text.startswith("class") else "mine"
     env = plugin(f"{text}\n@hookimpl\ndef {kind}s(): return [{make}]")
@@ -125,7 +125,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize("wrong", ["raise RuntimeError('no')", "raise SystemExit(1)"])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_callback_that_raises_is_off_and_the_run_is_the_same(lab, tmp_path, plugin, moment, wrong):
+def test_a_callback_that_raises_is_turned_off_and_the_run_is_the_same(lab, tmp_path, plugin, moment, wrong):
     text = f"class Mine:\n def {moment}(self, {MOMENTS[moment]}): {wrong}\n"
     env = plugin(text + "@hookimpl\ndef callbacks(): return [Mine]")
     callbacks = "callback=[jsonl,tensorboard,samples,checkpoint"
@@ -148,13 +148,13 @@ def losses(run):
 @pytest.mark.parametrize(
     "text", ["def step_finished(self, stp): pass", "def step_finished(self, step, x, *y): pass"]
 )
-def test_a_callback_that_asks_for_what_there_is_not(lab, plugin, text):
+def test_a_callback_with_an_unknown_argument_is_turned_off(lab, plugin, text):
     env = plugin(f"class Mine:\n {text}\n@hookimpl\ndef callbacks(): return [Mine]")
     done = lab(*SHORT, "callback=[mine]", env=env, check=0)
     assert "callback mine failed in step_finished and is off: KeyError" in done.stderr
 
 
-def test_a_callback_cannot_change_what_it_is_shown(lab, tmp_path, plugin):
+def test_a_callback_cannot_change_its_arguments(lab, tmp_path, plugin):
     env = plugin(
         "class Mine:\n def step_finished(self, metrics): metrics['loss/train'] = 0\n"
         "@hookimpl\ndef callbacks(): return [Mine]"
@@ -164,18 +164,18 @@ def test_a_callback_cannot_change_what_it_is_shown(lab, tmp_path, plugin):
     assert '"loss/train": 0,' not in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
-def test_what_a_plugin_prints_is_not_the_labs_answer(lab, plugin):
+def test_output_of_a_plugin_goes_to_stderr(lab, plugin):
     env = plugin("print('hello')\n@hookimpl\ndef activations(): print('there'); return []")
     done = lab("plugins", env=env, check=0)
     assert "hello" not in done.stdout and done.stderr == "hello\nthere\n"
 
 
-def test_one_that_is_slow_to_import_is_named(lab, plugin):
+def test_a_plugin_that_is_slow_to_import_is_named(lab, plugin):
     env = plugin("import time; time.sleep(3.1)")
     assert "warning: plugin microgpt_lab_user1.mine took 3." in lab(*SHORT, env=env, check=0).stderr
 
 
-def test_plugins_that_others_could_have_written_are_named_once(lab, tmp_path):
+def test_plugins_that_other_users_can_write_are_named_once(lab, tmp_path):
     folder = tmp_path / "parts"
     (folder / "inner").mkdir(parents=True)
     (folder / "inner" / "mine.py").write_text(f"{HEAD}@hookimpl\ndef run_started(): pass")

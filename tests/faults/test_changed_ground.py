@@ -1,4 +1,4 @@
-"""Promise: a run does not go on upon other ground than it began on, unless it is told to."""
+"""Promise: a run with changed inputs does not resume, unless `--force` is given."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def activations():
 
 @pytest.fixture
 def stopped(lab, tmp_path):
-    """A run with its own data and part, that was killed after step 10."""
+    """A run with its own data and activation, killed after step 10; and a function that resumes it."""
     (tmp_path / "data.txt").write_text("anna\nhannah\notto\nbob\neve\nada\n" * 4)
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "mine.py").write_text(PART)
@@ -46,7 +46,7 @@ def stopped(lab, tmp_path):
     return run, resume
 
 
-def edit(file, old, new):
+def replace_text(file, old, new):
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
@@ -64,10 +64,10 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_is_refused_and_shown(stopped, tmp_path, what):
+def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     run, resume = stopped
     file, old, new, said = CHANGES[what]
-    edit(tmp_path / file, old, new)
+    replace_text(tmp_path / file, old, new)
     done = resume(check=2)
     assert done.stderr.startswith("error: run would not go on as it began: ") and said in done.stderr
     resume("--force", check=0)
@@ -85,13 +85,13 @@ def test_overrides_are_changes_too(stopped):
     assert "steps: 20" in (run / "config.yaml").read_text()
 
 
-def test_another_vocabulary_of_the_same_size_is_refused_even_so(stopped, tmp_path):
+def test_another_vocabulary_of_the_same_size_is_refused_even_with_force(stopped, tmp_path):
     _, resume = stopped
-    edit(tmp_path / "data.txt", "eve", "ewe")
+    replace_text(tmp_path / "data.txt", "eve", "ewe")
     assert "another vocabulary" in resume("--force", check=2).stderr
 
 
-def test_told_so_it_goes_on_with_another_optimizer_but_not_backwards(stopped):
+def test_force_accepts_another_optimizer_but_no_earlier_step(stopped):
     run, resume = stopped
     assert "is at step 10, beyond steps=4" in resume("steps=4", "--force", check=2).stderr
     assert "no meaning" in resume("hydra.run.dir=x", "--force", check=2).stderr
@@ -105,16 +105,16 @@ def test_without_a_checkpoint_changes_are_refused_too(stopped):
     assert "seed was 42, is 1" in resume("seed=1", check=2).stderr
 
 
-def test_a_damaged_newer_one_does_not_take_the_place_of_the_good_one(stopped):
+def test_a_damaged_checkpoint_does_not_replace_the_previous_one(stopped):
     run, resume = stopped
     good = (run / checkpoint.CURRENT).read_bytes()
     (run / checkpoint.CURRENT).replace(run / checkpoint.PREVIOUS)
     (run / checkpoint.CURRENT).write_bytes(good[:-1])
     assert "the one before it is used, of step 10" in resume(check=0).stderr
-    assert (run / checkpoint.PREVIOUS).read_bytes() == good  # then came that of step 12
+    assert (run / checkpoint.PREVIOUS).read_bytes() == good  # the newer one is of step 12
 
 
-NONE = [
+INVALID_CONFIGURATIONS = [
     {"steps": "many"},
     {"samples": None},
     {"seed": [1]},
@@ -127,15 +127,15 @@ NONE = [
 ]
 
 
-def test_configurations_that_are_none(stopped):
+def test_invalid_configurations_are_an_error(stopped):
     run, resume = stopped
     config = yaml.safe_load((run / "config.yaml").read_text())
-    for wrong in NONE:
+    for wrong in INVALID_CONFIGURATIONS:
         (run / "config.yaml").write_text(yaml.safe_dump(config | wrong))
         assert resume("--force", check=2).stderr.startswith("error: run/config.yaml: "), wrong
 
 
-FACTS = [
+INVALID_FACTS = [
     {"step": None},
     {"step": "x"},
     {"config": {"optimizer": "x"}},
@@ -148,10 +148,10 @@ FACTS = [
 ]
 
 
-def test_checkpoints_of_other_facts(stopped):
+def test_invalid_facts_in_a_checkpoint_are_an_error(stopped):
     run, resume = stopped
     facts, numbers = checkpoint.decode((run / checkpoint.CURRENT).read_bytes())
-    for wrong in FACTS:
+    for wrong in INVALID_FACTS:
         body = json.dumps(facts | wrong).encode() + b"\n" + numbers.tobytes()
         checksum = hashlib.sha256(body).hexdigest().encode()
         content = b"microgpt_lab checkpoint 1 %s %d\n" % (checksum, len(body)) + body
@@ -162,7 +162,7 @@ def test_checkpoints_of_other_facts(stopped):
             resume("--force", check=2)
 
 
-def test_nothing_is_changed_by_looking(stopped):
+def test_an_unchanged_run_resumes_from_its_checkpoint(stopped):
     run, resume = stopped
     resume(check=0)
     assert json.loads((run / "summary.json").read_text())["resumed"] == [10]

@@ -1,4 +1,4 @@
-"""Promise: a checkpoint is whole or known not to be, and there is always one."""
+"""Promise: a damaged checkpoint is always detected, and a whole one always exists."""
 
 import contextlib
 import errno
@@ -24,30 +24,30 @@ def content(step):
 
 
 @pytest.fixture
-def two(tmp_path):
-    """A folder with checkpoints of steps 1 and 2."""
+def two_checkpoints(tmp_path):
+    """Folder with checkpoints of steps 1 and 2."""
     write(tmp_path, content(1))
     write(tmp_path, content(2))
     return tmp_path
 
 
-def test_what_was_written_is_read_to_the_bit(two):
-    facts, numbers, name = read(two, pytest.fail)
+def test_a_checkpoint_is_read_as_it_was_written(two_checkpoints):
+    facts, numbers, name = read(two_checkpoints, pytest.fail)
     assert facts["step"] == 2 and name == CURRENT
     weights = tree(facts["tensors"]["weights"], iter(numbers), tensor)
     assert str(weights["w"].tolist()) == "[[0.1, -0.0], [5e-324, 2.0]]"
-    assert read(two / "nothing", pytest.fail) is None
+    assert read(two_checkpoints / "nothing", pytest.fail) is None
 
 
-def test_the_best_one_has_a_place_of_its_own(two):
+def test_the_best_checkpoint_has_a_file_of_its_own(two_checkpoints):
     for step in (3, 4):
-        write(two, content(step), BEST)
-    steps = [read(two, pytest.fail, (name,)).facts["step"] for name in (CURRENT, PREVIOUS, BEST)]
+        write(two_checkpoints, content(step), BEST)
+    steps = [read(two_checkpoints, pytest.fail, (name,)).facts["step"] for name in (CURRENT, PREVIOUS, BEST)]
     assert steps == [2, 1, 4]
 
 
 def damaged_versions(whole):
-    """Cut off at every length, and each bit turned round."""
+    """Yield the content truncated at every length, and with each bit flipped."""
     for length in range(len(whole)):
         yield whole[:length]
     for i in range(len(whole) * 8):
@@ -56,7 +56,7 @@ def damaged_versions(whole):
         yield bytes(flipped)
 
 
-def test_every_cut_and_every_flipped_bit_is_noticed():
+def test_every_truncation_and_every_flipped_bit_is_detected():
     tries = list(damaged_versions(content(2)))
     assert len(tries) > 1400
     for version in tries:
@@ -64,21 +64,21 @@ def test_every_cut_and_every_flipped_bit_is_noticed():
             decode(version)
 
 
-def test_the_one_before_takes_its_place_with_a_warning(two):
-    whole = (two / CURRENT).read_bytes()
+def test_the_previous_checkpoint_replaces_a_damaged_one_with_a_warning(two_checkpoints):
+    whole = (two_checkpoints / CURRENT).read_bytes()
     for version in random.Random(0).sample(list(damaged_versions(whole)), 50):
-        (two / CURRENT).write_bytes(version)
+        (two_checkpoints / CURRENT).write_bytes(version)
         warnings = []
-        facts, _, name = read(two, warnings.append)
+        facts, _, name = read(two_checkpoints, warnings.append)
         assert facts["step"] == 1 and name == PREVIOUS
         assert len(warnings) == 1 and "is damaged" in warnings[0] and "of step 1" in warnings[0]
 
 
-def test_two_damaged_ones_are_an_error(two):
+def test_two_damaged_checkpoints_are_an_error(two_checkpoints):
     for name in (CURRENT, PREVIOUS):
-        (two / name).write_bytes((two / name).read_bytes()[:-1])
+        (two_checkpoints / name).write_bytes((two_checkpoints / name).read_bytes()[:-1])
     with pytest.raises(UserError, match=r"checkpoint\.bin is damaged: .*; .*previous\.bin is damaged"):
-        read(two, pytest.fail)
+        read(two_checkpoints, pytest.fail)
 
 
 @settings(max_examples=500)
@@ -86,14 +86,14 @@ def test_two_damaged_ones_are_an_error(two):
 @example(b"[" * 100_000, True)
 @example(b'{"step": 1}\n1234567', True)
 def test_any_bytes_are_a_checkpoint_or_damaged(body, disguised):
-    if disguised:  # as one whose checksum is right
+    if disguised:  # with a valid header and checksum
         checksum = hashlib.sha256(body).hexdigest().encode()
         body = b"microgpt_lab checkpoint 1 %s %d\n" % (checksum, len(body)) + body
     with contextlib.suppress(Damaged):
         decode(body)
 
 
-DIES = """
+KILLED_SCRIPT = """
 import os
 from pathlib import Path
 from microgpt_lab.run import checkpoint
@@ -113,7 +113,7 @@ def at(number, function, die):
     return call
 
 class Opened:
-    "A file that is killed when half of it is written."
+    "A file whose process is killed when half of it is written."
     def __init__(self, file): self.file = file
     def __enter__(self): return self
     def __exit__(self, *args): self.file.close()
@@ -134,23 +134,23 @@ AFTER = "after rename", "after the folder's fsync"
 
 
 @pytest.mark.parametrize("point", [*BEFORE, *AFTER])
-def test_killed_at_any_point_a_whole_one_is_left(two, point):
-    script = DIES.format(point=point, folder=str(two))
+def test_a_kill_at_any_point_leaves_a_whole_checkpoint(two_checkpoints, point):
+    script = KILLED_SCRIPT.format(point=point, folder=str(two_checkpoints))
     died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
-    facts, _, name = read(two, pytest.fail)
+    facts, _, name = read(two_checkpoints, pytest.fail)
     assert facts["step"] == (3 if point in AFTER else 2)
     assert name == (PREVIOUS if point == "between renames" else CURRENT)
-    write(two, content(4))  # what was left is in nobody's way
-    assert read(two, pytest.fail).facts["step"] == 4
+    write(two_checkpoints, content(4))  # leftover files do not prevent the next checkpoint
+    assert read(two_checkpoints, pytest.fail).facts["step"] == 4
 
 
-def test_what_cannot_be_written_leaves_what_there_is(two, monkeypatch):
+def test_a_failed_write_leaves_the_existing_checkpoints(two_checkpoints, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = {file.name: file.read_bytes() for file in two.iterdir()}
+    before = {file.name: file.read_bytes() for file in two_checkpoints.iterdir()}
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write(two, content(3))
-    assert {file.name: file.read_bytes() for file in two.iterdir()} == before
+        write(two_checkpoints, content(3))
+    assert {file.name: file.read_bytes() for file in two_checkpoints.iterdir()} == before

@@ -1,4 +1,4 @@
-"""Promise: a machine that takes no more costs nothing of what is there, and one line says what happened."""
+"""Promise: a full disk or another limit of the machine is a one-line error, and nothing saved is lost."""
 
 import json
 import shlex
@@ -15,8 +15,8 @@ LONGER = OPTIONS.replace("steps=400", "steps=600")
 LAB = f"{shlex.quote(sys.executable)} -P -m microgpt_lab"
 
 
-def own_mounts(script, folder):
-    """Run a shell script where it can mount what it likes at `disk`; skips where that is forbidden."""
+def run_with_mounts(script, folder):
+    """Run a shell script that can mount a file system at `disk`. Skips the test if this is forbidden."""
     (folder / "disk").mkdir()
     command = ["unshare", "-rm", "bash", "-c", f"mount -t tmpfs -o size=4m none disk || exit 99\n{script}"]
     try:
@@ -24,11 +24,11 @@ def own_mounts(script, folder):
     except FileNotFoundError:
         pytest.skip("needs unshare")
     if done.returncode == 99 or "unshare:" in done.stderr:
-        pytest.skip("this machine does not let one mount")
+        pytest.skip("this machine does not allow mounts")
     return done
 
 
-def test_a_full_disk(tmp_path):
+def test_a_run_on_a_full_disk_ends_and_can_be_resumed(tmp_path):
     script = f"""
 mount -o remount,size=200k disk
 {LAB} {OPTIONS} hydra.run.dir=disk/run >/dev/null; echo "status $?"
@@ -38,7 +38,7 @@ mount -o remount,size=8m disk
 cp disk/run/checkpoint.bin resumed.bin
 {LAB} {OPTIONS} hydra.run.dir=whole >/dev/null; echo "status $?"
 """
-    done = own_mounts(script, tmp_path)
+    done = run_with_mounts(script, tmp_path)
     assert done.stdout == "status 1\nstatus 0\nstatus 0\n", done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ") and "No space left on device" in line
@@ -50,19 +50,19 @@ cp disk/run/checkpoint.bin resumed.bin
     assert checkpoint.read(tmp_path / "kept", pytest.fail).numbers == whole.numbers
 
 
-def test_a_full_disk_ends_a_sweep(tmp_path):
+def test_a_sweep_on_a_full_disk_ends_and_can_be_resumed(tmp_path):
     script = f"""
 mount -o remount,size=400k disk
 {LAB} -m {OPTIONS} 'seed=range(2)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
 mount -o remount,size=32m disk
 {LAB} -m {OPTIONS} 'seed=range(2)' hydra.sweep.dir=disk/sweep >/dev/null; echo "status $?"
 """
-    done = own_mounts(script, tmp_path)
+    done = run_with_mounts(script, tmp_path)
     assert done.stdout == "status 1\nstatus 0\n", done.stderr
     assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_folder_that_became_read_only(tmp_path):
+def test_a_read_only_folder_is_a_one_line_error(tmp_path):
     script = f"""
 {LAB} {OPTIONS} hydra.run.dir=disk/run >/dev/null
 rm disk/run/summary.json
@@ -70,13 +70,13 @@ mount -o remount,ro disk
 {LAB} resume disk/run; echo "status $?"
 {LAB} {OPTIONS} hydra.run.dir=disk/other; echo "status $?"
 """
-    done = own_mounts(script, tmp_path)
+    done = run_with_mounts(script, tmp_path)
     assert done.stdout == "status 1\nstatus 1\n", done.stderr
     assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == ["error", "error"]
     assert done.stderr.count("Read-only file system") == 2
 
 
-def test_a_limit_of_the_size_of_files(lab, tmp_path):
+def test_a_run_beyond_the_file_size_limit_ends_and_can_be_resumed(lab, tmp_path):
     done = lab(command=["bash", "-c", f"ulimit -f 40; {LAB} {LONGER} hydra.run.dir=run"], check=1)
     assert "File too large" in done.stderr and "Traceback" not in done.stderr
     lab("resume", "run", check=0)
@@ -98,7 +98,7 @@ def step_finished(step):
 """
 
 
-def test_too_many_open_files(lab, tmp_path):
+def test_a_run_with_too_many_open_files_ends_and_can_be_resumed(lab, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "leak.py").write_text(LEAK)
     env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}

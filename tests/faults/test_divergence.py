@@ -1,4 +1,4 @@
-"""Promise: NaN and infinity stop a run by their name, and what was good before stays."""
+"""Promise: NaN and infinity stop a run with their tensor's name, and the last good checkpoint is kept."""
 
 import json
 import math
@@ -20,40 +20,40 @@ def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but no square of it is
-        ({"lr": 1e3}, "step 4: "),  # from here on rounding decides which
+        ({"lr": 1e300}, "step 1: new weight wte "),  # finite, but its squares are not
+        ({"lr": 1e3}, "step 4: "),  # rounding decides which tensor is the first
         (
             {"optimizer": "adam", "eps": 0.0},
             "step 1: new weight wte is nan at [",
-        ),  # 0 / 0 of what is not used
+        ),  # 0 / 0 for unused weights
     ],
     ids=str,
 )
-def test_every_backend_names_the_same_step_and_tensor(options, said):
+def test_every_backend_names_the_same_step_and_tensor(options, message):
     found = []
     for backend in ("python", "numpy", "jax"):
         run = trainer(backend, **options)
         with pytest.raises(FloatingPointError) as caught:
             run.train()
-        found.append(str(caught.value)[: len(said)])
+        found.append(str(caught.value)[: len(message)])
         assert all(math.isfinite(x) for w in run.weights.values() for row in w.tolist() for x in row)
-    assert found == [said] * 3
+    assert found == [message] * 3
 
 
-def test_steps_before_it_in_the_same_call_are_kept():
+def test_steps_before_a_divergence_in_the_same_call_are_kept():
     run = trainer("numpy", lr=1e3)
     run.steps_per_second = 10**9  # as many steps in a call as the backend takes
-    told = []
-    run.watch = lambda event, **facts: told.append(facts["step"]) if event == "step_finished" else False
+    finished = []
+    run.watch = lambda event, **facts: finished.append(facts["step"]) if event == "step_finished" else False
     with pytest.raises(FloatingPointError) as caught:
         run.train()
-    assert told == list(range(1, run.step + 1)) and f"step {run.step + 1}:" in str(caught.value)
+    assert finished == list(range(1, run.step + 1)) and f"step {run.step + 1}:" in str(caught.value)
 
 
 class Poisoned(Backend):
-    """The python backend, but for one number of a gradient."""
+    """The python backend, with one wrong number in a gradient."""
 
     def __init__(self, value):
         self.python, self.value, self.calls = part("backend", "python"), value, 0
@@ -70,7 +70,7 @@ class Poisoned(Backend):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
-def test_a_gradient_that_the_loss_does_not_show(value):
+def test_a_gradient_that_is_not_finite_stops_the_run(value):
     run = trainer("python")
     poisoned = Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, Poisoned(value), steps=40)
     with pytest.raises(FloatingPointError, match=rf"step 5: gradient of layer0.fc1 is {value} at \[3, 2\]"):
@@ -78,7 +78,7 @@ def test_a_gradient_that_the_loss_does_not_show(value):
     assert poisoned.step == 4
 
 
-def test_a_loss_that_the_gradients_do_not_show():
+def test_an_infinite_loss_stops_the_run():
     class Loss(Poisoned):
         def value_and_grad(self, loss, weights):
             value, grads = self.python.value_and_grad(loss, weights)
@@ -100,15 +100,15 @@ def test_relu_does_not_hide_a_nan():
 
 
 @pytest.mark.parametrize("backend", ["python", "numpy"])
-def test_weights_whose_products_overflow_in_a_norm(backend):
-    """The squares of 1e100 are finite. But fc2 times fc1 is 1e200, and what a norm makes of that is 0."""
+def test_weights_whose_products_overflow_in_a_norm_stop_the_run(backend):
+    """The squares of 1e100 are finite. But fc2 times fc1 is 1e200, for which a norm gives 0."""
     run = trainer(backend, norm="rmsnorm", lr=1e100)
     with pytest.raises(FloatingPointError, match="step 1: new weight wte is "):
         run.train()
     assert run.step == 0
 
 
-def test_a_run_that_diverges_keeps_its_last_good_checkpoint(lab, tmp_path):
+def test_a_diverged_run_keeps_its_last_good_checkpoint(lab, tmp_path):
     options = (
         "steps=60 embed=8 eval_docs=5 eval_every=20 norm=none callback.checkpoint.every=1 hydra.run.dir=run"
     )
@@ -117,7 +117,7 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(lab, tmp_path):
 from microgpt_lab import hookimpl
 
 def jump(step, steps):
-    """1, and from step 31 on far too much."""
+    """1, and from step 31 on far too large."""
     return 1.0 if step < 30 else 1e200
 
 @hookimpl

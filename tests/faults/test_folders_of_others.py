@@ -1,4 +1,4 @@
-"""Promise: a folder of another's is a row, a line, or what it is; and writes to no other place."""
+"""Promise: a command on another person's folder gives a result or a one-line error, and writes only there."""
 
 import json
 import math
@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
 from foreign import (
+    assert_printable,
     changed,
     encoded,
-    made,  # noqa: F401  the fixture `sweep`
-    printed,
-    rows,
+    load_table,
+    sweep_on_disk,  # noqa: F401  the fixture `sweep`
 )
 
 from microgpt_lab import UserError, load_sweep
@@ -29,32 +29,34 @@ from microgpt_lab.sweeps.table import curve
 
 def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
     with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "seconds": "\\u001b[2J"}'):
-        frame = rows(sweep)
+        frame = load_table(sweep)
         assert frame.loc["seed=1", "status"] == "damaged" and frame.loc["seed=1", "seed"] == 1
         assert frame.loc["seed=1", "error"] == "summary.json: expected float | null, got str, at $.seconds"
     with changed(sweep / "seed=1" / "overrides.yaml", b"3"):
-        assert rows(sweep).loc["seed=1", "status"] == "damaged"
-        with changed(sweep / "seed=1" / "config.yaml", b"3"):  # nor does the run count for what was swept
-            assert rows(sweep).attrs["swept"] == ["seed"]
+        assert load_table(sweep).loc["seed=1", "status"] == "damaged"
+        with changed(
+            sweep / "seed=1" / "config.yaml", b"3"
+        ):  # and the run does not decide which keys are swept
+            assert load_table(sweep).attrs["swept"] == ["seed"]
     with changed(sweep / "seed=1" / "summary.json", b'{"status": "ok", "loss/val": Infinity}'):
-        assert "JSON is malformed" in rows(sweep).loc["seed=1", "error"]
+        assert "JSON is malformed" in load_table(sweep).loc["seed=1", "error"]
 
 
-def test_the_schema_is_open(sweep):
-    """Files may be missing, and keys; others may be there."""
+def test_files_and_keys_may_be_missing_or_unknown(sweep):
+    """Files and keys may be missing, and unknown ones are allowed."""
     run = sweep / "seed=1"
     for name in ("config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl", "samples.txt"):
         with changed(run / name, lambda file: None):
-            assert rows(sweep).loc["seed=1", "status"] == "ok", name
+            assert load_table(sweep).loc["seed=1", "status"] == "ok", name
     for name, text in (("summary.json", b'{"mine": 1, "x": [], "y": null}'), ("environment.json", b"{}")):
         with changed(run / name, text):
-            assert rows(sweep).loc["seed=1", "status"] in ("ok", "unfinished"), name
+            assert load_table(sweep).loc["seed=1", "status"] in ("ok", "unfinished"), name
     with changed(run / "config.yaml", lambda file: None), changed(run / "overrides.yaml", lambda file: None):
         assert list(load_sweep(sweep).index) == ["seed=0", "seed=2"]
 
 
 def test_keys_are_shown_with_escapes(sweep):
-    """Those of a configuration, of overrides, of an environment, of figures; and the status and the error."""
+    """This holds for keys of configurations, overrides, environments and figures, for status and error."""
     key = "\x1b[2J\u202e"
     for name, content in {
         "config.yaml": {key: 1, "activation": {"name": "gelu", key: key}},
@@ -63,39 +65,41 @@ def test_keys_are_shown_with_escapes(sweep):
         "summary.json": {key: 1, "status": key, "error": key},
     }.items():
         with changed(sweep / "seed=0" / name, json.dumps(content).encode()):
-            frame = rows(sweep)
+            frame = load_table(sweep)
             shown = repr([frame.columns, frame.to_dict(), frame.attrs])
             assert "\\x1b[2J\\u202e".encode("unicode_escape").decode() in shown, name
 
 
-def test_a_number_that_python_does_not_print_is_damage(sweep):
+def test_a_number_that_python_cannot_print_is_damage(sweep):
     for number in ("0x" + "f" * 5000, "1:" * 3000 + "1", "9" * 5000):
         for name in ("config.yaml", "overrides.yaml"):
             text = f"[seed={number}]" if name == "overrides.yaml" else f"seed: {number}"
             with changed(sweep / "seed=1" / name, text.encode()):
-                assert rows(sweep).loc["seed=1", "status"] == ("damaged" if name == "config.yaml" else "ok")
+                assert load_table(sweep).loc["seed=1", "status"] == (
+                    "damaged" if name == "config.yaml" else "ok"
+                )
                 with pytest.raises(UserError):
                     reopened(sweep / "seed=1", ["steps=9"], force=True)
 
 
-def test_what_is_deep_is_damage(sweep):
+def test_deep_nesting_is_damage(sweep):
     for levels in (31, 480, 900, 100_000):
         deep = '{"x": ' + '{"a": ' * levels + "1" + "}" * (levels + 1)
         for name in ("environment.json", "summary.json", "metrics.jsonl", "config.yaml", "overrides.yaml"):
             with changed(sweep / "seed=1" / name, f"{deep}\n".encode()):
-                frame = rows(sweep)
-            if name != "metrics.jsonl" or levels == 100_000:  # of lines, what is not asked for is passed over
+                frame = load_table(sweep)
+            if name != "metrics.jsonl" or levels == 100_000:  # unused keys of a line are skipped
                 assert frame.loc["seed=1", "status"] == "damaged", (name, levels)
 
 
-def test_a_foreign_key_takes_no_figures_place(sweep):
-    """Neither as a key of the configuration nor as a figure of another type."""
+def test_an_unknown_key_does_not_replace_a_figure(sweep):
+    """Neither a key of the configuration nor a figure of another type replaces one."""
     for name, text in (
         ("overrides.yaml", b"[loss/val=1, status=ok, parameters=x, seed=1]"),
         ("config.yaml", b"{loss/val: x, status: 3, seconds: {a: x}, seed: 1}"),
     ):
         with changed(sweep / "seed=1" / name, text):
-            frame = rows(sweep)
+            frame = load_table(sweep)
             assert frame.attrs["swept"] == ["seed"] and frame["parameters"].sum() == 3 * 1328
     first, second = (sweep / f"seed={seed}" / "summary.json" for seed in (1, 2))
     with changed(first, b'{"samples_new": null, "mine": "x"}'), changed(second, b'{"mine": 2}'):
@@ -112,7 +116,7 @@ def test_the_name_of_a_folder_is_shown_with_escapes(sweep):
         hostile.rename(sweep / "seed=1")
 
 
-def test_weights_that_are_no_numbers_are_not_sampled_from(sweep, capsys):
+def test_weights_that_are_not_finite_are_refused(sweep, capsys):
     file = sweep / "seed=1" / checkpoint.CURRENT
     facts, numbers = checkpoint.decode(file.read_bytes())
     for wrong in (-math.inf, 1e300, math.nan):
@@ -127,8 +131,8 @@ def test_weights_that_are_no_numbers_are_not_sampled_from(sweep, capsys):
         resume.main([str(file.parents[2] / "nan"), "--force"])
 
 
-def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
-    """Whose length and checksum are right, and whose facts are not."""
+def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
+    """The length and the checksum of these checkpoints are right."""
     file = sweep / "seed=1" / checkpoint.CURRENT
     whole = file.read_bytes()
     facts, numbers = checkpoint.decode(whole)
@@ -173,7 +177,7 @@ WRITTEN += ("checkpoint.best.bin", "checkpoint.best.bin.part")
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_run_does_not_write_through_links(sweep, tmp_path, name):
-    """A folder of another's is gone on with in its own files, or not at all."""
+    """`resume` writes into the files of another person's folder only if these are regular files."""
     (tmp_path / "mine").write_text("precious")
     shutil.copytree(sweep / "seed=1", tmp_path / "run")
     (tmp_path / "run" / name).unlink(missing_ok=True)
@@ -198,7 +202,7 @@ TYPES = {
 }
 
 
-def test_a_value_of_another_type_in_a_configuration_is_a_clear_line(sweep):
+def test_a_value_of_a_wrong_type_is_a_one_line_error(sweep):
     file = sweep / "seed=1" / "config.yaml"
     text = file.read_text()
     for old, wrong in TYPES.items():
@@ -211,11 +215,11 @@ def test_a_value_of_another_type_in_a_configuration_is_a_clear_line(sweep):
     odd = text.replace("name: relu\n", "name: relu\n  1: 2\n").encode()
     with changed(file, odd), pytest.raises(UserError, match="activation must be chosen with"):
         reopened(file.parent, [], force=False)
-    with changed(file, text.replace("lr: 0.01", "lr: 1e-2").encode()):  # which YAML takes for a text
+    with changed(file, text.replace("lr: 0.01", "lr: 1e-2").encode()):  # YAML reads it as a string
         assert reopened(file.parent, [], force=False).config["optimizer"]["lr"] == 0.01
 
 
-def test_what_differs_in_its_type_alone_is_shown_so():
+def test_a_change_of_type_alone_is_shown():
     assert changes({"embed": "16", "lr": 1}, {"embed": 16, "lr": 1.0}) == ["embed was '16', is 16"]
 
 
@@ -234,7 +238,7 @@ def test_recipes_of_others_are_rows(lab, tmp_path):
     shown = lab("experiments", check=0).stdout
     assert "a\\x1b[2J[red]" in shown and "\\x1b]0;title\\x07\\u202e[bold]Which?" in shown
     assert "damaged: " in shown and "microgpt-243" in shown and "pipe" not in shown
-    printed(shown)
+    assert_printable(shown)
     (line,) = lab("experiments", "check", "bare", check=2).stderr.splitlines()
     assert line.endswith("expected.json: expected array, got int, at $.check.overrides")
 

@@ -1,4 +1,4 @@
-"""Promise: configurations, recipes and runs of others are data, and run no code."""
+"""Promise: configurations, recipes and other people's runs are data, and run no code."""
 # ruff: noqa: E501  tables
 
 import os
@@ -47,7 +47,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("what", ARGUMENTS)
-def test_arguments(lab, tmp_path, what):
+def test_arguments_that_would_run_code_are_refused(lab, tmp_path, what):
     folder = tmp_path / "folder"
     (folder / "activation").mkdir(parents=True)
     (folder / "activation" / "evil.yaml").write_text(
@@ -100,7 +100,7 @@ FILES = {
 
 @pytest.mark.parametrize("place", ["experiments/evil/recipe.yaml", "conf/activation/evil.yaml"])
 @pytest.mark.parametrize("what", FILES)
-def test_files(lab, tmp_path, what, place):
+def test_files_that_would_run_code_are_refused(lab, tmp_path, what, place):
     text, said = FILES[what]
     file = tmp_path / "home" / place
     file.parent.mkdir(parents=True)
@@ -114,14 +114,14 @@ def test_files(lab, tmp_path, what, place):
 
 
 @pytest.mark.parametrize("package", ["hydra.job.env_set", "hydra.job_logging", "hydra"])
-def test_files_of_other_packages(lab, tmp_path, package):
+def test_files_of_other_packages_are_refused(lab, tmp_path, package):
     file = tmp_path / "home" / "experiments" / "evil" / "recipe.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(f"# @package {package}\nPATH: {tmp_path}\n")
     assert f"is of the package {package}" in lab(*SHORT, "experiment=evil", check=2).stderr
 
 
-def test_a_linked_folder_of_presets(lab, tmp_path):
+def test_presets_in_a_linked_folder_are_checked_too(lab, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "evil.yaml").write_text("_target_: logging.FileHandler\n")
     (tmp_path / "home" / "conf").mkdir(parents=True)
@@ -138,7 +138,7 @@ DAMAGED = {
 }
 
 
-def test_damaged_files_are_a_line_for_resume(lab, tmp_path):
+def test_resume_of_damaged_files_has_no_traceback(lab, tmp_path):
     lab("-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", check=0)
     run = next((tmp_path / "sweep").glob("*seed=1*"))
     files = {file: file.read_bytes() for file in run.iterdir() if not file.name.startswith(".")}
@@ -146,7 +146,7 @@ def test_damaged_files_are_a_line_for_resume(lab, tmp_path):
         for text in texts:
             for file, content in files.items():
                 file.write_bytes(content)
-            (run / "summary.json").unlink()  # as of a run that did not end
+            (run / "summary.json").unlink()  # as if the run had not finished
             (run / name).write_text(text)
             assert "Traceback" not in lab("resume", str(run)).stderr, (name, text)
 
@@ -159,7 +159,7 @@ def test_a_control_character_in_yaml_is_named_in_one_line(monkeypatch, loader):
     assert "\n" not in str(caught.value)
 
 
-def test_runs_of_others(tmp_path, lab):
+def test_runs_from_others_are_data(tmp_path, lab):
     lab("-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", check=0)
     run = next((tmp_path / "sweep").glob("*seed=1*"))
     config = (run / "config.yaml").read_text()
@@ -175,7 +175,7 @@ def test_runs_of_others(tmp_path, lab):
     assert "\x1b" not in lab("report", "sweep").stdout
 
 
-def test_a_checkpoint_that_is_a_pickle(lab, tmp_path):
+def test_a_pickle_is_a_damaged_checkpoint(lab, tmp_path):
     import pickle
 
     class Evil:
@@ -190,7 +190,7 @@ def test_a_checkpoint_that_is_a_pickle(lab, tmp_path):
 
 @settings(max_examples=1000, deadline=None)
 @given(st.text(max_size=200))
-def test_any_text_is_yaml_or_a_line(text):
+def test_any_text_is_yaml_or_a_one_line_error(text):
     try:
         content = untrusted.load(text, "the file")
     except UserError as error:
@@ -206,7 +206,7 @@ TREES = st.dictionaries(st.text(max_size=9), LEAVES | st.lists(LEAVES, max_size=
 
 @settings(max_examples=300, deadline=None)
 @given(TREES, st.booleans())
-def test_what_a_run_dumps_it_loads(content, ascii):
+def test_a_dumped_configuration_loads_unchanged(content, ascii):
     text = untrusted.dump(content, ascii=ascii)
     assert untrusted.load(text, "the file") == content and (text.isascii() or not ascii)
 

@@ -1,4 +1,4 @@
-"""Promise: a run stays in its folder, steers no terminal, and tells nobody of its environment."""
+"""Promise: a run writes only into its folder, prints no control characters, and reveals no environment."""
 # ruff: noqa: E501  tables
 
 import http.server
@@ -39,7 +39,7 @@ def test_names_of_runs_stay_in_their_folder(overrides):
 @pytest.mark.parametrize(
     "value", ["../../up", "a/b", "x" * 300, "CON", "nul", "a\\b", "~", "$HOME", "a;b", "-rf"]
 )
-def test_values_as_names_of_folders(lab, tmp_path, value):
+def test_no_value_creates_a_folder_elsewhere(lab, tmp_path, value):
     (tmp_path / "inner").mkdir()
     (tmp_path / "data.txt").write_text("ab\nba\n" * 20)
     quoted = f"dataset.letters='{value}'"
@@ -57,7 +57,7 @@ HOSTILE = [
 ]
 
 
-def test_nothing_of_the_data_steers_a_terminal_or_a_page(lab, tmp_path):
+def test_control_characters_of_the_data_are_escaped(lab, tmp_path):
     (tmp_path / "data.txt").write_text("\n".join(HOSTILE * 10))
     data = ("dataset=text", "dataset.path=data.txt", "block_size=40", "temperature=0.05")
     shown = lab(*SHORT, *data, "steps=60", "samples=8", "embed=16", check=0).stdout
@@ -67,7 +67,7 @@ def test_nothing_of_the_data_steers_a_terminal_or_a_page(lab, tmp_path):
     assert not {char for char in shown if not char.isprintable()} - {"\n", "\t"}
 
 
-def test_no_code_of_an_emoji_is_an_emoji(capsys):
+def test_emoji_codes_are_printed_literally(capsys):
     terminal().print(":smile:")
     assert capsys.readouterr().out == ":smile:\n"
 
@@ -104,7 +104,7 @@ sys.exit(status)
 @pytest.mark.parametrize(
     "arguments", [[*SHORT], ["resume", "run"], ["sample", "run"], ["plugins"]], ids=lambda a: a[0]
 )
-def test_nothing_listens_connects_or_unpickles(lab, tmp_path, arguments):
+def test_no_command_listens_connects_or_unpickles(lab, tmp_path, arguments):
     lab(*SHORT, check=0)
     if arguments[0] == "resume":
         (tmp_path / "run" / "summary.json").unlink()
@@ -118,7 +118,7 @@ def test_nothing_listens_connects_or_unpickles(lab, tmp_path, arguments):
     ] == []
 
 
-class Large(http.server.BaseHTTPRequestHandler):
+class LargeResponse(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/elsewhere":
             self.send_response(302)
@@ -140,14 +140,14 @@ class Large(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Large)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LargeResponse)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
-def test_downloads_are_bounded_and_go_where_they_were_sent(tmp_path, server):
+def test_downloads_are_limited_in_size_and_follow_no_redirect(tmp_path, server):
     with pytest.raises(ValueError, match="larger than 100 MB"):
         fetch(f"{server}/large", tmp_path / "file", None)
     assert (tmp_path / "file").stat().st_size <= 100_000_000

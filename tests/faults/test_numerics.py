@@ -1,4 +1,4 @@
-"""Promise: no number makes the arithmetic crash or turn complex; what overflows says so."""
+"""Promise: no number makes the arithmetic crash or turn complex."""
 
 import math
 
@@ -53,12 +53,12 @@ def flat(tensor):
 
 
 def gradient(backend, f, x):
-    """Of the sum of f(x)."""
+    """Gradient of the sum of f(x)."""
     return backend.value_and_grad(lambda w: f(w["x"]).total(), {"x": x})[1]["x"]
 
 
-def same(a, b):
-    """Equal, or both NaN, or so near that only the order of sums differs."""
+def nearly_equal(a, b):
+    """True if numbers are equal, both NaN, or differ only by the order of a sum."""
     return all(
         x == y or (x != x and y != y) or math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-300)
         for x, y in zip(a, b, strict=True)
@@ -70,7 +70,7 @@ def same(a, b):
 @example([[1e308, -1e308]], "log_softmax")
 @example([[-1e308] * 3], "logsumexp")
 @example([[5e-324]], "softmax")
-def test_functions_on_python_and_numpy(x, name):
+def test_functions_give_the_same_numbers_on_python_and_numpy(x, name):
     python, array = part("backend", "python"), part("backend", "numpy")
     results = []
     for backend in (python, array):
@@ -78,16 +78,16 @@ def test_functions_on_python_and_numpy(x, name):
         results.append(flat(getattr(ops, name)(tensor)))
         flat(gradient(backend, getattr(ops, name), tensor))
         assert all(type(y) is float for y in results[-1])
-    assert same(*results)
+    assert nearly_equal(*results)
 
 
 @settings(max_examples=300, deadline=None)
 @given(rows)
-def test_softmax_and_its_logarithm_are_right_at_any_size(x):
+def test_softmax_and_its_logarithm_are_accurate_at_any_size(x):
     for backend in ("python", "numpy"):
         tensor = part("backend", backend).tensor(x)
-        shares, logs = flat(ops.softmax(tensor)), flat(ops.log_softmax(tensor))
-        assert math.isclose(sum(shares), 1, rel_tol=1e-12)
+        probabilities, logs = flat(ops.softmax(tensor)), flat(ops.log_softmax(tensor))
+        assert math.isclose(sum(probabilities), 1, rel_tol=1e-12)
         exact = [numpy.longdouble(v) - max(map(numpy.longdouble, x[0])) for v in x[0]]
         total = numpy.log(sum(numpy.exp(v) for v in exact))
         assert all(
@@ -98,7 +98,7 @@ def test_softmax_and_its_logarithm_are_right_at_any_size(x):
 
 @settings(max_examples=100, deadline=None)
 @given(x=rows, name=st.sampled_from(registry().names("activation")))
-def test_activations(x, name):
+def test_activations_never_crash_or_turn_complex(x, name):
     activation = part("activation", name)
     for backend in (part("backend", b) for b in ("python", "numpy")):
         tensor = backend.tensor(x)
@@ -112,8 +112,8 @@ def test_activations(x, name):
 
 @settings(max_examples=100, deadline=None)
 @given(x=rows, name=st.sampled_from(registry().names("norm")))
-def test_norms(x, name):
-    """Below 1e154 their results are finite; above, squares overflow (divergence.py)."""
+def test_norms_never_crash_or_turn_complex(x, name):
+    """Results are finite for numbers below 1e150. Squares of numbers above 1e154 overflow (divergence.py)."""
     norm = part("norm", name)
     for backend in (part("backend", b) for b in ("python", "numpy")):
         learned = (
@@ -130,9 +130,9 @@ def test_norms(x, name):
 @given(number, st.sampled_from([0.5, -0.5, 1.5, 2, 3, -1, -2, 0, 1e308]))
 def test_powers_are_never_complex(x, n):
     if str(x) == "-0.0" and n == -0.5:
-        return  # 1 / √-0 is -∞, and pow(-0, -0.5) is ∞: both are in use
+        return  # 1 / √-0 is -∞, but pow(-0, -0.5) is ∞: both conventions exist
     results = [flat(part("backend", b).tensor([[x]]) ** n)[0] for b in ("python", "numpy")]
-    assert all(type(y) is float for y in results) and same(results[:1], results[1:])
+    assert all(type(y) is float for y in results) and nearly_equal(results[:1], results[1:])
     value = Value(x) ** n
     value.backward()
     assert type(value.data) is float
@@ -145,7 +145,7 @@ def test_powers_are_never_complex(x, n):
         (["a"] * 30, {}),  # a vocabulary of one character
         (["ab", "b"] * 15, {"block_size": 1}),
         (["ab", "b"] * 15, {"block_size": 1, "embed": 1, "heads": 1}),
-        ([chr(i) for i in range(33, 300)], {}),  # every document another character
+        ([chr(i) for i in range(33, 300)], {}),  # every document is another character
     ],
     ids=["one character", "block of 1", "width 1", "many characters"],
 )
@@ -161,7 +161,7 @@ def test_the_smallest_models_train_and_sample(backend, documents, options):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_vocabulary_of_one_token_costs_nothing(backend):
+def test_a_vocabulary_of_one_token_has_loss_0(backend):
     model = GPT(1, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, heads=2, block_size=4)
     tensor = part("backend", backend).tensor
     weights = {n: tensor(w) for n, w in model.init(Corpus(["a"] * 9).rng, std=0.1, zero=False).items()}

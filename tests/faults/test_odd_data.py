@@ -1,4 +1,4 @@
-"""Promise: whatever a file holds, there is a defined result, and memory is bounded."""
+"""Promise: every content of a data file has a defined result, in bounded memory."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ REFUSED = {
     "UTF-16": ("anna\nbob\n".encode("utf-16"), "is UTF-16: convert it to UTF-8"),
     "lone surrogate": (b"anna\nx\xed\xa0\x80\n", "is not UTF-8: line 2, byte 2 is 0xed"),
 }
-TAKEN = {
+ACCEPTED = {
     "one character": (b"a", ["a"]),
     "one line without its end": (b"anna", ["anna"]),
     "byte order mark": ("\ufeffanna\nbob\n".encode(), ["anna", "bob"]),
@@ -44,18 +44,18 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_files_that_are_refused(lab, tmp_path, what):
-    content, said = REFUSED[what]
+def test_unreadable_files_are_refused_in_one_line(lab, tmp_path, what):
+    content, message = REFUSED[what]
     (tmp_path / "data.txt").write_bytes(content)
     done = lab(*OPTIONS, "dataset=text", "dataset.path=data.txt", check=2)
     (line,) = done.stderr.splitlines()
-    assert said in line and "dataset=text" in line
+    assert message in line and "dataset=text" in line
     assert [path.name for path in tmp_path.iterdir()] == ["data.txt"]
 
 
-@pytest.mark.parametrize("what", TAKEN)
-def test_files_that_are_read(tmp_path, what):
-    content, documents = TAKEN[what]
+@pytest.mark.parametrize("what", ACCEPTED)
+def test_odd_files_are_read_as_documents(tmp_path, what):
+    content, documents = ACCEPTED[what]
     (tmp_path / "data.txt").write_bytes(content)
     assert (
         lines(tmp_path / "data.txt")
@@ -67,8 +67,8 @@ def test_files_that_are_read(tmp_path, what):
 
 
 @pytest.mark.parametrize("what", ["one character", "U+2028 is a character", "control characters"])
-def test_training_on_them(lab, tmp_path, what):
-    (tmp_path / "data.txt").write_bytes(TAKEN[what][0])
+def test_training_on_odd_files_prints_no_control_characters(lab, tmp_path, what):
+    (tmp_path / "data.txt").write_bytes(ACCEPTED[what][0])
     done = lab(*OPTIONS, "dataset=text", "dataset.path=data.txt", "hydra.run.dir=run", check=0)
     assert not any(char in done.stdout for char in "\x1b\x07\u2028\x85")
 
@@ -92,12 +92,12 @@ def test_a_gigabyte_is_refused_in_bounded_memory(lab, tmp_path):
     assert "is larger than 100 MB" in lab("dataset=text", "dataset.path=/dev/zero", check=2).stderr
 
 
-def test_a_folder(lab, tmp_path):
+def test_a_folder_is_an_error(lab, tmp_path):
     (tmp_path / "folder").mkdir()
     assert "cannot read folder: Is a directory" in lab("dataset=text", "dataset.path=folder", check=2).stderr
 
 
-def test_a_pipe(tmp_path):
+def test_a_pipe_is_read(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_text("anna\nbob\n"))
@@ -106,7 +106,7 @@ def test_a_pipe(tmp_path):
     writer.join()
 
 
-def test_standard_input(tmp_path):
+def test_standard_input_is_read(tmp_path):
     command = [
         sys.executable,
         "-P",
@@ -123,13 +123,13 @@ def test_standard_input(tmp_path):
     assert done.returncode == 0 and "18 docs" in done.stdout, done.stderr
 
 
-def test_half_a_surrogate_pair_from_a_plugin(lab, tmp_path):
+def test_half_a_surrogate_pair_from_a_plugin_is_an_error(lab, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "halves.py").write_text('''
 from microgpt_lab import hookimpl
 
 def halves():
-    """Half a character."""
+    """Names and half a character."""
     return ["ab"] * 30 + ["x\\ud800"]
 
 @hookimpl
@@ -144,7 +144,7 @@ def datasets():
 @given(
     st.one_of(st.binary(max_size=200), st.text(max_size=60).map(lambda t: t.encode("utf-8", "surrogatepass")))
 )
-def test_any_bytes_are_read_or_refused_in_a_line(tmp_path_factory, content):
+def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "any"
     file.write_bytes(content)
     try:
@@ -158,7 +158,7 @@ def test_any_bytes_are_read_or_refused_in_a_line(tmp_path_factory, content):
 WORDS = ["abc", "abcdefgh", "abcdefghijklm", "ab"] * 10
 
 
-def test_a_document_longer_than_the_block_is_cut_windowed_or_refused():
+def test_a_document_longer_than_the_block_is_truncated_windowed_or_refused():
     cut, windows = (Corpus(WORDS, long_docs=how, block_size=4) for how in ("truncate", "window"))
     assert cut.long == windows.long == 20
     bos, alphabet = windows.bos, dict(zip("abcdefghijklm", range(13)))
@@ -174,7 +174,7 @@ def test_a_document_longer_than_the_block_is_cut_windowed_or_refused():
     assert Corpus(WORDS, long_docs="error", block_size=14).long == 0
 
 
-def test_windows_train_and_judge_every_token():
+def test_windows_train_on_every_token():
     def tokens(how):
         corpus = Corpus(WORDS, long_docs=how, block_size=4)
         model = GPT(

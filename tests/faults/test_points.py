@@ -1,4 +1,4 @@
-"""Promise: TensorBoard shows the same points of a run whether or not it was killed or stopped on its way."""
+"""Promise: TensorBoard shows the same points of a run, whether or not it was killed or stopped."""
 
 import multiprocessing
 import os
@@ -11,23 +11,24 @@ from microgpt_lab.commands import main
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import checkpoint
 
-# JAX's, if a test before has loaded it. The children do not use it.
+# The warning is JAX's, if an earlier test has loaded it. The children do not use it.
 pytestmark = pytest.mark.filterwarnings("ignore:os.fork")
 
-# Points at steps 7, 14, … and at evaluations 3, 6, … of every third step: most steps are none.
+# Every third step has an evaluation. The losses of steps 7, 14, … and every third evaluation are points: most
+# steps are none.
 RUN = ("steps=59", "eval_every=3", "callback.tensorboard.every=7", "backend=numpy", "embed=4", "heads=1")
 RUN += ("block_size=4", "train_docs=50", "eval_docs=2", "samples=2")
 WHOLE = (*RUN, "callback=[tensorboard,checkpoint]", "callback.checkpoint.every=5")
-# Loses patience at step 15, which is the fifth evaluation.
+# Stops at step 15, which is the fifth evaluation.
 EARLY = (*RUN, "callback=[tensorboard,checkpoint,early_stopping]", "callback.checkpoint.every=5")
 EARLY += ("callback.early_stopping.patience=4", "callback.early_stopping.min_delta=1")
-# Its weights are too large after step 4.
+# Diverges at step 4.
 DIVERGES = (*RUN, "callback=[tensorboard,checkpoint]", "callback.checkpoint.every=3")
 DIVERGES += ("optimizer=sgd", "optimizer.lr=1e8", "scheduler=constant")
 
 
-class At:
-    """Sends the process a signal at an event of a step, after callbacks of a lower order have been told."""
+class SignalAt:
+    """Sends the process a signal at an event of a step, after callbacks with a lower order."""
 
     def __init__(self, event, step, number, order=0):
         self.event, self.step, self.number, self.order = event, step, number, order
@@ -49,8 +50,8 @@ class At:
             os.kill(os.getpid(), self.number)
 
 
-def live(arguments, at=None):
-    """The exit status of a command, in a process of its own."""
+def run_command(arguments, at=None):
+    """Run a command in a process of its own, and return its exit status."""
 
     def child():
         registry().watchers.extend([at] if at else [])
@@ -67,56 +68,56 @@ def steps(run, tag):
 
 
 @pytest.fixture(scope="module")
-def wholes(tmp_path_factory):
-    """A run of each kind that nobody disturbs."""
+def undisturbed_runs(tmp_path_factory):
+    """One uninterrupted run of each kind."""
     registry()
     folder = tmp_path_factory.mktemp("wholes")
     for name, arguments, status in (("whole", WHOLE, 0), ("early", EARLY, 0), ("diverges", DIVERGES, 1)):
-        assert live((*arguments, f"hydra.run.dir={folder / name}")) == status
+        assert run_command((*arguments, f"hydra.run.dir={folder / name}")) == status
     return folder
 
 
-def test_the_last_step_of_a_run_is_a_point_however_it_ends(wholes):
-    assert steps(wholes / "whole", "loss/train") == [7, 14, 21, 28, 35, 42, 49, 56, 59]
-    assert steps(wholes / "whole", "loss/val") == [9, 18, 27, 36, 45, 54, 59]
-    assert steps(wholes / "whole", "samples/text_summary") == [9, 18, 27, 36, 45, 54, 59]
-    assert steps(wholes / "early", "loss/train_mean") == [7, 14, 15]
-    assert steps(wholes / "early", "eval/loss") == [9, 15]
-    last = checkpoint.read(wholes / "diverges", pytest.fail).facts["step"]
-    assert steps(wholes / "diverges", "loss/train") == [3] and last == 3
-    assert steps(wholes / "diverges", "loss/val") == [3]
+def test_the_last_step_of_a_run_is_a_point_however_it_ends(undisturbed_runs):
+    assert steps(undisturbed_runs / "whole", "loss/train") == [7, 14, 21, 28, 35, 42, 49, 56, 59]
+    assert steps(undisturbed_runs / "whole", "loss/val") == [9, 18, 27, 36, 45, 54, 59]
+    assert steps(undisturbed_runs / "whole", "samples/text_summary") == [9, 18, 27, 36, 45, 54, 59]
+    assert steps(undisturbed_runs / "early", "loss/train_mean") == [7, 14, 15]
+    assert steps(undisturbed_runs / "early", "eval/loss") == [9, 15]
+    last = checkpoint.read(undisturbed_runs / "diverges", pytest.fail).facts["step"]
+    assert steps(undisturbed_runs / "diverges", "loss/train") == [3] and last == 3
+    assert steps(undisturbed_runs / "diverges", "loss/val") == [3]
 
 
 KILL, STOP = signal.SIGKILL, signal.SIGINT
-ENDS = {
-    "killed before its first checkpoint": ("whole", At("step_finished", 4, KILL)),
-    "killed beyond a point that no checkpoint has": ("whole", At("step_finished", 23, KILL)),
-    "killed at its last step": ("whole", At("should_stop", 59, KILL)),
-    "killed when its last events are written": ("whole", At("run_finished", 59, KILL, order=0.5)),
-    "killed before its summary": ("whole", At("run_finished", 59, KILL, order=3)),
-    "stopped at a step that is no point": ("whole", At("step_finished", 23, STOP)),
-    "stopped at its last step": ("whole", At("step_finished", 59, STOP)),
-    "out of patience, killed when that was saved": ("early", At("checkpoint_saved", 15, KILL, order=3)),
+INTERRUPTIONS = {
+    "killed before its first checkpoint": ("whole", SignalAt("step_finished", 4, KILL)),
+    "killed beyond a point that no checkpoint has": ("whole", SignalAt("step_finished", 23, KILL)),
+    "killed at its last step": ("whole", SignalAt("should_stop", 59, KILL)),
+    "killed when its last events are written": ("whole", SignalAt("run_finished", 59, KILL, order=0.5)),
+    "killed before its summary": ("whole", SignalAt("run_finished", 59, KILL, order=3)),
+    "stopped at a step that is no point": ("whole", SignalAt("step_finished", 23, STOP)),
+    "stopped at its last step": ("whole", SignalAt("step_finished", 59, STOP)),
+    "out of patience, killed when that was saved": ("early", SignalAt("checkpoint_saved", 15, KILL, order=3)),
     "out of patience, killed when its last events are written": (
-        "early", At("run_finished", 15, KILL, order=0.5),
+        "early", SignalAt("run_finished", 15, KILL, order=0.5),
     ),
-    "out of patience, killed before its summary": ("early", At("run_finished", 15, KILL, order=3)),
-    "out of patience, and stopped at the same step": ("early", At("step_finished", 15, STOP)),
-    "diverging again": ("diverges", At("run_finished", 3, KILL, order=0.5)),
+    "out of patience, killed before its summary": ("early", SignalAt("run_finished", 15, KILL, order=3)),
+    "out of patience, and stopped at the same step": ("early", SignalAt("step_finished", 15, STOP)),
+    "diverging again": ("diverges", SignalAt("run_finished", 3, KILL, order=0.5)),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_a_run_that_goes_on_has_the_points_of_one_that_was_not_stopped(wholes, tmp_path, end):
-    kind, at = ENDS[end]
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_a_resumed_run_has_the_points_of_an_uninterrupted_one(undisturbed_runs, tmp_path, interruption):
+    kind, at = INTERRUPTIONS[interruption]
     arguments = {"whole": WHOLE, "early": EARLY, "diverges": DIVERGES}[kind]
     run = tmp_path / "run"
-    assert live((*arguments, f"hydra.run.dir={run}"), at) == (130 if at.number == STOP else -KILL)
+    assert run_command((*arguments, f"hydra.run.dir={run}"), at) == (130 if at.number == STOP else -KILL)
     before = points(run)
-    whole = points(wholes / kind)
-    if at.number == KILL and at.event == "step_finished":  # every point that was due is there
+    whole = points(undisturbed_runs / kind)
+    if at.number == KILL and at.event == "step_finished":  # every point that was due exists
         due = {tag: [point for point in found if point[0] <= at.step] for tag, found in whole.items()}
         assert before == {tag: found for tag, found in due.items() if found}
     assert all(set(map(str, found)) <= set(map(str, whole[tag])) for tag, found in before.items())
-    assert live(("resume", str(run))) == (1 if kind == "diverges" else 0)
+    assert run_command(("resume", str(run))) == (1 if kind == "diverges" else 0)
     assert points(run) == whole

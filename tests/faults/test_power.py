@@ -1,4 +1,4 @@
-"""Promise: a power cut leaves no checkpoint of a step that the run's other files do not reach."""
+"""Promise: after a power cut, the run's other files contain every step up to its checkpoint."""
 
 import json
 import os
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for 
 
 
 @pytest.fixture
-def watched(monkeypatch):
-    """A real run; what the disk had been told to hold at each checkpoint, and at the end."""
+def recorded_run(monkeypatch):
+    """Train a run, and record what was flushed to the disk before each checkpoint and the summary."""
     synced, moments = {}, {}
     fsync, replace = os.fsync, Path.replace
 
@@ -32,9 +32,9 @@ def watched(monkeypatch):
 
     def noting_replace(part, target):
         if Path(target).name in (checkpoint.CURRENT, "summary.json"):
-            held = {name: contents[-1] for name, contents in synced.items()}
-            there = {file.name: file.read_bytes() for file in Path(target).parent.iterdir()}
-            moments.setdefault(Path(target).name, []).append((held, there, part.name))
+            on_disk = {name: contents[-1] for name, contents in synced.items()}
+            present = {file.name: file.read_bytes() for file in Path(target).parent.iterdir()}
+            moments.setdefault(Path(target).name, []).append((on_disk, present, part.name))
         return replace(part, target)
 
     monkeypatch.setattr(os, "fsync", noting_fsync)
@@ -48,22 +48,22 @@ def watched(monkeypatch):
     return run
 
 
-def test_when_a_checkpoint_takes_its_name_the_disk_holds_all_that_was_written_before(watched, tmp_path):
-    synced, moments = watched(tmp_path / "run", "callback.checkpoint.every=25")
+def test_all_files_are_on_the_disk_before_a_checkpoint_gets_its_name(recorded_run, tmp_path):
+    synced, moments = recorded_run(tmp_path / "run", "callback.checkpoint.every=25")
     assert len(moments[checkpoint.CURRENT]) == 3  # of steps 25, 50 and 60
-    for (held, there, part), step in zip(moments[checkpoint.CURRENT], (25, 50, 60)):
-        files = there.keys() - {checkpoint.CURRENT, checkpoint.PREVIOUS, ".lock"}
+    for (on_disk, present, part), step in zip(moments[checkpoint.CURRENT], (25, 50, 60)):
+        files = present.keys() - {checkpoint.CURRENT, checkpoint.PREVIOUS, ".lock"}
         assert {"config.yaml", "metrics.jsonl", "samples.txt", part} < files
         assert any(name.startswith("events.out.tfevents") for name in files)
-        assert {name: held[name] for name in files} == {name: there[name] for name in files}
-        assert json.loads(there["metrics.jsonl"].splitlines()[-1])["step"] == step
-    # A step asks nothing of the disk.
+        assert {name: on_disk[name] for name in files} == {name: present[name] for name in files}
+        assert json.loads(present["metrics.jsonl"].splitlines()[-1])["step"] == step
+    # A step alone flushes nothing.
     assert len(synced["metrics.jsonl"]) <= len(moments[checkpoint.CURRENT]) + 1
 
 
-def test_without_checkpoints_the_disk_holds_all_when_the_summary_takes_its_name(watched, tmp_path):
-    _, moments = watched(tmp_path / "run", "callback=[jsonl,samples,tensorboard]")
-    ((held, there, _),) = moments["summary.json"]
-    files = there.keys() - {".lock"}
+def test_all_files_are_on_the_disk_before_the_summary_gets_its_name(recorded_run, tmp_path):
+    _, moments = recorded_run(tmp_path / "run", "callback=[jsonl,samples,tensorboard]")
+    ((on_disk, present, _),) = moments["summary.json"]
+    files = present.keys() - {".lock"}
     assert {"metrics.jsonl", "summary.json.part"} < files
-    assert {name: held[name] for name in files} == {name: there[name] for name in files}
+    assert {name: on_disk[name] for name in files} == {name: present[name] for name in files}

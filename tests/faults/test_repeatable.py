@@ -1,4 +1,4 @@
-"""Promise: the same command twice gives the same bits, whatever surrounds it."""
+"""Promise: the same command gives the same bits in any environment."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from arguments import varied
+from arguments import keep_last
 
 from microgpt_lab.run import checkpoint
 
@@ -20,7 +20,7 @@ def one_core():
 
 
 CORES = one_core, None
-COMPILE = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # even if an earlier run has left what it compiled
+COMPILE = {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # even if an earlier run has cached its programs
 
 
 def outcome(run):
@@ -30,9 +30,9 @@ def outcome(run):
     return saved.numbers, losses, (run / "samples.txt").read_text()
 
 
-@pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if a test before has loaded it: the child only execs
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test loaded it: the child only execs
 @pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
-def test_the_same_bits(tmp_path, backend):
+def test_the_same_command_gives_the_same_bits(tmp_path, backend):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     (tmp_path / "elsewhere").mkdir()
@@ -42,7 +42,7 @@ def test_the_same_bits(tmp_path, backend):
           "LC_ALL": "C", "COLUMNS": "40"}, tmp_path / "elsewhere"),
     ]  # fmt: skip
     size = ("steps=4", "embed=8", "batch_size=2") if backend == "python" else ()
-    found = []
+    outcomes = []
     for i, (env, folder) in enumerate(surroundings):
         run = tmp_path / f"run{i}"
         command = [
@@ -50,7 +50,7 @@ def test_the_same_bits(tmp_path, backend):
             "-P",
             "-m",
             "microgpt_lab",
-            *varied((*OPTIONS, *size)),
+            *keep_last((*OPTIONS, *size)),
             f"backend={backend}",
         ]
         env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")} | env
@@ -58,8 +58,8 @@ def test_the_same_bits(tmp_path, backend):
         subprocess.run(
             [*command, f"hydra.run.dir={run}"], cwd=folder, env=env, check=True, preexec_fn=CORES[i]
         )
-        found.append(outcome(run))
-    assert found[0] == found[1]
+        outcomes.append(outcome(run))
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.slow
@@ -67,8 +67,8 @@ def test_the_same_bits(tmp_path, backend):
 @pytest.mark.parametrize(
     "size", ["embed=64 layers=4 batch_size=32", "embed=256 batch_size=64", "embed=96 heads=3"]
 )
-def test_threads_do_not_matter_at_larger_sizes(tmp_path, backend, size):
-    found = []
+def test_larger_models_give_the_same_bits_with_any_number_of_threads(tmp_path, backend, size):
+    outcomes = []
     for threads in ("1", "2", "3"):
         run = tmp_path / f"run{threads}"
         command = [
@@ -76,10 +76,10 @@ def test_threads_do_not_matter_at_larger_sizes(tmp_path, backend, size):
             "-P",
             "-m",
             "microgpt_lab",
-            *varied((*OPTIONS, *size.split())),
+            *keep_last((*OPTIONS, *size.split())),
             f"backend={backend}",
         ]
         env = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads} | COMPILE
         subprocess.run([*command, f"hydra.run.dir={run}"], cwd=tmp_path, env=env, check=True)
-        found.append(outcome(run))
-    assert found[0] == found[1] == found[2]
+        outcomes.append(outcome(run))
+    assert outcomes[0] == outcomes[1] == outcomes[2]

@@ -1,4 +1,4 @@
-"""Promise: a run that was killed at any moment goes on, and ends as if it had not been."""
+"""Promise: a run that was killed at any moment resumes, and ends with the same results."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from arguments import varied
+from arguments import keep_last
 from board import points
 
 from microgpt_lab import GPT, Corpus, Trainer, part
@@ -41,8 +41,8 @@ def bits(run):
     return {name: weight.tolist() for name, weight in run.weights.items()}, run.sample(samples=2)
 
 
-def ends_the_same(make):
-    """Whether a run that goes on from a checkpoint is the one that was not stopped there."""
+def resumes_exactly(make):
+    """True if a run that resumes from a checkpoint equals the run that was not stopped there."""
     whole, second = make(), make()
     whole.advance(5)
     facts, numbers = checkpoint.decode(capture(whole))
@@ -53,43 +53,43 @@ def ends_the_same(make):
 
 @pytest.mark.parametrize("optimizer", registry().names("optimizer"))
 @pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
-def test_every_optimizer_on_every_backend(backend, optimizer):
-    assert ends_the_same(lambda: trainer(backend, optimizer, grad_clip=0.5))
+def test_every_optimizer_resumes_exactly_on_every_backend(backend, optimizer):
+    assert resumes_exactly(lambda: trainer(backend, optimizer, grad_clip=0.5))
 
 
 @pytest.mark.parametrize("scheduler", registry().names("scheduler"))
-def test_every_scheduler(scheduler):
-    assert ends_the_same(lambda: trainer("numpy", scheduler=scheduler))
+def test_every_scheduler_resumes_exactly(scheduler):
+    assert resumes_exactly(lambda: trainer("numpy", scheduler=scheduler))
 
 
 @pytest.mark.parametrize("dataset", ["us_names", "arithmetic", "reverse", "unicode_names"])
-def test_every_data_set(dataset):
+def test_every_data_set_resumes_exactly(dataset):
     documents = part("dataset", dataset)()
-    assert ends_the_same(lambda: trainer("numpy", documents=documents))
+    assert resumes_exactly(lambda: trainer("numpy", documents=documents))
 
 
-def test_single_precision():
+def test_single_precision_resumes_exactly():
     def make():
         run = trainer("numpy")
         single = part("backend", "numpy", dtype="float32")
         return Trainer(run.model, run.corpus, run.optimizer, run.scheduler, single, steps=12)
 
-    assert ends_the_same(make)
+    assert resumes_exactly(make)
 
 
-def test_a_generator_that_holds_a_gaussian_back_holds_it_still():
+def test_a_checkpoint_contains_the_second_gaussian_of_a_pair():
     first, second = trainer("python"), trainer("python")
-    first.corpus.rng.gauss(0, 1)  # they come in pairs, and the other is kept
+    first.corpus.rng.gauss(0, 1)  # gauss draws pairs and stores the second number
     facts, numbers = checkpoint.decode(capture(first))
     restore(second, checkpoint.Saved(facts, numbers, "checkpoint"))
     assert [first.corpus.rng.gauss(0, 1) for _ in "ab"] == [second.corpus.rng.gauss(0, 1) for _ in "ab"]
 
 
 def outcome(folder):
-    """What must be the same, to the bit."""
+    """Results that must be the same to the bit."""
     saved, best = (checkpoint.read(folder, pytest.fail, (name,)) for name in (CURRENT, BEST))
     facts = {k: v for k, v in best.facts.items() if k not in ("seconds", "resumed")}
-    facts["callbacks"].pop("tensorboard", None)  # it has the name of its file
+    facts["callbacks"].pop("tensorboard", None)  # it contains the name of its file
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for row in rows:
         del row["perf/tokens_per_s"]
@@ -113,7 +113,7 @@ KILLED = [
 
 
 @pytest.mark.parametrize(("backend", "options", "kills"), KILLED)
-def test_kills_at_random_moments(tmp_path, backend, options, kills):
+def test_a_run_killed_at_random_moments_ends_the_same(tmp_path, backend, options, kills):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     (tmp_path / "data.txt").write_text("\n".join(DOCUMENTS))
@@ -122,21 +122,21 @@ def test_kills_at_random_moments(tmp_path, backend, options, kills):
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     killing = Path(__file__).with_name("killing.py")
     subprocess.run(
-        [sys.executable, killing, str(kills), *varied(arguments)], cwd=tmp_path, env=env, check=True
+        [sys.executable, killing, str(kills), *keep_last(arguments)], cwd=tmp_path, env=env, check=True
     )
     whole, *killed = sorted(file.parent for file in tmp_path.glob("run*/summary.json"))
     assert killed and all(outcome(run) == outcome(whole) for run in killed)
-    lives = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
-    assert sum(map(len, lives)) >= kills / 2
+    resumed_steps = [json.loads((run / "summary.json").read_text()).get("resumed", []) for run in killed]
+    assert sum(map(len, resumed_steps)) >= kills / 2
     assert all(points(run) == points(whole) for run in killed)
 
 
-def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):
+def test_a_process_killed_on_jax_ends_the_same(lab, tmp_path):
     pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     arguments = (*RUN, "backend=jax", "steps=400", "batch_size=4")
     lab(*arguments, "hydra.run.dir=whole", check=0)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *varied(arguments), "hydra.run.dir=killed"],
+        [sys.executable, "-P", "-m", "microgpt_lab", *keep_last(arguments), "hydra.run.dir=killed"],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "killed" / checkpoint.CURRENT).exists():
@@ -149,7 +149,7 @@ def test_a_kill_of_a_whole_program_on_jax(lab, tmp_path):
     assert "has ended: ok" in lab("resume", "killed", check=0).stdout
 
 
-def test_early_stopping_remembers(lab, tmp_path):
+def test_early_stopping_resumes_with_its_state(lab, tmp_path):
     arguments = (*RUN, "eval_every=5", "callback=[jsonl,samples,checkpoint,early_stopping]", "optimizer.lr=0")
     arguments += ("callback.early_stopping.patience=3", "callback.early_stopping.min_delta=1")
     lab(*arguments, "hydra.run.dir=whole", check=0)
@@ -162,7 +162,7 @@ def test_early_stopping_remembers(lab, tmp_path):
     assert outcome(run) == outcome(tmp_path / "whole")
 
 
-def test_told_so_one_that_stopped_early_trains_on(lab, tmp_path):
+def test_force_continues_a_run_that_stopped_early(lab, tmp_path):
     options = (
         "eval_every=5",
         "callback=[jsonl,checkpoint,early_stopping]",
@@ -176,7 +176,7 @@ def test_told_so_one_that_stopped_early_trains_on(lab, tmp_path):
     assert len(rows.read_text().splitlines()) == 70
 
 
-def test_an_option_that_gives_the_optimizer_another_state(lab, tmp_path):
+def test_force_accepts_an_option_that_changes_the_optimizer_state(lab, tmp_path):
     lab(*SMALL, "optimizer=sgd", "backend=numpy", "hydra.run.dir=run", check=0)
     for momentum in ("0.9", "0.0"):
         steps = f"steps={70 if momentum == '0.9' else 80}"
@@ -185,10 +185,10 @@ def test_an_option_that_gives_the_optimizer_another_state(lab, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_and_say_how_to_go_on(lab, tmp_path, number, status):
+def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, status):
     arguments = ("steps=3000", "hydra.run.dir=run", "callback=[jsonl,tensorboard,samples,checkpoint]")
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, *arguments))],
+        [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SMALL, *arguments))],
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     metrics = tmp_path / "run" / "metrics.jsonl"
@@ -208,7 +208,10 @@ def test_signals_save_and_say_how_to_go_on(lab, tmp_path, number, status):
 
 def test_a_run_has_one_writer(lab, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "microgpt_lab", *varied((*SMALL, "steps=100000")), "hydra.run.dir=run"],
+        [
+            sys.executable, "-P", "-m", "microgpt_lab",
+            *keep_last((*SMALL, "steps=100000")), "hydra.run.dir=run",
+        ],
         cwd=tmp_path, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     while not (tmp_path / "run" / "metrics.jsonl").exists():

@@ -1,4 +1,4 @@
-"""What a user did wrong is one line, exit status 2, no traceback, and nothing on disk."""
+"""Promise: a mistake on the command line is a one-line error with exit status 2, and writes nothing."""
 
 import contextlib
 from pathlib import Path
@@ -15,7 +15,7 @@ WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.ya
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong["command"])
-def test_what_a_user_did_wrong_is_one_line(lab, tmp_path, wrong):
+def test_a_mistake_is_a_one_line_error(lab, tmp_path, wrong):
     for name, text in wrong.get("files", {}).items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def test_what_a_user_did_wrong_is_one_line(lab, tmp_path, wrong):
     assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
 
 
-def test_a_refused_run_takes_only_its_own_folders_away(lab, tmp_path):
+def test_a_refused_run_removes_only_its_own_folders(lab, tmp_path):
     (tmp_path / "outer" / "mine").mkdir(parents=True)
     lab("heads=3", "hydra.run.dir=outer/mine", check=2)
     lab("heads=3", "hydra.run.dir=.", check=2)
@@ -42,7 +42,7 @@ def test_a_recipe_without_its_first_line_is_refused(lab, tmp_path):
     assert "# @package _global_" in lab("experiment=short", check=2).stderr
 
 
-def test_an_empty_data_set(lab, tmp_path):
+def test_an_empty_data_set_is_an_error(lab, tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n")
     assert "no documents" in lab("dataset=text", "dataset.path=empty.txt", check=2).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["empty.txt"]
@@ -63,19 +63,19 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 OVERRIDES = st.one_of(TEXT, st.tuples(st.sampled_from(KEYS), TEXT).map("=".join))
 
 
-def never_more_than_a_line(override):
-    with contextlib.suppress(UserError):  # which is printed as a line
+def compose_or_refuse(override):
+    with contextlib.suppress(UserError):  # it is printed as one line
         assert isinstance(compose([override]), dict)
 
 
 @settings(max_examples=60, deadline=None)
 @given(OVERRIDES)
-def test_any_override_is_taken_or_refused_in_a_line(override):
-    never_more_than_a_line(override)
+def test_any_override_is_accepted_or_refused_in_one_line(override):
+    compose_or_refuse(override)
 
 
 @pytest.mark.slow
 @settings(max_examples=5000, deadline=None)
 @given(OVERRIDES)
-def test_many_overrides_are_taken_or_refused_in_a_line(override):
-    never_more_than_a_line(override)
+def test_many_overrides_are_accepted_or_refused_in_one_line(override):
+    compose_or_refuse(override)

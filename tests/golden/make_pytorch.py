@@ -1,8 +1,8 @@
-"""Figures of PyTorch that the tests hold the lab to: its schedulers, its optimizers, its random permutation.
+"""Compute the reference figures of PyTorch's schedulers, optimizers and random permutation.
 
-`python tests/golden/make_pytorch.py` writes pytorch.json beside this file; it needs PyTorch (2.13 made the
-figures that are committed). Everything is in double precision, and every constant is spelled out: PyTorch's
-defaults are not the lab's.
+`python tests/golden/make_pytorch.py` writes pytorch.json beside this file. It needs PyTorch (the committed
+figures are from version 2.13). All numbers have double precision. Every constant is explicit because
+PyTorch's defaults differ from the lab's.
 """
 
 import json
@@ -10,10 +10,10 @@ from pathlib import Path
 
 FIGURES = Path(__file__).with_name("pytorch.json")
 
-STEPS, RATE = 12, 0.3  # of the schedules; of the optimizers, scheduled as RATE / t
+STEPS, RATE = 12, 0.3  # number of steps of the schedules; learning rate, of the optimizers RATE / t at step t
 
-# Six weights: gradients that turn round, one that is always 0, two as small as eps; magnitudes at which
-# mixing factors decide signs.
+# Six weights: gradients that change sign, one that is always 0, two that are as small as eps. The magnitudes
+# are such that betas decide signs.
 START = [0.7, -1.5, 2.0, 0.05, -0.3, 1.1]
 GRADIENTS = [
     [3.0, -0.2, 0.0, 1.0, 2e-8, 3e-10],
@@ -30,7 +30,7 @@ MATRIX_GRADIENTS = [
     [[0.9, 0.3, -0.4, 1.0], [-0.5, 1.2, 0.6, -1.1], [0.7, -0.2, 0.8, 0.1]],
 ]
 
-# The scheduler of the lab with its options, and PyTorch's with the same meaning.
+# A scheduler of the lab with its options, and PyTorch's scheduler with the same meaning.
 SCHEDULES = [
     ("linear", {}, "LinearLR", {"start_factor": 1.0, "end_factor": 0.0, "total_iters": STEPS}),
     ("linear", {"final": 0.2}, "LinearLR", {"start_factor": 1.0, "end_factor": 0.2, "total_iters": STEPS}),
@@ -40,9 +40,9 @@ SCHEDULES = [
     ("exponential", {"final": 0.3}, "ExponentialLR", {"gamma": 0.3 ** (1 / STEPS)}),
     ("step", {"every": 0.25, "gamma": 0.6}, "StepLR", {"step_size": 3, "gamma": 0.6}),
     ("step", {"every": 1 / 3}, "StepLR", {"step_size": 4, "gamma": 0.1}),
-    # A warm-up over the first 4 of 12 steps, that is 1/5, 2/5, 3/5, 4/5, 1: PyTorch's counts its ends in.
+    # Warmup over the first 4 of 12 steps: 1/5, 2/5, 3/5, 4/5, 1. PyTorch counts both ends.
     ("constant", {"warmup": 1 / 3}, "LinearLR", {"start_factor": 0.2, "end_factor": 1.0, "total_iters": 4}),
-    # PyTorch's cycle counts its ends in: its last step is the lab's step STEPS, which is never made.
+    # PyTorch counts both ends of the cycle: its last step is the lab's step STEPS, which does not exist.
     (
         "one_cycle",
         {"peak": 0.25},
@@ -79,7 +79,7 @@ OPTIMIZERS = [
 
 
 def schedule(name, options):
-    """The factor at each step."""
+    """Factor of the learning rate at each step."""
     import torch
 
     optimizer = torch.optim.SGD([torch.zeros(1, dtype=torch.float64)], lr=RATE)
@@ -93,7 +93,7 @@ def schedule(name, options):
 
 
 def trajectory(name, options, start, gradients):
-    """The weights after each step."""
+    """Weights after each step."""
     import torch
 
     w = torch.tensor(start, dtype=torch.float64)

@@ -1,9 +1,9 @@
-"""Which small changes of meaning the tests let pass: `python tests/mutation [FILE …] [--sample N]`.
+"""Find small changes that the tests do not detect: `python tests/mutation [FILE …] [--sample N]`.
 
-Of each file that decides answers, every mutant (see mutants.py) is put into a copy of the tree, and the tests
-that hold this file run over it, in a fork of a process that has the libraries loaded, until one fails. One
-that passes them all has survived: its reason stands in survivors.json, or a test is missing. The exit status
-is 1 if there are survivors without a reason.
+Every mutant (see mutants.py) of each file that decides results is written into a copy of the tree. The tests
+of this file run on it, in a fork of a process that has loaded the libraries, until a test fails. A mutant
+that passes all tests has survived. If survivors.json does not state its reason, a test is missing. The exit
+status is 1 if there are survivors without a reason.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ LIBRARIES = (
     "matplotlib",
 )
 
-# What decides answers, and the tests that hold it, quick and strict ones first: the next are for what passes
-# them. A file belongs to the first pattern that it matches.
+# Files that decide results, and their tests: quick and strict tests first, then tests for mutants that pass
+# these. A file belongs to the first pattern that it matches.
 PARTS = "test_parts -k 'dropout or batch or callbacks or evaluation'"
 LOSSES = ("test_model", PARTS, "test_golden -k 'short or square or 243 or published'")
 BY_HAND = ("report/test_figures_by_hand", "report/test_edges")
@@ -107,22 +107,22 @@ TESTS = {
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python tests/mutation", description=__doc__.partition("\n")[0])
-    parser.add_argument("files", nargs="*", help="patterns of files; without, all that have tests")
-    parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, drawn at random")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what became of each mutant")
-    parser.add_argument("--again", type=Path, metavar="FILE", help="only those that survive in such a file")
+    parser.add_argument("files", nargs="*", help="patterns of files (default: all files that have tests)")
+    parser.add_argument("--sample", type=int, metavar="N", help="number of mutants, drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
+    parser.add_argument("--jobs", type=int, default=1, help="number of mutants that run at the same time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result of each mutant to FILE")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="run only the survivors of such a FILE")
     options = parser.parse_args(arguments)
-    found = [mutant for file in files(options.files) for mutant in mutants(ROOT, file)]
+    selected = [mutant for file in files(options.files) for mutant in mutants(ROOT, file)]
     if options.again:
         rows = json.loads(options.again.read_text(encoding="utf-8"))
         survived = {row["key"] for row in rows if row["result"] == "survived"}
-        found = [mutant for mutant in found if mutant.key in survived]
-    if options.sample is not None and options.sample < len(found):
-        drawn = set(random.Random(options.seed).sample(range(len(found)), options.sample))
-        found = [mutant for i, mutant in enumerate(found) if i in drawn]
-    results = run(found, options.jobs)
+        selected = [mutant for mutant in selected if mutant.key in survived]
+    if options.sample is not None and options.sample < len(selected):
+        drawn = set(random.Random(options.seed).sample(range(len(selected)), options.sample))
+        selected = [mutant for i, mutant in enumerate(selected) if i in drawn]
+    results = run(selected, options.jobs)
     if options.json:
         rows = [{"key": m.key, "line": m.line, "result": result} for m, result in results]
         options.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> int:
 
 
 def files(patterns: list[str]) -> list[str]:
-    """Those of the repository that match, and have tests that hold them."""
+    """Files of the repository that match a pattern and have tests."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     known = [name for name in listed.stdout.split() if any(fnmatch(name, pattern) for pattern in TESTS)]
     chosen = [name for name in known if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
@@ -140,14 +140,14 @@ def files(patterns: list[str]) -> list[str]:
 
 
 def tests_of(file: str) -> list[list[str]]:
-    """The arguments of each pytest that is to pass."""
+    """Arguments of each call of pytest for this file."""
     names = next(tests for pattern, tests in TESTS.items() if fnmatch(file, pattern))
-    parts = (name.partition(" -k ") for name in names)
-    return [[f"tests/{name}.py", *(["-k", wanted.strip("'")] if wanted else [])] for name, _, wanted in parts]
+    pairs = (name.partition(" -k ") for name in names)
+    return [[f"tests/{name}.py", *(["-k", words.strip("'")] if words else [])] for name, _, words in pairs]
 
 
 class Tree:
-    """A copy of the repository, for one mutant after the other."""
+    """Copy of the repository, for one mutant after the other."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -159,10 +159,10 @@ class Tree:
                 shutil.copy2(ROOT / name, folder / name)
 
     def start(self, file: str, source: str, seconds: float, compiled: bool = False) -> int:
-        """Run the tests of the file, with this for its text, in another process."""
+        """Write this text into the file, and run the file's tests in another process."""
         path = self.folder / file
         for old in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
-            old.unlink()  # made of another text, perhaps of the same length in the same second
+            old.unlink()  # compiled from another text, perhaps with the same length and modification time
         path.write_text(source, encoding="utf-8")
         pid = os.fork()
         if not pid:
@@ -180,8 +180,8 @@ class Tree:
         log = os.open(self.folder / "mutation.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        signal.setitimer(signal.ITIMER_REAL, 5 * seconds)  # for what waits
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))  # for what computes
+        signal.setitimer(signal.ITIMER_REAL, 5 * seconds)  # for tests that wait
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))  # for endless loops
         resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
         sys.dont_write_bytecode = not compiled
         os.environ |= {"PYTHONPATH": str(self.folder), "MICROGPT_LAB_HOME": str(self.folder / "home")}
@@ -192,60 +192,59 @@ class Tree:
         import pytest
 
         quiet = ["-x", "-q", "-o", "addopts=", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        quiet += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # libraries are loaded already
+        quiet += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # because libraries are already loaded
         for arguments in tests_of(file):
             if status := pytest.main([*quiet, *arguments]):
                 return int(status)
         return 0
 
 
-def run(found: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
-    """What became of each: killed, late (killed by its time) or survived."""
+def run(selected: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
+    """Run the tests of each mutant. The result is killed, late (killed by the time limit) or survived."""
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     results: dict[int, str] = {}
-    with tempfile.TemporaryDirectory() as place:
-        trees = [Tree(Path(place) / str(i)) for i in range(jobs)]
-        originals = {file: (ROOT / file).read_text(encoding="utf-8") for file in {m.file for m in found}}
-        limits = {file: baseline(trees, file, text) for file, text in originals.items()}
-        waiting, at_work = list(enumerate(found))[::-1], {}
-        while waiting or at_work:
+    with tempfile.TemporaryDirectory() as directory:
+        trees = [Tree(Path(directory) / str(i)) for i in range(jobs)]
+        originals = {file: (ROOT / file).read_text(encoding="utf-8") for file in {m.file for m in selected}}
+        limits = {file: time_limit(trees, file, text) for file, text in originals.items()}
+        waiting, running = list(enumerate(selected))[::-1], {}
+        while waiting or running:
             while waiting and trees:
                 i, mutant = waiting.pop()
                 tree = trees.pop()
-                at_work[tree.start(mutant.file, mutant.source, limits[mutant.file])] = i, tree
+                running[tree.start(mutant.file, mutant.source, limits[mutant.file])] = i, tree
             pid, status = os.wait()
-            i, tree = at_work.pop(pid)
+            i, tree = running.pop(pid)
+            mutant = selected[i]
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # what its tests have started
-            (tree.folder / found[i].file).write_text(originals[found[i].file], encoding="utf-8")
+                os.killpg(pid, signal.SIGKILL)  # processes that its tests have started
+            (tree.folder / mutant.file).write_text(originals[mutant.file], encoding="utf-8")
             trees.append(tree)
             code = os.waitstatus_to_exitcode(status)
             late = code in (-signal.SIGALRM, -signal.SIGXCPU, -signal.SIGKILL)
             results[i] = "late" if late else "killed" if code else "survived"
             if not code:
-                print(
-                    f"survived: {found[i].file}:{found[i].line} {found[i].key}", file=sys.stderr, flush=True
-                )
-    return [(mutant, results[i]) for i, mutant in enumerate(found)]
+                print(f"survived: {mutant.file}:{mutant.line} {mutant.key}", file=sys.stderr, flush=True)
+    return [(mutant, results[i]) for i, mutant in enumerate(selected)]
 
 
-def baseline(trees: list[Tree], file: str, source: str) -> float:
-    """The seconds that a mutant may take: its tests must pass without one."""
-    begun = time.monotonic()
+def time_limit(trees: list[Tree], file: str, source: str) -> float:
+    """Time limit of a mutant in seconds, from a run of the tests without a mutant, which must pass."""
+    start = time.monotonic()
     for tree in trees:
-        begun = time.monotonic()
+        start = time.monotonic()
         _, status = os.waitpid(tree.start(file, source, 600, compiled=True), 0)
         if status:
             raise SystemExit(
-                f"the tests of {file} fail by themselves:\n{(tree.folder / 'mutation.log').read_text()}"
+                f"the tests of {file} fail without a mutant:\n{(tree.folder / 'mutation.log').read_text()}"
             )
-    return 5 + 4 * (time.monotonic() - begun)
+    return 5 + 4 * (time.monotonic() - start)
 
 
 def report(results: list[tuple[Mutant, str]]) -> int:
-    """A table a file, and the survivors that nobody has explained."""
+    """Print a table with a row per file, and the survivors without a reason. Returns the exit status."""
     reasons = json.loads(REASONS.read_text(encoding="utf-8"))
     by_file: dict[str, Counter[str]] = {}
     for mutant, result in results:

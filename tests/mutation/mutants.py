@@ -1,8 +1,9 @@
-"""Small changes of meaning that a test should notice, one at a time: what `mutants(file)` gives.
+"""Mutants of a file: each has one small change of meaning that a test should detect.
 
-Operators and comparisons become their neighbours, conditions always hold or never, numbers grow, words and
-truths change, arguments change places or are left out, slices lose an end, results are lost, statements go.
-Left alone are annotations, decorators, docstrings, and what an error or the log says.
+Operators, comparisons and functions become similar ones. Conditions are always true or always false. Numbers,
+strings and booleans change. Arguments are swapped or left out. Slices lose a bound. Results become None.
+Statements are removed. Annotations, decorators, docstrings, and messages of errors and of the log do not
+change.
 """
 
 from __future__ import annotations
@@ -70,24 +71,24 @@ LOGS = ("log", "warnings")
 class Mutant(NamedTuple):
     file: str
     line: int
-    key: str  # what it is, whatever the line
-    source: str  # of the whole file
+    key: str  # identifies the change without its line number
+    source: str  # the whole file with the change
 
 
 def mutants(root: Path, file: str) -> list[Mutant]:
-    """Every change of a file, in its order."""
+    """All mutants of a file, in the order of its text."""
     source = (root / file).read_text(encoding="utf-8")
     starts = [0]
     for line in source.encode().splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
     found, seen = [], Counter()
-    for place, node, new in changes(ast.parse(source)):
+    for scope, node, new in changes(ast.parse(source)):
         start = starts[node.lineno - 1] + node.col_offset
         stop = starts[node.end_lineno - 1] + node.end_col_offset
         text = source.encode()
         before = " ".join(text[start:stop].decode().split())
         changed = (text[:start] + new.encode() + text[stop:]).decode()
-        name = f"{file} {place}: {before} → {new}"
+        name = f"{file} {scope}: {before} → {new}"
         seen[name] += 1
         number = f" ({seen[name]})" if seen[name] > 1 else ""
         found.append(Mutant(file, node.lineno, name + number, changed))
@@ -95,14 +96,14 @@ def mutants(root: Path, file: str) -> list[Mutant]:
 
 
 def changes(tree: ast.Module) -> Iterator[tuple[str, ast.AST, str]]:
-    """(function or class, node to be replaced, its new text)."""
-    for place, node, anchor in visit(tree, "", None):
+    """Yield (function or class, node to replace, its new text)."""
+    for scope, node, anchor in visit(tree, "", None):
         edits = [(node, new) for new in (*statements(node), *expressions(node))]
         for old, new in (*edits, *conditions(node)):
             if anchor is None or anchor is old:
-                yield place, old, text(new)
-            else:  # within an f-string, whose parts have no places of their own in the text
-                yield place, anchor, ast.unparse(copy.deepcopy(anchor, {id(old): new}))
+                yield scope, old, text(new)
+            else:  # inside an f-string, whose parts have no positions of their own in the text
+                yield scope, anchor, ast.unparse(copy.deepcopy(anchor, {id(old): new}))
 
 
 def text(new: ast.AST) -> str:
@@ -111,26 +112,26 @@ def text(new: ast.AST) -> str:
     return f"({ast.unparse(new)})"
 
 
-def visit(node: ast.AST, place: str, anchor: ast.AST | None) -> Iterator[tuple[str, ast.AST, ast.AST | None]]:
-    """Every node that may be changed, with the names around it and the f-string that it is in."""
+def visit(node: ast.AST, scope: str, anchor: ast.AST | None) -> Iterator[tuple[str, ast.AST, ast.AST | None]]:
+    """Yield each node that may change, with its function or class and the f-string that contains it."""
     if isinstance(node, UNTOUCHED) or is_log(node) or is_for_types(node):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "cast":
-        yield from visit(node.args[1], place, anchor)  # its first argument is for types
+        yield from visit(node.args[1], scope, anchor)  # its first argument is for types
         return
     if isinstance(node, ast.JoinedStr) and anchor is None:
         anchor = node
-    yield place, node, anchor
+    yield scope, node, anchor
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        place = f"{place}.{node.name}" if place else node.name
+        scope = f"{scope}.{node.name}" if scope else node.name
     for field, value in ast.iter_fields(node):
         if field in ("annotation", "returns", "decorator_list", "format_spec", "bases", "ctx"):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from visit(child, place, anchor)
+                yield from visit(child, scope, anchor)
 
 
 def is_log(node: ast.AST) -> bool:
@@ -162,7 +163,7 @@ def statements(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def conditions(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """(test, what takes its place)."""
+    """Yield (condition, its replacement)."""
     match node:
         case ast.If(test=test):
             yield from ((test, ast.Constant(truth)) for truth in (True, False))
@@ -221,7 +222,7 @@ def calls(node: ast.Call, function: ast.expr, args: list, keywords: list) -> Ite
 
 
 def edited(node: ast.AST, **fields: object) -> ast.AST:
-    """A copy with other fields."""
+    """Copy a node with other fields."""
     new = copy.copy(node)
     for name, value in fields.items():
         setattr(new, name, value)

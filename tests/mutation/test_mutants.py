@@ -1,4 +1,4 @@
-"""The changes that the mutation run makes, and a sample of the run."""
+"""The changes that mutation testing makes, and a sample of a mutation test."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def f(x, *, floor: float = 0.5):
 
 
 def changed(tmp_path, source):
-    """Line by line, what the mutants have in place of it."""
+    """Number of each changed line, with the texts that the mutants put in its place."""
     (tmp_path / "module.py").write_text(source)
     found = {}
     for mutant in mutants(tmp_path, "module.py"):
@@ -69,7 +69,7 @@ def test_every_operator_condition_number_argument_and_result_is_changed(tmp_path
     }
 
 
-def test_arguments_change_places_or_are_left_out(tmp_path):
+def test_arguments_are_swapped_or_left_out(tmp_path):
     source = "f(a, b, key=True)\nx = [y for y in z if y]\nwhile a: break\n"
     found = changed(tmp_path, source)
     assert found == {
@@ -79,22 +79,22 @@ def test_arguments_change_places_or_are_left_out(tmp_path):
     }
 
 
-def test_a_mutant_has_a_name_of_its_own(tmp_path):
+def test_every_mutant_has_a_unique_key(tmp_path):
     (tmp_path / "module.py").write_text("def f(a):\n    return a + 1 + 1\n")
     keys = [mutant.key for mutant in mutants(tmp_path, "module.py")]
     assert "module.py f: 1 → 2" in keys and "module.py f: 1 → 2 (2)" in keys
     assert len(keys) == len(set(keys))
 
 
-def test_every_reason_is_of_a_mutant_that_there_is():
+def test_every_reason_belongs_to_an_existing_mutant():
     reasons = json.loads(Path(__file__).with_name("survivors.json").read_text(encoding="utf-8"))
     root, files = Path(__file__).parents[2], {key.partition(" ")[0] for key in reasons}
     assert set(reasons) <= {mutant.key for file in files for mutant in mutants(root, file)}
 
 
 @pytest.mark.slow
-def test_a_sample_of_the_mutants_is_noticed():
-    """`python tests/mutation` is the whole of it."""
+def test_the_tests_kill_a_sample_of_the_mutants():
+    """`python tests/mutation` tests all mutants."""
     command = [sys.executable, str(HERE), "--sample", "100", "--seed", "0"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,6 +1,6 @@
-"""Simulated sweeps with accidents and choices, through all of what `report` does: the share of false claims.
+"""Share of false claims in whole reports of simulated sweeps, with choices of the user and failed runs.
 
-In each, all settings are equal in truth.
+In each sweep, all settings are truly equal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def claims(found: Analysis) -> bool:
 
 
 def grid(random: Any, settings: int, others: int, seeds: int) -> Rows:
-    """Runs of which a third of the variance is the seed's, and a third the other key's at this seed."""
+    """Simulate runs: a third of the variance comes from the seed, a third from the other key at this seed."""
     seed, other = random.standard_normal((seeds, 1, 1)), random.standard_normal((seeds, 1, others))
     loss = (seed + other + random.standard_normal((seeds, settings, others))) / math.sqrt(3)
     return [
@@ -41,7 +41,7 @@ def grid(random: Any, settings: int, others: int, seeds: int) -> Rows:
 
 
 def by_one_key(count: int, seeds: int, hole: bool = False) -> float:
-    """`--by a`; with a `hole`, a combination is missing that is much better than the others."""
+    """`--by a`; with a `hole`, a combination that is much better than the others is missing."""
     random, wrong = np.random.default_rng(1), 0
     for _ in range(count):
         rows = grid(random, 5, 3, seeds)
@@ -51,7 +51,7 @@ def by_one_key(count: int, seeds: int, hole: bool = False) -> float:
 
 
 def best_of_many(count: int, values: int, seeds: int, baseline: bool = False) -> float:
-    """`--best b`: one setting has so many values of b to choose from, four have one."""
+    """`--best b`: one setting can choose from this number of values of b, four settings have one value."""
     random, wrong = np.random.default_rng(2), 0
     question = {"best": "b"} | ({"against": "a=4"} if baseline else {})
     for _ in range(count):
@@ -66,7 +66,7 @@ def best_of_many(count: int, values: int, seeds: int, baseline: bool = False) ->
 
 
 def unlucky_runs_diverge(count: int, seeds: int) -> float:
-    """Of one setting, the worst fifth of the runs diverges."""
+    """The worst fifth of the runs of one setting diverges."""
     random, wrong = np.random.default_rng(3), 0
     for _ in range(count):
         rows = grid(random, 5, 1, seeds)
@@ -78,7 +78,7 @@ def unlucky_runs_diverge(count: int, seeds: int) -> float:
 
 
 def exploded(count: int, seeds: int) -> float:
-    """One setting of six ends with losses of 1e12, which is no divergence; claims of it are right."""
+    """One of six settings ends with losses of 1e12 without divergence. Claims about it are true."""
     random, wrong = np.random.default_rng(6), 0
     for _ in range(count):
         rows = grid(random, 6, 1, seeds)
@@ -90,7 +90,7 @@ def exploded(count: int, seeds: int) -> float:
 
 
 def interrupted(count: int, seeds: int) -> float:
-    """Of the first setting 4 % of the runs have not been made, of the fifth 20 %."""
+    """Of the first setting 4 % of the runs are missing, of the fifth 20 %."""
     random, wrong = np.random.default_rng(4), 0
     for _ in range(count):
         rows = [row for row in grid(random, 5, 1, seeds) if random.random() > 0.2 / 5 * (row["a"] + 1)]
@@ -99,7 +99,7 @@ def interrupted(count: int, seeds: int) -> float:
 
 
 def looks(count: int, plan: tuple[int, ...]) -> float:
-    """Seeds are added, and the report made again, until something is claimed."""
+    """Seeds are added and the report is repeated until there is a claim."""
     random, wrong = np.random.default_rng(5), 0
     for _ in range(count):
         table = random.standard_normal((plan[-1], 5))

@@ -1,4 +1,4 @@
-"""Simulate sweeps of each kind, and count what the comparison that `report` makes says of them."""
+"""Simulate sweeps of each kind, and count the claims and intervals of `report`'s comparison."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ ALL = [*CELLS, *REPORTS]
 
 
 def simulate(cell: Cell | str) -> tuple[str, dict[str, float]]:
-    """The percentage of sweeps with a false claim, of those of which all intervals hold the true gaps, and
-    of worse settings that are told.
+    """Simulate a cell and return its name with percentages.
 
-    Of 10,000 sweeps where these are quick and close to their bound (few seeds, looks), else of 2,000.
+    `false`: sweeps with a false claim. `hold`: sweeps whose intervals all contain the true gaps. `told`:
+    worse settings that are claimed to be worse. There are 10,000 sweeps if these are quick and close to their
+    bound (few seeds, looks), otherwise 2,000.
     """
     if isinstance(cell, str):
         return cell, {"false": 100 * REPORTS[cell](10_000 if cell.startswith("looks") else 2000)}
     count = 10_000 if cell.seeds <= 5 else 2000
-    wrong = hold = told = worse = 0
+    wrong = covered = told = worse = 0
     figures, means = tables(cell, count)
     for table in figures:
         found = compare(table, 0 if cell.baseline else None)
@@ -33,10 +34,10 @@ def simulate(cell: Cell | str) -> tuple[str, dict[str, float]]:
         true = means - means[found.reference]
         wrong += (found.significant & (found.gap * true <= 0)).any()
         missed = (found.low > true + 1e-12) | (found.high < true - 1e-12)
-        hold += not missed.any()
+        covered += not missed.any()
         told += (found.significant & (found.gap * true > 0) & (true > 0)).sum()
         worse += (true > 0).sum()
-    known = {"false": 100 * wrong / count} | ({"hold": 100 * hold / count} if cell.seeds > 2 else {})
+    known = {"false": 100 * wrong / count} | ({"hold": 100 * covered / count} if cell.seeds > 2 else {})
     return str(cell), known | ({"told": 100 * told / worse} if worse else {})
 
 

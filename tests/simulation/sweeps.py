@@ -1,4 +1,4 @@
-"""Simulated sweeps of which the truth is known: what kinds of noise, gaps and accidents there are."""
+"""Kinds of simulated sweeps whose true gaps are known, and their losses."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Cell:
-    """A kind of sweep: `settings` at so many `seeds`.
+    """A kind of sweep.
 
-    `noise` is the shape of a run's own noise, `spread` how it differs between settings (x16: variances 1
-    to 16; wild1: one setting has ten times the standard deviation; wild30: 30 % have; mixed: half of the
-    settings share the seed's noise). `shared` is the part of the variance that settings share at a seed.
-    Every second setting is worse by `gap` standard deviations of a paired difference. `baseline`: the
-    first setting was named before.
+    Args:
+        settings: number of settings.
+        seeds: number of seeds.
+        noise: distribution of a run's own noise.
+        spread: how the noise differs between settings. x16: variances 1 to 16. wild1: one setting has ten
+            times the standard deviation. wild30: 30 % of the settings have. mixed: half of the settings share
+            the noise of the seed.
+        shared: part of the variance that settings share at a seed.
+        gap: every second setting is worse by this number of standard deviations of a paired difference.
+        baseline: the first setting is a named baseline.
     """
 
     settings: int = 10
@@ -41,12 +46,12 @@ class Cell:
         return self.spread == "equal"
 
     def random(self) -> Any:
-        """A generator of its own, so that cells do not depend on each other."""
+        """Random generator of this cell alone, so that cells do not depend on each other."""
         return np.random.default_rng([20, crc32(str(self).encode())])
 
 
 def draw(random: Any, kind: str, shape: tuple[int, ...]) -> Any:
-    """Numbers of mean 0 and variance 1."""
+    """Draw numbers with mean 0 and variance 1."""
     z = random.standard_normal(shape)
     if kind == "t3":
         return random.standard_t(3, shape) / np.sqrt(3)
@@ -58,7 +63,7 @@ def draw(random: Any, kind: str, shape: tuple[int, ...]) -> Any:
 
 
 def deviations(settings: int, spread: str) -> Any:
-    """The settings' standard deviations, dealt so that they have nothing to do with the gaps."""
+    """Standard deviations of the settings, in an order that is independent of the gaps."""
     found = np.ones(settings)
     if spread in ("x4", "x16"):
         found = np.sqrt(np.linspace(1, int(spread[1:]), settings))
@@ -71,7 +76,7 @@ def deviations(settings: int, spread: str) -> Any:
 
 
 def tables(cell: Cell, count: int) -> tuple[Any, Any]:
-    """So many tables (count, seeds, settings), and the settings' true means."""
+    """Draw `count` tables of losses (count, seeds, settings); also returns the true means (settings,)."""
     random, shape = cell.random(), (count, cell.seeds, cell.settings)
     spread = deviations(cell.settings, cell.spread)
     typical = np.sqrt(np.median(spread) ** 2 * 2 * (1 - cell.shared))
@@ -83,7 +88,7 @@ def tables(cell: Cell, count: int) -> tuple[Any, Any]:
     else:
         figures = np.sqrt(cell.shared) * common + np.sqrt(1 - cell.shared) * own * spread
     figures = figures + means
-    if cell.noise == "coarse":  # a step is 1.4 standard deviations of a difference: half of these are 0
+    if cell.noise == "coarse":  # rounded to 1.4 standard deviations of a difference: half of these are 0
         figures = np.round(figures / (1.4 * typical)) * (1.4 * typical)
     return figures, means
 
@@ -115,8 +120,8 @@ NAMED_BASELINE = [
     *(Cell(10, n, gap=1.0, baseline=True) for n in SEEDS),
 ]
 
-# What a procedure must tell at least, in percent of the settings that are worse: figures of the trial
-# in which eleven procedures were compared and this one was chosen.
+# Percentage of the worse settings that the comparison must detect at least. The figures are from the trial in
+# which eleven procedures were compared and this one was chosen.
 POWER = {
     Cell(10, 3, gap=2.0): 26,
     Cell(10, 3, gap=4.0): 65,

@@ -1,4 +1,4 @@
-"""The tables of docs/reports.md, from results.json."""
+"""Format results.json as the tables of docs/reports.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = {
 
 
 def table(results: dict[str, dict[str, float]]) -> str:
-    """False claims by kind and number of seeds, in reports with choices and accidents, and the power."""
+    """Tables of false claims by kind and number of seeds, of intervals, of whole reports and of the power."""
     lines = ["| false claims, worst of the kind, % |" + "".join(f" {n} seeds |" for n in SEEDS)]
     lines.append("|---|" + "---|" * len(SEEDS))
     for kind, cells in KINDS.items():

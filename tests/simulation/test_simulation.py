@@ -1,6 +1,6 @@
-"""`report` claims a gap that is not there in one of twenty sweeps, and finds those that are there.
+"""`report` makes a false claim in about one of twenty sweeps, and detects enough of the true gaps.
 
-The figures are those of results.json (`python tests/simulation` makes them anew).
+The figures are in results.json. `python tests/simulation` computes them again.
 """
 
 import json
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "reports.md"
 COMMITTED = json.loads(RESULTS.read_text())
 EQUAL = [c for c in CELLS if c.equal_noise]
 UNEQUAL = [c for c in CELLS if not c.equal_noise and not c.baseline]
-BOUND = {3: 9.5, 4: 8.0}  # 7 from 5 seeds on, where settings differ very much in noise
+BOUND = {3: 9.5, 4: 8.0}  # 7 from 5 seeds on, if the noise differs very much between settings
 
 
 def bound(cell):
@@ -39,17 +39,17 @@ def test_the_committed_figures_are_within_their_bounds():
 
 
 @pytest.mark.parametrize("cell", [EQUAL[7], UNEQUAL[2]], ids=str)
-def test_the_committed_figures_are_those_of_this_code(cell):
+def test_the_code_reproduces_the_committed_figures(cell):
     assert dict([simulate(cell)]) == {str(cell): pytest.approx(COMMITTED[str(cell)], abs=0.3)}
 
 
 @pytest.mark.slow
-def test_all_figures_made_anew():
+def test_all_figures_are_reproduced():
     results = simulate_all(ALL)
     assert_bounds(results)
     for name, figures in results.items():
         assert figures == pytest.approx(COMMITTED[name], abs=0.5), name
 
 
-def test_the_documented_table_has_these_figures():
+def test_the_documented_table_has_the_committed_figures():
     assert table(COMMITTED) in DOCS.read_text(encoding="utf-8")
