@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
             from microgpt_lab.options.mistakes import no_flag
 
             raise UserError(no_flag(flag, self.given, flags))
-        return f"{flag} is no flag; there is {', '.join(flags)}"
+        return f"{flag} is no flag; choose from {', '.join(flags)}"
 
 
 def main(arguments: list[str] | None = None) -> int:

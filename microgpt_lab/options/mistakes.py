@@ -69,7 +69,7 @@ def no_flag(flag: str, arguments: list[str], flags: Iterable[str]) -> str:
     if "." not in key:
         key = key if key in known else elsewhere(key) or nearest(key, known)
     if not key:
-        return f"{flag} is no flag; there is {', '.join(flags)}, and values are written key=value"
+        return f"{flag} is no flag; choose from {', '.join(flags)}, and values are written key=value"
     value = "…"
     for argument, following in zip(arguments, [*arguments[1:], ""]):
         if argument.startswith(f"{flag}="):
@@ -207,7 +207,7 @@ def unknown_key(key: str) -> str:
     group, _, option = key.partition(".")
     if key in (*KINDS, "experiment"):
         names = registry().names(key) if key in KINDS else experiments()
-        return f"{key} must be chosen with {key}=NAME; there is {', '.join(names)}"
+        return f"{key} must be chosen with {key}=NAME; choose from {', '.join(names)}"
     if not option and (said := elsewhere(meant)):
         return f"'{key}' is unknown; did you mean '{said}'?"
     if not option or group not in KINDS:
