@@ -1,4 +1,4 @@
-"""A laboratory for GPTs at the smallest scale."""
+"""Train small GPTs from scratch, swap one piece at a time, and measure whether the change helps."""
 
 from microgpt_lab import ops
 from microgpt_lab.core.autograd import Value

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab`: train, or the command that the first word names."""
+"""Run `python -m microgpt_lab`: the command that the first argument names, or a training."""
 
 import sys
 

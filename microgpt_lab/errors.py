@@ -1,4 +1,4 @@
-"""What a user did wrong, in one line: what, where, what to do instead."""
+"""Errors that a user can correct: one line with what is wrong, where, and what to do instead."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-NEAR = 0.7  # how alike a misspelling is: 'gleu' is 0.75 like 'gelu', 'position' 0.56 like 'activation'
-JOINERS = "\u200c\u200d"  # some scripts are written with them
+NEAR = 0.7  # smallest similarity of a typo: 'gleu' and 'gelu' 0.75, but 'position' and 'activation' 0.56
+JOINERS = "\u200c\u200d"  # invisible characters that some scripts need
 
-# A full disk, a quota or limit, a read-only folder, too many open files, a broken disk, one that is gone.
+# A full disk, an exceeded quota or limit, a read-only folder, too many open files, a failed or missing disk.
 STORAGE_ERRNOS = (
     errno.ENOSPC,
     errno.EDQUOT,
@@ -25,31 +25,34 @@ STORAGE_ERRNOS += (errno.ENFILE, errno.EIO, errno.ENXIO, errno.ENODEV, errno.EST
 
 
 class UserError(Exception):
-    """Printed without a traceback; the program ends with this status."""
+    """An error that the command line prints in one line, without a traceback.
+
+    `status` is the program's exit status.
+    """
 
     status = 2
 
 
 class StorageError(UserError):
-    """The machine takes no more: a full disk, a read-only folder, too many open files."""
+    """The machine cannot store a file: a full disk, a read-only folder, too many open files."""
 
     status = 1
 
 
 class Changed(UserError):
-    """A run would not go on as it began: its checkpoint is damaged, or what it was made with is another."""
+    """A run cannot resume exactly: its checkpoint is damaged, or its code, data or packages have changed."""
 
 
 class Busy(UserError):
-    """Another process is at work there."""
+    """Another process is using the same folder."""
 
 
 class OutOfRange(ValueError):
-    """An option has a value for which its formula has no meaning, or a size beyond the limit."""
+    """The value of an option is outside the range that its formula or a size limit allows."""
 
 
 def printable(text: str) -> str:
-    """The text with escapes in place of what steers a terminal or turns the direction of writing.
+    """Escape the characters of a text that control a terminal or change the writing direction.
 
     >>> printable("a\x1b[2J")
     'a\\\\x1b[2J'
@@ -63,25 +66,27 @@ def printable(text: str) -> str:
 
 
 def nearest(word: str, words: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str | None:
-    """The one of the words that is meant: what its synonym is called here, or what is spelled nearly so."""
+    """Return the word that was probably meant: by synonym, else by similar spelling; None if no word is."""
     words, word = list(words), word.lower()
-    if (known := (synonyms or {}).get(word)) in words:
-        return known
+    if (name := (synonyms or {}).get(word)) in words:
+        return name
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=NEAR)), None)
 
 
 def suggest(word: str, words: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
-    """'; did you mean X?' if one of the words is near, else '; there is …'.
+    """Return the end of an error message: '; did you mean 'gelu'?' or '; choose from gelu, relu'.
 
-    Without a near match, all words are listed, because a wrong hint misleads.
+    Without a similar word, it lists all words, because a wrong hint misleads.
     """
     words = sorted(words)
     near = nearest(word, words, synonyms)
-    return f"; did you mean '{near}'?" if near else f"; there is {', '.join(words) or 'none'}"
+    if near:
+        return f"; did you mean '{near}'?"
+    return f"; choose from {', '.join(words)}" if words else "; there are none"
 
 
 def at_least(low: float, /, *, below: float = math.inf, **values: float) -> None:
-    """OutOfRange for the first of the values that is smaller, or not below the other bound, or no number.
+    """Raise OutOfRange for the first value that is smaller than `low`, not below `below`, or not finite.
 
     >>> at_least(0, below=1, beta1=0.9)
     """
@@ -90,7 +95,7 @@ def at_least(low: float, /, *, below: float = math.inf, **values: float) -> None
 
 
 def above(low: float, /, *, at_most: float | None = None, **values: float) -> None:
-    """OutOfRange for the first of the values that is not above `low`, beyond the other bound, or infinite.
+    """Raise OutOfRange for the first value that is not above `low`, larger than `at_most`, or not finite.
 
     >>> above(0, at_most=1, gamma=0.1)
     """
@@ -99,14 +104,15 @@ def above(low: float, /, *, at_most: float | None = None, **values: float) -> No
 
 
 def between(low: float, high: float, /, **values: float) -> None:
-    """OutOfRange for the first of the values that is not from `low` to `high`, both included.
+    """Raise OutOfRange for the first value that is not from `low` to `high`, both included.
 
     >>> between(0, 1, warmup=0.1)
     """
     require(lambda value: low <= value <= high, f"from {low} to {high:,}", values)
 
 
-def require(good: Callable[[float], bool], range_: str, values: dict[str, float]) -> None:
+def require(allowed: Callable[[float], bool], bounds: str, values: dict[str, float]) -> None:
+    """Raise OutOfRange, with the bounds in words, for the first value that is not allowed."""
     for name, value in values.items():
-        if not good(value):
-            raise OutOfRange(f"{name} must be {range_}, not {value}")
+        if not allowed(value):
+            raise OutOfRange(f"{name} must be {bounds}, not {value}")

@@ -1,6 +1,6 @@
-"""Mathematics of tensors, written once for every backend: the functions that parts compute with.
+"""Tensor functions that parts compute with. Each works on every backend.
 
-`microgpt_lab.core.ops` defines them.
+They are defined in `microgpt_lab.core.ops`.
 """
 
 from microgpt_lab.core.ops import (

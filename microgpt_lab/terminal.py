@@ -1,4 +1,4 @@
-"""Where commands and callbacks print: a terminal in colour, or a pipe in plain lines."""
+"""Standard output for commands and callbacks: colours in a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Pipe:
-    """Standard output, without the spaces that tables put at the ends of lines."""
+    """Standard output without the trailing spaces that tables add to lines."""
 
     def write(self, text: str) -> int:
         return sys.stdout.write(re.sub(r" +\n", "\n", text))
@@ -21,7 +21,10 @@ class Pipe:
 
 
 def terminal(width: int | None = None) -> Console:
-    """Standard output as a console of rich; a pipe has room for lines of this width."""
+    """Return a rich console for standard output.
+
+    `width` is the number of columns in a pipe. A terminal has its own width.
+    """
     from rich.console import Console
 
     if sys.stdout.isatty():
@@ -30,7 +33,7 @@ def terminal(width: int | None = None) -> Console:
 
 
 def erase(console: Console) -> None:
-    """Take away the last line, in which a sweep shows how far it is: something else is printed there."""
+    """Erase the current line, where a sweep shows its progress, so that other output can take its place."""
     from rich.control import Control
     from rich.segment import ControlType
 

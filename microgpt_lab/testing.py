@@ -1,5 +1,7 @@
-"""What plugin authors test with: `check` holds a part to what the lab expects of its kind.
+"""Test helpers for plugin authors: `check` tests that a part does what the lab expects of its kind.
 
+import pytest
+import my_module
 from microgpt_lab.testing import check, parts_of
 
 @pytest.mark.parametrize("part", parts_of(my_module), ids=str)

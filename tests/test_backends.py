@@ -246,7 +246,7 @@ def test_parts_that_cannot_run_on_a_backend_are_refused_in_one_line(lab, tmp_pat
     env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "mine")}
     done = lab(f"activation={activation}", f"backend={name}", "steps=2", env=env, check=2)
     assert done.stderr.startswith(
-        f"error: activation={activation} (of microgpt_lab_user1.unfit) cannot run on backend={name}: "
+        f"error: activation={activation} (from microgpt_lab_user1.unfit) cannot run on backend={name}: "
     )
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()

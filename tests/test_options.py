@@ -137,8 +137,8 @@ def huge(step, steps, *, power: float = 1e9):
 
 
 BROKEN = {
-    "scheduler": (huge, "scheduler=huge is refused with its defaults"),
-    "activation": (mean, r"'slope': 2\}\} ends in RuntimeError: not this one"),
+    "scheduler": (huge, "scheduler=huge is refused with its default options"),
+    "activation": (mean, r"'slope': 2\}\}: the run raised RuntimeError: not this one"),
     "callback": (Late, r"callback late failed in run_started and is off: OutOfRange: number must be"),
 }
 

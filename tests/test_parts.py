@@ -208,7 +208,7 @@ def test_a_preview_is_drawn_once_per_step_and_changes_nothing(monkeypatch):
 def test_options_are_checked():
     with pytest.raises(UserError, match="did you mean 'slope'"):
         part("activation", "leaky_relu", slop=0.1)
-    with pytest.raises(UserError, match="there is none, tanh"):
+    with pytest.raises(UserError, match="choose from none, tanh"):
         part("activation", "gelu", approximate="tan")
     with pytest.raises(UserError, match="did you mean 'gelu'"):
         part("activation", "gleu")

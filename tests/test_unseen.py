@@ -81,7 +81,7 @@ def test_a_task_may_not_repeat_a_question_but_names_may_repeat():
 
     check_dataset(names)
     task.answer_after = "="
-    with pytest.raises(AssertionError, match=r"'1\+1' is asked 2 times"):
+    with pytest.raises(AssertionError, match=r"'1\+1' occurs 2 times"):
         check_dataset(task)
 
 

@@ -1,1 +1,1 @@
-"""What must hold for every part of a kind."""
+"""Check parts: their gradients, shapes, options, and equality with the python backend."""

@@ -1,4 +1,4 @@
-"""Check that a part refuses option values that its formula does not allow."""
+"""Check that each value of an option gives a run with finite results, or is refused in one line."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ SMALL: dict[str, Any] = {"embed": 2, "heads": 1, "block_size": 16, "train_docs":
 SMALL |= {"eval_docs": 2, "eval_every": 1, "dataset": {"name": "reverse", "documents": 50}}
 PARTS = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
 PARTS |= {"dataset": "reverse", "backend": "python"}
-STOP = {"name": "early_stopping", "patience": 1, "min_delta": 1e6}  # after the second evaluation
+STOP = {"name": "early_stopping", "patience": 1, "min_delta": 1e6}  # stops at the second evaluation
 
 
 def check_options(part: Part, **others: Any) -> None:
-    """AssertionError unless a short run takes the part with its defaults (and these other options), and
-    passes `check_run` with each numeric option at -1, 0, 1, 2, 1e9 and NaN.
+    """Check a short run with the defaults of a part, and runs with other values of each numeric option.
+
+    The values are -1, 0, 1, 2, 1e9 and NaN. `others` are values of options that all runs have.
+    AssertionError if the defaults are refused, or if a run does not pass `check_run`.
     """
     numeric = [name for name, option in part.options.items() if option.type in (int, float)]
     sizes = {}
-    if hasattr(part.make, "answer_after"):  # a task is to fit into the block
+    if hasattr(part.make, "answer_after"):  # a task must fit into the block
         sizes["block_size"] = max(map(len, part.build(**others)())) + 1
 
     def chosen(**options: Any) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def check_options(part: Part, **others: Any) -> None:
 
     with installed(part):
         if numeric:
-            assert check_run(**chosen()), f"{part.kind}={part.name} is refused with its defaults"
+            assert check_run(**chosen()), f"{part.kind}={part.name} is refused with its default options"
         for name in numeric:
             for value in NUMBERS:
                 check_run(**chosen(**{name: value}))
@@ -47,48 +49,57 @@ def check_options(part: Part, **others: Any) -> None:
 
 @contextlib.contextmanager
 def installed(part: Part) -> Iterator[None]:
-    """As if its plugin were, in place of a part that has the same name."""
+    """Add a part to the registry for a while, in place of a part of the same name."""
     parts, key = registry().parts, (part.kind, part.name)
-    before = parts.get(key)
+    replaced = parts.get(key)
     parts[key] = part
     try:
         yield
     finally:
         parts.pop(key)
-        if before:
-            parts[key] = before
+        if replaced:
+            parts[key] = replaced
 
 
 def check_run(**chosen: Any) -> bool:
-    """AssertionError unless a short run with these values has finite figures, or is called diverged, or is
-    refused in one line with nothing on disk; then it is False.
+    """Check a short run with these values. Return False if it is refused.
+
+    AssertionError unless the run ends with finite results, is reported as diverged, or is refused in one line
+    before it writes anything.
     """
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "run")
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent, "run")
         try:
             summary = short_run(folder, **chosen)
         except UserError as error:
-            assert len(str(error).splitlines()) == 1, f"{chosen} is refused in several lines: {error}"
-            assert not folder.exists(), f"{chosen} is refused, and leaves a folder behind"
+            assert len(str(error).splitlines()) == 1, f"{chosen}: the error must be one line, not: {error}"
+            assert not folder.exists(), f"{chosen}: the run was refused after it had written a folder"
             return False
         except Exception as error:
-            raise AssertionError(f"{chosen} ends in {type(error).__name__}: {error}") from error
-        assert summary["status"] in ("ok", "diverged"), f"{chosen} is {summary['status']}"
-        assert all(math.isfinite(x) for x in summary.values() if isinstance(x, float)), f"{chosen}: {summary}"
+            message = f"{chosen}: the run raised {type(error).__name__}: {error}"
+            raise AssertionError(
+                f"{message}. Refuse such values with microgpt_lab.at_least or between"
+            ) from error
+        status, numbers = summary["status"], {k: x for k, x in summary.items() if isinstance(x, float)}
+        assert status in ("ok", "diverged"), f"{chosen}: the run ended with status {status}"
+        assert all(map(math.isfinite, numbers.values())), f"{chosen}: a result is not finite: {numbers}"
         log = (folder / "log.txt").read_text(encoding="utf-8")
-        assert "and is off" not in log, f"{chosen}: {log}"
+        assert "failed in" not in log, f"{chosen}: a callback raised an error: {log}"
     return True
 
 
 def short_run(folder: Path, **chosen: Any) -> dict[str, Any]:
-    """The summary of a run of a few steps of a tiny model; parts are chosen as {"name": …, option: value}."""
+    """Train a tiny model for a few steps and return the summary.
 
-    def whole(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    chosen: keys and their values. A part is given as {"name": …, option: value}.
+    """
+
+    def with_defaults(kind: str, values: dict[str, Any]) -> dict[str, Any]:
         options = registry().get(kind, values["name"]).options
         return {name: option.default for name, option in options.items()} | values
 
     config = {name: option.default for name, option in run_options().items()} | SMALL | chosen
-    config |= {kind: whole(kind, config.get(kind, {"name": name})) for kind, name in PARTS.items()}
+    config |= {kind: with_defaults(kind, config.get(kind, {"name": name})) for kind, name in PARTS.items()}
     callbacks = {"early_stopping": STOP} | chosen.get("callback", {})
-    config["callback"] = {name: whole("callback", values) for name, values in callbacks.items()}
+    config["callback"] = {name: with_defaults("callback", values) for name, values in callbacks.items()}
     return execute(Run(complete(config), folder))

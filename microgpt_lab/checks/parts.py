@@ -1,4 +1,4 @@
-"""Check a part by its kind: gradients, shapes, extremes, equality with the python backend."""
+"""Check a part by its kind: gradients, shapes, extreme inputs, equal results on the backends."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from microgpt_lab.registry.parts import Part, options_of
 from microgpt_lab.registry.plugins import collect, part, registry
 from microgpt_lab.tensors.tensor import Tensor
 
+# Inputs of activations, from very large to the smallest positive float.
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
 
 
 def parts_of(module: Any) -> list[Part]:
-    """The parts that a plugin module offers."""
+    """Return the parts that a plugin module defines."""
     return collect(module, module.__name__)
 
 
 def check(part: Part) -> None:
-    """AssertionError if the part is not what its kind should be."""
-    assert part.summary, f"{part.kind}={part.name} needs a docstring"
+    """Check that a part does what its kind must do. AssertionError, with the reason, if it does not."""
+    assert part.summary, (
+        f"{part.kind}={part.name} has no docstring: its first line describes the part in --help"
+    )
     CHECKS[part.kind](part.build())
     check_options(part)
     if part.kind in ("activation", "norm", "optimizer"):
@@ -37,11 +40,12 @@ def check(part: Part) -> None:
 
 
 def tensor(rows: list[list[float]]) -> Tensor:
+    """Return a tensor of the python backend."""
     return Tensor([x for row in rows for x in row], (len(rows), len(rows[0])))
 
 
 def noise(height: int, width: int, seed: int = 0) -> Tensor:
-    """Standard normal numbers."""
+    """Return a tensor (height, width) of standard normal numbers."""
     rng = Random(seed)
     return tensor([[rng.gauss(0, 1) for _ in range(width)] for _ in range(height)])
 
@@ -49,7 +53,11 @@ def noise(height: int, width: int, seed: int = 0) -> Tensor:
 def assert_gradients(
     f: Callable[..., Tensor], *inputs: Tensor, step: float = 1e-6, tolerance: float = 1e-5
 ) -> None:
-    """The gradients of the sum of `f` equal central differences, (f(x + h) - f(x - h)) / 2h."""
+    """Check the gradients of `f` against central differences, (f(x + h) - f(x - h)) / 2h.
+
+    The gradients are those of a weighted sum over the result of `f`. `step` is h. `tolerance` is relative and
+    absolute.
+    """
     leaves = [x.tracked() for x in inputs]
     weights = noise(len(inputs[0].data), 1, seed=7).data
 
@@ -61,84 +69,118 @@ def assert_gradients(
     value(*leaves).backward()
     for i, (x, leaf) in enumerate(zip(inputs, leaves, strict=True)):
         for j, number in enumerate(x.data):
-            ends = []
+            values = []
             for h in (step, -step):
                 data = [*x.data[:j], number + h, *x.data[j + 1 :]]
-                ends.append(value(*inputs[:i], Tensor(data, x.shape), *inputs[i + 1 :]).item())
-            expected = (ends[0] - ends[1]) / (2 * step)
+                values.append(value(*inputs[:i], Tensor(data, x.shape), *inputs[i + 1 :]).item())
+            expected = (values[0] - values[1]) / (2 * step)
             close = math.isclose(leaf.data[j].grad, expected, rel_tol=tolerance, abs_tol=tolerance)
             assert close, (
-                f"input {i}, number {j} ({number}): gradient {leaf.data[j].grad}, difference {expected}"
+                f"wrong gradient for element {j} ({number}) of input {i}: it is {leaf.data[j].grad}, "
+                f"but central differences give {expected}"
             )
 
 
 def check_activation(f: Callable[[Any], Any]) -> None:
+    """Check gradients, finite results, and equal results for floats, Values, and a single Value."""
     moderate = [x for x in POINTS if 1e-4 < abs(x) < 10]
     assert_gradients(f, tensor([moderate]))
     on_floats, on_values = f(tensor([POINTS])).data, f(tensor([POINTS]).tracked()).data
     for x, y, value in zip(POINTS, on_floats, on_values, strict=True):
-        assert math.isfinite(y), f"{y} at {x}"
-        assert value.data == y, f"{value.data} on Values but {y} on floats at {x}"
-        assert f(Value(x)).data == y, f"another result for a single Value at {x}"
+        assert math.isfinite(y), f"the result for {x} is {y}, which is not finite"
+        assert value.data == y, f"the result for {x} is {value.data} with Values but {y} with floats"
+        single = f(Value(x)).data
+        assert single == y, f"the result for a single Value({x}) is {single}, but in a tensor it is {y}"
     leaves = tensor([POINTS]).tracked()
     f(leaves).backward()
-    assert all(math.isfinite(x.grad) for x in leaves.data), "a gradient is not finite"
+    for x in leaves.data:
+        assert math.isfinite(x.grad), f"the gradient at {x.data} is {x.grad}, which is not finite"
 
 
 def check_norm(norm: Any) -> None:
+    """Check shape, gradients, and finite results for zeros, large numbers and the smallest float."""
     init = getattr(norm, "init", lambda embed: {})(6)
-    learned = {name: noise(len(rows), len(rows[0]), seed=3) for name, rows in init.items()}
+    learnable = {name: noise(len(rows), len(rows[0]), seed=3) for name, rows in init.items()}
     x = noise(3, 6)
-    y = norm(x, **learned)
-    assert y.shape == x.shape
-    assert_gradients(lambda x, *w: norm(x, **dict(zip(learned, w, strict=True))), x, *learned.values())
+    y = norm(x, **learnable)
+    assert y.shape == x.shape, f"the norm changes the shape from {x.shape} to {y.shape}"
+    assert_gradients(lambda x, *w: norm(x, **dict(zip(learnable, w, strict=True))), x, *learnable.values())
     for size in (0.0, 1e2, 5e-324):
-        assert all(map(math.isfinite, norm(x * size, **learned).data)), f"not finite at {size}"
+        finite = all(map(math.isfinite, norm(x * size, **learnable).data))
+        assert finite, f"a result is not finite for inputs of about {size}"
 
 
 def check_optimizer(optimizer: Any) -> None:
+    """Check that it minimizes (w - target)² / 2, keeps the shape, and depends only on its arguments.
+
+    An optimizer with `elementwise = True` must give the same numbers for a matrix and for a row.
+    """
     for shape in ((4, 6), (1, 6)):
         target, w = noise(*shape), noise(*shape, seed=1)
         state, before = optimizer.init(w), (w - target).norm().item()
-        again = optimizer.update(w - target, state, w, optimizer.lr, 0)[0]
+        first = optimizer.update(w - target, state, w, optimizer.lr, 0)[0]
         for step in range(300):
             new, state = optimizer.update(w - target, state, w, optimizer.lr * (1 - step / 300), step)
-            assert new.shape == w.shape
-            assert step or new.data == again.data, "update must not depend on anything but its arguments"
+            assert new.shape == w.shape, (
+                f"update changes the shape of the weights from {w.shape} to {new.shape}"
+            )
+            assert step or new.data == first.data, (
+                "a second update with the same arguments gives other weights: keep all state in `state`"
+            )
             w = new
-        assert (w - target).norm().item() < before, "does not go downhill on (w - target)² / 2"
+        after = (w - target).norm().item()
+        assert after < before, (
+            f"300 steps on the loss (w - target)² / 2 do not reduce it: "
+            f"the distance to the target was {before} and is {after}"
+        )
 
     if getattr(optimizer, "elementwise", False):
         g, w = noise(4, 6), noise(4, 6, seed=1)
         row_g, row_w = g.reshape(1, 24), w.reshape(1, 24)
         as_matrix = optimizer.update(g, optimizer.init(w), w, optimizer.lr, 3)[0]
         as_row = optimizer.update(row_g, optimizer.init(row_w), row_w, optimizer.lr, 3)[0]
-        assert as_matrix.data == as_row.data, "not elementwise: a row gives other numbers than a matrix"
+        assert as_matrix.data == as_row.data, (
+            "update gives other numbers for a row (1, 24) than for a matrix (4, 6): remove elementwise = True"
+        )
 
 
 def check_scheduler(scheduler: Callable[[int, int], float]) -> None:
+    """Check that the factors are from 0 to 1, and not all 0, for runs of 1 to 1,000 steps."""
     for steps in (1, 2, 10, 1000):
         factors = [scheduler(step, steps) for step in range(steps)]
-        assert all(0 <= factor <= 1 + 1e-12 for factor in factors), f"outside 0 to 1 in {steps} steps"
-        assert any(factors), f"nothing is learned in {steps} steps"
+        for step, factor in enumerate(factors):
+            assert 0 <= factor <= 1 + 1e-12, (
+                f"the factor at step {step} of {steps} is {factor}, not from 0 to 1"
+            )
+        assert any(factors), f"all factors of a run of {steps} steps are 0"
 
 
 def check_dataset(dataset: Callable[[], list[str]]) -> None:
+    """Check that it returns the same non-empty strings each time, and asks no question of a task twice."""
     documents = dataset()
-    assert documents, "no documents"
-    assert all(isinstance(document, str) and document for document in documents)
-    assert documents == dataset(), "other documents the second time"
+    assert documents, "the data set returns no documents"
+    for i, document in enumerate(documents):
+        assert isinstance(document, str), f"document {i} is of type {type(document).__name__}, not a string"
+        assert document, f"document {i} is an empty string"
+    assert documents == dataset(), (
+        "a second call returns other documents: use a random generator with a fixed seed"
+    )
     if after := getattr(getattr(dataset, "func", dataset), "answer_after", None):
-        assert all(after in document for document in documents), f"a task without '{after}'"
+        for document in documents:
+            assert after in document, (
+                f"document '{document}' of a task does not contain answer_after='{after}'"
+            )
         questions = Counter(document.partition(after)[0] for document in documents)
         (question, times), *_ = questions.most_common(1)
-        assert times == 1, f"'{question}' is asked {times} times: held out, its answer would be known"
+        assert times == 1, (
+            f"the question '{question}' occurs {times} times: the model could memorize its answer"
+        )
 
 
 def check_backend(backend: Any) -> None:
-    """It computes what the python backend computes: single operations, then training with each part.
+    """Check that it computes what the python backend computes, in each operation and in training.
 
-    The third-party parts that are installed are held to it as well; see also `assert_same_losses`.
+    It trains with each installed activation, norm and optimizer, also those of other plugins.
     """
     for name, f in OPERATIONS.items():
         assert_same_gradients(backend, f, name)
@@ -170,7 +212,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def assert_same_gradients(backend: Any, f: Callable[..., Any], name: str) -> None:
-    """f of two matrices (3, 4), and its gradients, are those of the python backend."""
+    """Check that `f` of two matrices (3, 4), and its gradients, equal those of the python backend."""
     rows = {"a": noise(3, 4).tolist(), "b": noise(3, 4, seed=1).tolist()}
     results = []
     for each in (backend, registry().get("backend", "python").build()):
@@ -178,12 +220,17 @@ def assert_same_gradients(backend: Any, f: Callable[..., Any], name: str) -> Non
         value, grads = each.value_and_grad(lambda w: (f(w["a"], w["b"]) * 0.7).total(), weights)
         plain = f(weights["a"], weights["b"]).tolist()
         results.append([value.item(), *chain(*plain, *grads["a"].tolist(), *grads["b"].tolist())])
-    close = [math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12) for x, y in zip(*results, strict=True)]
-    assert all(close), f"{name}: {results[0]} is not {results[1]}"
+    for x, y in zip(*results, strict=True):
+        assert math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-12), (
+            f"a result or gradient of the operation '{name}' is {x}, but {y} on the python backend"
+        )
 
 
 def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
-    """A small model on a few names; `chosen` are built parts, and options of GPT and Trainer."""
+    """Return a trainer for a small model on a few names.
+
+    chosen: built parts by kind, and options of GPT and Trainer.
+    """
     parts = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
     built = {kind: chosen.pop(kind, None) or part(kind, name) for kind, name in parts.items()}
     sizes: dict[str, Any] = {name: chosen.pop(name) for name in options_of(GPT) if name in chosen}
@@ -195,24 +242,29 @@ def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
 
 
 def losses(trainer: Trainer) -> list[float]:
-    """Of each step, to the end."""
-    found: list[float] = []
+    """Train to the last step and return the training loss of each step."""
+    result: list[float] = []
     while trainer.step < trainer.steps:
         steps = min(trainer.backend.fused, trainer.steps - trainer.step)
-        found += [metrics["loss/train"] for metrics in trainer.advance(steps)]
-    return found
+        result += [metrics["loss/train"] for metrics in trainer.advance(steps)]
+    return result
 
 
 def assert_same_losses(backend: Any, steps: int = 20, tolerance: float = 1e-9, **chosen: Any) -> None:
-    """The losses of a small model's training are those of the python backend."""
+    """Check that training a small model gives the same losses as on the python backend."""
     expected = losses(small_trainer(registry().get("backend", "python").build(), steps, **chosen))
-    found = losses(small_trainer(backend, steps, **chosen))
-    for step, (x, y) in enumerate(zip(found, expected, strict=True), start=1):
-        assert abs(x - y) <= tolerance, f"step {step}: loss {x}, but {y} on the python backend"
+    result = losses(small_trainer(backend, steps, **chosen))
+    for step, (x, y) in enumerate(zip(result, expected, strict=True), start=1):
+        assert abs(x - y) <= tolerance, (
+            f"the loss of step {step} is {x} on {type(backend).__name__}, but {y} on the python backend"
+        )
 
 
 def check_callback(callback: Any) -> None:
-    assert any(hasattr(callback, event) for event in EVENTS), "has no method that a hook would call"
+    """Check that at least one method has the name of a hook."""
+    assert any(hasattr(callback, event) for event in EVENTS), (
+        f"the callback has no method that is called during a run: define one of {', '.join(EVENTS)}"
+    )
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {

@@ -1,7 +1,7 @@
-"""The default architecture as one would write it in PyTorch, to compare with: on the CPU, eager."""
+"""The default architecture in plain PyTorch (eager, on the CPU), for `bench --against torch`."""
 
 # pyright: reportMissingImports=false
-# PyTorch is an extra that is asked for by hand.
+# PyTorch is an optional extra.
 from __future__ import annotations
 
 from functools import partial
@@ -19,7 +19,7 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": F.tanh}
 
 
 class Block(nn.Module):
-    """Attention and MLP, each after a norm, added to the residual stream."""
+    """A transformer block: attention and MLP, each after a norm and with a residual connection."""
 
     def __init__(self, embed: int, heads: int, activation: Any, norm: Any):
         super().__init__()
@@ -41,6 +41,8 @@ class Block(nn.Module):
 
 
 class Model(nn.Module):
+    """The same GPT as `trainer.model`."""
+
     def __init__(self, trainer: Trainer, activation: Any, norm: Any):
         super().__init__()
         gpt, self.norm = trainer.model, norm
@@ -60,7 +62,10 @@ class Model(nn.Module):
 
 
 class Torch:
-    """As much of a Trainer as a comparison needs, from the same weights on the same batches."""
+    """A PyTorch trainer with the part of Trainer's interface that `bench` needs.
+
+    It starts from the same weights and trains on the same batches.
+    """
 
     def __init__(self, trainer: Trainer, config: dict[str, Any], dtype_name: str):
         check(config)
@@ -82,6 +87,7 @@ class Torch:
         )
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:
+        """Train for some steps and return the training loss of each."""
         return [self.one_step() for _ in range(steps)]
 
     def one_step(self) -> dict[str, float]:
@@ -100,12 +106,14 @@ class Torch:
 
 
 def check(config: dict[str, Any]) -> None:
-    """UserError for what the yardstick does not have."""
+    """Raise UserError for a configuration that the PyTorch model does not support."""
     known = {"activation": ACTIVATIONS, "norm": ["rmsnorm"], "optimizer": ["adam"]}
     for kind, names in known.items():
         if config[kind]["name"] not in names:
             raise UserError(
-                f"{kind}={config[kind]['name']} is not in the PyTorch model, which has {', '.join(names)}"
+                f"{kind}={config[kind]['name']} is not in the PyTorch model; choose from {', '.join(names)}"
             )
     if config["dropout"] or config["grad_clip"] or config["norm"]["gain"]:
-        raise UserError("the PyTorch model has no dropout, grad_clip or norm.gain")
+        raise UserError(
+            "the PyTorch model has no dropout, grad_clip or norm.gain: leave them at their defaults"
+        )

@@ -51,12 +51,12 @@ class Parser(argparse.ArgumentParser):
         """The flag of this command that is meant; or the key, where it takes a configuration."""
         flags = [flag for flag in self._option_string_actions if flag != "-h"]
         if near := nearest(flag, flags):
-            return f"{flag} is no flag; did you mean '{near}'?"
+            return f"{flag} is not a flag; did you mean '{near}'?"
         if any(action.metavar == KEY_VALUE for action in self._actions):
-            from microgpt_lab.options.mistakes import no_flag
+            from microgpt_lab.options.mistakes import unknown_flag
 
-            raise UserError(no_flag(flag, self.given, flags))
-        return f"{flag} is no flag; there is {', '.join(flags)}"
+            raise UserError(unknown_flag(flag, self.given, flags))
+        return f"{flag} is not a flag; choose from {', '.join(flags)}"
 
 
 def main(arguments: list[str] | None = None) -> int:

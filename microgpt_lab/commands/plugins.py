@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     )
     kind = parser.parse_args(arguments).kind
     if kind and kind not in KINDS:
-        raise UserError(f"'{kind}' is no kind of part{suggest(kind, KINDS)}")
+        raise UserError(f"'{kind}' is not a kind of part{suggest(kind, KINDS)}")
     console = terminal(200)
     table = Table(box=None, pad_edge=False)
     for heading in ("part", "what it is", "options", "from"):

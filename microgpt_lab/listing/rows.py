@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.options.differences import differences, named, parts_of
+from microgpt_lab.options.differences import as_written, differences, parts_of
 from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import read, read_summary
@@ -42,7 +42,7 @@ class Row:
         flat = {key: single_value(value) for key, value in flatten(self.config)}
         for name in [key for key in flat if key.startswith("callback.") and key.endswith(".name")]:
             del flat[name]
-        return flat | {"callback": named("callback", chosen)} if "callback" in self.config else flat
+        return flat | {"callback": as_written("callback", chosen)} if "callback" in self.config else flat
 
     @cached_property
     def differs(self) -> dict[str, Any]:

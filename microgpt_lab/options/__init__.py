@@ -1,1 +1,1 @@
-"""Configuration: from signatures to typed Hydra groups, from untrusted input to plain values."""
+"""Configuration: turn signatures into typed Hydra groups, and untrusted input into plain values."""

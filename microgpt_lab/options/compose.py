@@ -19,9 +19,9 @@ from microgpt_lab.registry.folders import CONF
 
 
 def register() -> None:
-    """Tell Hydra of the parts, the recipes and the names of folders."""
+    """Register the parts, the recipes and the resolvers for folder names with Hydra."""
     check_presets()
-    config.store()
+    config.store_options()
     OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
     OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
     OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
@@ -30,7 +30,7 @@ def register() -> None:
 
 
 def compose(overrides: list[str]) -> dict[str, Any]:
-    """Compose the configuration that these overrides make. UserError if they are not valid."""
+    """Compose the configuration of a run from overrides. UserError if they are not valid."""
     config.check(overrides)
     register()
     try:

@@ -1,8 +1,8 @@
-"""Signatures to typed Hydra configuration: what can be set, and what was set.
+"""Turn signatures into typed Hydra configuration, and check composed configurations.
 
-The keyword-only parameters of the model, the trainer and the parts are the configuration; no other
-list of them exists. They go into Hydra's ConfigStore before Hydra composes, so that its help, its
-completion and its errors know every part, third-party ones included.
+The keyword-only parameters of the model, the trainer and the parts are the keys. No other list of keys
+exists. They are put into Hydra's ConfigStore before Hydra composes, so that Hydra's help, completion and
+errors know every part, also those of other authors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options import untrusted
-from microgpt_lab.options.keys import experiments, run_options, turned_on
+from microgpt_lab.options.keys import experiments, run_options, turned_on_by
 from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Option
@@ -32,30 +32,29 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
     str: StringNode,
 }
 
-LAUNCHERS = "hydra_plugins.microgpt_lab"  # Hydra takes launchers and sweepers of such a package only
+LAUNCHERS = "hydra_plugins.microgpt_lab"  # Hydra accepts launchers and sweepers only from such a package
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
-NOW = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # for names of folders
-# What a value of each type is called, where another was given.
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+FOLDER_RESOLVERS = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # allowed, because names of folders need them
+TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
 def node(option: Option, default: Any) -> ValueNode:
-    """A typed value: OmegaConf refuses what does not convert."""
+    """Return a typed node, for which OmegaConf refuses values that it cannot convert."""
     return NODES[str if option.choices else option.type](default, is_optional=False)
 
 
-def store() -> None:
-    """Fill Hydra's ConfigStore with the run's options and with a group for each kind of part."""
+def store_options() -> None:
+    """Fill Hydra's ConfigStore with the options of a run and a group for each kind of part."""
     cs = ConfigStore.instance()
-    # Hydra copies its sources, and with them the store, for each question that it asks of them. It copies
-    # what it takes out of the store as well, so that the store itself need not be copied.
+    # Hydra copies the whole store for each lookup. Sharing it instead is faster and safe, because Hydra also
+    # copies each entry that it takes out.
     cs.__deepcopy__ = lambda memo: cs  # type: ignore
     cs.store(
         "cores", {"_target_": f"{LAUNCHERS}.Cores", "jobs": 0}, "hydra/launcher", provider="microgpt_lab"
     )
     grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None}
     cs.store("grid", grid, "hydra/sweeper", provider="microgpt_lab")
-    top, on = run_options(), turned_on()
+    top, turned_on = run_options(), turned_on_by()
     cs.store(
         name="run_options",
         node=DictConfig({k: node(o, o.default) for k, o in top.items()}),
@@ -64,9 +63,11 @@ def store() -> None:
     for part in registry().parts.values():
         package = f"callback.{part.name}" if part.kind == "callback" else None
         values = {k: o.default for k, o in part.options.items()}
-        # An option named like one of the run's (block_size, say) takes the run's value.
+        # An option with the name of a top-level key, such as block_size, defaults to the value of that key.
         values |= {k: f"${{{k}}}" for k in values.keys() & top.keys()}
-        values |= {k: f"${{chosen:{','.join(on[key])}}}" for k in values if (key := f"{package}.{k}") in on}
+        for option in values:
+            if callbacks := turned_on.get(f"{package}.{option}"):
+                values[option] = f"${{chosen:{','.join(callbacks)}}}"
         nodes = {k: node(part.options[k], value) for k, value in values.items()}
         cs.store(
             group=part.kind,
@@ -78,33 +79,37 @@ def store() -> None:
 
 
 def chosen(*callbacks: str, _root_: DictConfig) -> bool:
-    """Whether a run has one of these callbacks."""
+    """Say whether a run has one of these callbacks."""
     return any(name in (_root_.get("callback") or {}) for name in callbacks)
 
 
-OmegaConf.register_new_resolver("chosen", chosen, replace=True)  # in each process that composes
+OmegaConf.register_new_resolver("chosen", chosen, replace=True)  # at import, for each worker
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The composed configuration as plain values, checked for what Hydra lets pass."""
+    """Return the composed configuration as plain values. UserError for mistakes that Hydra accepts."""
     try:
         config: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue:
         missing = sorted(OmegaConf.missing_keys(cfg))
-        raise UserError(f"must be set: {', '.join(f'{key}=…' for key in missing)}") from None
+        assignments = " ".join(f"{key}=VALUE" for key in missing)
+        raise UserError(f"{', '.join(missing)} must be set: write {assignments}") from None
     if config.pop("experiment", None) is not None:
-        raise UserError("a recipe must begin with the line '# @package _global_'")
-    return complete({"callback": {}} | config)  # callback=[] leaves no such key
+        raise UserError("a recipe must start with the line '# @package _global_'")
+    return complete({"callback": {}} | config)  # Hydra omits the key for callback=[]
 
 
 def complete(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration, if it has all keys, parts by name, and values of their types."""
+    """Return the configuration with each value converted to the type of its option.
+
+    UserError for an unknown or missing key, an unknown part, or a value of a wrong type.
+    """
     known = {*run_options(), *KINDS}
     for key in config:
         if key not in known:
             raise UserError(f"'{key}' is unknown{suggest(key, known, KEY_OF)}")
     for key in known - set(config):
-        raise UserError(f"'{key}' must not be taken away")
+        raise UserError(f"'{key}' cannot be removed")
     for kind in KINDS:
         parts = (
             config[kind].values() if kind == "callback" and isinstance(config[kind], dict) else [config[kind]]
@@ -112,32 +117,32 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
         if not all(isinstance(p, dict) and "name" in p and all(isinstance(k, str) for k in p) for p in parts):
             raise UserError(f"{kind} must be chosen with {kind}=NAME (a preset needs 'defaults: [NAME]')")
         for part in parts:
-            part |= typed(part, registry().get(kind, str(part["name"])).options, f"{kind}.")
-    return config | typed(config, run_options())
+            part |= converted(part, registry().get(kind, str(part["name"])).options, f"{kind}.")
+    return config | converted(config, run_options())
 
 
-def typed(values: dict[str, Any], options: Mapping[str, Option], prefix: str = "") -> dict[str, Any]:
-    """Those values that are options, as their types have them."""
-    found = {}
+def converted(values: dict[str, Any], options: Mapping[str, Option], prefix: str = "") -> dict[str, Any]:
+    """Return the values of options, converted to their types. UserError for a value of a wrong type."""
+    result = {}
     for key in [key for key in options if key in values]:
         kind = str if options[key].choices else options[key].type
-        if not fits(values[key], kind):
+        if not is_convertible(values[key], kind):
             raise UserError(wrong_type(prefix + key, repr(values[key]), options[key]))
-        found[key] = kind(values[key])
-    return found
+        result[key] = kind(values[key])
+    return result
 
 
 def wrong_type(key: str, given: str, option: Option) -> str:
-    """What to write in place of a value of another type."""
+    """Return an error message that says what to write instead of a value of a wrong type."""
     given = f"{key}={given:.60}"
     if option.choices:
         return f"{given}: write one of {', '.join(option.choices)}"
-    like = f", such as {key}={option.default}" if option.default != "" and option.type is not bool else ""
-    return f"{given}: write {WORDS[option.type]}{like}"
+    example = f", such as {key}={option.default}" if option.default != "" and option.type is not bool else ""
+    return f"{given}: write {TYPE_NAMES[option.type]}{example}"
 
 
-def fits(value: Any, kind: type) -> bool:
-    """Whether a value is of this type, or converts to it without loss. YAML has 1e-3 as a text."""
+def is_convertible(value: Any, kind: type) -> bool:
+    """Say whether a value converts to a type without loss. YAML reads 1e-3 as a string."""
     if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
             float(value)
@@ -150,7 +155,7 @@ def fits(value: Any, kind: type) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Whether Hydra reads it as one: nan and 0E0 are words in YAML."""
+    """Say whether Hydra reads a text as a number. YAML reads nan and 0E0 as strings."""
     try:
         float(text)
     except ValueError:
@@ -159,7 +164,7 @@ def is_number(text: str) -> bool:
 
 
 def check(arguments: list[str]) -> None:
-    """Refuse what Hydra would answer with a traceback, and what would have it run code or read any file."""
+    """Refuse arguments that make Hydra fail with a traceback, run code, or read arbitrary files."""
     for argument in arguments:
         key, _, value = argument.partition("=")
         group = key.lstrip("+~").partition("@")[0]
@@ -173,9 +178,11 @@ def check(arguments: list[str]) -> None:
             known = registry().names(group) if group in KINDS else experiments()
             raise UserError(f"{group}={value} is unknown{suggest(value, known, PART_OF.get(group))}")
         if any(word in argument for word in REFUSED):
-            raise UserError(f"{argument} is refused: a configuration names parts, not code")
-        if untrusted.RESOLVER.search(NOW.sub("", argument)):
-            raise UserError(f"{argument} is refused: interpolations name keys, such as ${{layers}}")
-        named = group in (*KINDS, "experiment") or "/" in group
-        if named and (".." in value or "/" in value or "\\" in value):
-            raise UserError(f"{argument}: {value} is a path, not a name")
+            raise UserError(f"{argument} is refused: a configuration can only name parts, not code")
+        if untrusted.RESOLVER.search(FOLDER_RESOLVERS.sub("", argument)):
+            raise UserError(
+                f"{argument} is refused: an interpolation can only name a key, such as ${{layers}}"
+            )
+        names_file = group in (*KINDS, "experiment") or "/" in group
+        if names_file and (".." in value or "/" in value or "\\" in value):
+            raise UserError(f"{argument} is refused: {value} is a path, write a name")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from microgpt_lab.options.keys import defaults, run_options, turned_on
+from microgpt_lab.options.keys import defaults, run_options, turned_on_by
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
 
 
 def differences(config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys that are not at their defaults, with their value and the default: parts first.
+    """Return the keys that differ from their defaults, each with its value and its default. Parts come first.
 
-    An option of a part is compared with that part's own default, whichever part is the default. The
-    configuration may come from another version, or name parts that are not installed here: a key
-    without a default is compared with None.
+    An option of a part is compared with the default of that part, even if the part itself is not the default.
+    The configuration may come from another version, or name parts that are not installed. A key without a
+    default is compared with None.
     """
     parts = {kind: parts_of(kind, config) for kind in KINDS if kind in config}
     compared = (*choices(parts), *options(parts, config), *top_level(config))
@@ -23,54 +23,54 @@ def differences(config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def parts_of(kind: str, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The chosen parts of a kind, by the key that their options stand below."""
+    """Return the chosen parts of a kind, by the key of their options."""
     chosen = config.get(kind)
     if kind == "callback" and isinstance(chosen, dict):
-        found = {f"callback.{name}": part for name, part in chosen.items()}
+        parts = {f"callback.{name}": part for name, part in chosen.items()}
     else:
-        found = {kind: chosen}
+        parts = {kind: chosen}
     return {
         key: part
-        for key, part in found.items()
+        for key, part in parts.items()
         if isinstance(part, dict) and isinstance(part.get("name"), str)
     }
 
 
-def named(kind: str, names: list[str]) -> str:
-    """The choice as one would write it."""
+def as_written(kind: str, names: list[str]) -> str:
+    """Return the names of chosen parts as they are written on the command line."""
     return f"[{','.join(names)}]" if kind == "callback" else names[0]
 
 
 def choices(parts: dict[str, dict[str, dict[str, Any]]]) -> Iterator[tuple[str, str, str]]:
-    """The chosen parts of each kind, and those that are chosen by default."""
-    usual = defaults()
+    """Yield for each kind the chosen parts and the default ones."""
+    default_parts = defaults()
     for kind, chosen in parts.items():
         names = [part["name"] for part in chosen.values()]
         if names or kind == "callback":
-            yield kind, named(kind, names), named(kind, usual[kind])
+            yield kind, as_written(kind, names), as_written(kind, default_parts[kind])
 
 
 def options(
     parts: dict[str, dict[str, dict[str, Any]]], config: dict[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Each option of a chosen part: its key, its value, its default."""
-    on, callbacks = turned_on(), config.get("callback") or ()
+    """Yield the key, value and default of each option of the chosen parts."""
+    turned_on, callbacks = turned_on_by(), config.get("callback") or ()
     for kind, chosen in parts.items():
         for key, part in chosen.items():
             installed = registry().parts.get((kind, part["name"]))
             known = installed.options if installed else {}
             for name, value in part.items():
                 if name in known:
-                    # An option that has the name of one of the run's takes the run's value.
+                    # An option with the name of a top-level key defaults to the value of that key.
                     default = config.get(name, known[name].default)
-                    turned = any(callback in callbacks for callback in on.get(f"{key}.{name}", ()))
-                    yield f"{key}.{name}", value, True if turned else default
+                    is_on = any(callback in callbacks for callback in turned_on.get(f"{key}.{name}", ()))
+                    yield f"{key}.{name}", value, True if is_on else default
                 elif name != "name":
                     yield f"{key}.{name}", value, None
 
 
 def top_level(config: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Each option of the run: its key, its value, its default."""
+    """Yield the key, value and default of each top-level key."""
     known = run_options()
     for key, value in config.items():
         if key not in KINDS:

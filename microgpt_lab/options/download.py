@@ -1,4 +1,4 @@
-"""Files from the network: over https, of known content and bounded size, once."""
+"""Download files once, over https, with a known checksum and a limited size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from microgpt_lab.errors import UserError
 
 
 def download(url: str, sha256: str, name: str) -> Path:
-    """The file in the user's cache folder, fetched if it is not there.
+    """Return the path of the file in the user's cache folder. Download it if it is missing.
 
-    UserError if it cannot be had, is larger than 100 MB, or is another than `sha256` says.
+    UserError if the download fails, is larger than 100 MB, or does not have the checksum `sha256`.
     """
     import pooch
 
     folder = Path(pooch.os_cache("microgpt_lab"))
     if not url.startswith("https://"):
-        raise UserError(f"{url} is refused: downloads are over https")
+        raise UserError(f"{url} is refused: write an address that starts with https://")
     pooch.get_logger().setLevel("WARNING")
     fetcher: Any = fetch
     try:
@@ -30,7 +30,7 @@ def download(url: str, sha256: str, name: str) -> Path:
 
 
 def fetch(url: str, output_file: Any, pooch: Any) -> None:
-    """For pooch: no redirection elsewhere, no more than 100 MB."""
+    """Download a file for pooch, without following redirects, up to 100 MB."""
     import requests
 
     with requests.get(url, stream=True, timeout=30, allow_redirects=False) as response:

@@ -1,4 +1,4 @@
-"""Read files that may be a stranger's: regular files of bounded size, in UTF-8, of bounded depth."""
+"""Read untrusted files: only regular files in UTF-8, with a limited size and depth."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from typing import Any, BinaryIO
 
 from microgpt_lab.errors import UserError, printable
 
-LARGEST = 10_000_000  # bytes of a file that is read whole
+LARGEST = 10_000_000  # bytes
 
 
 def read_text(path: Path, largest: int = LARGEST) -> str:
-    """The text of a file. FileNotFoundError; UserError for what is no file, not UTF-8, or larger."""
+    """Return the text of a file.
+
+    FileNotFoundError if it does not exist; UserError if it is not a regular file, not UTF-8, or larger than
+    `largest` bytes.
+    """
     with open_regular(path) as file:
         size = min(os.fstat(file.fileno()).st_size, largest)
         content = file.read(size + 1)
-        if len(content) > size:  # it has grown, or is one of those that have no size
+        if len(content) > size:  # it has grown since, or it has no size, as in /proc
             content += file.read(largest + 1 - len(content))
     if len(content) > largest:
         raise UserError(f"{path} is larger than {largest:,} bytes")
@@ -29,7 +33,7 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """A regular file, to be read. A pipe, which may never have a writer, or a device is refused."""
+    """Open a regular file for reading. UserError for a pipe, which could block forever, or a device."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags)
@@ -44,7 +48,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def clean(tree: Any) -> Any:
-    """Escape control characters in all texts and keys of a tree."""
+    """Escape control characters in all strings and keys of nested dictionaries and lists."""
     if isinstance(tree, str):
         return printable(tree)
     if isinstance(tree, dict):
@@ -55,7 +59,7 @@ def clean(tree: Any) -> Any:
 
 
 def deeper_than(tree: Any, levels: int) -> bool:
-    """Whether a tree has more levels of branches than these."""
+    """Say whether dictionaries and lists are nested more than `levels` deep."""
     nodes = [tree]
     for _ in range(levels + 1):
         nodes = [
@@ -70,7 +74,7 @@ def deeper_than(tree: Any, levels: int) -> bool:
 
 
 def msgspec_message(error: Exception) -> str:
-    """msgspec's complaint: "expected float, got str, at $.parameters"."""
+    """Return the message of msgspec, such as "expected float, got str, at $.parameters"."""
     if isinstance(error, RecursionError):
         return "too deep"
     return str(error).replace("`", "").replace(" - at ", ", at ").replace("Expected", "expected")

@@ -1,4 +1,4 @@
-"""A configuration as the keys and values that one would write on the command line."""
+"""Configurations as keys and values of the command line, and overrides as names and values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from microgpt_lab.registry.hookspecs import KINDS
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """('optimizer', 'adam'), ('optimizer.lr', 0.01), …: as one would set them."""
+    """Yield keys and values as they are set: ('optimizer', 'adam'), ('optimizer.lr', 0.01), …"""
     for key, value in config.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -24,19 +24,19 @@ def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def differing_keys(then: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys of which two configurations or environments have different values; None where one has none."""
+    """Return the keys whose values differ in two configurations, with both values (None if missing)."""
     before, after = dict(flatten(then)), dict(flatten(now))
     pairs = {key: (before.get(key), after.get(key)) for key in dict.fromkeys([*before, *after])}
     return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
 def single_value(value: Any) -> Any:
-    """A single value; a list as its text. What was quoted in an override can still hold any character."""
+    """Return a single value. A list becomes its JSON text. Control characters in strings are escaped."""
     return json.dumps(value) if isinstance(value, list) else clean(value)
 
 
 def parse_value(text: str) -> Any:
-    """The value that an override gives, or its text if that is no single value."""
+    """Return the value that the text of an override means, or the text if it is not a single value."""
     try:
         value = untrusted.load(text, "a value")
     except UserError:
@@ -45,7 +45,7 @@ def parse_value(text: str) -> Any:
 
 
 def run_name(overrides: list[str]) -> str:
-    """The overrides as part of a folder's name: without what file systems dislike, and not too long."""
+    """Return the overrides as a name for a folder: at most 120 bytes, without special characters."""
     name = re.sub(r"[^\w.,=+-]+", "-", ",".join(o.lstrip("+") for o in overrides)).strip(".-")
     if len(name.encode()) <= 120:
         return name

@@ -1,4 +1,4 @@
-"""Recipes: each folder experiments/<name>/ with a recipe.yaml is `experiment=<name>`."""
+"""Read recipes: `experiment=NAME` is the file experiments/NAME/recipe.yaml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from microgpt_lab.registry.folders import EXPERIMENTS, home
 
 
 class Recipes(ConfigSource):
-    """`recipes:///folder`, as Hydra reads it."""
+    """A source of configurations for Hydra, with addresses such as `recipes:///folder`."""
 
     @staticmethod
     def scheme() -> str:
@@ -24,8 +24,8 @@ class Recipes(ConfigSource):
 
     def _file(self, config_path: str) -> Path:
         group, _, name = config_path.removesuffix(".yaml").partition("/")
-        named = group == "experiment" and name == Path(name).name and name not in ("", "..")
-        return Path(self.path) / (name if named else "-") / "recipe.yaml"
+        is_name = group == "experiment" and name == Path(name).name and name not in ("", "..")
+        return Path(self.path) / (name if is_name else "-") / "recipe.yaml"
 
     def available(self) -> bool:
         return Path(self.path).is_dir()
@@ -46,7 +46,7 @@ class Recipes(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         file = self._file(config_path)
         if not file.is_file():
-            raise ConfigLoadError(f"there is no {file}")
+            raise ConfigLoadError(f"{file} does not exist")
         text = files.read_text(file)
         content = untrusted.check(text, file)
         for key in ("hydra", "sweeper", "params"):
@@ -59,14 +59,14 @@ class Recipes(ConfigSource):
 
 
 def check_presets() -> None:
-    """UserError for a file of the user's conf/ that is no mere configuration."""
+    """Raise UserError for a file in the user's conf/ that could run code."""
     for folder, _, names in os.walk(home() / "conf", followlinks=True):
         for file in (Path(folder, name) for name in sorted(names) if name.endswith((".yaml", ".yml"))):
             untrusted.check(files.read_text(file), file)
 
 
 class SearchPath(SearchPathPlugin):
-    """Our recipes, and the configuration and recipes of the user's own lab folder."""
+    """Let Hydra find the lab's recipes, and the presets and recipes of the user's own lab folder."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append("microgpt_lab", f"recipes://{EXPERIMENTS}")

@@ -1,1 +1,1 @@
-"""How parts are found, checked and built."""
+"""Find parts in plugins, check them, and build them."""

@@ -1,4 +1,4 @@
-"""The lab's extras (optional dependencies), and the command that installs one."""
+"""Extras (optional dependencies) and the commands that install them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from microgpt_lab.registry.folders import CHECKOUT
 
-# The modules that each extra brings. Of a module in two extras, the first is meant.
+# The modules that each extra installs. If two extras install a module, the first one is suggested.
 EXTRAS = {
     "board": ("tensorboard",),
     "jax": ("jax", "jaxlib"),
@@ -21,7 +21,7 @@ EXTRAS = {
 
 
 def install(extra: str) -> str:
-    """The command for one of the extras: from the checkout that runs, or for the installed package."""
+    """Return the command that installs an extra, into the checkout or for the installed package."""
     if not CHECKOUT:
         return f"pip install 'microgpt-lab[{extra}]'"
     folder = "." if Path.cwd() == CHECKOUT else str(CHECKOUT)
@@ -29,7 +29,7 @@ def install(extra: str) -> str:
 
 
 def install_module(module: str) -> str:
-    """The command for a module that cannot be imported: of the extra that brings it, else of its own name."""
+    """Return the command that installs a missing module: its extra, or else a package of the same name."""
     top = module.partition(".")[0]
     for extra, modules in EXTRAS.items():
         if top in modules or module in modules:

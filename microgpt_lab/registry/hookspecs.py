@@ -1,8 +1,11 @@
-"""Every hook of microgpt_lab.
+"""Hooks that a plugin can implement.
 
-A plugin is a Python module. It implements hooks with `@hookimpl`: the first seven offer parts, and
-the rest watch a run. A callback part may have methods of the names below, without decoration; it
-takes those arguments that it needs, and cannot change a run's numbers.
+A plugin is a Python module that implements hooks with `@hookimpl`. The first seven hooks define parts:
+each is called once, at startup, and returns a list of functions or classes. The other hooks are called
+during a run. A callback (a part) implements those as methods of the same names, without `@hookimpl`.
+
+An implementation takes only the arguments that it needs, by name. It cannot change the numbers of a run:
+the arguments are for reading. If it raises, the run continues without it and prints a warning.
 """
 
 # pyright: reportReturnType=false
@@ -13,7 +16,7 @@ from typing import Any
 
 import pluggy
 
-# The hooks below, in order: those of parts are named after their kinds, activations() …
+# The hooks below, in their order. Hooks of parts are named after their kinds, in the plural.
 KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
 
@@ -23,7 +26,10 @@ hookimpl = pluggy.HookimplMarker("microgpt_lab")
 
 @hookspec
 def activations() -> list[Callable]:
-    """Functions of a tensor (or a `Value`), number by number.
+    """Return the activation functions that the plugin defines.
+
+    An activation is a function of a tensor, or of a single `Value`. It works element by element and
+    returns the same shape.
 
     >>> from microgpt_lab import Value, hookimpl, ops
     >>> def swish(x, *, beta: float = 1.0):
@@ -39,12 +45,15 @@ def activations() -> list[Callable]:
 
 @hookspec
 def norms() -> list[Callable]:
-    """Functions of a tensor (…, C), or classes with learned parameters: `init(embed)` gives their
-    first values, matrices by name, and calling one takes the tensor and these.
+    """Return the norms that the plugin defines.
 
-    >>> from microgpt_lab import hookimpl, ops
+    A norm without learnable parameters is a function of a tensor (…, C). A norm with learnable parameters
+    is a class: `init(embed)` returns their initial values as matrices by name, where `embed` is C, and
+    calling an instance takes the tensor and these parameters.
+
+    >>> from microgpt_lab import hookimpl
     >>> class Scale:
-    ...     '''x times a learned gain.'''
+    ...     '''x times a learnable gain.'''
     ...     def __init__(self, *, start: float = 1.0):
     ...         self.start = start
     ...     def init(self, embed):
@@ -59,11 +68,15 @@ def norms() -> list[Callable]:
 
 @hookspec
 def optimizers() -> list[Callable]:
-    """Classes with an option `lr`, `init(w) -> state` and `update(g, state, w, lr, step) -> (new w,
-    new state)` on whole weight matrices. `step` counts from 0; `lr` is the scheduled one. One that
-    treats each number by itself may say `elementwise = True`, and gets all weights in one row.
+    """Return the optimizers that the plugin defines.
 
-    >>> from microgpt_lab import hookimpl
+    An optimizer is a class with an option `lr` and two methods, which are called for each weight matrix:
+    `init(w)` returns the initial state, and `update(g, state, w, lr, step)` returns the new weights and
+    the new state. `g` is the gradient, `lr` the scheduled learning rate, and `step` counts from 0. An
+    optimizer that works element by element may set `elementwise = True`. It then gets all weights in one
+    row (1, N).
+
+    >>> from microgpt_lab import hookimpl, ops
     >>> class SignSGD:
     ...     '''w - lr sign(g) (Bernstein et al., 2018).'''
     ...     def __init__(self, *, lr: float = 0.001):
@@ -71,8 +84,8 @@ def optimizers() -> list[Callable]:
     ...     def init(self, w):
     ...         return ()
     ...     def update(self, g, state, w, lr, step):
-    ...         from microgpt_lab.core.ops import where
-    ...         return w - where(g > 0, 1.0, where(g < 0, -1.0, 0.0)) * lr, state
+    ...         sign = ops.where(g > 0, 1.0, ops.where(g < 0, -1.0, 0.0))
+    ...         return w - sign * lr, state
     >>> @hookimpl
     ... def optimizers():
     ...     return [SignSGD]
@@ -81,7 +94,10 @@ def optimizers() -> list[Callable]:
 
 @hookspec
 def schedulers() -> list[Callable]:
-    """Functions `(step, steps) -> factor of the learning rate`; `step` counts from 0.
+    """Return the learning rate schedulers that the plugin defines.
+
+    A scheduler is a function of `step`, which counts from 0, and `steps`, their total number. It returns
+    the factor that multiplies the learning rate in this step.
 
     >>> from microgpt_lab import hookimpl
     >>> def square_root(step, steps):
@@ -97,12 +113,15 @@ def schedulers() -> list[Callable]:
 
 @hookspec
 def datasets() -> list[Callable]:
-    """Functions `() -> list of documents`. One with an attribute `answer_after` is a task: what
-    follows that text in a document is the answer, and runs report how many are exactly right.
+    """Return the data sets that the plugin defines.
+
+    A data set is a function without positional arguments that returns a list of documents (strings). A
+    data set with an attribute `answer_after` is a task: in each document, the text after the first
+    `answer_after` is the answer. Runs on a task report the fraction of exactly correct answers.
 
     >>> from microgpt_lab import hookimpl
     >>> def counting(*, up_to: int = 20):
-    ...     '''Runs of three numbers.'''
+    ...     '''Three consecutive numbers per document.'''
     ...     return [f"{i} {i + 1} {i + 2}" for i in range(up_to)]
     >>> @hookimpl
     ... def datasets():
@@ -114,13 +133,16 @@ def datasets() -> list[Callable]:
 
 @hookspec
 def backends() -> list[Callable]:
-    """Subclasses of `Backend` with `tensor(rows) -> a tensor that answers to the array protocol` and
-    `value_and_grad(loss, weights) -> (tensor (1, 1), gradients by name)`. See docs/backends.md.
+    """Return the backends that the plugin defines.
+
+    A backend is a subclass of `Backend` with two methods. `tensor(rows)` returns a tensor that implements
+    the array protocol (docs/backends.md). `value_and_grad(loss, weights)` returns the value of the loss, a
+    tensor (1, 1), and its gradients by name.
 
     >>> from microgpt_lab import hookimpl, part
     >>> Python = type(part("backend", "python"))
     >>> class Loud(Python):
-    ...     '''The python backend, telling what it makes.'''
+    ...     '''The python backend, which prints the size of each new tensor.'''
     ...     def tensor(self, rows):
     ...         print(len(rows), "rows")
     ...         return super().tensor(rows)
@@ -135,17 +157,21 @@ def backends() -> list[Callable]:
 
 @hookspec
 def callbacks() -> list[Callable]:
-    """Classes with methods of the names of the hooks below.
+    """Return the callbacks that the plugin defines.
+
+    A callback is a class with methods named like the hooks below. If it has a state that a resumed run
+    needs, it also has `state_dict()`, which returns a dictionary of JSON types, and
+    `load_state_dict(state)`.
 
     >>> from microgpt_lab import hookimpl
     >>> class Worst:
-    ...     '''Prints the largest loss of a run.'''
+    ...     '''Prints the largest training loss of a run.'''
     ...     def __init__(self):
     ...         self.loss = 0.0
     ...     def step_finished(self, metrics):
     ...         self.loss = max(self.loss, metrics["loss/train"])
     ...     def run_finished(self):
-    ...         print("worst loss", self.loss)
+    ...         print("largest loss", self.loss)
     >>> @hookimpl
     ... def callbacks():
     ...     return [Worst]
@@ -154,8 +180,10 @@ def callbacks() -> list[Callable]:
 
 @hookspec
 def run_started(run: Any, trainer: Any) -> None:
-    """Before the first step. `run` has the folder, the configuration and the environment; `trainer`
-    the model, the corpus and the weights, for reading.
+    """Called before the first step of a run, or of a resumed run.
+
+    run: the run, with `folder`, `config` and `environment`.
+    trainer: the `Trainer`, with `model`, `corpus` and `weights`.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
@@ -166,8 +194,11 @@ def run_started(run: Any, trainer: Any) -> None:
 
 @hookspec
 def step_finished(step: int, metrics: dict[str, float]) -> None:
-    """After each step, with its figures: loss/train, optim/lr, optim/grad_norm, perf/tokens_per_s,
-    and loss/val after those that were followed by an evaluation.
+    """Called after each step.
+
+    step: the number of finished steps.
+    metrics: loss/train, optim/lr, optim/grad_norm and perf/tokens_per_s, and loss/val if the step was
+        followed by an evaluation.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
@@ -178,7 +209,11 @@ def step_finished(step: int, metrics: dict[str, float]) -> None:
 
 @hookspec
 def evaluated(step: int, loss: float, documents: int) -> None:
-    """After an evaluation: nats a token on this number of held-out documents.
+    """Called after each evaluation.
+
+    step: the number of finished steps.
+    loss: the validation loss in nats per token.
+    documents: the number of held-out documents that it was computed on.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
@@ -189,9 +224,13 @@ def evaluated(step: int, loss: float, documents: int) -> None:
 
 @hookspec
 def should_stop(step: int, metrics: dict[str, float], stopped: bool) -> bool:
-    """After each step: true ends the training. The only hook whose answer is used.
+    """Called after each step. Return True to stop the training.
 
-    `stopped` is what those asked before have answered; checkpoints are taken after all others.
+    This is the only hook whose return value during a run is used.
+
+    step, metrics: as in `step_finished`.
+    stopped: whether an implementation that was called earlier returned True. The callback that writes
+        checkpoints is called last.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
@@ -202,7 +241,10 @@ def should_stop(step: int, metrics: dict[str, float], stopped: bool) -> bool:
 
 @hookspec
 def checkpoint_saved(step: int, path: str) -> None:
-    """After a checkpoint was written.
+    """Called after a checkpoint was written.
+
+    step: the number of finished steps.
+    path: the file.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
@@ -213,7 +255,10 @@ def checkpoint_saved(step: int, path: str) -> None:
 
 @hookspec
 def run_finished(run: Any, summary: dict[str, Any]) -> None:
-    """At the end, also of an interrupted run: what summary.json says.
+    """Called at the end of a run, also of an interrupted one.
+
+    run: as in `run_started`.
+    summary: the results, as in summary.json.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl

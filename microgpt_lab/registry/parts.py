@@ -1,4 +1,4 @@
-"""A part: one function or class of a plugin, whose keyword-only parameters are its options."""
+"""Parts: functions and classes of plugins, whose keyword-only parameters are their options."""
 
 from __future__ import annotations
 
@@ -18,49 +18,55 @@ from microgpt_lab.registry.folders import FIRST_PARTY
 
 @dataclass(frozen=True)
 class Option:
-    """A keyword-only parameter of a part: a value that can be configured."""
+    """A keyword-only parameter of a part: its type and its default."""
 
     type: Any
     default: Any
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values of a Literal."""
+        """The values of a Literal type; empty for other types."""
         return typing.get_args(self.type) if typing.get_origin(self.type) is typing.Literal else ()
 
 
 class Bound(functools.partial):
-    """A function with its options bound: a part as it is built."""
+    """A function with its options bound, and a readable repr."""
 
     __repr__ = call_repr
 
 
 @dataclass(frozen=True, repr=False)
 class Part:
+    """One choice of a kind, such as activation=gelu. `provider` is the module that defines it."""
+
     kind: str
     name: str
     make: Callable[..., Any]
     provider: str
 
     def __repr__(self) -> str:
-        return f"Part({self.kind}={self.name}, of {self.provider})"
+        return f"Part({self.kind}={self.name}, from {self.provider})"
 
     @property
     def first_party(self) -> bool:
-        """Whether it comes with the lab."""
+        """Whether the part comes with the lab."""
         return self.provider.startswith(f"{FIRST_PARTY}.")
 
     @property
     def summary(self) -> str:
-        """The first line of its docstring."""
+        """The first line of the docstring."""
         return (inspect.getdoc(self.make) or "").partition("\n")[0]
 
     @property
     def options(self) -> Mapping[str, Option]:
+        """The options by name."""
         return options_of(self.make)
 
     def build(self, **options: Any) -> Any:
-        """The function with its options bound, or an instance of the class."""
+        """Return the function with its options bound, or an instance of the class.
+
+        UserError for an unknown option, a value out of range, or a missing dependency.
+        """
         values = {key: self._checked(key, value) for key, value in options.items()}
         try:
             return self.make(**values) if inspect.isclass(self.make) else Bound(self.make, **values)
@@ -71,7 +77,7 @@ class Part:
         except (Exception, SystemExit) as error:
             if isinstance(error, UserError):
                 raise
-            what = f"{self.kind}={self.name} of {self.provider} cannot be built"
+            what = f"{self.kind}={self.name} from {self.provider} cannot be built"
             raise UserError(f"{what}: {type(error).__name__}: {error}") from None
 
     def _checked(self, key: str, value: Any) -> Any:
@@ -79,13 +85,13 @@ class Part:
             raise UserError(f"{self.kind}={self.name} has no option '{key}'{suggest(key, self.options)}")
         choices = self.options[key].choices
         if choices and value not in choices:
-            raise UserError(f"{self.kind}.{key}={value} is not a choice; there is {', '.join(choices)}")
+            raise UserError(f"{self.kind}.{key}={value} is unknown; choose from {', '.join(choices)}")
         return value
 
 
-@functools.cache  # reading a signature takes a third of a millisecond, and a run asks for them all
+@functools.cache  # reading a signature takes 0.3 ms, and a run reads all of them
 def options_of(make: Callable[..., Any]) -> Mapping[str, Option]:
-    """The keyword-only parameters of a function or a class, with their types and defaults."""
+    """Return the keyword-only parameters of a function or class, with their types and defaults."""
     hints = typing.get_type_hints(make.__init__ if inspect.isclass(make) else make)
     parameters = inspect.signature(make).parameters.values()
     keyword_only = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
@@ -94,25 +100,25 @@ def options_of(make: Callable[..., Any]) -> Mapping[str, Option]:
             raise TypeError(f"option '{parameter.name}' of {make.__qualname__} needs a type and a default")
     options = {p.name: Option(hints[p.name], p.default) for p in keyword_only}
     for name, option in options.items():
-        of = f"option '{name}' of {make.__qualname__}"
+        label = f"option '{name}' of {make.__qualname__}"
         strings = option.choices and all(isinstance(choice, str) for choice in option.choices)
         if name == "name":
-            raise TypeError(f"{of}: 'name' is the part's own")
+            raise TypeError(f"{label}: 'name' is reserved for the part, rename the option")
         if not strings and option.type not in (bool, int, float, str):
-            raise TypeError(f"{of} must be bool, int, float, str or a Literal of str")
+            raise TypeError(f"{label} must be bool, int, float, str or a Literal of str")
         expected = (int, float) if option.type is float else str if strings else option.type
         if not isinstance(option.default, expected):
-            raise TypeError(f"{of}: its default {option.default!r} is of another type")
+            raise TypeError(f"{label}: its default {option.default!r} has another type")
     return types.MappingProxyType(options)
 
 
 def part_name(make: Callable[..., Any]) -> str:
-    """`name` of the class if it has one, else its own name in lower case."""
+    """Return the attribute `name` if there is one, else the name of the function or class in lower case."""
     return getattr(make, "name", make.__name__.lower().strip("_"))
 
 
 def unavailable(error: ModuleNotFoundError) -> str:
-    """What to install; of a module of the lab itself, what is broken."""
+    """Say which package to install; if a module of the lab itself is missing, say what is broken."""
     module = error.name or ""
     if not module or module.startswith("microgpt_lab"):
         return f"broken: {error}"

@@ -1,4 +1,4 @@
-"""Find, check, name and build the parts that plugins offer."""
+"""Find plugins, collect their parts, and build parts by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pluggy
 from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry import hookspecs
-from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_of
+from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_if_unsafe
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part, part_name, unavailable
 from microgpt_lab.registry.synonyms import PART_OF
@@ -30,7 +30,15 @@ SLOW = 3.0  # seconds to import
 
 @dataclass(repr=False)
 class Registry:
-    """All parts by kind and name; the plugins that watch, those without parts, why others were skipped."""
+    """The parts and plugins that were found.
+
+    parts: by kind and name.
+    clashes: an error message for each kind and name that two plugins define.
+    skipped: the reason for each plugin that failed, by its name.
+    slow: seconds that a slow plugin took to import, by its name.
+    watchers: the imported plugins, whose hooks are called during runs.
+    without_parts: names of plugins that define no part.
+    """
 
     parts: dict[tuple[str, str], Part] = field(default_factory=dict)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -44,9 +52,11 @@ class Registry:
         return f"Registry({counts}; {len(self.skipped)} plugins skipped)"
 
     def names(self, kind: str) -> list[str]:
+        """Return the names of all parts of a kind, sorted."""
         return sorted(name for k, name in self.parts if k == kind)
 
     def get(self, kind: str, name: str) -> Part:
+        """Return a part. UserError, with a suggestion, if there is none of this name."""
         if (kind, name) in self.clashes:
             raise UserError(self.clashes[kind, name])
         if (kind, name) in self.parts:
@@ -61,22 +71,23 @@ class Registry:
         raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind), PART_OF.get(kind))}")
 
     def add(self, part: Part) -> None:
+        """Add a part, or remember the clash if its name is taken."""
         key = part.kind, part.name
         if key in self.parts:
             both = f"{self.parts[key].provider} and {part.provider}"
-            self.clashes[key] = f"{part.kind}={part.name} is offered twice, by {both}: remove or rename one"
+            self.clashes[key] = f"{part.kind}={part.name} is defined twice, by {both}: remove or rename one"
         else:
             self.parts[key] = part
 
 
 def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The name of each plugin and how to import it."""
+    """Yield the name of each plugin and a function that imports it."""
     for package, folder in plugin_folders():
         if not folder.is_dir():
             yield str(folder), functools.partial(missing, folder)
             continue
-        if package != FIRST_PARTY:  # whoever can write there can change the lab itself
-            warn_of(folder)
+        if package != FIRST_PARTY:  # a user who can write there can change the lab itself anyway
+            warn_if_unsafe(folder)
         mount = types.ModuleType(package)
         mount.__path__ = [str(folder)]
         sys.modules[package] = mount  # so that files are importable by name, in every process
@@ -88,7 +99,7 @@ def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def plugin_paths(folder: Path) -> Iterator[Path]:
-    """The plugins of a folder, relative to it and without suffix: each file with no leading underscore.
+    """Yield the plugins of a folder, relative to it and without suffix: each file without leading underscore.
 
     A package whose `__init__.py` implements hooks is one plugin, together with its other files.
     """
@@ -102,11 +113,11 @@ def plugin_paths(folder: Path) -> Iterator[Path]:
 
 
 def missing(folder: Path) -> None:
-    raise FileNotFoundError(f"there is no folder {folder}")
+    raise FileNotFoundError(f"the folder {folder} does not exist")
 
 
 def collect(module: Any, provider: str) -> list[Part]:
-    """The parts that a module's hooks return, checked."""
+    """Return the parts that a module's hooks define. TypeError if a hook or a part is not valid."""
     manager = pluggy.PluginManager("microgpt_lab")
     manager.add_hookspecs(hookspecs)
     manager.register(module)
@@ -114,50 +125,51 @@ def collect(module: Any, provider: str) -> list[Part]:
     for caller in manager.get_hookcallers(module) or ():
         for impl in caller.get_hookimpls():
             if impl.kwargnames:  # pluggy would never pass them
-                raise TypeError(f"hook {caller.name} must not give defaults: {', '.join(impl.kwargnames)}")
+                arguments = ", ".join(impl.kwargnames)
+                raise TypeError(f"hook {caller.name} must not have arguments with defaults: {arguments}")
     parts = []
     for kind in KINDS:
-        for made in getattr(manager.hook, kind + "s")():
-            if not isinstance(made, list) or not all(callable(make) for make in made):
+        for makers in getattr(manager.hook, kind + "s")():
+            if not isinstance(makers, list) or not all(callable(make) for make in makers):
                 raise TypeError(f"hook {kind}s must return a list of functions or classes")
-            parts += [Part(kind, part_name(make), make, provider) for make in made]
+            parts += [Part(kind, part_name(make), make, provider) for make in makers]
     for part in parts:
-        part.options  # noqa: B018  raises for options that cannot be configured
+        part.options  # noqa: B018  raises TypeError for an option that cannot be configured
         if inspect.isclass(part.make) and part.make.__repr__ is object.__repr__:
-            part.make.__repr__ = call_repr  # so that no author has to write one
+            part.make.__repr__ = call_repr  # so that authors need not write one
     return parts
 
 
 @functools.cache
 def registry() -> Registry:
-    """Everything that is installed. A plugin that fails is skipped and remembered."""
-    found = Registry()
+    """Find all plugins and their parts. A plugin that fails is skipped, and its reason is remembered."""
+    result = Registry()
     for name, load in modules():
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # what it prints is not the lab's answer
+            with contextlib.redirect_stdout(sys.stderr):  # standard output is for the command's result
                 module = load()
                 parts = collect(module, name)
         except ModuleNotFoundError as error:
-            found.skipped[name] = unavailable(error)
+            result.skipped[name] = unavailable(error)
         except (Exception, SystemExit) as error:
-            found.skipped[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            result.skipped[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         else:
             for part in parts:
-                found.add(part)
-            found.watchers.append(module)
+                result.add(part)
+            result.watchers.append(module)
             if not parts:
-                found.without_parts.append(name)
-        if (seconds := time.perf_counter() - begun) > SLOW:
-            found.slow[name] = seconds
-    return found
+                result.without_parts.append(name)
+        if (seconds := time.perf_counter() - start) > SLOW:
+            result.slow[name] = seconds
+    return result
 
 
 def part(kind: str, name: str, **options: Any) -> Any:
-    """Build a part by name.
+    """Build a part. UserError if the kind, the name or an option is unknown.
 
     >>> gelu = part("activation", "gelu", approximate="tanh")
     """
     if kind not in KINDS:
-        raise UserError(f"'{kind}' is no kind of part{suggest(kind, KINDS)}")
+        raise UserError(f"'{kind}' is not a kind of part{suggest(kind, KINDS)}")
     return registry().get(kind, name).build(**options)

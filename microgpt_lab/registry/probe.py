@@ -1,4 +1,4 @@
-"""Each part by itself, on two numbers, before a run: who does not do its work is named."""
+"""Try each part separately on a small tensor before a run, so that an error names the part."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from microgpt_lab.registry.plugins import registry
 
 
 def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
-    """UserError for the first part that raises, or returns what its kind does not."""
+    """Raise UserError for the first part that fails, or that returns something else than its kind must."""
     backend = parts["backend"]
     if not isinstance(backend, Backend):
-        raise UserError(f"{label('backend', config)} is no subclass of microgpt_lab.Backend")
-    for kind, trial in (("activation", activation), ("norm", norm), ("optimizer", optimizer)):
+        raise UserError(f"{label('backend', config)} is not a subclass of microgpt_lab.Backend")
+    for kind, try_part in (("activation", activation), ("norm", norm), ("optimizer", optimizer)):
         try:
-            trial(parts[kind], backend.tensor([[0.5, -0.25], [0.125, 1.0]]), backend)
+            try_part(parts[kind], backend.tensor([[0.5, -0.25], [0.125, 1.0]]), backend)
         except OutOfRange as error:
             raise UserError(f"{label(kind, config)}: {error}") from None
         except Exception as error:
@@ -27,27 +27,27 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
 
 
 def label(kind: str, config: dict[str, Any]) -> str:
-    """The part, and who provides it if that is not us."""
+    """Return kind=name, with the plugin if the part does not come with the lab."""
     part = registry().get(kind, config[kind]["name"])
-    return f"{kind}={part.name}" if part.first_party else f"{kind}={part.name} (of {part.provider})"
+    return f"{kind}={part.name}" if part.first_party else f"{kind}={part.name} (from {part.provider})"
 
 
 def activation(f: Any, x: Any, backend: Backend) -> None:
-    alike(f(x), x)
+    check_same_shape(f(x), x)
 
 
 def norm(f: Any, x: Any, backend: Backend) -> None:
-    learned = f.init(x.shape[-1]) if hasattr(f, "init") else {}
-    alike(f(x, **{name: backend.tensor(rows) for name, rows in learned.items()}), x)
+    learnable = f.init(x.shape[-1]) if hasattr(f, "init") else {}
+    check_same_shape(f(x, **{name: backend.tensor(rows) for name, rows in learnable.items()}), x)
 
 
 def optimizer(f: Any, w: Any, backend: Backend) -> None:
     new, _ = f.update(w * 0.5, f.init(w), w, f.lr, 0)
-    alike(new, w)
+    check_same_shape(new, w)
 
 
-def alike(y: Any, x: Any) -> None:
+def check_same_shape(y: Any, x: Any) -> None:
     if type(y) is not type(x):
         raise TypeError(f"it returned {type(y).__name__}, not a tensor")
     if tuple(y.shape) != tuple(x.shape):
-        raise ValueError(f"of a tensor of shape {tuple(x.shape)} it made one of {tuple(y.shape)}")
+        raise ValueError(f"it changed the shape from {tuple(x.shape)} to {tuple(y.shape)}")

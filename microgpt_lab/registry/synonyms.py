@@ -1,4 +1,4 @@
-"""Synonyms of keys and parts in nanoGPT, Hugging Face, PyTorch, Keras and Lightning."""
+"""Names of keys and parts in nanoGPT, Hugging Face, PyTorch, Keras and Lightning."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ PARTS = {
 }
 
 
-def by_other_name(table: dict[str, str]) -> dict[str, str]:
-    return {other: ours for ours, others in table.items() for other in others.split()}
+def by_synonym(table: dict[str, str]) -> dict[str, str]:
+    """Map each synonym to the lab's name."""
+    return {synonym: name for name, synonyms in table.items() for synonym in synonyms.split()}
 
 
-KEY_OF = by_other_name(KEYS)
-PART_OF = {kind: by_other_name(table) for kind, table in PARTS.items()}
+KEY_OF = by_synonym(KEYS)
+PART_OF = {kind: by_synonym(table) for kind, table in PARTS.items()}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.core.documents import Documents
-from microgpt_lab.registry.folders import CHECKOUT, HERE
+from microgpt_lab.registry.folders import CHECKOUT, PACKAGE
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
@@ -76,7 +76,7 @@ def source(part: Part) -> str | None:
 @functools.cache
 def core() -> str:
     """The hash of the lab's own code that computes a run's numbers."""
-    return sha256(sorted(file for room in ("core", "tensors") for file in (HERE / room).glob("*.py")))
+    return sha256(sorted(file for room in ("core", "tensors") for file in (PACKAGE / room).glob("*.py")))
 
 
 def sha256(files: Iterable[Path]) -> str:

@@ -189,7 +189,7 @@ def test_the_plain_name_of_a_job_is_the_configured_one():
 
 def test_nested_folders_of_a_job_are_refused(lab, tmp_path):
     done = lab(*SWEEP, "seed=1,2", "hydra.sweep.subdir='a/${hydra:job.num}'", check=2)
-    assert "a/0: a job has one folder" in done.stderr and "2 refused" in done.stdout
+    assert "a/0 is a path: write the name of one folder" in done.stderr and "2 refused" in done.stdout
 
 
 def test_a_setting_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):

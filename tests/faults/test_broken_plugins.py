@@ -27,7 +27,7 @@ SKIPPED = {
     "returns no functions": ("@hookimpl\ndef activations(): return [1]", "must return a list of functions"),
     "unknown hook": ("@hookimpl\ndef activation(): return []", "unknown hook 'activation'"),
     "hook with other arguments": ("@hookimpl\ndef step_finished(steps): pass", "'steps'"),
-    "hook with defaults": ("@hookimpl\ndef step_finished(step=1): pass", "must not give defaults: step"),
+    "hook with defaults": ("@hookimpl\ndef step_finished(step=1): pass", "must not have arguments with defaults: step"),
     "option without a type": (
         "def f(x, *, k=1): return x\n@hookimpl\ndef activations(): return [f]", "needs a type and a default",
     ),
@@ -35,7 +35,7 @@ SKIPPED = {
         "def f(x, *, k: list = ()): return x\n@hookimpl\ndef activations(): return [f]", "must be bool, int, float",
     ),
     "default of another type": (
-        "def f(x, *, k: int = 'a'): return x\n@hookimpl\ndef activations(): return [f]", "is of another type",
+        "def f(x, *, k: int = 'a'): return x\n@hookimpl\ndef activations(): return [f]", "has another type",
     ),
 }  # fmt: skip
 
@@ -65,7 +65,7 @@ PARTS = {
     "activation takes two": ("activation", "def mine(x, y): return x", "missing 1 required positional argument"),
     "activation returns None": ("activation", "def mine(x): pass", "it returned NoneType, not a tensor"),
     "activation returns a number": ("activation", "def mine(x): return 1.0", "it returned float, not a tensor"),
-    "activation changes the shape": ("activation", "def mine(x): return x[:1]", "it made one of (2, 1)"),
+    "activation changes the shape": ("activation", "def mine(x): return x[:1]", "it changed the shape from (2, 2) to (2, 1)"),
     "activation asks what tensors have not": ("activation", "def mine(x): return x.cosine()", "cosine"),
     "norm without its weights": (
         "norm",
@@ -87,7 +87,7 @@ PARTS = {
     "data set returns a generator": ("dataset", "def mine(): return (c for c in 'ab')", "must return a list of strings"),
     "data set returns numbers": ("dataset", "def mine(): return [1, 2]", "must return a list of strings"),
     "data set exits": ("dataset", "def mine(): raise SystemExit(0)", "SystemExit"),
-    "backend is none": ("backend", "class Mine: pass", "is no subclass of microgpt_lab.Backend"),
+    "backend is none": ("backend", "class Mine: pass", "is not a subclass of microgpt_lab.Backend"),
     "raises when it is built": (
         "optimizer", "class Mine:\n def __init__(self): raise RuntimeError('built')", "cannot be built: RuntimeError",
     ),
@@ -188,7 +188,7 @@ def test_plugins_that_other_users_can_write_are_named_once(lab, tmp_path):
         done = lab("plugins", env=env, check=0)
         assert (
             done.stderr
-            == f"warning: the plugins of {folder} are run, although everybody can write to {path}\n"
+            == f"warning: the plugins in {folder} are loaded although every user can write to {path}\n"
         )
         path.chmod(mode)
     folder.chmod(0o777)

@@ -76,8 +76,8 @@ FILES = {
     "logging": ("hydra:\n job_logging: {handlers: {evil: {class: subprocess.Popen, args: [touch, CANARY]}}}", "job_logging"),
     "a factory of logging": ('a: {"()": os.system, command: touch CANARY}', "'()'"),
     "a search path": ("hydra:\n searchpath: [file:///tmp]", "searchpath"),
-    "a file beside the folder": ("defaults:\n - /activation: ../../evil", "is no name"),
-    "an absolute file": ("defaults:\n - /etc/evil", "is no name"),
+    "a file beside the folder": ("defaults:\n - /activation: ../../evil", "is a path: write a name"),
+    "an absolute file": ("defaults:\n - /etc/evil", "is a path: write a name"),
     "a YAML tag": ("a: !!python/object/apply:os.system [touch CANARY]", "could not determine a constructor"),
     "aliases that multiply": (BOMB, "has an alias"),
     "aliases of maps": ("a: &a {b: 1}\nc: {<<: *a}", "has an alias"),
@@ -92,9 +92,9 @@ FILES = {
     "a resolver in a resolver": ("dataset: {path: '${oc.${either:env,x}:SECRET}'}", "is refused"),
     "a callback without a target": ("hydra: {callbacks: {evil: {a: 1}}}", "callbacks"),
     "the launcher": ("hydra: {launcher: {setup: [touch CANARY]}}", "hydra.launcher"),
-    "another key of Hydra's": ("hydra: {output_subdir: ../canary}", "it may set mode, run"),
+    "another key of Hydra's": ("hydra: {output_subdir: ../canary}", "can only set hydra.mode, hydra.run"),
     "swept": ('hydra: {sweeper: {params: {"+hydra.job_logging.handlers.x": "{class: os.x}"}}}', "job_logging"),
-    "swept values": ("hydra: {sweeper: {params: {activation: ../../evil}}}", "no"),
+    "swept values": ("hydra: {sweeper: {params: {activation: ../../evil}}}", "activation"),
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_files_of_other_packages_are_refused(lab, tmp_path, package):
     file = tmp_path / "home" / "experiments" / "evil" / "recipe.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(f"# @package {package}\nPATH: {tmp_path}\n")
-    assert f"is of the package {package}" in lab(*SHORT, "experiment=evil", check=2).stderr
+    assert f"'# @package {package}'" in lab(*SHORT, "experiment=evil", check=2).stderr
 
 
 def test_presets_in_a_linked_folder_are_checked_too(lab, tmp_path):

@@ -153,5 +153,5 @@ def test_downloads_are_limited_in_size_and_follow_no_redirect(tmp_path, server):
     assert (tmp_path / "file").stat().st_size <= 100_000_000
     fetch(f"{server}/elsewhere", tmp_path / "file", None)
     assert (tmp_path / "file").stat().st_size == 0
-    with pytest.raises(UserError, match="downloads are over https"):
+    with pytest.raises(UserError, match="starts with https:"):
         download(f"{server}/large", "0" * 64, "file")

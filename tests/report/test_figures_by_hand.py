@@ -201,7 +201,7 @@ def test_a_metric_per_step_is_read_from_metrics_jsonl(tmp_path):
         (tmp_path / run / "metrics.jsonl").write_text(json.dumps({"step": 1, "optim/norm": float(i)}) + "\n")
     found = analyse(table, Question(metric="optim/norm"), tmp_path)
     assert [row.mean for row in found.rows] == [1.0, 4.0]
-    with pytest.raises(UserError, match=r"^no run has 'optim/nrm' \(6 ok\); there is loss/val$"):
+    with pytest.raises(UserError, match=r"^no run has 'optim/nrm' \(6 ok\); choose from loss/val$"):
         analyse(table, Question(metric="optim/nrm"), tmp_path)
 
 
