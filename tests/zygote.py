@@ -13,7 +13,7 @@ import time
 import microgpt_lab.commands.train  # noqa: F401  what nearly every command imports
 from microgpt_lab.commands import main
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.warm import preload
+from microgpt_lab.sweeps.warm import import_packages
 
 
 def child(job):
@@ -50,7 +50,7 @@ def wait(pid, seconds):
 
 
 if __name__ == "__main__":
-    preload()
+    import_packages()
     if sys.argv[1:] == ["parts"]:
         registry()
     for line in sys.stdin:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from microgpt_lab.errors import UserError, nearest, printable
 from microgpt_lab.run.checkpoint import CURRENT, PREVIOUS
-from microgpt_lab.sweeps.folder import JOBS_FOLDER, runs
+from microgpt_lab.sweeps.folder import JOBS_FOLDER, run_folders
 
 ROOT, LAST = Path("runs"), "last"
 MOST = 5  # of the folders that a name could mean, so many are listed
@@ -23,7 +23,7 @@ def run(named: str, *, sampled: bool = False) -> Path:
     `sampled`, of those that have a checkpoint.
     """
     if exists(named):
-        if (Path(named) / JOBS_FOLDER).is_dir() and (job := next(runs(Path(named)), None)):
+        if (Path(named) / JOBS_FOLDER).is_dir() and (job := next(run_folders(Path(named)), None)):
             raise UserError(f"{named} is a sweep: name one of its runs, such as {job}")
         return Path(named)
     if named != LAST:

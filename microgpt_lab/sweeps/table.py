@@ -10,7 +10,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
-from microgpt_lab.sweeps.folder import runs
+from microgpt_lab.sweeps.folder import run_folders
 
 if TYPE_CHECKING:
     import pandas
@@ -32,7 +32,7 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     """
     import pandas
 
-    records = [record(read_run(run)) for run in runs(Path(folder))]
+    records = [record(read_run(run)) for run in run_folders(Path(folder))]
     if not records:
         single = " but is a run itself" if (Path(folder) / "summary.json").exists() else ""
         raise UserError(f"{folder} holds no runs of a sweep{single}")

@@ -13,8 +13,8 @@ from arguments import varied
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
-from microgpt_lab.sweeps.folder import Place
-from microgpt_lab.sweeps.job import Job, start
+from microgpt_lab.sweeps.folder import JobEntry
+from microgpt_lab.sweeps.job import Job, start_fork
 
 
 def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, tmp_path):
@@ -75,8 +75,8 @@ def test_a_job_that_another_process_has_made_meanwhile_is_left_alone(lab, tmp_pa
     (folder / "checkpoint.bin").unlink()
     (folder / "notes.txt").write_text("mine")
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    run = Job(config, tmp_path / "sweep" / "fresh", place=Place(tmp_path / "sweep", config))
-    (process := start(run)).join()
+    run = Job(config, tmp_path / "sweep" / "fresh", entry=JobEntry(tmp_path / "sweep", config))
+    (process := start_fork(run)).join()
     assert process.exitcode == 0
     assert (folder / "notes.txt").exists() and not run.folder.exists()
 
