@@ -60,7 +60,7 @@ def finished_result(job: Job) -> dict[str, Any] | None:
     if summary := job.entry.result():
         remove_empty(job.folder)
         job.count_finished(REUSED)
-        print(f"= {job.position} {job.name}  is there already")
+        print(f"= {job.position} {job.name}  already finished")
     return summary
 
 
@@ -93,7 +93,7 @@ def collect_result(job: Job, status: int) -> dict[str, Any]:
         raise StorageError(f"{job.entry.sweep} cannot be written")
     if status == RUNNING_ELSEWHERE:
         remove_empty(job.folder)
-        print(f"= {job.name}  is at work in another process")
+        print(f"= {job.name}  is running in another process")
         return {"status": "elsewhere"}
     if job.entry.folder:
         job.folder, job.claimed = job.entry.folder, True

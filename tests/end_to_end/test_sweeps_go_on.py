@@ -24,7 +24,7 @@ def test_the_same_sweep_again_does_what_is_missing_and_a_wider_one_reuses(lab, t
     broken = next(tmp_path.glob("sweep/*seed=1*/summary.json"))
     broken.unlink()  # as if it had been killed
     done = lab(*SWEEP, "seed=range(2)", "activation=relu,gelu", check=0)
-    assert done.stdout.count("is there already") == 1
+    assert done.stdout.count("already finished") == 1
     assert "4 ok in" in done.stdout
     again = results(tmp_path / "sweep")
     assert first.items() <= again.items() and len(again) == 4
@@ -47,7 +47,7 @@ def test_a_sweep_killed_half_way_goes_on(lab, tmp_path):
     process.wait()
     assert len(summaries(tmp_path / "sweep")) == 1
     done = lab(*SWEEP, *three, check=0)
-    assert "is there already" in done.stdout and "3 ok in" in done.stdout
+    assert "already finished" in done.stdout and "3 ok in" in done.stdout
     lab(*SWEEP, *three, "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
 
@@ -87,7 +87,7 @@ def test_a_job_at_work_elsewhere_is_left_alone(lab, tmp_path):
     (run / "summary.json").unlink()
     with FileLock(run / ".lock"):
         done = lab(*SWEEP, "seed=range(2)", check=1)
-    assert "is at work in another process" in done.stdout and (run / "checkpoint.bin").exists()
+    assert "is running in another process" in done.stdout and (run / "checkpoint.bin").exists()
     assert "change the sweep" in lab("resume", str(run), "steps=9", "--force", check=2).stderr
     lab("resume", str(run), check=0)
     assert "2 ok in" in lab(*SWEEP, "seed=range(2)", check=0).stdout
@@ -100,7 +100,7 @@ def test_a_refused_job_does_not_touch_the_run_of_another(lab, tmp_path):
     lab(*SWEEP, "dataset=text", paths, check=2)
     assert sorted(found["status"] for found in summaries(tmp_path / "sweep").values()) == ["ok", "refused"]
     again = lab(*SWEEP, "dataset=text", paths, check=2)
-    assert "is there already" in again.stdout and len(summaries(tmp_path / "sweep")) == 2
+    assert "already finished" in again.stdout and len(summaries(tmp_path / "sweep")) == 2
 
 
 def test_a_killed_sweep_takes_its_job_along(tmp_path):

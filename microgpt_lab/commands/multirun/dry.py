@@ -25,7 +25,7 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
             config = compose(overrides)
             if JobEntry(sweep, config).result():
                 there += 1
-                print(f"{name}  is there already")
+                print(f"{name}  already finished")
                 continue
             key = json.dumps(config | {"seed": None}, sort_keys=True)
             if key not in times:
@@ -40,7 +40,7 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
         print(f"{name}  {format_duration(times[key])}")
     rest = len(jobs) - there - refused
     print(
-        f"{rest} to run, {there} there already, {refused} refused: "
+        f"{rest} to run, {there} already finished, {refused} refused: "
         f"about {format_duration(total)} one after the other"
     )
     return 2 if refused else 0
