@@ -7,7 +7,7 @@ import yaml
 
 from microgpt_lab import UserError, load_sweep
 from microgpt_lab.options.overrides import flatten, parse_value
-from microgpt_lab.sweeps.table import LAST, curve, last
+from microgpt_lab.sweeps.table import LAST_STEPS, curve, mean_of_last_steps
 
 # Keys of environment.json that are not part of an environment in attrs.
 DETAILS = {"documents": 3, "documents_long": 0, "documents_sha256": "a" * 64, "parts": {}, "core": "b" * 64}
@@ -233,9 +233,9 @@ def test_a_metric_per_step_is_the_mean_of_its_last_hundred_values(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
         "".join(json.dumps({"step": i, "x": float(i)}) + "\n" for i in range(1, 151))
     )
-    assert LAST == 100
-    assert last(tmp_path, "x") == sum(range(51, 151)) / 100
-    assert last(tmp_path, "y") is None
+    assert LAST_STEPS == 100
+    assert mean_of_last_steps(tmp_path, "x") == sum(range(51, 151)) / 100
+    assert mean_of_last_steps(tmp_path, "y") is None
 
 
 def test_integers_stay_integers_if_a_run_lacks_the_key(tmp_path):
