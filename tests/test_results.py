@@ -183,10 +183,10 @@ def test_texts_from_files_have_no_control_characters(sweep):
 
 def test_a_folder_without_runs_is_an_error(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
-    with pytest.raises(UserError, match=r"holds no runs of a sweep$"):
+    with pytest.raises(UserError, match=r"contains no runs of a sweep$"):
         load_sweep(tmp_path)
     write(tmp_path / "run", [], config(), {}, {"status": "ok"})
-    with pytest.raises(UserError, match=r"run holds no runs of a sweep but is a run itself$"):
+    with pytest.raises(UserError, match=r"run contains no runs of a sweep, because it is a run itself$"):
         load_sweep(tmp_path / "run")
 
 

@@ -27,15 +27,15 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     The index is the name of the run's folder. The columns are the swept keys, `status` and all metrics in
     summary.json. A run with a file that cannot be read has the status "damaged", no metrics, and the reason
     in `error`. `attrs` has `swept` (the keys that differ, `seed` last), `fixed` (the values that do not
-    differ) and `environments` (each environment in which a run was made, once). Keys and texts are safe to
+    differ) and `environments` (each environment of a run, once). Keys and texts are safe to
     print, because control characters are escaped.
     """
     import pandas
 
     records = [row_record(read_run(run)) for run in run_folders(Path(folder))]
     if not records:
-        single = " but is a run itself" if (Path(folder) / "summary.json").exists() else ""
-        raise UserError(f"{folder} holds no runs of a sweep{single}")
+        single = ", because it is a run itself" if (Path(folder) / "summary.json").exists() else ""
+        raise UserError(f"{folder} contains no runs of a sweep{single}")
     # A metric keeps its column even if someone else's configuration has a key with the same name.
     metrics = {*OWN, *(key for record in records for key in record["summary"])} - KEYS
     swept = [key for key in swept_keys(records) if key not in metrics]
