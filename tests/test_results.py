@@ -7,7 +7,7 @@ import yaml
 
 from microgpt_lab import UserError, load_sweep
 from microgpt_lab.options.overrides import flatten, parse_value
-from microgpt_lab.sweeps.table import LAST, curve, last
+from microgpt_lab.sweeps.table import LAST_STEPS, curve, mean_of_last_steps
 
 # Keys of environment.json that are not part of an environment in attrs.
 DETAILS = {"documents": 3, "documents_long": 0, "documents_sha256": "a" * 64, "parts": {}, "core": "b" * 64}
@@ -183,10 +183,10 @@ def test_texts_from_files_have_no_control_characters(sweep):
 
 def test_a_folder_without_runs_is_an_error(tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
-    with pytest.raises(UserError, match=r"holds no runs of a sweep$"):
+    with pytest.raises(UserError, match=r"contains no runs of a sweep$"):
         load_sweep(tmp_path)
     write(tmp_path / "run", [], config(), {}, {"status": "ok"})
-    with pytest.raises(UserError, match=r"run holds no runs of a sweep but is a run itself$"):
+    with pytest.raises(UserError, match=r"run contains no runs of a sweep, because it is a run itself$"):
         load_sweep(tmp_path / "run")
 
 
@@ -233,9 +233,9 @@ def test_a_metric_per_step_is_the_mean_of_its_last_hundred_values(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
         "".join(json.dumps({"step": i, "x": float(i)}) + "\n" for i in range(1, 151))
     )
-    assert LAST == 100
-    assert last(tmp_path, "x") == sum(range(51, 151)) / 100
-    assert last(tmp_path, "y") is None
+    assert LAST_STEPS == 100
+    assert mean_of_last_steps(tmp_path, "x") == sum(range(51, 151)) / 100
+    assert mean_of_last_steps(tmp_path, "y") is None
 
 
 def test_integers_stay_integers_if_a_run_lacks_the_key(tmp_path):

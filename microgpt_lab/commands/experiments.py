@@ -19,7 +19,7 @@ from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.folder import clock
+from microgpt_lab.sweeps.folder import format_duration
 from microgpt_lab.sweeps.table import curve
 from microgpt_lab.terminal import terminal
 
@@ -53,7 +53,7 @@ def show() -> int:
             second = read_text(folder / "recipe.yaml").splitlines()[1:2]
             question = "".join(line[1:300].strip() for line in second)
             seconds = expected(folder).get("seconds")
-            time = clock(seconds) if seconds else ""
+            time = format_duration(seconds) if seconds else ""
         except UserError as error:
             question, time = f"damaged: {error}", ""
         name, question, place = (escape(printable(shown)) for shown in (name, question, str(folder)))

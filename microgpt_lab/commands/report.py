@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         "--gap", type=float, help="estimate how many seeds are needed to claim a gap of this size"
     )
     options = vars(parser.parse_args(arguments))
-    sweep = find.sweep(options.pop("sweep"))
+    sweep = find.sweep_folder(options.pop("sweep"))
     try:
         frame = load_sweep(sweep)
         from microgpt_lab.report.analysis import Question, analyse

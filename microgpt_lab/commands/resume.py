@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         args.run, args.overrides = find.LAST, [args.run, *args.overrides]
     check_twice(args.overrides)
     warn()
-    run = reopened(find.run(args.run), args.overrides, args.force)
+    run = reopened(find.run_folder(args.run), args.overrides, args.force)
     with run.held():
         status = read_summary(run.folder)["status"]
         if status in ("ok", "diverged") and not args.overrides and not args.best:

@@ -147,7 +147,7 @@ def diff(arguments: list[str]) -> int:
     named = parser.parse_args(arguments).runs
     if len(named) != 2:
         parser.error(f"diff needs two runs, not {len(named)}")
-    first, second = map(find.run, named)
+    first, second = map(find.run_folder, named)
     diff.show(first, second)
     return 0
 

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             "temperature, top-k and n must be numbers from 0 up, and top-p must be above 0 and at most 1"
         )
-    folder = find.run(args.run, sampled=True)
+    folder = find.run_folder(args.run, with_checkpoint=True)
     model, weights, chars = load(folder, args.best)
     unknown = sorted(set(args.prompt) - set(chars))
     if unknown:

@@ -26,9 +26,9 @@ from microgpt_lab.registry.folders import CONF
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.folder import Place, runs
+from microgpt_lab.sweeps.folder import JobEntry, run_folders
 from microgpt_lab.sweeps.job import Job
-from microgpt_lab.sweeps.make import perform, refuse
+from microgpt_lab.sweeps.make import refuse, run_job
 
 ended: dict[str, Any] = {}  # the summary of a single run
 
@@ -48,7 +48,7 @@ def job(cfg: DictConfig) -> float | None:
     try:
         values = config.plain(cfg)
         if swept:
-            summary = perform(Job(values, folder, overrides, place=Place(Path(hc.sweep.dir), values)))
+            summary = run_job(Job(values, folder, overrides, entry=JobEntry(Path(hc.sweep.dir), values)))
         else:
             run = Run(values, folder, overrides)
             summary = execute(run)
@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
         if not prepare.Prepare.sweep:
             raise
         stopped = why(error)
-    if prepare.Prepare.sweep and not stopped and not any(runs(prepare.Prepare.sweep)):
+    if prepare.Prepare.sweep and not stopped and not any(run_folders(prepare.Prepare.sweep)):
         prepare.leave_nothing()
         raise UserError("the sweep has no jobs: of its values, one names nothing")
     if prepare.Prepare.sweep:
@@ -135,7 +135,7 @@ def exit_status(summary: dict[str, Any]) -> int:
 
 def conclude(sweep: Path, stopped: str | None) -> int:
     """What has become of the jobs in a sweep's folder; the exit status."""
-    counts = Counter(read_summary(folder)["status"] for folder in runs(sweep))
+    counts = Counter(read_summary(folder)["status"] for folder in run_folders(sweep))
     said = [f"{number} {status}" for status, number in sorted(counts.items())]
     print(f"{', '.join(said) or 'no run'} in {os.path.relpath(sweep)}")
     if stopped and counts and not counts["ok"] and stopped.startswith("the launcher stopped: ValueError"):

@@ -32,7 +32,7 @@ def prune(rows: Iterable[Row], root: Path, *, sure: bool) -> int:
         print("nothing to remove")
         return 0
     if not sure:
-        table = [[row.status, age(time.time() - row.begun), decimal(n), name(row)] for row, n in removable]
+        table = [[row.status, age(time.time() - row.started), decimal(n), name(row)] for row, n in removable]
         print("\n".join(aligned([["status", "age", "size", "run"], *table], left=1)))
     affected = [(row, n) for row, n in removable if not sure or remove(row)]
     total = f"{len(affected):,} run{'s' * (len(affected) != 1)}, {decimal(sum(n for _, n in affected))}"
@@ -108,7 +108,7 @@ def remove(row: Row) -> bool:
     folder = row.folder
     try:
         with locked(folder):
-            if find.begun(folder, "config.yaml") not in (row.begun, 0.0):
+            if find.start_time(folder, "config.yaml") not in (row.started, 0.0):
                 raise UserError("it was resumed after it was listed")
             for file in sorted(folder.iterdir(), key=lambda file: (file.name in REMOVED_LAST, file.name)):
                 file.unlink()

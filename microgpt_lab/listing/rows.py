@@ -21,11 +21,11 @@ from microgpt_lab.sweeps.table import is_number
 class Row:
     """A run in a list. All but the name of its folder is safe to print.
 
-    `begun` is the time when the run started or was last resumed, in seconds since 1970.
+    `started` is the time when the run started or was last resumed, in seconds since 1970.
     """
 
     folder: Path
-    begun: float
+    started: float
     config: dict[str, Any]
     summary: dict[str, Any]
 
@@ -64,17 +64,17 @@ def rows(root: Path) -> Iterator[Row]:
     For a finished run, it is enough to read summary.json. For an unfinished run, or one of an earlier
     version, config.yaml is read too, which takes ten times as long.
     """
-    for folder in find.folders(root):
+    for folder in find.all_runs(root):
         summary = read_summary(folder)
         config = summary.pop("config", None)
         if config is None:
             config, damage = configuration(folder)
             summary = damage or summary
         try:
-            begun = find.begun(folder, "config.yaml") or folder.stat().st_mtime
+            started = find.start_time(folder, "config.yaml") or folder.stat().st_mtime
         except OSError:  # the run was removed in the meantime
             continue
-        yield Row(folder, begun, config, summary)
+        yield Row(folder, started, config, summary)
 
 
 def configuration(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -83,8 +83,8 @@ def chosen(
         row
         for row in rows
         if all(fits(row, key, value) for key, value in wanted.items())
-        and (since is None or now - row.begun <= since)
-        and (older is None or now - row.begun > older)
+        and (since is None or now - row.started <= since)
+        and (older is None or now - row.started > older)
     ]
 
 
@@ -93,7 +93,7 @@ def ordered(rows: Iterable[Row], by: str = "age", *, reverse: bool = False) -> l
 
     `by` is a number in summary.json, a key of the configuration, or one of OWN.
     """
-    rows = sorted(rows, key=lambda row: (-row.begun, str(row.folder)))
+    rows = sorted(rows, key=lambda row: (-row.started, str(row.folder)))
     if by == "age":
         return rows[::-1] if reverse else rows
     values = [(value_of(row, by), row) for row in rows]

@@ -57,7 +57,7 @@ def headings(figure: str, *, wide: bool = True) -> list[str]:
 def cells(row: Row, names: list[str], common: dict[str, Any]) -> list[str]:
     """Return the cells of a row, in the order of the headings."""
     numbers = (shortened(row, name) for name in names[2:-2])
-    run_age = age(time.time() - row.begun)
+    run_age = age(time.time() - row.started)
     return [printable(str(row.folder)), row.status, *numbers, run_age, difference(row, common)]
 
 
@@ -154,8 +154,8 @@ def write_csv(rows: list[Row]) -> None:
 def facts(row: Row) -> dict[str, Any]:
     """Return the status, the start, the age in seconds and the error of a run."""
     try:
-        begun = datetime.fromtimestamp(row.begun, UTC).isoformat(timespec="seconds")
+        started = datetime.fromtimestamp(row.started, UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):  # a file may have any modification time
-        begun = None
+        started = None
     error = {"error": row.summary["error"]} if "error" in row.summary else {}
-    return {"status": row.status, "begun": begun, "age": round(time.time() - row.begun), **error}
+    return {"status": row.status, "begun": started, "age": round(time.time() - row.started), **error}

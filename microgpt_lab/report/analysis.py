@@ -14,7 +14,7 @@ from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
 from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
-from microgpt_lab.sweeps.table import last, parse_value
+from microgpt_lab.sweeps.table import mean_of_last_steps, parse_value
 
 if TYPE_CHECKING:
     import pandas
@@ -136,7 +136,7 @@ def check_question(
     metric, swept = question.metric, frame.attrs["swept"]
     if metric not in frame:
         attrs = frame.attrs
-        frame = frame.assign(**{metric: [last(sweep / run, metric) for run in frame.index]})
+        frame = frame.assign(**{metric: [mean_of_last_steps(sweep / run, metric) for run in frame.index]})
         frame.attrs = attrs
     metrics = [name for name in frame.select_dtypes("number") if name not in swept]
     if metric not in metrics or not len(frame[metric].dropna()):

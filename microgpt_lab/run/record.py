@@ -39,7 +39,7 @@ def locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / ".lock", timeout=0, is_singleton=True):
             yield
     except Timeout:
-        raise Busy(f"{folder} is at work in another process") from None
+        raise Busy(f"{folder} is running in another process") from None
 
 
 @dataclass(repr=False)

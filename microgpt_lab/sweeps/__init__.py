@@ -1,1 +1,1 @@
-"""Run the jobs of a sweep side by side, at little more than the cost of their arithmetic."""
+"""Run the jobs of a sweep in parallel, at little cost in addition to their arithmetic."""

@@ -1,4 +1,4 @@
-"""Find a run or a sweep on disk by what a user calls it: a path, `last`, or a part of its name."""
+"""Find the folder of a run or a sweep from its path, a part of its name, or `last`."""
 
 from __future__ import annotations
 
@@ -10,99 +10,103 @@ from pathlib import Path
 
 from microgpt_lab.errors import UserError, nearest, printable
 from microgpt_lab.run.checkpoint import CURRENT, PREVIOUS
-from microgpt_lab.sweeps.folder import JOBS_FOLDER, runs
+from microgpt_lab.sweeps.folder import JOBS_FOLDER, run_folders
 
 ROOT, LAST = Path("runs"), "last"
-MOST = 5  # of the folders that a name could mean, so many are listed
+MOST_LISTED = 5  # folders that the error for an ambiguous name lists
 
 
-def run(named: str, *, sampled: bool = False) -> Path:
-    """The folder of a run: a path that exists, `last`, or a part of the name of one run below ./runs.
+def run_folder(name: str, *, with_checkpoint: bool = False) -> Path:
+    """Return the folder of a run: an existing path, `last`, or the one run whose path contains the name.
 
-    `last` is the run, a job of a sweep or not, that was begun or resumed last; if it is to be
-    `sampled`, of those that have a checkpoint.
+    `last` is the run below ./runs, in a sweep or not, that started or resumed last; `with_checkpoint`, the
+    last of those that have a checkpoint.
     """
-    if exists(named):
-        if (Path(named) / JOBS_FOLDER).is_dir() and (job := next(runs(Path(named)), None)):
-            raise UserError(f"{named} is a sweep: name one of its runs, such as {job}")
-        return Path(named)
-    if named != LAST:
-        return only(named, folders(ROOT), "run")
-    found = [(begun(folder, "config.yaml"), folder) for folder in folders(ROOT)]
-    if sampled:
-        found = [(time, folder) for time, folder in found if has_checkpoint(folder)]
-    return newest(found, "run with a checkpoint" if sampled else "run")
+    if exists(name):
+        if (Path(name) / JOBS_FOLDER).is_dir() and (job := next(run_folders(Path(name)), None)):
+            raise UserError(f"{name} is a sweep: name one of its runs, such as {job}")
+        return Path(name)
+    if name != LAST:
+        return matching(name, all_runs(ROOT), "run")
+    dated = [(start_time(folder, "config.yaml"), folder) for folder in all_runs(ROOT)]
+    if with_checkpoint:
+        dated = [(time, folder) for time, folder in dated if has_checkpoint(folder)]
+    return newest(dated, "run with a checkpoint" if with_checkpoint else "run")
 
 
-def sweep(named: str) -> Path:
-    """The folder of a sweep: a path that exists, `last`, or a part of the name of one below ./runs.
+def sweep_folder(name: str) -> Path:
+    """Return the folder of a sweep: an existing path, `last`, or the one sweep whose path contains the name.
 
-    `last` is the sweep that was begun or gone on with last.
+    `last` is the sweep below ./runs that started or continued last.
     """
-    if exists(named):
-        return Path(named)
-    sweeps = [
-        folder for folder in {folder.parent for folder in folders(ROOT)} if (folder / JOBS_FOLDER).is_dir()
-    ]
-    if named != LAST:
-        return only(named, sweeps, "sweep")
-    return newest([(begun(folder, JOBS_FOLDER, "multirun.yaml"), folder) for folder in sweeps], "sweep")
+    if exists(name):
+        return Path(name)
+    parents = {folder.parent for folder in all_runs(ROOT)}
+    sweeps = [folder for folder in parents if (folder / JOBS_FOLDER).is_dir()]
+    if name != LAST:
+        return matching(name, sweeps, "sweep")
+    return newest([(start_time(folder, JOBS_FOLDER, "multirun.yaml"), folder) for folder in sweeps], "sweep")
 
 
-def newest(found: Iterable[tuple[float, Path]], what: str) -> Path:
-    """Return the newest folder, and print it to stderr."""
-    _, folder = max(found, default=(0.0, None))
+def newest(dated: Iterable[tuple[float, Path]], kind: str) -> Path:
+    """Return the folder with the latest time, and print it on stderr."""
+    _, folder = max(dated, default=(0.0, None))
     if folder is None:
-        raise UserError(f"there is no {what} below ./{ROOT}: name its folder, or train first")
-    return told(LAST, folder)
+        raise UserError(f"there is no {kind} below ./{ROOT}: name its folder, or train first")
+    return print_choice(LAST, folder)
 
 
-def only(named: str, found: Iterable[Path], what: str) -> Path:
-    """Return the one folder whose path below ./runs contains this, and print it to stderr.
+def matching(name: str, folders: Iterable[Path], kind: str) -> Path:
+    """Return the only folder whose path below ./runs contains the name, and print it on stderr.
 
-    The whole name of a folder counts before a part of one.
+    A folder with exactly this name or path takes precedence.
     """
-    part = named.removeprefix(f".{os.sep}").removeprefix(f"{ROOT}{os.sep}").rstrip(os.sep)
-    below = {str(folder.relative_to(ROOT)): folder for folder in sorted(found)}
-    whole = [path for path in below if part in (path, below[path].name)]
-    fitting = whole or [path for path in below if part and part in path]
-    if len(fitting) == 1:
-        return told(named, below[fitting[0]])
-    if fitting:
-        listed = ", ".join(fitting[:MOST]) + (", …" if len(fitting) > MOST else "")
-        raise UserError(f"'{named}' could be any of {len(fitting):,} {what}s below ./{ROOT}: {listed}")
+    part = name.removeprefix(f".{os.sep}").removeprefix(f"{ROOT}{os.sep}").rstrip(os.sep)
+    below = {str(folder.relative_to(ROOT)): folder for folder in sorted(folders)}
+    exact = [path for path in below if part in (path, below[path].name)]
+    matches = exact or [path for path in below if part and part in path]
+    if len(matches) == 1:
+        return print_choice(name, below[matches[0]])
+    if matches:
+        listed = ", ".join(matches[:MOST_LISTED]) + (", …" if len(matches) > MOST_LISTED else "")
+        raise UserError(f"'{name}' matches {len(matches):,} {kind}s below ./{ROOT}: {listed}")
     near = nearest(part, below) or nearest(part, {folder.name for folder in below.values()})
-    hint = f"did you mean '{near}'?" if near else "python -m microgpt_lab runs lists all that there is"
-    raise UserError(f"there is no {what} at {named}, and none below ./{ROOT} has that in its name; {hint}")
+    hint = f"did you mean '{near}'?" if near else "python -m microgpt_lab runs lists all runs"
+    raise UserError(
+        f"there is no {kind} at {name}, and no {kind} below ./{ROOT} has this in its name; {hint}"
+    )
 
 
-def exists(named: str) -> bool:
-    """Whether it is a path that exists; what is too long for a path, or holds a NUL, is none."""
+def exists(name: str) -> bool:
+    """Whether a path exists. False for a name that is too long for a path or contains a NUL character."""
     with contextlib.suppress(OSError, ValueError):
-        return Path(named).exists()
+        return Path(name).exists()
     return False
 
 
-def told(named: str, folder: Path) -> Path:
-    """The folder, which a line on stderr names."""
-    print(printable(f"{named}: {folder}"), file=sys.stderr)
+def print_choice(name: str, folder: Path) -> Path:
+    """Print on stderr which folder a name stands for, and return the folder."""
+    print(printable(f"{name}: {folder}"), file=sys.stderr)
     return folder
 
 
-def folders(root: Path) -> Iterator[Path]:
-    """The folders of all runs below this one, and itself if it is one. Links are not followed."""
-    for folder, inside, files in os.walk(root):
-        inside[:] = [name for name in inside if not name.startswith(".")]
+def all_runs(root: Path) -> Iterator[Path]:
+    """Yield the folders of all runs below a folder, and the folder itself if it is a run.
+
+    Links are not followed.
+    """
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         names = set(files)
-        # Hydra's own folders, of other programs too, hold a hydra.yaml beside the other two.
+        # Hydra's own folders, also those of other programs, contain a hydra.yaml beside the other two.
         if (
             "overrides.yaml" in names or {"config.yaml", "summary.json"} <= names
         ) and "hydra.yaml" not in names:
             yield Path(folder)
 
 
-def begun(folder: Path, *names: str) -> float:
-    """When the newest of these files was written, in seconds since 1970; 0 if there is none."""
+def start_time(folder: Path, *names: str) -> float:
+    """Return when the newest of these files was written, in seconds since 1970; 0 if none exists."""
     newest = 0.0
     for name in names:
         with contextlib.suppress(OSError):

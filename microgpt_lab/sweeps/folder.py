@@ -1,7 +1,8 @@
-"""A sweep on disk: which jobs it has, which of them are done, how far it is.
+"""A sweep on disk: its jobs, the results that exist already, and its progress.
 
-Each job writes a folder of its own, in whatever process or machine it runs; nothing else is shared.
-A job is known by its configuration: `.jobs/<hash>` in the sweep's folder names the folder of its run.
+Each job writes a folder of its own, in any process and on any machine. Jobs share nothing else. A job is
+identified by its configuration: the file `.jobs/<hash>` in the folder of the sweep contains the name of the
+folder of its run.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from microgpt_lab.options.files import read_text
 from microgpt_lab.run.folder import is_run, read_summary
 
 JOBS_FOLDER = ".jobs"
-JOBS, BEGAN = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"  # how many jobs, and when: told to all workers
-ENDED, MADE, THERE = "ended", ".", "="  # the file that counts jobs, and what it has for each
-FINAL = ("ok", "diverged")  # what another run of the same job would come to as well
+# Environment variables that tell all workers the number of jobs and the start of the sweep.
+JOB_COUNT, START_TIME = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"
+COUNTER = "ended"  # a file with one character per job that has ended: RAN or REUSED
+RAN, REUSED = ".", "="
+FINAL = ("ok", "diverged")  # statuses that would be the same if the job ran again
 
 
-class Place:
-    """Where a sweep keeps the run of a job."""
+class JobEntry:
+    """The entry of a job in its sweep: a file that contains the name of the folder of its run."""
 
     def __init__(self, sweep: Path, config: dict[str, Any]):
         text = json.dumps(config, sort_keys=True, ensure_ascii=False)
@@ -37,13 +40,13 @@ class Place:
 
     @property
     def folder(self) -> Path | None:
-        """That of an earlier run of the job."""
+        """The folder of an earlier run of the job; None if there is none."""
         try:
             name = read_text(self.path, largest=255)
         except (FileNotFoundError, UserError):
             return None
         if name in ("", ".", "..", JOBS_FOLDER) or Path(name).name != name:
-            return None  # a torn file must not name another folder, for `clear` deletes
+            return None  # a torn file must not name another folder, because `delete_run` deletes it
         folder = self.sweep / name
         return folder if folder.is_dir() and not folder.is_symlink() else None
 
@@ -55,60 +58,60 @@ class Place:
         part.replace(self.path)
 
     def result(self) -> dict[str, Any] | None:
-        """The summary of an earlier run that need not be made again."""
+        """Return the summary of an earlier run if its result is final, else None."""
         summary = read_summary(self.folder) if self.folder else {}
         return summary if summary.get("status") in FINAL else None
 
-    def clear(self) -> None:
-        """Take away what an earlier run left that has no result."""
+    def delete_run(self) -> None:
+        """Delete the folder of an earlier run, which has no final result."""
         if self.folder:
             shutil.rmtree(self.folder)
 
 
-def runs(sweep: Path) -> Iterator[Path]:
-    """The folders of all runs, at work or done."""
+def run_folders(sweep: Path) -> Iterator[Path]:
+    """Yield the folders of all runs of a sweep, running or finished."""
     yield from filter(is_run, sorted(sweep.iterdir()) if sweep.is_dir() else ())
 
 
-def finished(sweep: Path) -> int:
-    """How many runs have ended, in any way."""
+def count_ended(sweep: Path) -> int:
+    """Count the runs that have ended, with any status."""
     return sum(1 for _ in sweep.glob("*/summary.json"))
 
 
-def begin(sweep: Path, jobs: int, there: int = 0) -> None:
-    """Tell all processes of a sweep how many jobs it has, how many are `there` already, and when it began."""
-    os.environ[JOBS], os.environ[BEGAN] = str(jobs), str(time.time())
-    ended = sweep / JOBS_FOLDER / ENDED
-    ended.unlink(missing_ok=True)
-    if there:
-        ended.parent.mkdir(parents=True, exist_ok=True)
-        ended.write_text(THERE * there)
+def start_counter(sweep: Path, jobs: int, ended: int = 0) -> None:
+    """Tell all processes of a sweep its number of jobs and its start time; `ended` jobs count already."""
+    os.environ[JOB_COUNT], os.environ[START_TIME] = str(jobs), str(time.time())
+    counter = sweep / JOBS_FOLDER / COUNTER
+    counter.unlink(missing_ok=True)
+    if ended:
+        counter.parent.mkdir(parents=True, exist_ok=True)
+        counter.write_text(REUSED * ended)
 
 
-def count(sweep: Path, mark: str = MADE) -> str:
-    """Note that a job has ended: '[3/6 2min left]', its place among those that have, and the time that the
-    others will take at the pace of those that were made since the sweep began.
+def count_job(sweep: Path, mark: str = RAN) -> str:
+    """Count a job that has ended, and return its number and the estimated time left: '[3/6 2min left]'.
 
-    A file has a character for each. Whoever appends one learns where it stands, and so no two jobs have the
-    same place, in whatever processes they run.
+    The estimate is the mean time per job that has run since the sweep started, times the number of jobs
+    left. Each process appends one character to a file, and its position in the file is the job's number.
+    Therefore no two jobs have the same number, even in different processes.
     """
-    descriptor = os.open(sweep / JOBS_FOLDER / ENDED, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    descriptor = os.open(sweep / JOBS_FOLDER / COUNTER, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         os.write(descriptor, mark.encode())
-        done = os.lseek(descriptor, 0, os.SEEK_CUR)
+        ended = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        made = os.read(descriptor, done).count(MADE.encode())
+        ran = os.read(descriptor, ended).count(RAN.encode())
     finally:
         os.close(descriptor)
-    jobs, began = int(os.environ.get(JOBS) or 0), float(os.environ.get(BEGAN) or 0)
-    left = ""
-    if began and made and done < jobs:
-        left = f" {clock((time.time() - began) / made * (jobs - done))} left"
-    return f"[{done:>{len(str(jobs))}}/{max(done, jobs)}{left}]"
+    jobs, start = int(os.environ.get(JOB_COUNT) or 0), float(os.environ.get(START_TIME) or 0)
+    time_left = ""
+    if start and ran and ended < jobs:
+        time_left = f" {format_duration((time.time() - start) / ran * (jobs - ended))} left"
+    return f"[{ended:>{len(str(jobs))}}/{max(ended, jobs)}{time_left}]"
 
 
-def clock(seconds: float) -> str:
-    """45s, 12min, 3h05."""
+def format_duration(seconds: float) -> str:
+    """Format a duration: 45s, 12min or 3h05."""
     if seconds < 60:
         return f"{seconds:.0f}s"
     minutes = round(seconds / 60)

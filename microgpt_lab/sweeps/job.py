@@ -1,4 +1,4 @@
-"""A job of a sweep: a run in a process of its own, so that its end, however it comes, is one row."""
+"""A job of a sweep: a run in a process of its own, so that a job that crashes is a row like any other."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.folder import MADE, THERE, Place, count
+from microgpt_lab.sweeps.folder import RAN, REUSED, JobEntry, count_job
 
-INTERRUPTED, ELSEWHERE, FULL = 130, 75, 74  # exit statuses of the other process
+INTERRUPTED, RUNNING_ELSEWHERE, STORAGE_ERROR = 130, 75, 74  # exit statuses of a job's process
 PR_SET_PDEATHSIG = 1
 
 
 @dataclass(repr=False)
 class Job(Run):
-    """A run that belongs to a sweep, which knows it by its `place`."""
+    """A run that belongs to a sweep, which identifies it by its `entry`."""
 
-    place: Place = field(kw_only=True)
+    entry: JobEntry = field(kw_only=True)
     in_sweep = True
 
     def create_folder(self) -> None:
         super().create_folder()
-        self.place.folder = self.folder
+        self.entry.folder = self.folder
 
-    def count_finished(self, mark: str = MADE) -> None:
-        """Count the job once; `position` says how far the sweep is then."""
+    def count_finished(self, mark: str = RAN) -> None:
+        """Count the job once. `position` is the progress of the sweep at that moment."""
         if not self.position:
-            self.position = count(self.place.sweep, mark)
+            self.position = count_job(self.entry.sweep, mark)
 
-    def end(self, status: str, error: str) -> dict[str, Any]:
-        """Write a summary for a job that has no results, so that it is a row all the same."""
+    def end_without_result(self, status: str, error: str) -> dict[str, Any]:
+        """Write a summary for a job that has no result, so that it is a row like any other."""
         if not self.claimed:
             self.claim()
         self.count_finished()
@@ -55,28 +55,28 @@ class Job(Run):
         return summary
 
 
-def known(run: Job) -> dict[str, Any] | None:
-    """The summary of the run, if the sweep has it already."""
-    if summary := run.place.result():
-        remove_empty(run.folder)
-        run.count_finished(THERE)
-        print(f"= {run.position} {run.name}  is there already")
+def finished_result(job: Job) -> dict[str, Any] | None:
+    """Return the summary of the job if the sweep has its result already, else None."""
+    if summary := job.entry.result():
+        remove_empty(job.folder)
+        job.count_finished(REUSED)
+        print(f"= {job.position} {job.name}  already finished")
     return summary
 
 
-def start(run: Job) -> BaseProcess:
-    """A fork of this process, which has everything loaded; it ends when this one does."""
-    run.place.path.parent.mkdir(parents=True, exist_ok=True)
-    process = multiprocessing.get_context("fork").Process(target=alone, args=(run,))
+def start_fork(job: Job) -> BaseProcess:
+    """Start the job in a fork of this process, which inherits all imports. It ends when this process ends."""
+    job.entry.path.parent.mkdir(parents=True, exist_ok=True)
+    process = multiprocessing.get_context("fork").Process(target=execute_and_exit, args=(job,))
     process.start()
     return process
 
 
-def alone(run: Job) -> None:
-    """In the other process: make the run, and end without waiting for threads that it has left."""
+def execute_and_exit(job: Job) -> None:
+    """Execute the job in its own process, and exit without waiting for threads that it left behind."""
     status = 1
     try:
-        status = attempt(run)
+        status = execute_job(job)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -85,72 +85,74 @@ def alone(run: Job) -> None:
         os._exit(status)
 
 
-def conclude(run: Job, status: int) -> dict[str, Any]:
-    """Return the summary of a run after the end of its process; write one if that left none."""
+def collect_result(job: Job, status: int) -> dict[str, Any]:
+    """Return the summary of a job whose process has ended; write a summary if the job could not."""
     if status == INTERRUPTED:
         raise KeyboardInterrupt
-    if status == FULL:
-        raise StorageError(f"{run.place.sweep} takes no more")
-    if status == ELSEWHERE:
-        remove_empty(run.folder)
-        print(f"= {run.name}  is at work in another process")
+    if status == STORAGE_ERROR:
+        raise StorageError(f"{job.entry.sweep} cannot be written")
+    if status == RUNNING_ELSEWHERE:
+        remove_empty(job.folder)
+        print(f"= {job.name}  is running in another process")
         return {"status": "elsewhere"}
-    if run.place.folder:
-        run.folder, run.claimed = run.place.folder, True
-        summary = read_summary(run.folder)
+    if job.entry.folder:
+        job.folder, job.claimed = job.entry.folder, True
+        summary = read_summary(job.folder)
         if summary["status"] not in ("unfinished", "damaged"):
             return summary
-    return run.end("killed", signal.Signals(-status).name if status < 0 else f"exit status {status}")
+    error = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    return job.end_without_result("killed", error)
 
 
-def attempt(run: Job) -> int:
-    """Make the run, and write down everything that can go wrong; the exit status of its process."""
-    run.began = time.perf_counter()
+def execute_job(job: Job) -> int:
+    """Execute a job, record any error in its folder, and return the exit status of its process."""
+    job.began = time.perf_counter()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        with FileLock(run.place.lock, timeout=0):
-            if run.place.result():  # another process has made it since we looked
-                remove_empty(run.folder)
-            elif go_on(run)["status"] == "interrupted":
+        with FileLock(job.entry.lock, timeout=0):
+            if job.entry.result():  # another process has finished it since `finished_result`
+                remove_empty(job.folder)
+            elif resume_or_start(job)["status"] == "interrupted":
                 return INTERRUPTED
     except (Timeout, Busy):
-        return ELSEWHERE
+        return RUNNING_ELSEWHERE
     except StorageError as error:
         print(error, file=sys.stderr)
-        return FULL
+        return STORAGE_ERROR
     except UserError as error:
-        run.end("refused", str(error))
+        job.end_without_result("refused", str(error))
     except KeyboardInterrupt:
-        remove_empty(run.folder)
+        remove_empty(job.folder)
         return INTERRUPTED
     except Exception as error:
-        if not run.ended:  # else it has said what became of it
-            run.end("failed", f"{type(error).__name__}: {error}")
-            (run.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        if not job.ended:  # otherwise summary.json has its status already
+            job.end_without_result("failed", f"{type(error).__name__}: {error}")
+            (job.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
     return 0
 
 
-def go_on(run: Job) -> dict[str, Any]:
-    """From the last checkpoint of an earlier attempt; anew if there is none that would give the same.
+def resume_or_start(job: Job) -> dict[str, Any]:
+    """Resume from the last checkpoint of an earlier run if that gives the same result, else start again.
 
-    What cannot be made now (its data is not there, say) keeps the folder that it has.
+    A job that cannot run now (for example because its data is missing) keeps its folder.
     """
-    fresh, earlier = run.folder, run.place.folder
+    new_folder, earlier = job.folder, job.entry.folder
     if earlier:
-        run.folder = earlier
-        with run.held():
+        job.folder = earlier
+        with job.held():
             try:
                 if saved := checkpoint.read(earlier, print):
-                    run.claimed = True
-                    return execute(run, saved)
+                    job.claimed = True
+                    return execute(job, saved)
             except Changed as error:
-                print(printable(f"{run.name} begins anew: {error}"), file=sys.stderr)
-            run.place.clear()
-    run.folder, run.claimed, run.resumed = fresh, False, []
-    return execute(run)
+                print(printable(f"{job.name} starts again: {error}"), file=sys.stderr)
+            job.entry.delete_run()
+    job.folder, job.claimed, job.resumed = new_folder, False, []
+    return execute(job)
 
 
 def remove_empty(folder: Path) -> None:
+    """Remove a folder if it is empty."""
     with contextlib.suppress(OSError):
         folder.rmdir()

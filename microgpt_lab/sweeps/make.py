@@ -1,4 +1,4 @@
-"""Make the jobs of a sweep, some at a time, in this process' children."""
+"""Run the jobs of a sweep in parallel, in child processes of this process."""
 
 from __future__ import annotations
 
@@ -10,94 +10,98 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.overrides import run_name
-from microgpt_lab.sweeps.folder import JOBS_FOLDER, Place
-from microgpt_lab.sweeps.job import Job, conclude, known
-from microgpt_lab.sweeps.pool import Pool, forked
-from microgpt_lab.sweeps.progress import Bar
-from microgpt_lab.sweeps.warm import preload, seen, warm
+from microgpt_lab.sweeps.folder import JOBS_FOLDER, JobEntry
+from microgpt_lab.sweeps.job import Job, collect_result, finished_result
+from microgpt_lab.sweeps.pool import Pool, can_fork
+from microgpt_lab.sweeps.progress import ProgressBar
+from microgpt_lab.sweeps.warm import import_packages, jobs_per_setting, prepare_shared
 
-# The overrides of a job and its number to its configuration and the name of its folder.
+# Returns the configuration and the folder name of a job, from its overrides and its number.
 Compose = Callable[[list[str], int], tuple[dict[str, Any], str]]
 
 
-def make(
+def run_jobs(
     compose: Compose,
     sweep: Path,
     jobs: Sequence[Sequence[str]],
     first: int = 0,
-    width: int = 1,
+    parallel: int = 1,
     *,
-    alone: bool = True,
+    owns_terminal: bool = True,
 ) -> list[float | None]:
-    """Make the jobs of these overrides, `width` at a time; the validation loss of each, if it has one.
+    """Run the jobs with these overrides, at most `parallel` at a time, and return their validation losses.
 
-    What the jobs share is prepared here, before each of them. However one ends, the others go on. If this
-    process is not `alone`, others print on the same terminal.
+    The loss is None for a job without one. What several jobs share is prepared in this process, before each
+    job starts. If a job fails, the other jobs continue. `first` is the number of the first job. If this
+    process does not own the terminal (`owns_terminal`), other processes print on it too.
     """
     if jobs:
         (sweep / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)
     losses: list[float | None] = [None] * len(jobs)
-    beside = width > 1 or not alone
-    preload()
-    seen.clear()
-    with Pool(width) as pool, frozen(), Bar(len(jobs), beside and alone) as bar:
+    beside = parallel > 1 or not owns_terminal
+    import_packages()
+    jobs_per_setting.clear()
+    with Pool(parallel) as pool, gc_frozen(), ProgressBar(len(jobs), beside and owns_terminal) as bar:
 
-        def settle() -> None:
-            bar.show(number - len(pool.running), len(pool.running))
-            for run, place, status in pool.wait(bar.pause):
+        def collect_ended() -> None:
+            bar.show(index - len(pool.running), len(pool.running))
+            for job, job_index, status in pool.wait(bar.refresh_seconds):
                 bar.erase()
-                losses[place] = conclude(run, status).get("loss/val")
+                losses[job_index] = collect_result(job, status).get("loss/val")
 
-        for number, overrides in enumerate(map(list, jobs)):
-            run = composed(compose, sweep, overrides, first + number)
-            if run is None:
+        for index, overrides in enumerate(map(list, jobs)):
+            job = compose_job(compose, sweep, overrides, first + index)
+            if job is None:
                 continue
-            run.beside = beside
-            while pool.full or pool.has(run):
-                settle()
-            if summary := known(run):
-                losses[number] = summary.get("loss/val")
+            job.beside = beside
+            while pool.full or pool.is_running(job):
+                collect_ended()
+            if summary := finished_result(job):
+                losses[index] = summary.get("loss/val")
                 continue
-            if forked(run.config):
-                warm(run.config)
-            pool.start(run, number)
-        number = len(jobs)
+            if can_fork(job.config):
+                prepare_shared(job.config)
+            pool.start(job, index)
+        index = len(jobs)
         while pool.running:
-            settle()
+            collect_ended()
     return losses
 
 
-def perform(run: Job) -> dict[str, Any]:
-    """Make one job, unless the sweep has it; its summary. `status` may be killed, refused or failed too."""
-    if summary := known(run):
+def run_job(job: Job) -> dict[str, Any]:
+    """Run a job, unless the sweep has its result already, and return its summary.
+
+    `status` can also be "killed", "refused" or "failed".
+    """
+    if summary := finished_result(job):
         return summary
-    preload()
+    import_packages()
     with Pool(1) as pool:
-        pool.start(run, 0)
+        pool.start(job, 0)
         ((_, _, status),) = pool.wait()
-    return conclude(run, status)
+    return collect_result(job, status)
 
 
-def composed(compose: Compose, sweep: Path, overrides: list[str], number: int) -> Job | None:
-    """The run of a job; None if it has no valid configuration, which is a row then."""
+def compose_job(compose: Compose, sweep: Path, overrides: list[str], number: int) -> Job | None:
+    """Return the job with these overrides. If its configuration is invalid, refuse it and return None."""
     try:
         config, name = compose(overrides, number)
     except UserError as error:
         refuse(sweep / (run_name(overrides) or str(number)), overrides, str(error))
         return None
-    return Job(config, sweep / name, overrides, place=Place(sweep, config))
+    return Job(config, sweep / name, overrides, entry=JobEntry(sweep, config))
 
 
 def refuse(folder: Path, overrides: list[str], error: str) -> None:
-    """Write a row for a job that has no valid configuration: it is known by what was asked."""
-    place = Place(folder.parent, {"refused": overrides})
-    place.clear()
-    Job({}, folder, overrides, place=place).end("refused", error)
+    """Write a row for a job with an invalid configuration. It is identified by its overrides."""
+    entry = JobEntry(folder.parent, {"refused": overrides})
+    entry.delete_run()
+    Job({}, folder, overrides, entry=entry).end_without_result("refused", error)
 
 
 @contextmanager
-def frozen() -> Iterator[None]:
-    """Keep the garbage collector away from what there is now: what it touches, a fork has to copy."""
+def gc_frozen() -> Iterator[None]:
+    """Keep the garbage collector away from existing objects: a fork must copy each page that it changes."""
     gc.collect()
     gc.freeze()
     try:

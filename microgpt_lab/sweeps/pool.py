@@ -1,4 +1,4 @@
-"""Processes at work on the jobs of a sweep: forks of this one, or workers where it cannot be forked."""
+"""Processes that run the jobs of a sweep: forks of this process, or workers where it cannot be forked."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.job import Job, start
+from microgpt_lab.sweeps.job import Job, start_fork
 from microgpt_lab.sweeps.workers import Worker
 
 # macOS has `fork`, but its own libraries do not survive it.
-FORKS = hasattr(os, "fork") and sys.platform != "darwin"
+PLATFORM_FORKS = hasattr(os, "fork") and sys.platform != "darwin"
 
 
 class Pool:
-    """Makes jobs, at most `width` at a time.
+    """Run jobs, at most `parallel` at a time.
 
-    Each job is a fork of this process, so that what it changes, breaks or leaks ends with it. Where that
-    is not possible (no fork, or a backend with threads of its own), it goes to a worker that makes several
-    jobs, one after the other, and is replaced when one has left something behind.
+    Each job is a fork of this process, so that what it changes, breaks or leaks ends with it. Where forks
+    are impossible (no fork on this platform, or a backend with threads of its own), a worker runs several
+    jobs, one after the other. A worker is replaced when a job has left something behind.
     """
 
-    def __init__(self, width: int):
-        self.width = width
-        # By what the end of a job can be read from.
+    def __init__(self, parallel: int):
+        self.parallel = parallel
+        # The keys are handles that become readable when the job ends.
         self.running: dict[Any, tuple[BaseProcess | Worker, Job, int]] = {}
         self.idle: list[Worker] = []
 
@@ -42,45 +42,47 @@ class Pool:
 
     @property
     def full(self) -> bool:
-        return len(self.running) >= self.width
+        return len(self.running) >= self.parallel
 
-    def has(self, run: Job) -> bool:
-        """Whether a job of the same configuration is at work."""
-        return any(run.config == other.config for _, other, _ in self.running.values())
+    def is_running(self, job: Job) -> bool:
+        """Whether a job with the same configuration is running."""
+        return any(job.config == other.config for _, other, _ in self.running.values())
 
-    def start(self, run: Job, number: int) -> None:
-        if forked(run.config):
-            process = start(run)
-            self.running[process.sentinel] = process, run, number
+    def start(self, job: Job, index: int) -> None:
+        if can_fork(job.config):
+            process = start_fork(job)
+            self.running[process.sentinel] = process, job, index
             return
         worker = self.idle.pop() if self.idle else Worker()
         try:
-            worker.start(run)
-        except OSError:  # it has died meanwhile
+            worker.start(job)
+        except OSError:  # it has died since its last job
             worker.close()
             worker = Worker()
-            worker.start(run)
-        self.running[worker.connection] = worker, run, number
+            worker.start(job)
+        self.running[worker.connection] = worker, job, index
 
     def wait(self, seconds: float | None = None) -> list[tuple[Job, int, int]]:
-        """The jobs that have ended, with their numbers and the exit statuses of their processes: minus a
-        signal's number if that killed it. At least one, unless that takes longer than these `seconds`.
-        """
-        return [self.ended(sign) for sign in connection.wait(list(self.running), seconds)]
+        """Wait for jobs to end; return each with its index and the exit status of its process.
 
-    def ended(self, sign: Any) -> tuple[Job, int, int]:
-        child, run, number = self.running.pop(sign)
-        if isinstance(child, Worker):
-            status = child.status()
-            if child.usable:
-                self.idle.append(child)
+        The status is minus the signal's number if a signal killed the process. The list has at least one
+        job, unless none ends within `seconds`.
+        """
+        return [self.remove_ended(handle) for handle in connection.wait(list(self.running), seconds)]
+
+    def remove_ended(self, handle: Any) -> tuple[Job, int, int]:
+        process, job, index = self.running.pop(handle)
+        if isinstance(process, Worker):
+            status = process.status()
+            if process.usable:
+                self.idle.append(process)
         else:
-            child.join()
-            status = child.exitcode or 0
-        return run, number, status
+            process.join()
+            status = process.exitcode or 0
+        return job, index, status
 
     def stop(self) -> None:
-        """Ask all jobs to end after the step that they are at, and wait for that."""
+        """Ask all jobs to stop after their current step, and wait until they have."""
         for child, *_ in self.running.values():
             process = child.process if isinstance(child, Worker) else child
             if process.pid and process.is_alive():
@@ -88,15 +90,17 @@ class Pool:
         while self.running:
             try:
                 self.wait()
-            except KeyboardInterrupt:  # it came to them as well
+            except KeyboardInterrupt:  # the jobs received it too
                 continue
 
 
-def forked(config: dict[str, Any]) -> bool:
-    """Whether a job is a fork of this process, which may prepare its backend, or goes to a worker."""
-    return FORKS and getattr(registry().get("backend", config["backend"]["name"]).make, "forks", True)
+def can_fork(config: dict[str, Any]) -> bool:
+    """Whether a job runs in a fork of this process, which can prepare its backend, or else in a worker."""
+    return PLATFORM_FORKS and getattr(
+        registry().get("backend", config["backend"]["name"]).make, "forks", True
+    )
 
 
-def cores() -> int:
-    """How many this process may use."""
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""How far a sweep is, in one line at the bottom of a terminal."""
+"""Show the progress of a sweep in a line at the bottom of a terminal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from microgpt_lab.terminal import erase, terminal
 
 
-class Bar:
-    """The line, while it is entered; nothing in a pipe, or where it is not wanted.
+class ProgressBar:
+    """A progress bar, shown inside a `with` block; invisible in a pipe, or if it is not wanted.
 
-    Jobs print on the same terminal, each a line when it ends, after they have erased this one;
-    it comes again below. It has no thread, which a fork would not have.
+    Jobs print on the same terminal: when a job ends, it erases the bar and prints a line. The bar is then
+    drawn again below that line. It has no thread, because a fork would not inherit it.
     """
 
     def __init__(self, jobs: int, wanted: bool):
         console = terminal()
-        self.live = wanted and console.is_interactive
+        self.visible = wanted and console.is_interactive
         self.progress = Progress(
             TextColumn("[bold]sweep"),
             BarColumn(bar_width=20),
@@ -28,11 +28,11 @@ class Bar:
             auto_refresh=False,
             redirect_stdout=False,
             redirect_stderr=False,
-            disable=not self.live,
+            disable=not self.visible,
         )
         self.task = self.progress.add_task("", total=jobs)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         self.progress.start()
         return self
 
@@ -40,14 +40,14 @@ class Bar:
         self.progress.stop()
 
     @property
-    def pause(self) -> float | None:
-        """How long to wait for a job before the line is drawn again, in seconds."""
-        return 0.5 if self.live else None
+    def refresh_seconds(self) -> float | None:
+        """Seconds to wait for a job before the bar is drawn again; None if it is invisible."""
+        return 0.5 if self.visible else None
 
-    def show(self, ended: int, at_work: int) -> None:
-        self.progress.update(self.task, completed=ended, description=f"{at_work} at work", refresh=True)
+    def show(self, ended: int, running: int) -> None:
+        self.progress.update(self.task, completed=ended, description=f"{running} running", refresh=True)
 
     def erase(self) -> None:
-        """Before something else is printed."""
-        if self.live:
+        """Erase the bar before something else is printed."""
+        if self.visible:
             erase(self.progress.console)

@@ -1,4 +1,4 @@
-"""The runs of a sweep as a table: `load_sweep(folder)` is a pandas DataFrame, a row a run."""
+"""Load the runs of a sweep as a table: a pandas DataFrame with a row per run."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
-from microgpt_lab.sweeps.folder import runs
+from microgpt_lab.sweeps.folder import run_folders
 
 if TYPE_CHECKING:
     import pandas
 
-LAST = 100  # of so many steps, a figure that summary.json does not have is the mean
-OWN, KEYS = set(Summary.__annotations__), {"steps", "samples"}  # columns; those that are keys as well
-DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "core")  # of an environment
-BARE = {"python": "", "platform": "", "packages": {}, "git_commit": None, "git_dirty": None}
+LAST_STEPS = 100  # a metric that summary.json does not have is the mean over as many last steps
+OWN, KEYS = set(Summary.__annotations__), {"steps", "samples"}  # columns; KEYS are configuration keys too
+DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "core")  # left out of environments
+EMPTY_ENVIRONMENT = {"python": "", "platform": "", "packages": {}, "git_commit": None, "git_dirty": None}
 
 
 def load_sweep(folder: str | Path) -> pandas.DataFrame:
-    """A row for each run, whatever became of it: the keys that were swept, `status`, all figures of
-    its summary.json, and its folder as index.
+    """Load the runs of a sweep as a pandas DataFrame with a row per run, whatever its status.
 
-    A run of which a file cannot be read has the status "damaged", `error` says why, and it has no
-    figures. `attrs` tells more: `swept` (the keys that differ, `seed` last), `fixed` (the values that
-    do not), `environments` (each that a run was made in). Keys and texts are safe to print: control
-    characters are escaped.
+    The index is the name of the run's folder. The columns are the swept keys, `status` and all metrics in
+    summary.json. A run with a file that cannot be read has the status "damaged", no metrics, and the reason
+    in `error`. `attrs` has `swept` (the keys that differ, `seed` last), `fixed` (the values that do not
+    differ) and `environments` (each environment of a run, once). Keys and texts are safe to
+    print, because control characters are escaped.
     """
     import pandas
 
-    records = [record(read_run(run)) for run in runs(Path(folder))]
+    records = [row_record(read_run(run)) for run in run_folders(Path(folder))]
     if not records:
-        single = " but is a run itself" if (Path(folder) / "summary.json").exists() else ""
-        raise UserError(f"{folder} holds no runs of a sweep{single}")
-    # Figures keep their columns, whatever a stranger's configuration has as keys.
-    figures = {*OWN, *(key for record in records for key in record["summary"])} - KEYS
-    swept = [key for key in swept_keys(records) if key not in figures]
+        single = ", because it is a run itself" if (Path(folder) / "summary.json").exists() else ""
+        raise UserError(f"{folder} contains no runs of a sweep{single}")
+    # A metric keeps its column even if someone else's configuration has a key with the same name.
+    metrics = {*OWN, *(key for record in records for key in record["summary"])} - KEYS
+    swept = [key for key in swept_keys(records) if key not in metrics]
     numbers = {key for record in records for key, x in record["summary"].items() if is_number(x)}
     rows = [
         {key: x for key, x in record["summary"].items() if is_number(x) or key not in numbers}
@@ -46,7 +46,7 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         for record in records
     ]
     frame = pandas.DataFrame(rows, index=pandas.Index([record["folder"] for record in records], name="run"))
-    for key in swept:  # beside a run that lacks the key, 2 stays 2 and does not become 2.0
+    for key in swept:  # keep 2 an integer, instead of 2.0, if another run lacks the key
         values = [record["values"].get(key) for record in records]
         if None in values:
             frame[key] = pandas.Series(values, index=frame.index, dtype=object)
@@ -56,28 +56,28 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         for key, value in (complete[0] if complete else {}).items()
         if key not in swept and all(values.get(key, value) == value for values in complete)
     }
-    made = {json.dumps(r["environment"], sort_keys=True): r["environment"] for r in records}
-    frame.attrs |= {"swept": swept, "fixed": fixed, "environments": [e for e in made.values() if e]}
+    distinct = {json.dumps(r["environment"], sort_keys=True): r["environment"] for r in records}
+    frame.attrs |= {"swept": swept, "fixed": fixed, "environments": [e for e in distinct.values() if e]}
     return frame
 
 
 def swept_keys(records: list[dict[str, Any]]) -> list[str]:
-    """The keys that differ: first what was said, in its order, then what else does; `seed` last.
+    """Return the keys that differ: overridden keys in their order, then other keys, and `seed` last.
 
-    Options of parts that were swept themselves differ because the parts do, and do not count.
+    Options of parts that were swept themselves do not count, because they differ only because the parts do.
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
         return len({repr(record["values"].get(key)) for record in among}) > 1
 
-    said = {key: None for record in records for key in record["overrides"]}
-    known = [r for r in records if r["overrides"] or r["summary"]["status"] != "damaged"]
-    swept = [key for key in said if differs(key, known)]
+    overridden = {key: None for record in records for key in record["overrides"]}
+    readable = [r for r in records if r["overrides"] or r["summary"]["status"] != "damaged"]
+    swept = [key for key in overridden if differs(key, readable)]
     complete = [record for record in records if record["complete"]]
-    common = [key for key in complete[0]["values"] if key not in said] if complete else []
+    others = [key for key in complete[0]["values"] if key not in overridden] if complete else []
     swept += [
         key
-        for key in common
+        for key in others
         if key.partition(".")[0] not in swept
         and all(key in record["values"] for record in complete)
         and differs(key, complete)
@@ -85,37 +85,37 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     return sorted(swept, key=lambda key: key == "seed")
 
 
-def record(run: Stored) -> dict[str, Any]:
-    """A run as a row: what its configuration says by key, and its figures."""
-    said = (override.lstrip("+").partition("=") for override in run.overrides)
-    overrides = {key: parse_value(value) for key, _, value in said}
+def row_record(run: Stored) -> dict[str, Any]:
+    """Return what a row needs from a run: its overrides, configuration, environment and metrics, by key."""
+    pairs = (override.lstrip("+").partition("=") for override in run.overrides)
+    overrides = {key: parse_value(value) for key, _, value in pairs}
     environment = {key: x for key, x in run.environment.items() if x is not None and key not in DETAILS}
     return {
         "folder": run.name,
         "overrides": overrides,
         "complete": bool(run.config),
         "values": {key: single_value(x) for key, x in (overrides | dict(flatten(run.config))).items()},
-        "environment": BARE | environment if environment else {},
+        "environment": EMPTY_ENVIRONMENT | environment if environment else {},
         "summary": {key: x for key, x in run.summary.items() if isinstance(x, str) or is_number(x)},
     }
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a figure: a number that can be squared."""
+    """Whether a value is a number that can be squared."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e100 <= value <= 1e100
 
 
 def curve(run: Path, metric: str) -> dict[int, float]:
-    """The figure at each step that has it, from metrics.jsonl; none if that cannot be read."""
+    """Return a metric by step from metrics.jsonl; empty if the file is missing or cannot be read."""
     try:
-        if not run.exists():  # `load_sweep` has its name with escapes
+        if not run.exists():  # a name from `load_sweep` has escapes in place of control characters
             run = next((path for path in run.parent.iterdir() if clean(path.name) == run.name), run)
         return read_metric(run / "metrics.jsonl", metric)
     except (FileNotFoundError, UserError):
         return {}
 
 
-def last(run: Path, metric: str) -> float | None:
-    """The mean over the last steps, of a figure that each step has."""
-    values = list(curve(run, metric).values())[-LAST:]
+def mean_of_last_steps(run: Path, metric: str) -> float | None:
+    """Return the mean of a metric over the last steps that have it; None if no step has it."""
+    values = list(curve(run, metric).values())[-LAST_STEPS:]
     return sum(values) / len(values) if values else None

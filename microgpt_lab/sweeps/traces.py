@@ -1,4 +1,4 @@
-"""Find what a job has left behind in its process: settings, threads, open files."""
+"""Find what a job has changed in its process: settings, threads and open files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-Traces = dict[str, Any]
+ProcessState = dict[str, Any]
 
 
-def traces() -> Traces:
-    """Describe the state of this process that runs have in common, to be compared with `left`."""
-    found: Traces = {f"the environment variable {name}": value for name, value in os.environ.items()}
-    found |= {
+def process_state() -> ProcessState:
+    """Describe the state of this process that its jobs share, to be compared with `changes`."""
+    state: ProcessState = {f"the environment variable {name}": value for name, value in os.environ.items()}
+    state |= {
         "the current folder": str(Path.cwd()),
         "sys.path": list(sys.path),
         "the state of random": hash(random.getstate()),
@@ -29,28 +29,28 @@ def traces() -> Traces:
         "sys.stdout or sys.stderr": (id(sys.stdout), id(sys.stderr)),
         "a hook of sys": (id(sys.excepthook), id(sys.settrace), id(sys.gettrace()), id(sys.getprofile())),
     }
-    found |= {f"the thread {thread.name}": thread.ident for thread in threading.enumerate()}
-    found |= {f"the handler of {number.name}": signal.getsignal(number) for number in signal.Signals}
+    state |= {f"the thread {thread.name}": thread.ident for thread in threading.enumerate()}
+    state |= {f"the handler of {number.name}": signal.getsignal(number) for number in signal.Signals}
     if numpy := sys.modules.get("numpy"):
-        found["numpy's error state"] = dict(numpy.geterr())
-        found["the state of numpy.random"] = hash(str(numpy.random.get_state()))
-    found |= {f"the open file {number}": name for number, name in open_files().items()}
-    return found
+        state["numpy's error state"] = dict(numpy.geterr())
+        state["the state of numpy.random"] = hash(str(numpy.random.get_state()))
+    state |= {f"the open file {number}": name for number, name in open_files().items()}
+    return state
 
 
-def left(before: Traces, after: Traces) -> list[str]:
-    """List what differs."""
+def changes(before: ProcessState, after: ProcessState) -> list[str]:
+    """List the names of what differs between two states."""
     return sorted(
         name for name in before.keys() | after.keys() if before.get(name, ...) != after.get(name, ...)
     )
 
 
 def open_files() -> dict[int, str]:
-    """By descriptor, where the system lists them."""
-    found = {}
+    """Return the paths of open files by descriptor; empty where the system does not list them."""
+    paths = {}
     for link in Path("/proc/self/fd").glob("*"):
         try:
-            found[int(link.name)] = str(link.readlink())
-        except OSError:  # the listing's own
+            paths[int(link.name)] = str(link.readlink())
+        except OSError:  # the descriptor that lists the folder is closed again
             continue
-    return found
+    return paths

@@ -1,4 +1,4 @@
-"""Prepare in a process what the jobs that it forks, or makes one after the other, have in common."""
+"""Prepare what several jobs share, in the process that forks them or runs them one after the other."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import environment, reuse
 from microgpt_lab.run.assemble import assemble, build, load
 
-LARGEST = 1_000_000  # numbers of a model, or of a batch, whose preparation is worth its memory
+# The most numbers in a model, or in a batch, for which a backend is prepared: preparing takes memory.
+MOST_NUMBERS = 1_000_000
 PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")
 PACKAGES += ("threadpoolctl", "yaml")
-seen: Counter[str] = Counter()  # jobs of each setting
+jobs_per_setting: Counter[str] = Counter()
 
 
 @functools.cache
-def preload() -> None:
-    """Import what every job imports."""
+def import_packages() -> None:
+    """Import the packages that every job imports."""
     for package in PACKAGES:
         importlib.import_module(package)
 
 
-def warm(config: dict[str, Any], *, worth: int = 2) -> None:
-    """Compute what this job shares with others: what follows from its documents, the environment, and, if
-    it is the `worth`-th of its setting, what its backend can prepare. Not for a process that forks
-    other jobs, if the backend does not fork.
+def prepare_shared(config: dict[str, Any], *, backend_at: int = 2) -> None:
+    """Compute what a job shares with other jobs: the environment, and what depends on its documents.
 
-    Only parts of the lab run here. What is wrong with the job, it says itself.
+    For the `backend_at`-th job of a setting, the backend is prepared too. A process that forks other jobs
+    must not call this for a backend that cannot be forked. Only first-party parts run here. Errors are
+    ignored, because the job itself reports them.
     """
     with contextlib.suppress(Exception):
         environment.environment()
@@ -51,23 +52,26 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
         corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
         if held_out := corpus.validation[: config["eval_docs"]]:
             corpus.guessing(held_out)
-        seen[key := reuse.setting(config)] += 1
-        if seen[key] == worth and not reuse.has(config, documents) and prepares(config):
-            prepare(config, documents)
+        setting = reuse.setting(config)
+        jobs_per_setting[setting] += 1
+        due = jobs_per_setting[setting] == backend_at
+        if due and not reuse.has(config, documents) and can_prepare_backend(config):
+            prepare_backend(config, documents)
 
 
-def prepares(config: dict[str, Any]) -> bool:
-    """Whether the backend can prepare anything, of a size that no job has to fear for its own process.
-    The backend is not built to be asked: that may start threads.
+def can_prepare_backend(config: dict[str, Any]) -> bool:
+    """Whether the backend has something to prepare, and the size is safe for the process of every job.
+
+    This does not build the backend, because that may start threads.
     """
     backend = registry().get("backend", config["backend"]["name"]).make
     model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
     batch = config["batch_size"] * config["block_size"] * config["embed"]
-    can = getattr(backend, "prepare", Backend.prepare) is not Backend.prepare
-    return can and max(model, batch) <= LARGEST and reuse.all_ours(config)
+    prepares = getattr(backend, "prepare", Backend.prepare) is not Backend.prepare
+    return prepares and max(model, batch) <= MOST_NUMBERS and reuse.all_ours(config)
 
 
-def prepare(config: dict[str, Any], documents: Documents) -> None:
+def prepare_backend(config: dict[str, Any], documents: Documents) -> None:
     trainer = assemble(config, documents)
     trainer.backend.prepare(trainer)
     reuse.keep(trainer, config)

@@ -1,4 +1,4 @@
-"""A worker: a process of its own that has everything loaded, and makes one job of a sweep after the other."""
+"""A worker: a process that imports everything once and runs several jobs of a sweep, one after the other."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from microgpt_lab.registry.hookspecs import EVENTS
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
 from microgpt_lab.run.watchers import listener
-from microgpt_lab.sweeps.job import Job, attempt
-from microgpt_lab.sweeps.traces import left, traces
-from microgpt_lab.sweeps.warm import preload, warm
+from microgpt_lab.sweeps.job import Job, execute_job
+from microgpt_lab.sweeps.traces import changes, process_state
+from microgpt_lab.sweeps.warm import import_packages, prepare_shared
 
-MOST = 20  # things that a log names
-JOBS = 50  # that a worker makes, because not all that a job can leave behind can be seen
+MOST_LISTED = 20  # changes that a log lists
+JOBS_PER_WORKER = 50  # a limit, because not everything that a job leaves behind can be detected
 
 
 class Worker:
-    """The process as its parent sees it. `usable` says whether it takes another job."""
+    """A worker process, as its parent sees it. `usable` is whether it can run another job."""
 
     def __init__(self) -> None:
         context = get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs,))
+        self.connection, child_connection = context.Pipe()
+        self.process = context.Process(target=run_worker, args=(child_connection,))
         with ignoring_sigint():
             self.process.start()
-        theirs.close()  # so that the end of the process can be read
+        child_connection.close()  # so that the parent can detect the end of the process
         self.usable = True
 
-    def start(self, run: Job) -> None:
-        self.connection.send(run)
+    def start(self, job: Job) -> None:
+        self.connection.send(job)
 
     def status(self) -> int:
-        """What became of the job, as an exit status; that of the process, if it has died of it."""
+        """Return the job's exit status; the exit status of the process if it died during the job."""
         try:
             status, self.usable = self.connection.recv()
         except (EOFError, OSError):
@@ -58,8 +58,8 @@ class Worker:
 
 @contextlib.contextmanager
 def ignoring_sigint() -> Iterator[None]:
-    """Let a process that is started here ignore Ctrl-C: it is for its parent, which sends SIGTERM."""
-    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
+    """Start a process that ignores Ctrl-C: its parent handles the signal, and sends SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -69,41 +69,44 @@ def ignoring_sigint() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def work(connection: Connection) -> None:
-    """In the process: make the jobs that come, until there are no more, or one could have left something."""
+def run_worker(connection: Connection) -> None:
+    """Run jobs in the worker's process until there are no more, or until the worker must be replaced."""
     try:
-        preload()
+        import_packages()
         registry()
-        for number in range(1, JOBS + 1):
-            run = connection.recv()
-            warm(run.config, worth=1)
-            before = traces()
-            ended = attempt(run)
-            if found := left(before, traces()):
-                note(run, found)
-            go_on = not found and number < JOBS and ours_alone(run.config)
-            connection.send((ended, go_on))
-            if not go_on:
+        for number in range(1, JOBS_PER_WORKER + 1):
+            job = connection.recv()
+            prepare_shared(job.config, backend_at=1)
+            before = process_state()
+            status = execute_job(job)
+            if left_behind := changes(before, process_state()):
+                log_changes(job, left_behind)
+            usable = not left_behind and number < JOBS_PER_WORKER and is_first_party(job.config)
+            connection.send((status, usable))
+            if not usable:
                 break
     except EOFError:
         pass
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # without waiting for threads that a job has left
+        os._exit(0)  # without waiting for threads that a job has left behind
 
 
-def ours_alone(config: dict[str, Any]) -> bool:
-    """Whether only parts of the lab have run: what another's remembers cannot all be seen."""
+def is_first_party(config: dict[str, Any]) -> bool:
+    """Whether a job runs only first-party code. The hidden state of third-party parts cannot be checked."""
     callbacks = (reuse.ours("callback", chosen) for chosen in config["callback"].values())
-    others = [module for module in registry().watchers if not module.__name__.startswith(f"{FIRST_PARTY}.")]
-    watched = any(listener(module, event) for module in others for event in EVENTS)
+    third_party = [
+        module for module in registry().watchers if not module.__name__.startswith(f"{FIRST_PARTY}.")
+    ]
+    watched = any(listener(module, event) for module in third_party for event in EVENTS)
     return reuse.all_ours(config) and all(callbacks) and not watched
 
 
-def note(run: Job, found: list[str]) -> None:
-    """Say in the run's log why its worker was replaced."""
-    if run.claimed:
-        names = [*found[:MOST], *([f"{len(found) - MOST} more"] if len(found) > MOST else [])]
-        with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"left behind by this job, so that the next has a new process: {', '.join(names)}\n")
+def log_changes(job: Job, changed: list[str]) -> None:
+    """Write into the job's log why its worker is replaced."""
+    if job.claimed:
+        more = len(changed) - MOST_LISTED
+        names = [*changed[:MOST_LISTED], *([f"{more} more"] if more > 0 else [])]
+        with (job.folder / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"left behind by this job, so the next job gets a new process: {', '.join(names)}\n")

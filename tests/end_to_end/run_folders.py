@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.folder import Place
+from microgpt_lab.sweeps.folder import JobEntry
 from microgpt_lab.sweeps.job import Job
 
 HOUR, DAY = 3600, 86400
@@ -15,7 +15,7 @@ HOUR, DAY = 3600, 86400
 def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
     """Create a run on disk that finished with this summary; without a summary, a killed run."""
     if sweep:
-        run = Job(config, folder, list(overrides), place=Place(sweep, config))
+        run = Job(config, folder, list(overrides), entry=JobEntry(sweep, config))
     else:
         run = Run(config, folder, list(overrides))
     run.claim()

@@ -56,7 +56,7 @@ def test_a_sweep_runs_a_removed_job_again(lab, tmp_path):
     os.utime(one / "config.yaml", (1000, 1000))
     lab("runs", "prune", "--older", "1d", "--yes", check=0)
     assert not one.exists() and other.exists()
-    assert "is there already" in lab(*sweep, check=0).stdout
+    assert "already finished" in lab(*sweep, check=0).stdout
     assert json.loads((one / "summary.json").read_text())["status"] == "ok"
 
 
@@ -66,7 +66,7 @@ def test_a_running_run_is_kept(lab, home):
         before = files(home)
         for sure in ((), ("--yes",)):
             done = lab("runs", "prune", "--status", "unfinished", *sure, check=0)
-            assert done.stderr == "kept runs/killed: is at work in another process\n"
+            assert done.stderr == "kept runs/killed: is running in another process\n"
             assert done.stdout == "nothing to remove\n" and files(home) == before
     lab("runs", "prune", "--status", "unfinished", "--yes", check=0)
     assert not killed.exists()
@@ -75,7 +75,7 @@ def test_a_running_run_is_kept(lab, home):
 def test_a_finished_run_that_is_running_again_is_kept(lab, home):
     with locked(home / "runs" / "hot"):
         done = lab("runs", "prune", "--status", "diverged", "--yes", check=1)
-    assert done.stderr == "kept runs/hot: is at work in another process\n"
+    assert done.stderr == "kept runs/hot: is running in another process\n"
     assert done.stdout == "removed 0 runs, 0 bytes\n" and (home / "runs" / "hot" / "summary.json").exists()
 
 
@@ -181,47 +181,45 @@ def test_runs_without_write_permission_are_left_intact(home, capfd):
     ],
 )  # fmt: skip
 def test_a_run_is_found_by_a_part_of_its_name(inside_home, named, found):
-    assert find.run(named) == Path(found)
+    assert find.run_folder(named) == Path(found)
 
 
 def test_a_whole_name_comes_before_a_part_and_a_path_before_both(inside_home, config):
     made(inside_home / "runs" / "hot-2", config, status="ok")
-    assert find.run("hot") == Path("runs/hot")
+    assert find.run_folder("hot") == Path("runs/hot")
     made(inside_home / "hot", config, status="ok")
-    assert find.run("hot") == Path("hot")
+    assert find.run_folder("hot") == Path("hot")
 
 
 def test_an_ambiguous_name_lists_up_to_five_runs(inside_home, config):
-    with pytest.raises(
-        UserError, match=r"^'seed=' could be any of 2 runs below ./runs: swept/seed=1, swept/seed=2$"
-    ):
-        find.run("seed=")
+    with pytest.raises(UserError, match=r"^'seed=' matches 2 runs below ./runs: swept/seed=1, swept/seed=2$"):
+        find.run_folder("seed=")
     for i in range(6):
         made(inside_home / "runs" / "more" / f"lr={i}", config)
-    with pytest.raises(UserError, match=r"^'more' could be any of 6 runs .*lr=4, …$"):
-        find.run("more")
+    with pytest.raises(UserError, match=r"^'more' matches 6 runs .*lr=4, …$"):
+        find.run_folder("more")
     made(inside_home / "runs" / "first" / "seed=1", config)
     with pytest.raises(UserError, match=r"2 runs below ./runs: first/seed=1, swept/seed=1$"):
-        find.run("seed=1")
+        find.run_folder("seed=1")
 
 
 def test_an_unknown_name_comes_with_a_suggestion(inside_home):
     with pytest.raises(UserError, match=r"there is no run at fisrt, .*; did you mean 'first'\?$"):
-        find.run("fisrt")
+        find.run_folder("fisrt")
     for odd in ("zzzzzzz", "x" * 9999, "a\0b"):
-        with pytest.raises(UserError, match=r"runs lists all that there is$"):
-            find.run(odd)
+        with pytest.raises(UserError, match=r"runs lists all runs$"):
+            find.run_folder(odd)
 
 
 def test_a_sweep_is_found_by_a_part_of_its_name(inside_home, config):
-    assert find.sweep("wep") == Path("runs/swept") and find.sweep("last") == Path("runs/swept")
-    with pytest.raises(UserError, match="there is no sweep at first, and none below"):
-        find.sweep("first")
+    assert find.sweep_folder("wep") == Path("runs/swept") and find.sweep_folder("last") == Path("runs/swept")
+    with pytest.raises(UserError, match="there is no sweep at first, and no sweep below"):
+        find.sweep_folder("first")
     made(inside_home / "runs" / "loose" / "one", config)
     with pytest.raises(UserError, match="there is no sweep at loose"):
-        find.sweep("loose")
+        find.sweep_folder("loose")
     with pytest.raises(UserError, match="is a sweep: name one of its runs"):
-        find.run("runs/swept")
+        find.run_folder("runs/swept")
 
 
 def test_commands_print_on_stderr_which_run_they_use(lab, home):

@@ -43,7 +43,7 @@ def test_a_sweep_has_a_line_and_a_folder_per_job(lab, tmp_path):
 
 def test_a_job_that_is_requested_twice_runs_once(lab, tmp_path):
     done = lab(*SWEEP, "seed=1,1", "jobs=2", check=0)
-    assert done.stdout.count("is there already") == 1 and "1 ok in sweep" in done.stdout
+    assert done.stdout.count("already finished") == 1 and "1 ok in sweep" in done.stdout
 
 
 def test_the_folder_of_a_job_may_have_any_name_that_hydra_makes(lab, tmp_path):
@@ -105,7 +105,7 @@ def test_dry_lists_what_would_run_and_writes_nothing(lab, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     done = lab(*SWEEP, "seed=range(3)", "heads=4,3", "--dry", check=2)
     assert done.stdout.count("would be refused") == 3
-    assert "1 to run, 2 there already, 3 refused" in done.stdout  # heads=4 is the default
+    assert "1 to run, 2 already finished, 3 refused" in done.stdout  # heads=4 is the default
     lab(*SHORT, "--dry", check=0)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -136,7 +136,7 @@ def test_a_report_compares_settings_and_counts_statuses(lab, tmp_path):
         (["nowhere"], "there is no sweep at nowhere"),
         (["sweep", "--metric", "loss/vla"], "did you mean 'loss/val'?"),
         (["sweep", "--by", "layer"], "'layer' was not swept"),
-        (["sweep", "--against", "activation=silu"], "describes 0 rows"),
+        (["sweep", "--against", "activation=silu"], "matches 0 rows"),
     ],
 )
 def test_mistakes_in_report_arguments_are_a_one_line_error(lab, tmp_path, arguments, answer):
@@ -158,7 +158,7 @@ def test_a_users_recipe_is_listed_swept_and_checked(lab, tmp_path):
     )
     lab("experiment=mine", check=0)
     assert len(summaries(tmp_path / "runs" / "mine")) == 2
-    assert "is there already" in lab("experiment=mine", check=0).stdout
+    assert "already finished" in lab("experiment=mine", check=0).stdout
     found = summaries(tmp_path / "runs" / "mine")
     loss = next(found[name]["loss/val"] for name in found if "seed=1" in name)
     expected = {"check": {"overrides": ["seed=1"], "figures": {"loss/val": loss}, "tolerance": 1e-9}}

@@ -13,8 +13,8 @@ from arguments import keep_last
 from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
-from microgpt_lab.sweeps.folder import Place
-from microgpt_lab.sweeps.job import Job, start
+from microgpt_lab.sweeps.folder import JobEntry
+from microgpt_lab.sweeps.job import Job, start_fork
 
 
 def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path):
@@ -24,7 +24,7 @@ def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path):
     broken = next(tmp_path.glob("sweep/*seed=1*/summary.json"))
     broken.unlink()  # as if the job had been killed
     done = lab(*SWEEP, "seed=range(2)", "activation=relu,gelu", check=0)
-    assert done.stdout.count("is there already") == 1
+    assert done.stdout.count("already finished") == 1
     assert "4 ok in" in done.stdout
     again = results(tmp_path / "sweep")
     assert first.items() <= again.items() and len(again) == 4
@@ -47,7 +47,7 @@ def test_a_killed_sweep_resumes(lab, tmp_path):
     process.wait()
     assert len(summaries(tmp_path / "sweep")) == 1
     done = lab(*SWEEP, *three, check=0)
-    assert "is there already" in done.stdout and "3 ok in" in done.stdout
+    assert "already finished" in done.stdout and "3 ok in" in done.stdout
     lab(*SWEEP, *three, "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")
 
@@ -75,8 +75,8 @@ def test_a_job_finished_by_another_process_is_left_unchanged(lab, tmp_path):
     (folder / "checkpoint.bin").unlink()
     (folder / "notes.txt").write_text("mine")
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    run = Job(config, tmp_path / "sweep" / "fresh", place=Place(tmp_path / "sweep", config))
-    (process := start(run)).join()
+    run = Job(config, tmp_path / "sweep" / "fresh", entry=JobEntry(tmp_path / "sweep", config))
+    (process := start_fork(run)).join()
     assert process.exitcode == 0
     assert (folder / "notes.txt").exists() and not run.folder.exists()
 
@@ -87,7 +87,7 @@ def test_a_job_running_in_another_process_is_left_unchanged(lab, tmp_path):
     (run / "summary.json").unlink()
     with FileLock(run / ".lock"):
         done = lab(*SWEEP, "seed=range(2)", check=1)
-    assert "is at work in another process" in done.stdout and (run / "checkpoint.bin").exists()
+    assert "is running in another process" in done.stdout and (run / "checkpoint.bin").exists()
     assert "change the sweep" in lab("resume", str(run), "steps=9", "--force", check=2).stderr
     lab("resume", str(run), check=0)
     assert "2 ok in" in lab(*SWEEP, "seed=range(2)", check=0).stdout
@@ -100,7 +100,7 @@ def test_a_refused_job_does_not_change_the_run_of_another_job(lab, tmp_path):
     lab(*SWEEP, "dataset=text", paths, check=2)
     assert sorted(found["status"] for found in summaries(tmp_path / "sweep").values()) == ["ok", "refused"]
     again = lab(*SWEEP, "dataset=text", paths, check=2)
-    assert "is there already" in again.stdout and len(summaries(tmp_path / "sweep")) == 2
+    assert "already finished" in again.stdout and len(summaries(tmp_path / "sweep")) == 2
 
 
 def test_a_killed_sweep_ends_its_job(tmp_path):

@@ -16,7 +16,7 @@ from microgpt_lab import load_sweep
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
-from microgpt_lab.sweeps.folder import Place
+from microgpt_lab.sweeps.folder import JobEntry
 from microgpt_lab.sweeps.job import Job
 from microgpt_lab.sweeps.table import curve
 
@@ -48,7 +48,7 @@ def sweep_on_disk(tmp_path_factory):
     for seed in range(3):
         overrides = [*SHORT, f"seed={seed}"]
         config = compose(overrides)
-        run = Job(config, folder / f"seed={seed}", overrides, place=Place(folder, config))
+        run = Job(config, folder / f"seed={seed}", overrides, entry=JobEntry(folder, config))
         execute(run)
         (run.folder / checkpoint.PREVIOUS).unlink(missing_ok=True)  # it would replace a damaged checkpoint
     recipe = folder.parent / "home" / "experiments" / "theirs"

@@ -23,7 +23,7 @@ from microgpt_lab.registry.plugins import part
 from microgpt_lab.run.assemble import load
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.warm import preload
+from microgpt_lab.sweeps.warm import import_packages
 
 
 def quiet_command(*arguments):
@@ -99,7 +99,7 @@ def run_killed_at_rename(number, run):
 
 
 if __name__ == "__main__":
-    preload()
+    import_packages()
     part("backend", "numpy")
     if sys.argv[1] == "renames":
         kill_before_each_rename(sys.argv[2:])

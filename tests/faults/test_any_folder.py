@@ -38,7 +38,7 @@ from microgpt_lab.commands.resume import reopened
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.resume import check
-from microgpt_lab.sweeps.folder import Place
+from microgpt_lab.sweeps.folder import JobEntry
 
 HOSTILE = ["\x1b[2J\x07", "\u202e", "</script><script>alert(1)</script>", "a\rb\nc", "\x9b31m", "\ud800"]
 HOSTILE += ["x" * 3000, "${oc.env:HOME}", "1e999", "1e-3", "-", "..", "activation=\x1b]0;x\x07", '"\\x1b[2J"']
@@ -83,9 +83,9 @@ def run_commands(sweep, name, capsys):
         else:
             load_table(sweep)
             for seed in range(3):
-                place = Place(sweep, composed_once(seed))
-                assert place.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))
-                place.result()
+                entry = JobEntry(sweep, composed_once(seed))
+                assert entry.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))
+                entry.result()
             with contextlib.suppress(UserError):
                 reopened(run, [], force=False)
     assert_printable(capsys.readouterr().out)

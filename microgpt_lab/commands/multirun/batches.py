@@ -23,8 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 from microgpt_lab.options import files
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
-from microgpt_lab.sweeps.make import make
-from microgpt_lab.sweeps.pool import cores
+from microgpt_lab.sweeps.make import run_jobs
+from microgpt_lab.sweeps.pool import available_cores
 
 EACH = 4  # batches for each that is at work at a time, so that none waits long for the last
 MANY = 64  # batches, where the launcher does not say how many it has at work
@@ -57,7 +57,7 @@ def number(config: DictConfig) -> int:
     if "array_parallelism" in of:  # of submitit; a batch that waits in its queue costs nothing
         return of["array_parallelism"]
     if "n_jobs" in of:  # of joblib, where -1 is all cores
-        return EACH * (of["n_jobs"] if of["n_jobs"] > 0 else cores())
+        return EACH * (of["n_jobs"] if of["n_jobs"] > 0 else available_cores())
     return width or MANY
 
 
@@ -69,4 +69,4 @@ def make_batch(name: str) -> None:
     sweep, loader = Path(hydra.sweep.dir), GlobalHydra.instance().config_loader()
     content = json.loads(files.read_text(sweep / JOBS_FOLDER / f"{name}.json"))
     master: Any = HydraConfig.instance().cfg
-    make(Composer(loader, master).compose, sweep, content["jobs"], content["first"], alone=False)
+    run_jobs(Composer(loader, master).compose, sweep, content["jobs"], content["first"], owns_terminal=False)

@@ -10,7 +10,7 @@ from typing import Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load
-from microgpt_lab.sweeps.folder import Place, clock
+from microgpt_lab.sweeps.folder import JobEntry, format_duration
 
 
 def show(sweep: Path, jobs: list[list[str]]) -> int:
@@ -23,9 +23,9 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
         name = ",".join(overrides) or "default"
         try:
             config = compose(overrides)
-            if Place(sweep, config).result():
+            if JobEntry(sweep, config).result():
                 there += 1
-                print(f"{name}  is there already")
+                print(f"{name}  already finished")
                 continue
             key = json.dumps(config | {"seed": None}, sort_keys=True)
             if key not in times:
@@ -37,10 +37,11 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
             print(f"{name}  would be refused: {error}")
             continue
         total += times[key]
-        print(f"{name}  {clock(times[key])}")
+        print(f"{name}  {format_duration(times[key])}")
     rest = len(jobs) - there - refused
     print(
-        f"{rest} to run, {there} there already, {refused} refused: about {clock(total)} one after the other"
+        f"{rest} to run, {there} already finished, {refused} refused: "
+        f"about {format_duration(total)} one after the other"
     )
     return 2 if refused else 0
 

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from microgpt_lab.commands.multirun import batches
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.config import LAUNCHERS
-from microgpt_lab.sweeps.make import make
-from microgpt_lab.sweeps.pool import cores
+from microgpt_lab.sweeps.make import run_jobs
+from microgpt_lab.sweeps.pool import available_cores
 
 
 class Cores(Launcher):
@@ -34,8 +34,8 @@ class Cores(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        width = self.jobs or cores()
-        losses = make(self.composer.compose, self.sweep, job_overrides, initial_job_idx, width)
+        width = self.jobs or available_cores()
+        losses = run_jobs(self.composer.compose, self.sweep, job_overrides, initial_job_idx, width)
         return [returned(overrides, loss) for overrides, loss in zip(job_overrides, losses)]
 
 

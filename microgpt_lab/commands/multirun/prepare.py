@@ -20,7 +20,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import LAUNCHERS
 from microgpt_lab.options.keys import experiments
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.folder import begin, finished
+from microgpt_lab.sweeps.folder import count_ended, start_counter
 
 # Jobs side by side take a core each. Who sets these variables is obeyed.
 ONE_THREAD = {
@@ -71,8 +71,8 @@ class Prepare(Callback):
         warn()
         Prepare.sweep = locate(config)
         note(Prepare.sweep)
-        there = finished(Prepare.sweep) if searched else 0
-        begin(Prepare.sweep, there + searched if searched else len(found), there)
+        there = count_ended(Prepare.sweep) if searched else 0
+        start_counter(Prepare.sweep, there + searched if searched else len(found), there)
         self.limit(config)
         batches.width = self.width
         if searched:
