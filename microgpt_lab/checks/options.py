@@ -76,7 +76,7 @@ def check_run(**chosen: Any) -> bool:
         assert summary["status"] in ("ok", "diverged"), f"{chosen} is {summary['status']}"
         assert all(math.isfinite(x) for x in summary.values() if isinstance(x, float)), f"{chosen}: {summary}"
         log = (folder / "log.txt").read_text(encoding="utf-8")
-        assert "and is off" not in log, f"{chosen}: {log}"
+        assert "and is disabled" not in log, f"{chosen}: {log}"
     return True
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from microgpt_lab import __version__
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError, nearest, printable
-from microgpt_lab.run.signals import Terminated, terminate
+from microgpt_lab.run.signals import Terminated, raise_terminated
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0, 2 for what the user did wrong, 130 after Ctrl-C, 143 after SIGTERM."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGTERM, raise_terminated)
     # Infinity and NaN are results, which the trainer looks for.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="microgpt_lab")
     arguments = sys.argv[1:] if arguments is None else arguments

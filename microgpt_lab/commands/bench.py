@@ -22,7 +22,7 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.terminal import terminal
 
 MIB = 2**20
@@ -36,7 +36,7 @@ def work(pipe: Connection, config: dict[str, Any], torch_dtype: str | None) -> N
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     try:
-        trainer: Any = assemble(config, load(config))
+        trainer: Any = assemble(config, load_documents(config))
         if torch_dtype:
             from microgpt_lab.checks.pytorch import Torch
 

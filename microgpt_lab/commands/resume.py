@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     check_twice(args.overrides)
     warn()
     run = reopened(find.run(args.run), args.overrides, args.force)
-    with run.held():
+    with run.exclusive():
         status = read_summary(run.folder)["status"]
         if status in ("ok", "diverged") and not args.overrides and not args.best:
             longer = f"; to train on: {again(run)}" if status == "ok" and not of_sweep(run.folder) else ""
@@ -98,7 +98,7 @@ def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
         config = complete(config)
     except UserError as error:
         raise UserError(f"{folder / 'config.yaml'}: {error}") from None
-    return Run(config, folder, listed, claimed=True, accepted=force)
+    return Run(config, folder, listed, owns_folder=True, accept_changes=force)
 
 
 def key(override: str) -> str:

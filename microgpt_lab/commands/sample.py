@@ -33,7 +33,7 @@ def load(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
             raise TypeError(f"{odd[0]} is {sizes[odd[0]]!r:.60}")
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
-        weights = checkpoint.tree(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
+        weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         if not finite(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
         rows = {"wte": model.vocab_size, "wpe": model.block_size, model.head: model.vocab_size}

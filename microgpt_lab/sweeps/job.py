@@ -40,17 +40,17 @@ class Job(Run):
         self.place.folder = self.folder
 
     def count_finished(self, mark: str = MADE) -> None:
-        """Count the job once; `position` says how far the sweep is then."""
-        if not self.position:
-            self.position = count(self.place.sweep, mark)
+        """Count the job once; `progress` says how far the sweep is then."""
+        if not self.progress:
+            self.progress = count(self.place.sweep, mark)
 
     def end(self, status: str, error: str) -> dict[str, Any]:
         """Write a summary for a job that has no results, so that it is a row all the same."""
-        if not self.claimed:
+        if not self.owns_folder:
             self.claim()
         self.count_finished()
         summary = {"status": status, "error": error}
-        self.conclude(summary)
+        self.write_summary(summary)
         print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
         return summary
 
@@ -60,7 +60,7 @@ def known(run: Job) -> dict[str, Any] | None:
     if summary := run.place.result():
         remove_empty(run.folder)
         run.count_finished(THERE)
-        print(f"= {run.position} {run.name}  is there already")
+        print(f"= {run.progress} {run.name}  is there already")
     return summary
 
 
@@ -96,7 +96,7 @@ def conclude(run: Job, status: int) -> dict[str, Any]:
         print(f"= {run.name}  is at work in another process")
         return {"status": "elsewhere"}
     if run.place.folder:
-        run.folder, run.claimed = run.place.folder, True
+        run.folder, run.owns_folder = run.place.folder, True
         summary = read_summary(run.folder)
         if summary["status"] not in ("unfinished", "damaged"):
             return summary
@@ -105,7 +105,7 @@ def conclude(run: Job, status: int) -> dict[str, Any]:
 
 def attempt(run: Job) -> int:
     """Make the run, and write down everything that can go wrong; the exit status of its process."""
-    run.began = time.perf_counter()
+    run.started = time.perf_counter()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
@@ -125,7 +125,7 @@ def attempt(run: Job) -> int:
         remove_empty(run.folder)
         return INTERRUPTED
     except Exception as error:
-        if not run.ended:  # else it has said what became of it
+        if not run.finished:  # else it has said what became of it
             run.end("failed", f"{type(error).__name__}: {error}")
             (run.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
     return 0
@@ -139,15 +139,15 @@ def go_on(run: Job) -> dict[str, Any]:
     fresh, earlier = run.folder, run.place.folder
     if earlier:
         run.folder = earlier
-        with run.held():
+        with run.exclusive():
             try:
                 if saved := checkpoint.read(earlier, print):
-                    run.claimed = True
+                    run.owns_folder = True
                     return execute(run, saved)
             except Changed as error:
                 print(printable(f"{run.name} begins anew: {error}"), file=sys.stderr)
             run.place.clear()
-    run.folder, run.claimed, run.resumed = fresh, False, []
+    run.folder, run.owns_folder, run.resumed = fresh, False, []
     return execute(run)
 
 

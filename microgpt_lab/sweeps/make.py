@@ -52,7 +52,7 @@ def make(
             run = composed(compose, sweep, overrides, first + number)
             if run is None:
                 continue
-            run.beside = beside
+            run.parallel = beside
             while pool.full or pool.has(run):
                 settle()
             if summary := known(run):

@@ -15,7 +15,7 @@ from microgpt_lab.options.differences import differences
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import environment, reuse
-from microgpt_lab.run.assemble import assemble, build, load
+from microgpt_lab.run.assemble import assemble, build, load_documents
 
 LARGEST = 1_000_000  # numbers of a model, or of a batch, whose preparation is worth its memory
 PACKAGES = ("numpy", "tensorboardX.proto.plugin_hparams_pb2", "rich.progress", "rich.table")
@@ -39,20 +39,20 @@ def warm(config: dict[str, Any], *, worth: int = 2) -> None:
     """
     with contextlib.suppress(Exception):
         environment.environment()
-        environment.core()
-        environment.parts(config)
+        environment.core_sha256()
+        environment.part_sources(config)
         differences(config)
-        if reuse.ours("backend", config["backend"]):
+        if reuse.is_first_party("backend", config["backend"]):
             build("backend", config["backend"])
-        if not reuse.ours("dataset", config["dataset"]):
+        if not reuse.is_first_party("dataset", config["dataset"]):
             return
-        documents = load(config)
+        documents = load_documents(config)
         environment.documents_sha256(documents)
         corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
         if held_out := corpus.validation[: config["eval_docs"]]:
             corpus.guessing(held_out)
-        seen[key := reuse.setting(config)] += 1
-        if seen[key] == worth and not reuse.has(config, documents) and prepares(config):
+        seen[key := reuse.setting_key(config)] += 1
+        if seen[key] == worth and not reuse.has_functions(config, documents) and prepares(config):
             prepare(config, documents)
 
 
@@ -64,10 +64,10 @@ def prepares(config: dict[str, Any]) -> bool:
     model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
     batch = config["batch_size"] * config["block_size"] * config["embed"]
     can = getattr(backend, "prepare", Backend.prepare) is not Backend.prepare
-    return can and max(model, batch) <= LARGEST and reuse.all_ours(config)
+    return can and max(model, batch) <= LARGEST and reuse.all_first_party(config)
 
 
 def prepare(config: dict[str, Any], documents: Documents) -> None:
     trainer = assemble(config, documents)
     trainer.backend.prepare(trainer)
-    reuse.keep(trainer, config)
+    reuse.keep_functions(trainer, config)

@@ -95,15 +95,15 @@ def work(connection: Connection) -> None:
 
 def ours_alone(config: dict[str, Any]) -> bool:
     """Whether only parts of the lab have run: what another's remembers cannot all be seen."""
-    callbacks = (reuse.ours("callback", chosen) for chosen in config["callback"].values())
+    callbacks = (reuse.is_first_party("callback", chosen) for chosen in config["callback"].values())
     others = [module for module in registry().watchers if not module.__name__.startswith(f"{FIRST_PARTY}.")]
     watched = any(listener(module, event) for module in others for event in EVENTS)
-    return reuse.all_ours(config) and all(callbacks) and not watched
+    return reuse.all_first_party(config) and all(callbacks) and not watched
 
 
 def note(run: Job, found: list[str]) -> None:
     """Say in the run's log why its worker was replaced."""
-    if run.claimed:
+    if run.owns_folder:
         names = [*found[:MOST], *([f"{len(found) - MOST} more"] if len(found) > MOST else [])]
         with (run.folder / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"left behind by this job, so that the next has a new process: {', '.join(names)}\n")

@@ -30,7 +30,7 @@ class Console:
     def run_started(self, run, trainer):
         self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
         self.terminal = terminal()
-        self.live = self.terminal.is_interactive and not run.beside
+        self.live = self.terminal.is_interactive and not run.parallel
         self.began = self.shown = time.monotonic()
         if not run.in_sweep:
             self.header()
@@ -129,12 +129,12 @@ class Console:
             )
         else:
             val = f"{summary['status']} {shown(summary.get('error', ''))}"
-        name = shown(f"{self.run.position} {self.run.name}")
+        name = shown(f"{self.run.progress} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         samples = shown(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
         if self.terminal.is_interactive:
-            if self.run.beside:
+            if self.run.parallel:
                 erase(self.terminal)
             self.terminal.print(line, no_wrap=True, overflow="ellipsis")
         else:

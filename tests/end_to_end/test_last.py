@@ -116,8 +116,8 @@ def test_more_steps_train_a_finished_run_on_without_force(lab, tmp_path):
     ("overrides", "said"),
     [
         (("steps=1",), "is at step 2, beyond steps=1"),
-        (("steps=9", "dropout=0.1"), "would not go on as it began: dropout was 0.0, is 0.1"),
-        (("batch_size=2",), "would not go on as it began: batch_size was 1, is 2"),
+        (("steps=9", "dropout=0.1"), "would not continue as it started: dropout was 0.0, is 0.1"),
+        (("batch_size=2",), "would not continue as it started: batch_size was 1, is 2"),
     ],
 )
 def test_any_other_change_of_a_finished_run_is_refused(lab, tmp_path, overrides, said):

@@ -66,7 +66,7 @@ def test_a_running_run_is_kept(lab, home):
         before = files(home)
         for sure in ((), ("--yes",)):
             done = lab("runs", "prune", "--status", "unfinished", *sure, check=0)
-            assert done.stderr == "kept runs/killed: is at work in another process\n"
+            assert done.stderr == "kept runs/killed: is running in another process\n"
             assert done.stdout == "nothing to remove\n" and files(home) == before
     lab("runs", "prune", "--status", "unfinished", "--yes", check=0)
     assert not killed.exists()
@@ -75,7 +75,7 @@ def test_a_running_run_is_kept(lab, home):
 def test_a_finished_run_that_is_running_again_is_kept(lab, home):
     with locked(home / "runs" / "hot"):
         done = lab("runs", "prune", "--status", "diverged", "--yes", check=1)
-    assert done.stderr == "kept runs/hot: is at work in another process\n"
+    assert done.stderr == "kept runs/hot: is running in another process\n"
     assert done.stdout == "removed 0 runs, 0 bytes\n" and (home / "runs" / "hot" / "summary.json").exists()
 
 

@@ -36,7 +36,7 @@ from microgpt_lab.commands import experiments, main, sample
 from microgpt_lab.commands.resume import reopened
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
-from microgpt_lab.run.resume import check
+from microgpt_lab.run.resume import check_facts
 from microgpt_lab.sweeps.folder import Place
 
 HOSTILE = ["\x1b[2J\x07", "\u202e", "</script><script>alert(1)</script>", "a\rb\nc", "\x9b31m", "\ud800"]
@@ -76,7 +76,7 @@ def answers(sweep, name, capsys):
         elif name == checkpoint.CURRENT:
             with contextlib.suppress(UserError):
                 if saved := checkpoint.read(run, lambda line: None):
-                    check(saved)
+                    check_facts(saved)
             with contextlib.suppress(UserError):
                 sample.main([str(run), "-n", "1", "--seed", "1"])
         else:

@@ -17,7 +17,7 @@ from microgpt_lab.commands import resume, sample
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.run import checkpoint
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
@@ -57,7 +57,7 @@ def best_step(folder):
     losses = {row["step"]: row["loss/val"] for row in rows(folder) if "loss/val" in row}
     summary, saved = ended(folder), read_best(folder)
     losses.setdefault(summary["steps"], summary.get("loss/val", math.inf))
-    trainer = assemble(saved.facts["config"], load(saved.facts["config"]))
+    trainer = assemble(saved.facts["config"], load_documents(saved.facts["config"]))
     restore(trainer, saved)
     step = min(losses, key=losses.__getitem__)  # the first of equal ones
     assert (summary["best/step"], summary["best/loss/val"]) == (step, losses[step])
@@ -191,7 +191,7 @@ def test_one_that_is_lost_is_said_so_and_the_best_of_the_rest_is_kept(run, capsy
         with pytest.raises(UserError, match=said):
             sample.main([str(run), "--best"])
     go_on(run, "steps=30")
-    assert "of step 18, is lost" in capsys.readouterr().err
+    assert "of step 18, is missing" in capsys.readouterr().err
     assert ended(run)["best/step"] == read_best(run).facts["step"] > 24
 
 
@@ -238,8 +238,8 @@ def test_no_resume_leaves_a_later_checkpoint(run, killed):
 
     def opened(folder, saved):
         again = resume.reopened(folder, [], force=False)
-        documents = load(again.config)
-        again.open(documents, assemble(again.config, documents), saved)
+        documents = load_documents(again.config)
+        again.prepare_folder(documents, assemble(again.config, documents), saved)
         return {checkpoint.decode(file.read_bytes())[0]["step"] for file in folder.glob("checkpoint*")}
 
     assert opened(run, checkpoint.read_best(run)) == {18}

@@ -69,7 +69,7 @@ def test_a_change_is_refused_and_shown(stopped, tmp_path, what):
     file, old, new, said = CHANGES[what]
     edit(tmp_path / file, old, new)
     done = resume(check=2)
-    assert done.stderr.startswith("error: run would not go on as it began: ") and said in done.stderr
+    assert done.stderr.startswith("error: run would not continue as it started: ") and said in done.stderr
     resume("--force", check=0)
     assert json.loads((run / "summary.json").read_text())["steps"] == 12
     assert "has ended" in resume(check=0).stdout
@@ -88,7 +88,7 @@ def test_overrides_are_changes_too(stopped):
 def test_another_vocabulary_of_the_same_size_is_refused_even_so(stopped, tmp_path):
     _, resume = stopped
     edit(tmp_path / "data.txt", "eve", "ewe")
-    assert "another vocabulary" in resume("--force", check=2).stderr
+    assert "a different vocabulary" in resume("--force", check=2).stderr
 
 
 def test_told_so_it_goes_on_with_another_optimizer_but_not_backwards(stopped):
@@ -110,7 +110,7 @@ def test_a_damaged_newer_one_does_not_take_the_place_of_the_good_one(stopped):
     good = (run / checkpoint.CURRENT).read_bytes()
     (run / checkpoint.CURRENT).replace(run / checkpoint.PREVIOUS)
     (run / checkpoint.CURRENT).write_bytes(good[:-1])
-    assert "the one before it is used, of step 10" in resume(check=0).stderr
+    assert "the previous checkpoint is used, of step 10" in resume(check=0).stderr
     assert (run / checkpoint.PREVIOUS).read_bytes() == good  # then came that of step 12
 
 

@@ -23,7 +23,7 @@ from microgpt_lab import UserError, load_sweep
 from microgpt_lab.commands import resume, sample
 from microgpt_lab.commands.resume import reopened
 from microgpt_lab.run import checkpoint
-from microgpt_lab.run.resume import changes, check
+from microgpt_lab.run.resume import changes, check_facts
 from microgpt_lab.sweeps.table import curve
 
 
@@ -149,11 +149,11 @@ def test_checkpoints_that_fit_nothing_are_a_line(sweep, capsys):
     for _ in range(100):
         deep = {"x": deep}
     with pytest.raises(UserError, match="too deep"):
-        check(checkpoint.Saved(facts | {"config": deep}, numbers, file.name))
+        check_facts(checkpoint.Saved(facts | {"config": deep}, numbers, file.name))
     with pytest.raises(UserError, match="surrogates not allowed"):
-        check(checkpoint.Saved(facts | {"\ud800": 1}, numbers, file.name))
+        check_facts(checkpoint.Saved(facts | {"\ud800": 1}, numbers, file.name))
     with pytest.raises(UserError, match="seconds"):
-        check(checkpoint.Saved(facts | {"seconds": math.nan}, numbers, file.name))
+        check_facts(checkpoint.Saved(facts | {"seconds": math.nan}, numbers, file.name))
 
     def sparse(path):
         path.write_bytes(whole)

@@ -215,9 +215,9 @@ def test_a_run_has_one_writer(lab, tmp_path):
         time.sleep(0.01)
     begun = time.monotonic()
     done = lab("resume", "run", check=2)
-    assert done.stderr == "error: run is at work in another process\n" and time.monotonic() - begun < 20
+    assert done.stderr == "error: run is running in another process\n" and time.monotonic() - begun < 20
     process.kill()
     process.wait()
     config = Path(tmp_path / "run" / "config.yaml")
     config.write_text(config.read_text().replace("steps: 100000", "steps: 1"))
-    assert "at work" not in lab("resume", "run").stderr
+    assert "in another process" not in lab("resume", "run").stderr

@@ -9,7 +9,7 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.sweeps.folder import Place, clock
 
 
@@ -47,7 +47,7 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
 
 def seconds(config: dict[str, Any], trial: float = 0.5) -> float:
     """The time that a run takes, from that of some of its steps and of a part of an evaluation."""
-    trainer = assemble(config, load(config))
+    trainer = assemble(config, load_documents(config))
     together = min(trainer.backend.fused, trainer.steps)
     if not together:
         return 0.0
