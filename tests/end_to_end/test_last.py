@@ -62,7 +62,10 @@ def test_sample_passes_over_what_has_no_checkpoint(lab, tried):
 def test_resume_takes_the_newest_run_and_reads_a_first_override_as_one(lab, tried):
     runs, newest = tried
     done = lab("resume", check=0)
-    assert f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout and "train on" not in done.stdout
+    assert (
+        f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout
+        and "train longer" not in done.stdout
+    )
     dated(runs / "alone", 4000)
     assert named(lab("resume", "steps=5", check=0)) == Path("runs/alone")
     assert json.loads((runs / "alone" / "summary.json").read_text())["steps"] == 5
@@ -100,7 +103,7 @@ def test_a_folder_that_is_called_last_is_meant_when_it_is_there(lab, tmp_path, t
 def test_more_steps_train_a_finished_run_on_without_force(lab, tmp_path):
     lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
     said = lab("resume", "run", check=0).stdout
-    assert said == "run has ended: ok; to train on: python -m microgpt_lab resume run steps=4\n"
+    assert said == "run has ended: ok; to train longer: python -m microgpt_lab resume run steps=4\n"
     lab(*said.split("microgpt_lab ")[1].split(), check=0)
     run = tmp_path / "run"
     rows = (run / "metrics.jsonl").read_text().splitlines()

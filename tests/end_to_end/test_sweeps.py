@@ -105,7 +105,7 @@ def test_dry_says_what_would_run_and_leaves_nothing(lab, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     done = lab(*SWEEP, "seed=range(3)", "heads=4,3", "--dry", check=2)
     assert done.stdout.count("would be refused") == 3
-    assert "1 to run, 2 there already, 3 refused" in done.stdout  # heads=4 is the default
+    assert "1 to run, 2 already finished, 3 refused" in done.stdout  # heads=4 is the default
     lab(*SHORT, "--dry", check=0)
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -33,7 +33,7 @@ from foreign import (
 
 from microgpt_lab import UserError, load_sweep
 from microgpt_lab.commands import experiments, main, sample
-from microgpt_lab.commands.resume import reopened
+from microgpt_lab.commands.resume import reopen
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.resume import check_facts
@@ -86,7 +86,7 @@ def answers(sweep, name, capsys):
                 assert place.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))
                 place.result()
             with contextlib.suppress(UserError):
-                reopened(run, [], force=False)
+                reopen(run, [], force=False)
     printed(capsys.readouterr().out)
 
 

@@ -237,7 +237,7 @@ def test_no_resume_leaves_a_later_checkpoint(run, killed):
     """So that a kill right after it cannot bring back the steps that were dropped."""
 
     def opened(folder, saved):
-        again = resume.reopened(folder, [], force=False)
+        again = resume.reopen(folder, [], force=False)
         documents = load_documents(again.config)
         again.prepare_folder(documents, assemble(again.config, documents), saved)
         return {checkpoint.decode(file.read_bytes())[0]["step"] for file in folder.glob("checkpoint*")}
