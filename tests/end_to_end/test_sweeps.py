@@ -136,7 +136,7 @@ def test_a_report_compares_and_counts(lab, tmp_path):
         (["nowhere"], "there is no sweep at nowhere"),
         (["sweep", "--metric", "loss/vla"], "did you mean 'loss/val'?"),
         (["sweep", "--by", "layer"], "'layer' was not swept"),
-        (["sweep", "--against", "activation=silu"], "describes 0 rows"),
+        (["sweep", "--against", "activation=silu"], "matches 0 rows"),
     ],
 )
 def test_mistakes_in_a_report_are_a_line(lab, tmp_path, arguments, answer):
