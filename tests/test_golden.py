@@ -10,7 +10,7 @@ from benchmarks.reference import Node, Reference
 from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.data import lines
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -79,7 +79,7 @@ def edition_243():
 def test_the_recipe_of_the_243_lines_gives_their_losses(karpathy_names):
     """The recipe itself, not a copy of its settings, trains the first 60 steps of this edition."""
     config = compose(["experiment=microgpt-243", f"dataset.path={karpathy_names}", "backend=python"])
-    trainer = assemble(config, load(config))
+    trainer = assemble(config, load_documents(config))
     losses = [metrics["loss/train"] for metrics in trainer.advance(60)]
     assert losses == pytest.approx(edition_243(), rel=0, abs=1e-13)
 

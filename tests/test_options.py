@@ -84,7 +84,7 @@ SIZES = [
     ({"batch_size": 10**9, "embed": 1}, "make batches of 1.6e+10 numbers, more than 20,000,000"),
     (
         {"batch_size": 10**9, "embed": 1, "backend": {"name": "numpy"}},
-        "make batches of 1.6e+10 numbers, more than 500,000,000, the most for backend=numpy",
+        "make batches of 1.6e+10 numbers, more than 500,000,000, the limit of backend=numpy",
     ),
     ({"steps": 10**15 + 1}, "steps must be from 0 to 1,000,000,000,000,000, not 1000000000000001"),
     ({"samples": 10**9}, "samples must be from 0 to 100,000, not 1000000000"),
@@ -139,7 +139,7 @@ def huge(step, steps, *, power: float = 1e9):
 BROKEN = {
     "scheduler": (huge, "scheduler=huge is refused with its default options"),
     "activation": (mean, r"'slope': 2\}\}: the run raised RuntimeError: not this one"),
-    "callback": (Late, r"callback late failed in run_started and is off: OutOfRange: number must be"),
+    "callback": (Late, r"callback late failed in run_started and is disabled: OutOfRange: number must be"),
 }
 
 

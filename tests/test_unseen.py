@@ -66,7 +66,7 @@ def test_reverse_has_the_given_number_of_words_or_all_if_fewer_exist():
 def test_a_task_whose_answers_would_be_truncated_is_refused(tmp_path):
     task = {"name": "reverse", "length": 4}
     with pytest.raises(
-        UserError, match="block_size=8 cuts the answers of 4,096 of 4,680 tasks: block_size=10 holds"
+        UserError, match="block_size=8 cuts the answers of 4,096 of 4,680 tasks: write block_size=10"
     ):
         short_run(tmp_path / "run", dataset=task, block_size=8)
     assert short_run(tmp_path / "run", dataset=task, block_size=10)["status"] == "ok"

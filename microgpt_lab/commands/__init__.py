@@ -1,4 +1,4 @@
-"""The command line: one module a command; without a command's name, training."""
+"""The command line: one module per command. Without the name of a command, `train` runs."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from typing import Any, NoReturn
 
 from microgpt_lab import __version__
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError, nearest, printable
-from microgpt_lab.run.signals import Terminated, terminate
+from microgpt_lab.run.signals import Terminated, raise_terminated
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
-    "experiments": "list the recipes (experiments worth repeating), or check one",
-    "help": "say what there is, or explain a command, part or key: help layers",
-    "plugins": "list the parts that are installed, and their options",
-    "report": "compare the runs of a sweep",
-    "resume": "go on with a run that was stopped, or train a finished one longer",
+    "experiments": "list the recipes (prepared experiments), or check the results of one",
+    "help": "explain everything, or one command, part or key: help layers",
+    "plugins": "list the installed parts and their options",
+    "report": "compare the settings of a sweep",
+    "resume": "continue a run that was stopped, or train a finished run longer",
     "runs": "list runs, compare two (runs diff A B), or remove some (runs prune)",
     "sample": "print new documents from a run",
 }
-RUN = "its folder, a part of the name of only one below ./runs, or 'last' (the default): the newest there"
-KEY_VALUE = "key=value"  # stands for the configuration, as for training
+RUN = "a folder, a part of the name of only one below ./runs, or 'last', the newest there (default: last)"
+KEY_VALUE = "key=value"  # the metavar of overrides, as in training
 PROGRAM = "python -m microgpt_lab"
 
 
 class Parser(argparse.ArgumentParser):
-    """A command's arguments. Its errors are one line."""
+    """An argument parser for a command, whose errors are one line."""
 
     def __init__(self, command: str, **settings: Any):
         super().__init__(f"{PROGRAM} {command}", **settings)
@@ -43,12 +43,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        if found := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
-            message = self.no_flag(found[1])
+        if match := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
+            message = self.no_flag(match[1])
         raise UserError(f"{message} (see {self.prog} --help)")
 
     def no_flag(self, flag: str) -> str:
-        """The flag of this command that is meant; or the key, where it takes a configuration."""
+        """Return an error message with the flag that is probably meant, or with the key, if there is one."""
         flags = [flag for flag in self._option_string_actions if flag != "-h"]
         if near := nearest(flag, flags):
             return f"{flag} is not a flag; did you mean '{near}'?"
@@ -60,10 +60,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, 2 for what the user did wrong, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run a command. Return the exit status: 2 for a mistake of the user, 130 for Ctrl-C, 143 for SIGTERM.
+
+    Otherwise the command decides: 0, or 1 for a run that diverged, for example.
+    """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, terminate)
-    # Infinity and NaN are results, which the trainer looks for.
+        signal.signal(signal.SIGTERM, raise_terminated)
+    # Infinity and NaN need no warnings, because the trainer checks for them.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="microgpt_lab")
     arguments = sys.argv[1:] if arguments is None else arguments
     name = arguments[0] if arguments and arguments[0] in COMMANDS else "train"
@@ -82,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 143
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # nobody reads on
+    except BrokenPipeError:  # the reader of a pipe has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

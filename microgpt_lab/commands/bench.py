@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab bench [key=value …]`: the same configuration on every backend, side by side."""
+"""`python -m microgpt_lab bench [key=value …]`: time the same configuration on every backend, in turns."""
 
 from __future__ import annotations
 
@@ -22,132 +22,135 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.terminal import terminal
 
 MIB = 2**20
 
 
-def work(pipe: Connection, config: dict[str, Any], torch_dtype: str | None) -> None:
-    """In a process of its own, so that memory and threads are its own: train for as long as it is told.
+def train_in_turns(pipe: Connection, config: dict[str, Any], torch_dtype: str | None) -> None:
+    """Train in turns, in a process of its own, so that memory and threads are measured separately.
 
-    Sends an error's text, or None; then, for each number of seconds received, what was done in it;
-    at the end all losses.
+    Sends the text of an error, or None. Then it receives the seconds of each turn and sends the turn's
+    measurements. After None it sends all losses.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
     try:
-        trainer: Any = assemble(config, load(config))
+        trainer: Any = assemble(config, load_documents(config))
         if torch_dtype:
             from microgpt_lab.checks.pytorch import Torch
 
             trainer = Torch(trainer, config, torch_dtype)
-        losses = [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]  # and compile
+        losses = [metrics["loss/train"] for metrics in trainer.advance(steps_per_call(trainer))]  # compiles
     except (UserError, ModuleNotFoundError, FloatingPointError) as error:
         pipe.send(str(error))
         return
     pipe.send(None)
     while (seconds := pipe.recv()) is not None:
-        begun, first = time.perf_counter(), trainer.step
+        started, first = time.perf_counter(), trainer.step
         try:
-            while time.perf_counter() - begun < seconds or trainer.step == first:
-                losses += [metrics["loss/train"] for metrics in trainer.advance(fused(trainer))]
+            while time.perf_counter() - started < seconds or trainer.step == first:
+                losses += [metrics["loss/train"] for metrics in trainer.advance(steps_per_call(trainer))]
         except FloatingPointError as error:
             pipe.send(str(error))
             return
-        spent = time.perf_counter() - begun
+        elapsed = time.perf_counter() - started
         tokens = sum(trainer.inputs(step)[0].tokens for step in range(first, trainer.step))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
             1 if sys.platform == "darwin" else 1024
         )
         documents = (trainer.step - first) * config["batch_size"]
-        pipe.send({"seconds": spent, "documents": documents, "tokens": tokens, "memory": memory})
+        pipe.send({"seconds": elapsed, "documents": documents, "tokens": tokens, "memory": memory})
     pipe.send(losses)
 
 
-def fused(trainer: Any) -> int:
-    """As many steps as a run would hand the backend at once."""
+def steps_per_call(trainer: Any) -> int:
+    """Return how many steps a run would let the backend compute in one call."""
     return min(trainer.backend.fused, trainer.steps_per_second) if trainer.step else 1
 
 
 class Contestant:
-    """A backend at work in another process."""
+    """A backend that trains in another process, one turn at a time."""
 
     def __init__(self, name: str, config: dict[str, Any], torch_dtype: str | None = None):
         context = multiprocessing.get_context("spawn")
         self.name, self.turns = name, []
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs, config, torch_dtype), daemon=True)
+        self.pipe, child_pipe = context.Pipe()
+        self.process = context.Process(
+            target=train_in_turns, args=(child_pipe, config, torch_dtype), daemon=True
+        )
         self.process.start()
-        theirs.close()
-        self.error: str | None = self.answer()
+        child_pipe.close()
+        self.error: str | None = self.receive()
 
-    def answer(self) -> Any:
+    def receive(self) -> Any:
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
             raise UserError(f"{self.name} ended unexpectedly (out of memory?)") from None
 
     def turn(self, seconds: float) -> None:
+        """Train for one turn, and keep its measurements."""
         self.pipe.send(seconds)
-        turn = self.answer()
+        turn = self.receive()
         if isinstance(turn, str):
             raise UserError(f"{self.name}: {turn}")
         self.turns.append(turn)
 
     def finish(self) -> list[float]:
-        """The losses of all steps."""
+        """End the process, and return the losses of all steps."""
         self.pipe.send(None)
-        losses = self.answer()
+        losses = self.receive()
         self.process.join()
         return losses
 
-    def per_document(self) -> list[float]:
-        """Seconds a document, of each turn but the first, in which backends compile and record."""
+    def seconds_per_document(self) -> list[float]:
+        """The seconds per document of each turn, without the first, in which backends compile and record."""
         return [turn["seconds"] / turn["documents"] for turn in self.turns[1:]]
 
 
-def contestants(config: dict[str, Any], against: str | None, console: Console) -> list[Contestant]:
-    """Every backend that can run this here; a line for each that cannot."""
-    found = []
+def start_contestants(config: dict[str, Any], against: str | None, console: Console) -> list[Contestant]:
+    """Start every backend that can run this configuration, and print a line for each that cannot."""
+    started = []
     for name in sorted(registry().names("backend"), key=lambda name: name != "python"):
         options = registry().get("backend", name).options
         chosen = {key: value for key, value in config["backend"].items() if key in options}
         with console.status(f"{name} …"):
-            found.append(Contestant(name, config | {"backend": {"name": name, **chosen}}))
+            started.append(Contestant(name, config | {"backend": {"name": name, **chosen}}))
     if against:
         with console.status(f"{against} …"):
             dtype = config["backend"].get("dtype", "float64")
-            found.append(Contestant(f"PyTorch {dtype}", config | {"backend": {"name": "python"}}, dtype))
-    for each in found:
+            started.append(Contestant(f"PyTorch {dtype}", config | {"backend": {"name": "python"}}, dtype))
+    for each in started:
         if each.error is not None and each.name == config["backend"]["name"]:
             raise UserError(each.error)
         if each.error is not None:
-            console.print(f"[yellow]{each.name} does not take part:[/] {escape(each.error)}", soft_wrap=True)
-    return [each for each in found if each.error is None]
+            console.print(f"[yellow]{each.name} is left out:[/] {escape(each.error)}", soft_wrap=True)
+    return [each for each in started if each.error is None]
 
 
-def table(found: list[Contestant], losses: dict[str, list[float]]) -> Table:
+def table(contestants: list[Contestant], losses: dict[str, list[float]]) -> Table:
+    """Make the table of results. The first contestant is the reference for the others."""
     result = Table(box=None, pad_edge=False)
     for heading in (
         "backend",
         "µs / document",
         "tokens / s",
-        f"× {found[0].name}",
+        f"× {contestants[0].name}",
         "peak memory",
         "largest loss difference",
     ):
         result.add_column(heading, justify="left" if heading == "backend" else "right")
-    reference, *_ = found
-    for each in found:
-        ratios = [
-            theirs / ours for theirs, ours in zip(reference.per_document(), each.per_document(), strict=True)
-        ]
+    reference, *_ = contestants
+    for each in contestants:
+        pairs_of_turns = zip(reference.seconds_per_document(), each.seconds_per_document(), strict=True)
+        ratios = [base / own for base, own in pairs_of_turns]
         spread = f" [dim]({min(ratios):,.0f} to {max(ratios):,.0f})[/]" if each is not reference else ""
         pairs = list(zip(losses[reference.name], losses[each.name], strict=False))
         difference = max(abs(x - y) for x, y in pairs)
         result.add_row(
             f"[cyan]{each.name}[/]",
-            f"{median(each.per_document()) * 1e6:,.1f}",
+            f"{median(each.seconds_per_document()) * 1e6:,.1f}",
             f"{median(turn['tokens'] / turn['seconds'] for turn in each.turns[1:]):,.0f}",
             f"[bold]{median(ratios):,.1f}[/]{spread}",
             f"{each.turns[-1]['memory'] / MIB:,.0f} MiB",
@@ -158,11 +161,16 @@ def table(found: list[Contestant], losses: dict[str, list[float]]) -> Table:
 
 def main(arguments: list[str]) -> int:
     parser = Parser("bench", description="Time a configuration on every installed backend, in turns.")
-    parser.add_argument("overrides", nargs="*", metavar=KEY_VALUE, help="the configuration, as for training")
-    parser.add_argument("--against", choices=["torch"], help="also a plain PyTorch model, on the CPU, eager")
-    parser.add_argument("--turns", type=int, default=7, help="how often each has its turn (default: 7)")
+    parser.add_argument("overrides", nargs="*", metavar=KEY_VALUE, help="the configuration, as in training")
     parser.add_argument(
-        "--seconds", type=float, default=1.0, help="how long a turn is, at least a step (default: 1)"
+        "--against", choices=["torch"], help="also time a plain PyTorch model, in eager mode on the CPU"
+    )
+    parser.add_argument("--turns", type=int, default=7, help="number of turns per backend (default: 7)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=1.0,
+        help="length of a turn in seconds; it has at least one step (default: 1)",
     )
     args = parser.parse_intermixed_args(arguments)
     try:
@@ -176,19 +184,19 @@ def main(arguments: list[str]) -> int:
     endless = {"steps": 10**9, "eval_every": 0, "scheduler": {"name": "constant", "warmup": 0.0}}
     config = compose(args.overrides) | endless
     console = terminal(140)
-    found = contestants(config, args.against, console)
-    if not found:
-        raise UserError("no backend can run this")
+    contestants = start_contestants(config, args.against, console)
+    if not contestants:
+        raise UserError("no backend can run this configuration")
     for number in range(args.turns + 1):
-        for each in found:
+        for each in contestants:
             with console.status(
                 f"turn {number} of {args.turns}: {each.name}" if number else f"{each.name} warms up"
             ):
                 each.turn(args.seconds)
-    losses = {each.name: each.finish() for each in found}
+    losses = {each.name: each.finish() for each in contestants}
     sizes = ", ".join(
         f"{key} {config[key]}" for key in ("layers", "embed", "heads", "block_size", "batch_size")
     )
     console.print(f"[bold]{sizes}[/], medians of {args.turns} turns of {args.seconds:g} s")
-    console.print(table(found, losses))
+    console.print(table(contestants, losses))
     return 0

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab experiments [check NAME]`: the recipes, and whether one still gives its figures."""
+"""`python -m microgpt_lab experiments [check NAME]`: list the recipes, or check the results of one."""
 
 from __future__ import annotations
 
@@ -25,10 +25,17 @@ from microgpt_lab.terminal import terminal
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("experiments", description="List the recipes, or check one.")
-    parser.add_argument("action", nargs="?", choices=["check"], help="run a small part of one")
-    parser.add_argument("name", nargs="?", help="of the recipe to check")
-    parser.add_argument("overrides", nargs="*", metavar=KEY_VALUE, help="such as dataset.path=FILE")
+    parser = Parser(
+        "experiments",
+        description="List the recipes, or check that a small run of one gives its expected results.",
+    )
+    parser.add_argument(
+        "action", nargs="?", choices=["check"], help="run the check of a recipe instead of listing all"
+    )
+    parser.add_argument("name", nargs="?", help="the recipe to check")
+    parser.add_argument(
+        "overrides", nargs="*", metavar=KEY_VALUE, help="overrides for the check, such as dataset.path=FILE"
+    )
     options = parser.parse_args(arguments)
     if options.action is None:
         return show()
@@ -43,27 +50,27 @@ def main(arguments: list[str]) -> int:
 
 
 def show() -> int:
-    """Name, question, and how long it took its author."""
+    """Print the name, the question and the folder of each recipe, and how long it took its author."""
     console = terminal(200)
     table = Table(box=None, pad_edge=False)
     for heading in ("experiment=", "question", "time", "folder"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "experiment=")
     for name, folder in experiments().items():
         try:
-            second = read_text(folder / "recipe.yaml").splitlines()[1:2]
-            question = "".join(line[1:300].strip() for line in second)
+            second_line = read_text(folder / "recipe.yaml").splitlines()[1:2]
+            question = "".join(line[1:300].strip() for line in second_line)
             seconds = expected(folder).get("seconds")
             time = format_duration(seconds) if seconds else ""
         except UserError as error:
             question, time = f"damaged: {error}", ""
-        name, question, place = (escape(printable(shown)) for shown in (name, question, str(folder)))
-        table.add_row(f"[cyan]{name}[/]", question, time, f"[dim]{place}[/]")
+        name, question, path = (escape(printable(text)) for text in (name, question, str(folder)))
+        table.add_row(f"[cyan]{name}[/]", question, time, f"[dim]{path}[/]")
     console.print(table)
     return 0
 
 
 def expected(folder: Path) -> dict[str, Any]:
-    """What a recipe says of its figures, if it does."""
+    """Read the expected results of a recipe; empty if it has none."""
     try:
         return read(folder / "expected.json")
     except FileNotFoundError:
@@ -71,7 +78,7 @@ def expected(folder: Path) -> dict[str, Any]:
 
 
 def check(name: str, folder: Path, overrides: list[str]) -> int:
-    """Run the recipe with the overrides of `check` in expected.json; status 1 if a figure is another."""
+    """Run a recipe with the overrides of its check, and compare. Return 1 if a figure differs, else 0."""
     wanted = expected(folder).get("check")
     if not wanted:
         raise UserError(f"{folder / 'expected.json'} has no 'check'")
@@ -80,25 +87,27 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
     check_twice(overrides)
     config = compose([f"experiment={name}", *wanted.get("overrides", []), *overrides])
     config["callback"] = {"jsonl": {"name": "jsonl"}}
-    with tempfile.TemporaryDirectory() as place:
-        run = Run(config, Path(place) / name)
+    with tempfile.TemporaryDirectory() as folder_name:
+        run = Run(config, Path(folder_name) / name)
         summary = execute(run)
         if summary["status"] == "interrupted":
             return 130
-        found = {key: figure(summary.get(key)) for key in wanted.get("figures", {})}
+        figures = {key: number(summary.get(key)) for key in wanted.get("figures", {})}
         losses = curve(run.folder, "loss/train")
-    pairs = [(key, wanted["figures"][key], value) for key, value in found.items()]
+    pairs = [(key, wanted["figures"][key], figure) for key, figure in figures.items()]
     pairs += [
         (f"loss at step {s}", loss, losses.get(int(s), math.nan))
         for s, loss in wanted.get("steps", {}).items()
     ]
-    good, tolerance = True, wanted.get("tolerance", 1e-6)
-    for name, value, got in pairs:
-        close = abs(got - value) <= tolerance
-        good = good and close
-        print(f"{'✓' if close else '✗'} {printable(name)} {got:.6f}, expected {value:.6f} ± {tolerance:g}")
-    return 0 if good else 1
+    all_close, tolerance = True, wanted.get("tolerance", 1e-6)
+    for name, value, figure in pairs:
+        close = abs(figure - value) <= tolerance
+        all_close = all_close and close
+        mark = "✓" if close else "✗"
+        print(f"{mark} {printable(name)} {figure:.6f}, expected {value:.6f} ± {tolerance:g}")
+    return 0 if all_close else 1
 
 
-def figure(value: Any) -> float:
+def number(value: Any) -> float:
+    """Return a figure as it is, and NaN for anything else."""
     return value if isinstance(value, (int, float)) else math.nan

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab plugins`: what is installed, where it is from, and what is not and why."""
+"""`python -m microgpt_lab plugins`: list the installed parts, and the plugins that could not be used."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from microgpt_lab.terminal import terminal
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("plugins", description="List the parts that are installed.")
+    parser = Parser("plugins", description="List the installed parts and their options.")
     parser.add_argument(
-        "kind", nargs="?", help=f"only of this kind, with a line for each option: {', '.join(KINDS)}"
+        "kind",
+        nargs="?",
+        help=f"list only parts of this kind, with one line per option: {', '.join(KINDS)}",
     )
     kind = parser.parse_args(arguments).kind
     if kind and kind not in KINDS:
         raise UserError(f"'{kind}' is not a kind of part{suggest(kind, KINDS)}")
     console = terminal(200)
     table = Table(box=None, pad_edge=False)
-    for heading in ("part", "what it is", "options", "from"):
+    for heading in ("part", "description", "options", "from"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "part")
     for part in sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name)):
         if kind in (None, part.kind):
@@ -47,8 +49,8 @@ def main(arguments: list[str]) -> int:
 
 
 def option_rows(part: Part) -> Iterator[tuple[str, str]]:
-    """Each option with what the part's docstring says of it."""
-    said = option_descriptions(part.make)
+    """Yield each option of a part, with the sentence from its docstring."""
+    sentences = option_descriptions(part.make)
     prefix = f"callback.{part.name}" if part.kind == "callback" else part.kind
     for name, option in part.options.items():
-        yield f"  {prefix}.{name}={format_value(option.default)}", escape(said.get(name, ""))
+        yield f"  {prefix}.{name}={format_value(option.default)}", escape(sentences.get(name, ""))

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab resume [RUN]`: go on with a run that was stopped, as if it had not been."""
+"""`python -m microgpt_lab resume [RUN]`: continue a run that was stopped, as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
-from microgpt_lab.commands.multirun.prepare import warn
+from microgpt_lab.commands.multirun.prepare import warn_of_plugins
 from microgpt_lab.commands.train import exit_status
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.options.compose import compose
@@ -20,14 +20,14 @@ from microgpt_lab.run.folder import read, read_summary
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps import find
 
-OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a folder that is not there does not begin like this
+OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a first argument like this is no folder, unless it exists
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "resume",
-        description="Go on with a run that was stopped or killed. One that has finished trains on with more "
-        "steps: resume RUN steps=2000 (its schedule is then one of 2000 steps).",
+        description="Continue a run that was stopped or killed. To train a finished run longer, give it more "
+        "steps: resume RUN steps=2000 (the learning rate schedule is then stretched to 2000 steps).",
     )
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
@@ -35,33 +35,36 @@ def main(arguments: list[str]) -> int:
         nargs="*",
         default=[],
         metavar=KEY_VALUE,
-        help="more steps; any other change needs --force",
+        help="steps=N trains longer; any other change needs --force",
     )
     parser.add_argument(
-        "--force", action="store_true", help="although configuration, data, parts or versions have changed"
+        "--force",
+        action="store_true",
+        help="continue even if the configuration, data, parts or versions have changed",
     )
     parser.add_argument(
-        "--best", action="store_true", help="go back to the checkpoint of the lowest validation loss first"
+        "--best", action="store_true", help="continue from the checkpoint of the lowest validation loss"
     )
     args = parser.parse_intermixed_args(arguments)
     if OVERRIDE.match(args.run) and not Path(args.run).exists():
         args.run, args.overrides = find.LAST, [args.run, *args.overrides]
     check_twice(args.overrides)
-    warn()
-    run = reopened(find.run_folder(args.run), args.overrides, args.force)
-    with run.held():
+    warn_of_plugins()
+    run = reopen(find.run_folder(args.run), args.overrides, args.force)
+    with run.exclusive():
         status = read_summary(run.folder)["status"]
         if status in ("ok", "diverged") and not args.overrides and not args.best:
-            longer = f"; to train on: {again(run)}" if status == "ok" and not of_sweep(run.folder) else ""
-            print(printable(f"{run.folder} has ended: {status}{longer}"))
+            longer = status == "ok" and not is_job(run.folder)
+            hint = f"; to train longer: {longer_command(run)}" if longer else ""
+            print(printable(f"{run.folder} has ended: {status}{hint}"))
             return 0
         if args.best:
             saved = checkpoint.read_best(run.folder)
             print(
-                printable(f"{run.folder} goes back to its best checkpoint, of step {saved.facts.get('step')}")
+                printable(f"{run.folder} continues from its best checkpoint, step {saved.facts.get('step')}")
             )
         elif not (saved := checkpoint.read(run.folder, warn_of_damage)):
-            print(printable(f"{run.folder} has no checkpoint yet: it begins at step 0"))
+            print(printable(f"{run.folder} has no checkpoint yet: it starts at step 0"))
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
 
 
@@ -69,37 +72,39 @@ def warn_of_damage(line: str) -> None:
     print(printable(f"warning: {line}"), file=sys.stderr)
 
 
-def again(run: Run) -> str:
-    """The command that trains a finished run for twice as many steps."""
+def longer_command(run: Run) -> str:
+    """Return the command that trains a finished run for twice as many steps."""
     return f"{PROGRAM} resume {shlex.quote(str(run.folder))} steps={2 * run.config['steps'] or 1000}"
 
 
-def of_sweep(folder: Path) -> bool:
+def is_job(folder: Path) -> bool:
+    """Whether a run is a job of a sweep."""
     return (folder.absolute().parent / ".jobs").is_dir()
 
 
-def reopened(folder: Path, overrides: list[str], force: bool) -> Run:
-    """The run as its folder describes it, with these changes."""
+def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
+    """Return the run in a folder, with its configuration changed by these overrides."""
     try:
-        config, listed = read(folder / "config.yaml") or {}, read(folder / "overrides.yaml") or []
+        config, previous = read(folder / "config.yaml") or {}, read(folder / "overrides.yaml") or []
     except FileNotFoundError as error:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
-    if overrides and of_sweep(folder):
+    if overrides and is_job(folder):
         raise UserError(
-            f"{folder} is a job of a sweep, which knows it by its configuration: change the sweep"
+            f"{folder} is a job of a sweep, which finds it by its configuration: change the sweep"
         )
     if wrong := [override for override in overrides if override.startswith(("hydra", "-", "+hydra"))]:
-        raise UserError(f"{wrong[0]} has no meaning for a run that is there")
+        raise UserError(f"{wrong[0]} has no meaning for a run that exists: remove it")
     if overrides:
         changed = {key(override) for override in overrides}
-        listed = [*(override for override in listed if key(override) not in changed), *overrides]
-        config = compose(listed)
+        previous = [*(override for override in previous if key(override) not in changed), *overrides]
+        config = compose(previous)
     try:
         config = complete(config)
     except UserError as error:
         raise UserError(f"{folder / 'config.yaml'}: {error}") from None
-    return Run(config, folder, listed, claimed=True, accepted=force)
+    return Run(config, folder, previous, owns_folder=True, accept_changes=force)
 
 
 def key(override: str) -> str:
+    """Return the key of an override, such as 'layers' of '++layers=2'."""
     return override.lstrip("+~").partition("=")[0]

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab sample [RUN]`: print new documents from a run."""
+"""`python -m microgpt_lab sample [RUN]`: print new documents from the model of a run."""
 
 from __future__ import annotations
 
@@ -21,59 +21,72 @@ def warn(line: str) -> None:
     print(printable(f"warning: {line}"), file=sys.stderr)
 
 
-def load(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
-    """The model of a run, its weights (the last, or the best) and the characters of its vocabulary."""
+def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
+    """Load the model of a run, its last or best weights, and the characters of its vocabulary."""
     saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, warn)
     if not saved:
         raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
         config, chars = saved.facts["config"], list(map(str, saved.facts["chars"]))
         sizes = {name: config[name] for name in options_of(GPT)}
-        if odd := [name for name, option in options_of(GPT).items() if type(sizes[name]) is not option.type]:
-            raise TypeError(f"{odd[0]} is {sizes[odd[0]]!r:.60}")
+        types = {name: option.type for name, option in options_of(GPT).items()}
+        if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:
+            raise TypeError(f"{wrong[0]} is {sizes[wrong[0]]!r:.60}")
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
-        weights = checkpoint.tree(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
+        weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         if not finite(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
         rows = {"wte": model.vocab_size, "wpe": model.block_size, model.head: model.vocab_size}
-        if odd := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
-            raise ValueError(f"{odd[0]} has {weights[odd[0]].shape[-2]} rows, not {rows[odd[0]]}")
+        if wrong := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
+            raise ValueError(f"{wrong[0]} has {weights[wrong[0]].shape[-2]} rows, not {rows[wrong[0]]}")
         model.logits(weights, [len(chars)])
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise UserError(f"{folder / saved.name} is no checkpoint: {type(error).__name__} {error}") from None
+        raise UserError(
+            f"{folder / saved.name} is not a valid checkpoint: {type(error).__name__} {error}"
+        ) from None
     return model, weights, chars
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("sample", description="Print new documents from a run's last checkpoint, or its best.")
+    parser = Parser("sample", description="Print new documents from the last or best checkpoint of a run.")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
-        "--best", action="store_true", help="from the checkpoint of the lowest validation loss"
+        "--best", action="store_true", help="use the checkpoint of the lowest validation loss"
     )
-    parser.add_argument("--prompt", default="", help="what the documents begin with")
+    parser.add_argument("--prompt", default="", help="the text that each document starts with")
     parser.add_argument(
-        "--temperature", type=float, default=0.5, help="0: the likeliest token (default: 0.5)"
+        "--temperature",
+        type=float,
+        default=0.5,
+        help="sampling temperature; 0 always takes the most likely token (default: 0.5)",
     )
-    parser.add_argument("--top-k", type=int, default=0, help="only the k likeliest tokens (default: all)")
     parser.add_argument(
-        "--top-p", type=float, default=1.0, help="only the likeliest that reach this probability"
+        "--top-k", type=int, default=0, help="sample from the k most likely tokens (default: 0, from all)"
     )
-    parser.add_argument("-n", type=int, default=20, help="how many (default: 20)")
-    parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same documents")
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=1.0,
+        help="sample from the most likely tokens that together reach this probability (default: 1)",
+    )
+    parser.add_argument("-n", type=int, default=20, help="number of documents (default: 20)")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="random seed; the same seed gives the same documents"
+    )
     args = parser.parse_args(arguments)
     if not 0 <= args.temperature < float("inf") or args.top_k < 0 or args.n < 0 or not 0 < args.top_p <= 1:
         raise UserError(
-            "temperature, top-k and n must be numbers from 0 up, and top-p must be above 0 and at most 1"
+            "temperature, top-k and n must be finite and at least 0, and top-p must be above 0 and at most 1"
         )
-    folder = find.run_folder(args.run, with_checkpoint=True)
-    model, weights, chars = load(folder, args.best)
+    folder = find.run_folder(args.run, sampled=True)
+    model, weights, chars = load_model(folder, args.best)
     unknown = sorted(set(args.prompt) - set(chars))
     if unknown:
         raise UserError(f"the prompt has characters outside the vocabulary: {' '.join(map(repr, unknown))}")
     if len(args.prompt) >= model.block_size:
         raise UserError(
-            f"the prompt must be shorter than the block ({model.block_size}), not {len(args.prompt)}"
+            f"the prompt must be shorter than block_size={model.block_size}, not {len(args.prompt)} long"
         )
     bos, rng = len(chars), Random(args.seed)
     prompt = [bos, *map(chars.index, args.prompt)]
@@ -90,7 +103,7 @@ def main(arguments: list[str]) -> int:
                 top_p=args.top_p,
             )
         except ArithmeticError as error:
-            raise UserError(f"{folder} cannot be sampled from: {error}") from None
+            raise UserError(f"cannot sample from {folder}: {error}") from None
         text = args.prompt + "".join(chars[i] for i in ids)
         print("\n".join(map(printable, text.split("\n"))))
     return 0

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab [key=value …]`: train, once or (with -m) in a sweep. Hydra composes."""
+"""`python -m microgpt_lab [key=value …]`: train once, or with -m in a sweep, as Hydra composes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.commands import COMMANDS
 from microgpt_lab.commands.multirun import batches, dry, prepare
-from microgpt_lab.commands.multirun.launcher import offer
+from microgpt_lab.commands.multirun.launcher import register_plugins
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError
 from microgpt_lab.options import config, mistakes
 from microgpt_lab.options.compose import register
@@ -30,18 +30,19 @@ from microgpt_lab.sweeps.folder import JobEntry, run_folders
 from microgpt_lab.sweeps.job import Job
 from microgpt_lab.sweeps.make import refuse, run_job
 
-ended: dict[str, Any] = {}  # the summary of a single run
+outcome: dict[str, Any] = {}  # of a single run: its summary and folder, or why it was refused
 
 
 def explain(error: Exception) -> str:
+    """Explain an error of Hydra or OmegaConf in one line."""
     return mistakes.explain(error, COMMANDS)
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
-    """One run. Returns the held-out loss, which a sweeper may minimise; None if there is none."""
+    """Execute one run. Return the validation loss, which a sweeper can minimize; None if there is none."""
     if name := cfg.get("batch"):
-        return batches.make_batch(name)
+        return batches.run_batch(name)
     hc = HydraConfig.get()
     folder, overrides = Path(hc.runtime.output_dir), list(hc.overrides.task)
     swept = hc.mode == RunMode.MULTIRUN
@@ -52,49 +53,49 @@ def job(cfg: DictConfig) -> float | None:
         else:
             run = Run(values, folder, overrides)
             summary = execute(run)
-            ended.update(summary, folder=str(run.folder))
+            outcome.update(summary, folder=str(run.folder))
     except (UserError, OmegaConfBaseException, KeyboardInterrupt) as error:
         if swept and isinstance(error, StorageError):
             raise
         if swept and not isinstance(error, KeyboardInterrupt):
             refuse(folder, overrides, explain(error))
             return None
-        prepare.remove_absent()  # nothing half-made stays behind
+        prepare.remove_new_folders()
         if isinstance(error, KeyboardInterrupt):
             raise
-        ended.update(refused=error if isinstance(error, UserError) else UserError(explain(error)))
-        return None  # raised, it would be announced by Hydra
+        outcome.update(refused=error if isinstance(error, UserError) else UserError(explain(error)))
+        return None  # `main` raises the error, because Hydra would print a message of its own
     return summary.get("loss/val")
 
 
 def main(arguments: list[str]) -> int:
     prepare.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
-    prepare.Prepare.width, arguments = prepare.taken_out(arguments)
-    if sweeps := {"-m", "--multirun"} & set(arguments):  # Hydra wants it first
-        arguments = ["-m", *(argument for argument in arguments if argument not in sweeps)]
+    prepare.Prepare.width, arguments = prepare.take_jobs(arguments)
+    if flags := {"-m", "--multirun"} & set(arguments):  # Hydra needs it first
+        arguments = ["-m", *(argument for argument in arguments if argument not in flags)]
     mistakes.check_flags(arguments)
     mistakes.check_twice(arguments)
     config.check(arguments)
     register()
-    offer()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and the message is made here
+    register_plugins()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its errors instead of printing them
     sys.argv = ["microgpt_lab", *arguments]
     prepare.Prepare.sweep = None
-    ended.clear()
+    outcome.clear()
     stopped = None
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        prepare.leave_nothing()
+        prepare.remove_refused_sweep()
         raise UserError(explain(error)) from None
-    except prepare.NoGrid as error:
+    except prepare.SweepRefused as error:
         raise UserError(str(error)) from None
-    except prepare.Planned as planned:
-        return dry.show(planned.folder, planned.jobs)
+    except prepare.DryRun as run:
+        return dry.show(run.folder, run.jobs)
     except KeyboardInterrupt:
         if prepare.Prepare.sweep:
-            conclude(prepare.Prepare.sweep, "interrupted")
+            print_statuses(prepare.Prepare.sweep, "interrupted")
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
@@ -103,46 +104,52 @@ def main(arguments: list[str]) -> int:
             raise UserError(f"{error.filename}: {error.strerror}") from None
         if not prepare.Prepare.sweep:
             raise
-        stopped = why(error)
+        stopped = launcher_error(error)
     if prepare.Prepare.sweep and not stopped and not any(run_folders(prepare.Prepare.sweep)):
-        prepare.leave_nothing()
-        raise UserError("the sweep has no jobs: of its values, one names nothing")
+        prepare.remove_refused_sweep()
+        raise UserError("the sweep has no jobs: one of its keys has no values")
     if prepare.Prepare.sweep:
-        return conclude(prepare.Prepare.sweep, stopped)
-    if error := ended.get("refused"):
+        return print_statuses(prepare.Prepare.sweep, stopped)
+    if error := outcome.get("refused"):
         raise error
-    return exit_status(ended)
+    return exit_status(outcome)
 
 
-def why(error: Exception) -> str:
-    """What ended a sweep from without."""
+def launcher_error(error: Exception) -> str:
+    """Say why the launcher of a sweep stopped."""
     if "object_store_memory" in str(error):
-        return "a Ray cluster is at work here: hydra/launcher=ray_cluster"
+        return "a Ray cluster is running on this machine: use hydra/launcher=ray_cluster"
     return f"the launcher stopped: {type(error).__name__}: {error}".partition("\n")[0]
 
 
 def exit_status(summary: dict[str, Any]) -> int:
-    """Of a run; 130 after Ctrl-C and 143 after SIGTERM, as shells have it."""
-    status = summary.get("status")  # there is none when Hydra was asked something else
+    """Return the exit status of a run; after Ctrl-C 130 and after SIGTERM 143, as in shells."""
+    status = summary.get("status")  # missing after --cfg and --info, which start no run
     if status == "interrupted":
         print(
-            f"interrupted; to go on: python -m microgpt_lab resume {shlex.quote(summary['folder'])}",
+            f"interrupted; to continue: python -m microgpt_lab resume {shlex.quote(summary['folder'])}",
             file=sys.stderr,
         )
         return 143 if summary["signal"] == "SIGTERM" else 130
     return 1 if status == "diverged" else 0
 
 
-def conclude(sweep: Path, stopped: str | None) -> int:
-    """What has become of the jobs in a sweep's folder; the exit status."""
+def print_statuses(sweep: Path, stopped: str | None) -> int:
+    """Print how many jobs of a sweep have each status, and return the exit status.
+
+    stopped: why the sweep has stopped early, if it has.
+    """
     counts = Counter(read_summary(folder)["status"] for folder in run_folders(sweep))
-    said = [f"{number} {status}" for status, number in sorted(counts.items())]
-    print(f"{', '.join(said) or 'no run'} in {os.path.relpath(sweep)}")
+    listed = [f"{number} {status}" for status, number in sorted(counts.items())]
+    print(f"{', '.join(listed) or 'no run'} in {os.path.relpath(sweep)}")
     if stopped and counts and not counts["ok"] and stopped.startswith("the launcher stopped: ValueError"):
-        stopped = None  # a search that has no best
+        stopped = None  # Optuna raises it after a search in which no trial has a result
         print("no job has a result", file=sys.stderr)
     if stopped:
-        print(f"{stopped}; what is missing: the same command with hydra.sweep.dir={sweep}", file=sys.stderr)
+        print(
+            f"{stopped}; to run the missing jobs: the same command with hydra.sweep.dir={sweep}",
+            file=sys.stderr,
+        )
     if counts["refused"]:
         return 2
     return 1 if stopped or set(counts) != {"ok"} else 0

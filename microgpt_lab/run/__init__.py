@@ -1,1 +1,1 @@
-"""One training on disk."""
+"""One training on disk: build it, execute it, record it, resume it."""

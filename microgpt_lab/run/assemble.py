@@ -1,4 +1,4 @@
-"""Build all that a run needs from its configuration: documents, parts, model, trainer."""
+"""Build everything that a run needs from its configuration: documents, parts, model, trainer."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MOST_SAMPLES = 100_000
 
 
 def build(kind: str, chosen: dict[str, Any]) -> Any:
-    """The part of this kind that is called `name`, with the other values as its options."""
+    """Build the part of this kind that is called `chosen["name"]`, with the other values as options."""
     options = dict(chosen)
     return registry().get(kind, options.pop("name")).build(**options)
 
 
 def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
-    """Everything that a run needs, checked; a UserError says what is wrong."""
+    """Build the trainer of a run and check its configuration. UserError says what is wrong."""
 
-    def chosen(owner: Any) -> dict[str, Any]:
+    def options_for(owner: Any) -> dict[str, Any]:
         return {name: config[name] for name in options_of(owner)}
 
     try:
@@ -41,47 +41,50 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
             for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
         }
         check_size(config, parts["backend"])
-        corpus = Corpus(documents, **chosen(Corpus))
+        corpus = Corpus(documents, **options_for(Corpus))
         if corpus.long and answer_after(config):
             raise ValueError(
                 f"dataset={config['dataset']['name']}: block_size={corpus.block_size} cuts the answers of "
-                f"{corpus.long:,} of {len(documents):,} tasks: block_size={corpus.longest} holds all"
+                f"{corpus.long:,} of {len(documents):,} tasks: write block_size={corpus.longest}, "
+                "which is enough for all"
             )
-        model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **chosen(GPT))
+        model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **options_for(GPT))
         check_learning_rate(config, parts["optimizer"], parts["scheduler"])
         probe(config, parts)
         trainer = Trainer(
-            model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **chosen(Trainer)
+            model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **options_for(Trainer)
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-    if not reuse.share(trainer, config) and trainer.backend.fused > 1 and trainer.steps:
+    if not reuse.share_functions(trainer, config) and trainer.backend.fused > 1 and trainer.steps:
         try_step(trainer, config)
     return trainer
 
 
 def check_size(config: dict[str, Any], backend: Backend) -> None:
-    """Refuse what no memory holds, before it is asked for it."""
+    """Raise ValueError for sizes that do not fit into memory, before any is allocated."""
     width, length = max(0, config["embed"]), max(0, config["block_size"])
     sizes = {
         "layers, embed and block_size make a model": 12 * width**2 * max(0, config["layers"])
         + length * width,
         "batch_size, block_size and embed make batches": config["batch_size"] * length * width,
     }
-    largest = getattr(backend, "largest", Backend.largest)  # what is no backend is told so later
+    largest = getattr(backend, "largest", Backend.largest)  # `probe` reports an object that is no backend
     for what, numbers in sizes.items():
         if numbers > largest:
-            most = f"{largest:,}, the most for backend={config['backend']['name']}"
-            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {most}")
+            limit = f"{largest:,}, the limit of backend={config['backend']['name']}"
+            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {limit}")
 
 
 def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
-    """Let the backend compile a step of the longest documents: UserError for a part that cannot run there."""
+    """Let the backend compile a step of the longest documents. UserError if a part cannot run on it."""
     batch, *numbers = trainer.inputs(0)
     longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
     largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropout=batch.dropout)
     try:
-        trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second is a recorded one
+        trainer.train_scan(
+            trainer.carry, [(largest, *numbers)] * 2
+        )  # the second step replays the recorded one
     except UserError:
         raise
     except Exception as error:
@@ -89,20 +92,20 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
             kind: registry().get(kind, config[kind]["name"]) for kind in ("activation", "norm", "optimizer")
         }
         for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-            place = frame.f_globals.get("__name__"), frame.f_code.co_qualname.partition(".")[0]
+            owner = frame.f_globals.get("__name__"), frame.f_code.co_qualname.partition(".")[0]
             for kind, part in parts.items():
-                if place == (part.provider, part.make.__qualname__):
+                if owner == (part.provider, part.make.__qualname__):
                     unfit = f"{label(kind, config)} cannot run on backend={config['backend']['name']}"
                     raise UserError(f"{unfit}: {error}".partition("\n")[0]) from None
         raise
 
 
 def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:
-    """That there is one, and that the scheduler's factors are numbers from 0 up."""
+    """Raise ValueError if the optimizer has no learning rate, or a factor of the scheduler is negative."""
     for name in ("lr", "init", "update"):
         if not hasattr(optimizer, name):
             raise ValueError(
-                f"optimizer={config['optimizer']['name']} has no '{name}', which optimizers need"
+                f"optimizer={config['optimizer']['name']} has no '{name}', which every optimizer needs"
             )
     at_least(0, **{"optimizer.lr": optimizer.lr})
     name, steps = f"scheduler={config['scheduler']['name']}", max(1, config["steps"])
@@ -110,7 +113,7 @@ def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) 
         try:
             factor = scheduler(step, steps)
             if not isinstance(factor, (int, float)):
-                raise ValueError(f"its factor is {factor!r}, no number")
+                raise ValueError(f"its factor must be a number, not {factor!r}")
             if not 0 <= factor < math.inf:
                 raise ValueError(f"its factor must be at least 0, not {factor}")
         except OutOfRange as error:
@@ -119,12 +122,13 @@ def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) 
             raise ValueError(f"{name} at step {step}: {error}") from None
 
 
-def load(config: dict[str, Any]) -> Documents:
-    """The documents of the data set, checked."""
-    return reuse.documents(config, lambda: made(config))
+def load_documents(config: dict[str, Any]) -> Documents:
+    """Return the documents of the data set, checked, and cached for later runs in this process."""
+    return reuse.documents(config, lambda: build_documents(config))
 
 
-def made(config: dict[str, Any]) -> Documents:
+def build_documents(config: dict[str, Any]) -> Documents:
+    """Call the data set and check what it returns. UserError says what is wrong."""
     name = f"dataset={config['dataset']['name']}"
     try:
         documents = build("dataset", config["dataset"])()
@@ -145,10 +149,12 @@ def made(config: dict[str, Any]) -> Documents:
     except UnicodeEncodeError:
         halves = (any("\ud800" <= char <= "\udfff" for char in document) for document in documents)
         number = list(halves).index(True) + 1
-        raise UserError(f"{name}: document {number} has half of a surrogate pair, no character") from None
+        raise UserError(
+            f"{name}: document {number} has half of a surrogate pair, which is not a character"
+        ) from None
     return Documents(documents)
 
 
 def answer_after(config: dict[str, Any]) -> str | None:
-    """What stands before the answer, if the data set is a task."""
+    """Return the text before the answer in each document, if the data set is a task."""
     return getattr(registry().get("dataset", config["dataset"]["name"]).make, "answer_after", None)

@@ -1,9 +1,11 @@
-"""A checkpoint on disk: all that a run needs to go on as if it had never stopped.
+"""Read and write checkpoints: files with everything that a run needs to continue as if never stopped.
 
-The first line names the format, the SHA-256 of what follows and its length. Then comes a line of
-JSON (step, configuration, vocabulary, generator, and the tensors' shapes in their places), then all
-numbers, 8 bytes each, little-endian. A file is whole before it takes its name, and the one before
-it is kept. A third may be kept beside them: that of the lowest validation loss.
+The first line names the format, the SHA-256 of the rest and its length. The next line is JSON: step,
+configuration, vocabulary, state of the random generator, and the tree of tensors, with a shape in place
+of each tensor. All numbers follow, 8 bytes each, little-endian.
+
+A new checkpoint is complete on the disk before it gets its name, and the previous one is kept. A run may
+also keep the checkpoint of the lowest validation loss.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15}
 
 
 class Damaged(ValueError):
-    """What the file holds is not what was written."""
+    """The content of a checkpoint is not what was written."""
 
 
 class Saved(NamedTuple):
-    """A checkpoint as it was read: the facts, all tensors' numbers in order, and the file's name."""
+    """A checkpoint that was read: the facts, the numbers of all tensors in order, and the file's name."""
 
     facts: dict[str, Any]
     numbers: array[float]
@@ -39,12 +41,16 @@ class Saved(NamedTuple):
 
 
 def encode(facts: dict[str, Any], tensors: dict[str, Any]) -> bytes:
-    """The content of a file: `facts` as JSON; tensors in dicts and tuples, by name."""
+    """Return the content of a checkpoint.
+
+    facts: everything but the tensors, of JSON's types.
+    tensors: trees of dicts and tuples with tensors as leaves, by name.
+    """
     numbers = array("d")
-    forms = {name: form(tree, numbers) for name, tree in tensors.items()}
+    shapes = {name: flatten(tree, numbers) for name, tree in tensors.items()}
     if sys.byteorder == "big":
         numbers.byteswap()
-    text = json.dumps(facts | {"tensors": forms})
+    text = json.dumps(facts | {"tensors": shapes})
     body = text.encode() + b"\n" + numbers.tobytes()
     return (
         b"microgpt_lab checkpoint 1 %s %d\n" % (hashlib.sha256(body).hexdigest().encode(), len(body)) + body
@@ -52,15 +58,15 @@ def encode(facts: dict[str, Any], tensors: dict[str, Any]) -> bytes:
 
 
 def decode(content: bytes) -> tuple[dict[str, Any], array[float]]:
-    """The facts, and the numbers of all tensors in order. Damaged if a bit is not as it was written."""
-    found = FIRST_LINE.match(content)
-    if not found:
-        raise Damaged("it does not begin as a checkpoint does")
-    body = memoryview(content)[found.end() :]
-    if len(body) != int(found[2]):
-        raise Damaged(f"it has {len(body):,} of {int(found[2]):,} bytes")
-    if hashlib.sha256(body).hexdigest().encode() != found[1]:
-        raise Damaged("its checksum is another")
+    """Return the facts, and the numbers of all tensors in order. Damaged if any bit has changed."""
+    first_line = FIRST_LINE.match(content)
+    if not first_line:
+        raise Damaged("it does not start like a checkpoint")
+    body = memoryview(content)[first_line.end() :]
+    if len(body) != int(first_line[2]):
+        raise Damaged(f"it has {len(body):,} of {int(first_line[2]):,} bytes")
+    if hashlib.sha256(body).hexdigest().encode() != first_line[1]:
+        raise Damaged("its checksum does not match")
     text, _, raw = bytes(body).partition(b"\n")
     try:
         facts, numbers = json.loads(text), array("d", raw)
@@ -73,12 +79,12 @@ def decode(content: bytes) -> tuple[dict[str, Any], array[float]]:
     return facts, numbers
 
 
-def form(tree: Any, numbers: array[float]) -> Any:
-    """The tree as JSON, a tensor as its shape, '27x16'; its numbers go to the end of `numbers`."""
+def flatten(tree: Any, numbers: array[float]) -> Any:
+    """Return the tree as JSON, each tensor as its shape, '27x16', and append its numbers to `numbers`."""
     if isinstance(tree, dict):
-        return {name: form(branch, numbers) for name, branch in tree.items()}
+        return {name: flatten(branch, numbers) for name, branch in tree.items()}
     if isinstance(tree, (tuple, list)):
-        return [form(branch, numbers) for branch in tree]
+        return [flatten(branch, numbers) for branch in tree]
     if tree is None or isinstance(tree, (int, float)):
         return tree
     for row in (rows := tree.tolist()):
@@ -86,32 +92,40 @@ def form(tree: Any, numbers: array[float]) -> Any:
     return f"{len(rows)}x{len(rows[0])}"
 
 
-def tree(form: Any, numbers: Iterator[float], tensor: Callable, like: Any = None) -> Any:
-    """What `form` was made of. Tuples with named fields are those of the tree that it is to be `like`."""
-    if isinstance(form, dict):
-        known = like if isinstance(like, dict) else {}
-        return {name: tree(branch, numbers, tensor, known.get(name)) for name, branch in form.items()}
-    if isinstance(form, list):
-        known = like if isinstance(like, tuple) and len(like) == len(form) else (None,) * len(form)
-        branches = tuple(tree(branch, numbers, tensor, other) for branch, other in zip(form, known))
+def unflatten(shapes: Any, numbers: Iterator[float], tensor: Callable, like: Any = None) -> Any:
+    """Return the tree that `flatten` was given.
+
+    tensor: makes a tensor of a list of rows.
+    like: a tree of the same structure, from which named tuples take their types.
+    """
+    if isinstance(shapes, dict):
+        examples = like if isinstance(like, dict) else {}
+        return {
+            name: unflatten(branch, numbers, tensor, examples.get(name)) for name, branch in shapes.items()
+        }
+    if isinstance(shapes, list):
+        same_length = isinstance(like, tuple) and len(like) == len(shapes)
+        examples = like if same_length else (None,) * len(shapes)
+        branches = tuple(unflatten(branch, numbers, tensor, e) for branch, e in zip(shapes, examples))
         return type(like)(*branches) if hasattr(like, "_fields") else branches
-    if isinstance(form, str):
-        rows, columns = map(int, form.split("x"))
-        return tensor([taken(numbers, columns) for _ in range(rows)])
-    return form
+    if isinstance(shapes, str):
+        rows, columns = map(int, shapes.split("x"))
+        return tensor([take(numbers, columns) for _ in range(rows)])
+    return shapes
 
 
-def taken(numbers: Iterator[float], count: int) -> list[float]:
+def take(numbers: Iterator[float], count: int) -> list[float]:
+    """Return the next numbers: a row of a tensor."""
     row = list(islice(numbers, count))
     if not row or len(row) < count:
-        raise ValueError("there are fewer numbers than the shapes say")
+        raise ValueError("there are fewer numbers than the shapes need")
     return row
 
 
 def write(folder: Path, content: bytes, name: str = CURRENT) -> None:
-    """Take the place of the checkpoint of this name in this folder. The current one becomes the previous one.
+    """Replace the checkpoint of this name in this folder. The current checkpoint becomes the previous one.
 
-    Killed or without power at any moment, a whole file is left: the one before, or this one.
+    After a kill or a power cut at any moment, the old or the new checkpoint is complete.
     """
     path, part = folder / name, folder / f"{name}.part"
     try:
@@ -129,7 +143,7 @@ def write(folder: Path, content: bytes, name: str = CURRENT) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the disk know what this file holds, whoever wrote it; or the names in this folder."""
+    """Flush a file's content to the disk, whoever wrote it; of a folder, the names in it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -137,32 +151,35 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def whole(path: Path) -> bytes:
-    """The content of a file, if it is as long as its first line says: it may be too large to be read."""
+def read_bytes(path: Path) -> bytes:
+    """Read a checkpoint's content. Damaged if the file has not the length that its first line says.
+
+    The length is checked first, because a damaged file may be too large to read.
+    """
     with open_regular(path) as file:
         first = file.readline(200)
-        size, found = os.fstat(file.fileno()).st_size, FIRST_LINE.fullmatch(first)
-        if found and size != len(first) + int(found[2]):
-            raise Damaged(f"it has {size - len(first):,} of {int(found[2]):,} bytes")
+        size, match = os.fstat(file.fileno()).st_size, FIRST_LINE.fullmatch(first)
+        if match and size != len(first) + int(match[2]):
+            raise Damaged(f"it has {size - len(first):,} of {int(match[2]):,} bytes")
         try:
-            return first + file.read() if found else first
+            return first + file.read() if match else first
         except MemoryError:
             raise Damaged(f"its {size:,} bytes do not fit into memory") from None
 
 
-def go_back(folder: Path, name: str) -> None:
-    """Have this checkpoint take the place of the newer ones, which are damaged or not wanted any more."""
+def make_current(folder: Path, name: str) -> None:
+    """Make this checkpoint the current one. Newer checkpoints are damaged or no longer wanted."""
     if name == PREVIOUS:
         (folder / PREVIOUS).replace(folder / CURRENT)
     elif name != CURRENT:
-        write(folder, whole(folder / name))
+        write(folder, read_bytes(folder / name))
         (folder / PREVIOUS).unlink(missing_ok=True)
 
 
 def read_best(folder: Path) -> Saved:
-    """The checkpoint of a run's lowest validation loss. UserError if it has kept none; Changed if damaged."""
-    if found := read(folder, lambda line: None, (BEST,)):
-        return found
+    """Read the checkpoint of the lowest validation loss. UserError if there is none, Changed if damaged."""
+    if best := read(folder, lambda line: None, (BEST,)):
+        return best
     raise UserError(
         f"there is no best checkpoint at {folder}: a run keeps one with callback.checkpoint.best=true"
     )
@@ -171,11 +188,11 @@ def read_best(folder: Path) -> Saved:
 def read(
     folder: Path, warn: Callable[[str], None], names: tuple[str, ...] = (CURRENT, PREVIOUS)
 ) -> Saved | None:
-    """The last good checkpoint of a run, None if it has written none. Changed if all are damaged."""
+    """Read the newest undamaged checkpoint of a run. None if there is none, Changed if all are damaged."""
     damaged: list[str] = []
     for name in names:
         try:
-            found = Saved(*decode(whole(folder / name)), name)
+            saved = Saved(*decode(read_bytes(folder / name)), name)
         except FileNotFoundError:
             continue
         except UserError as error:
@@ -184,8 +201,8 @@ def read(
             damaged.append(f"{folder / name} is damaged: {error}")
         else:
             for line in damaged:
-                warn(f"{line}; the one before it is used, of step {found.facts.get('step')}")
-            return found
+                warn(f"{line}; the previous checkpoint is used, of step {saved.facts.get('step')}")
+            return saved
     if damaged:
         raise Changed("; ".join(damaged))
     return None

@@ -1,4 +1,4 @@
-"""Where and with what a run is made: versions, sources, commit."""
+"""Describe what a run is made with: versions of packages, hashes of sources, git commit."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy",
 
 @functools.cache
 def environment() -> Mapping[str, Any]:
-    """Where and with what runs are made: as it is when this process first asks, because what it has
-    loaded by then is what all its runs are made with. `source` and `core` likewise.
+    """Describe the machine, the packages and the commit.
+
+    The answer is cached for this process, because its runs use what it has loaded even if files change
+    later. The hashes below are cached for the same reason.
     """
     versions = {}
     for package in PACKAGES:
@@ -39,13 +41,13 @@ def environment() -> Mapping[str, Any]:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         "packages": versions,
-    } | git(CHECKOUT or Path.cwd())
+    } | git_state(CHECKOUT or Path.cwd())
 
 
-def git(folder: Path) -> dict[str, Any]:
-    """The commit that is checked out here, and whether files differ from it; None without git."""
+def git_state(folder: Path) -> dict[str, Any]:
+    """Return the commit that is checked out here, and whether files differ from it. None without git."""
     try:
-        answers = [
+        commit, changes = [
             subprocess.run(
                 ["git", "-C", folder, *args], capture_output=True, text=True, check=True, timeout=10
             ).stdout
@@ -53,35 +55,38 @@ def git(folder: Path) -> dict[str, Any]:
         ]
     except (OSError, subprocess.SubprocessError):
         return {"git_commit": None, "git_dirty": None}
-    return {"git_commit": answers[0].strip(), "git_dirty": bool(answers[1].strip())}
+    return {"git_commit": commit.strip(), "git_dirty": bool(changes.strip())}
 
 
-def parts(config: dict[str, Any]) -> dict[str, Any]:
-    """Of each part that a configuration names: who provides it, and what its source is."""
-    chosen = {kind: registry().get(kind, config[kind]["name"]) for kind in KINDS if kind != "callback"}
-    return {kind: {"provider": part.provider, "sha256": source(part)} for kind, part in chosen.items()}
+def part_sources(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the module and the hash of the source of each part that a configuration names."""
+    parts = {kind: registry().get(kind, config[kind]["name"]) for kind in KINDS if kind != "callback"}
+    return {kind: {"provider": part.provider, "sha256": source_sha256(part)} for kind, part in parts.items()}
 
 
 @functools.cache
-def source(part: Part) -> str | None:
-    """The hash of a part's file and the private files beside it; of a package, of all its files."""
+def source_sha256(part: Part) -> str | None:
+    """Hash a part's file and the private files (_*.py) in its folder; of a package, all its files."""
     module = sys.modules.get(part.make.__module__)
     if not (name := getattr(module, "__file__", None)):
         return None
     file = Path(name)
-    others = file.parent.rglob("*.py") if hasattr(module, "__path__") else file.parent.glob("_*.py")
-    return sha256([file, *sorted(others)])
+    helpers = file.parent.rglob("*.py") if hasattr(module, "__path__") else file.parent.glob("_*.py")
+    return files_sha256([file, *sorted(helpers)])
 
 
 @functools.cache
-def core() -> str:
-    """The hash of the lab's own code that computes a run's numbers."""
-    return sha256(sorted(file for room in ("core", "tensors") for file in (PACKAGE / room).glob("*.py")))
+def core_sha256() -> str:
+    """Hash the lab's own code that computes the numbers of a run."""
+    return files_sha256(
+        sorted(file for room in ("core", "tensors") for file in (PACKAGE / room).glob("*.py"))
+    )
 
 
-def sha256(files: Iterable[Path]) -> str:
+def files_sha256(files: Iterable[Path]) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def documents_sha256(documents: Documents) -> str:
+    """Hash the documents, once per list of documents."""
     return documents.cached("sha256", lambda: hashlib.sha256(json.dumps(documents).encode()).hexdigest())

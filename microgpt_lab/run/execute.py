@@ -1,4 +1,4 @@
-"""A run: assembled from a configuration, executed, its results written into its folder."""
+"""Execute a run: build it from its configuration, train, evaluate, sample, and write the results."""
 
 from __future__ import annotations
 
@@ -15,30 +15,28 @@ from typing import Any
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError
-from microgpt_lab.run.assemble import answer_after, assemble, build, load
+from microgpt_lab.run.assemble import answer_after, assemble, build, load_documents
 from microgpt_lab.run.checkpoint import Saved
 from microgpt_lab.run.record import Run
-from microgpt_lab.run.signals import Stopping, Terminated
+from microgpt_lab.run.signals import StopOnSignal, Terminated
 from microgpt_lab.run.watchers import Watchers
-
-MOST_SAMPLES = 100_000
 
 log = logging.getLogger("microgpt_lab")
 
 
 def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
-    """Train, evaluate, sample; what summary.json says. `status`: ok, interrupted or diverged.
+    """Train, evaluate and sample. Return the summary, whose `status` is ok, interrupted or diverged.
 
-    From a checkpoint, the run goes on in its folder.
+    saved: the checkpoint from which the run continues in its folder; None for a new run.
     """
-    documents = load(run.config)
+    documents = load_documents(run.config)
     trainer = assemble(run.config, documents)
-    stopping = Stopping()
+    stopping = StopOnSignal()
     callbacks = [stopping, *(build("callback", chosen) for chosen in run.config["callback"].values())]
     trainer.watch = Watchers(callbacks, warn=log.warning)
-    run.open(documents, trainer, saved)
+    run.prepare_folder(documents, trainer, saved)
     summary: dict[str, Any] = {"status": "failed", "parameters": trainer.parameters}
-    with needing_room(run), run.held(), logging_to(run.folder / "log.txt"):
+    with explain_storage_errors(run), run.exclusive(), log_to(run.folder / "log.txt"):
         log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
         try:
             with stopping:
@@ -60,40 +58,42 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             log.info("run %s failed", run.name, exc_info=True)
             raise
         finally:
-            summary |= {"steps": trainer.step, "seconds": time.perf_counter() - run.began}
+            summary |= {"steps": trainer.step, "seconds": time.perf_counter() - run.started}
             summary |= {"signal": stopping.signal} if stopping.signal else {}
             summary |= {"resumed": run.resumed} if run.resumed else {}
             run.count_finished()
             trainer.watch("run_finished", run=run, summary=summary | run.best)
-            summary |= run.best  # the end may have been the best
-            run.conclude(summary)
+            summary |= run.best  # the checkpoint at the end may be the best
+            run.write_summary(summary)
             log.info("run %s: %s", run.name, summary["status"])
     return summary
 
 
 @contextmanager
-def needing_room(run: Run) -> Iterator[None]:
-    """StorageError where the machine takes no more; what the run has on disk stays."""
+def explain_storage_errors(run: Run) -> Iterator[None]:
+    """Turn an OSError of a full or read-only disk into a StorageError that says how to resume."""
     try:
         yield
     except OSError as error:
         if error.errno not in STORAGE_ERRNOS:
             raise
-        again = f"then: python -m microgpt_lab resume {shlex.quote(str(run.folder))}"
-        raise StorageError(f"{run.folder} cannot be written: {error.strerror}. Make room, {again}") from None
+        command = f"python -m microgpt_lab resume {shlex.quote(str(run.folder))}"
+        raise StorageError(
+            f"{run.folder} cannot be written: {error.strerror}. Make room, then run: {command}"
+        ) from None
 
 
-class Log(logging.FileHandler):
-    """A disk that takes no more is reported once, by what stops the run."""
+class RunLogHandler(logging.FileHandler):
+    """A file handler that ignores its own errors: a full disk is reported once, by what stops the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
 
 
 @contextmanager
-def logging_to(path: Path) -> Iterator[None]:
-    """Log into this file; warnings to the terminal too."""
-    file, terminal = Log(path, encoding="utf-8"), logging.StreamHandler()
+def log_to(path: Path) -> Iterator[None]:
+    """Log to this file, and warnings to the terminal as well."""
+    file, terminal = RunLogHandler(path, encoding="utf-8"), logging.StreamHandler()
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     terminal.setLevel(logging.WARNING)
     log.setLevel(logging.INFO)
@@ -108,7 +108,7 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Trainer) -> None:
-    """What a finished run has come to: held-out loss, what guessing costs, samples and how many are new."""
+    """Add the results of a finished run: validation loss, losses of guessing, samples, how many are new."""
     corpus, held_out = trainer.corpus, trainer.held_out
     if held_out:
         summary["loss/val"] = trainer.validate()
@@ -120,7 +120,7 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
     if held_out and (after := answer_after(config)):
         summary["documents/exact_match"] = len(held_out[:100])
         summary["exact_match"] = exact_match(trainer, held_out[:100], after)
-    rng = copy.copy(corpus.rng)  # the checkpoint, written after this, shall give the same samples
+    rng = copy.copy(corpus.rng)  # a copy, so that the checkpoint, written later, gives the same samples
     samples = trainer.sample(rng, samples=config["samples"], temperature=config["temperature"])
     summary["samples"] = samples
     new = [first for first, *_ in corpus.new(samples)]
@@ -128,11 +128,11 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
 
 
 def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> float:
-    """The part of the documents whose answer the model gives to the letter, taking the likeliest token."""
-    corpus, right = trainer.corpus, 0
+    """Return the fraction of documents whose answer the model gives exactly, with the likeliest tokens."""
+    corpus, correct = trainer.corpus, 0
     for document in documents:
         question, _, answer = document.partition(answer_after)
         prompt = [corpus.bos, *corpus.encode(question + answer_after)]
         ids = generate(trainer.model, trainer.weights, prompt, Random(0), stop=corpus.bos, temperature=0)
-        right += corpus.decode(ids) == answer
-    return right / len(documents)
+        correct += corpus.decode(ids) == answer
+    return correct / len(documents)

@@ -1,8 +1,8 @@
-"""Read what the folder of a run holds. All of it goes through here, because the folder may be a stranger's.
+"""Read the files in the folder of a run, which may come from someone else and is not trusted.
 
-Whatever is read is a regular file of bounded size, in UTF-8, shallow, and of the types below; a
-UserError says what else it is. The schema is open: any file or key may be missing, and unknown keys
-may be there. What goes to a terminal or a page is `clean`.
+Every file must be a regular file of bounded size and depth, in UTF-8, with the types below. Otherwise a
+UserError says what is wrong. The schema is open: any file or key may be missing, and unknown keys are
+allowed. Text for a terminal or a page is `clean`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from microgpt_lab.options.files import clean, deeper_than, msgspec_message, open
 LONGEST_LINE = 1_000_000  # a line of metrics.jsonl
 LARGEST_METRICS = 4_000_000_000  # metrics.jsonl, which is read in blocks
 
-# A number that can be squared and summed. JSON has no infinity; null is no figure.
+# A number that can be squared and summed without overflow. JSON has no infinity. null means no figure.
 Figure = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
 Step = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Summary = TypedDict(
@@ -65,7 +65,7 @@ class Environment(TypedDict, total=False):
 
 
 class Check(TypedDict, total=False):
-    """A small run of a recipe, and what it comes to: figures of its summary, losses by step."""
+    """A small run of a recipe, and its expected results: figures of its summary, losses by step."""
 
     overrides: list[str]
     figures: dict[str, Figure]
@@ -85,7 +85,7 @@ class Expected(TypedDict, total=False):
 
 
 class Report(TypedDict, total=False):
-    """Of a sweep's report: the seeds at each look, by question."""
+    """The report of a sweep: the seeds at each look, by question."""
 
     looks: dict[str, list[Step]]
 
@@ -101,7 +101,7 @@ SCHEMA: dict[str, Any] = {
 
 
 class Stored(NamedTuple):
-    """What the files of a run say, clean. If one cannot be read, `summary` says "damaged", and the error."""
+    """The content of a run's files, clean. If a file cannot be read, the status is "damaged"."""
 
     name: str
     overrides: list[str]
@@ -111,35 +111,36 @@ class Stored(NamedTuple):
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds a run: one at work has `overrides.yaml` by then."""
+    """Whether a folder contains a run. A run that has just started has `overrides.yaml`."""
     if not folder.is_dir():
         return False
     try:
         names = {path.name for path in folder.iterdir()}
-    except OSError:  # `read_run` says what is wrong
+    except OSError:  # `read_run` reports the error
         return True
     return "overrides.yaml" in names or {"config.yaml", "summary.json"} <= names
 
 
 def read_run(folder: Path) -> Stored:
-    """What a report takes from a run, whatever its folder holds."""
-    found, damage = {}, []
+    """Read what a report needs from a run, whatever its folder contains."""
+    contents, errors = {}, []
     for name in ("overrides.yaml", "config.yaml", "environment.json", "summary.json", "metrics.jsonl"):
         try:
-            found[name] = (read_metric if name == "metrics.jsonl" else read)(folder / name)
+            contents[name] = (read_metric if name == "metrics.jsonl" else read)(folder / name)
         except FileNotFoundError:
             continue
         except UserError as error:
-            damage.append(str(error).removeprefix(f"{folder}{os.sep}"))
-    summary = {"status": "unfinished"} | found.get("summary.json", {})
-    if damage:
-        summary = {"status": "damaged", "error": "; ".join(damage)}
-    config, environment = (found.get(name) or {} for name in ("config.yaml", "environment.json"))
-    return Stored(*map(clean, (folder.name, found.get("overrides.yaml") or [], config, environment, summary)))
+            errors.append(str(error).removeprefix(f"{folder}{os.sep}"))
+    summary = {"status": "unfinished"} | contents.get("summary.json", {})
+    if errors:
+        summary = {"status": "damaged", "error": "; ".join(errors)}
+    config, environment = (contents.get(name) or {} for name in ("config.yaml", "environment.json"))
+    overrides = contents.get("overrides.yaml") or []
+    return Stored(*map(clean, (folder.name, overrides, config, environment, summary)))
 
 
 def read_summary(run: Path) -> dict[str, Any]:
-    """What summary.json says, clean. A run that has none was killed, or is at work: "unfinished"."""
+    """Read summary.json, clean. Without one, the run was killed or is running: "unfinished"."""
     try:
         return clean({"status": "unfinished"} | read(run / "summary.json"))
     except FileNotFoundError:
@@ -149,12 +150,12 @@ def read_summary(run: Path) -> dict[str, Any]:
 
 
 def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
-    """The figure at each step that has it, in a file of a JSON object a line. The last line may be torn.
+    """Read a metric by step from a file with one JSON object per line. An incomplete last line is ignored.
 
-    FileNotFoundError if there is none; UserError for a line that is something else.
+    FileNotFoundError if the file is missing, UserError if a line cannot be read.
     """
     types: Any = TypedDict("types", {metric: Figure | None, "step": Step}, total=False)  # type: ignore
-    decoder, found, rest, count = msgspec.json.Decoder(types), {}, b"", 1
+    decoder, figures, rest, count = msgspec.json.Decoder(types), {}, b"", 1
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_METRICS:
             raise UserError(f"{path} is larger than {LARGEST_METRICS:,} bytes")
@@ -167,14 +168,14 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
             if len(rest) > LONGEST_LINE:
                 raise UserError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")
             count += lines.count(b"\n") + bool(lines)
-            found |= {
+            figures |= {
                 row["step"]: row[metric] for row in rows if row.get(metric) is not None and "step" in row
             }
-    return found
+    return figures
 
 
 def read(path: Path) -> Any:
-    """The content of a YAML or JSON file. FileNotFoundError; UserError if it is not what SCHEMA says."""
+    """Read a YAML or JSON file. FileNotFoundError if it is missing, UserError if it does not fit SCHEMA."""
     content = read_text(path)
     try:
         content = untrusted.load(content, path) if path.suffix == ".yaml" else msgspec.json.decode(content)
@@ -187,7 +188,7 @@ def read(path: Path) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is none, or it cannot be read."""
+    """Read a JSON object. Return an empty one if the file is missing or cannot be read."""
     try:
         return read(path)
     except (FileNotFoundError, UserError):

@@ -1,4 +1,4 @@
-"""What a run is, on disk: its folder, and what it says of itself there."""
+"""A run on disk: create its folder, write its files, save checkpoints, and resume in the same folder."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from microgpt_lab.options.files import open_regular
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Saved
-from microgpt_lab.run.environment import core, documents_sha256, environment, parts
+from microgpt_lab.run.environment import core_sha256, documents_sha256, environment, part_sources
 from microgpt_lab.run.folder import LONGEST_LINE, read
-from microgpt_lab.run.resume import capture, changes, check, ground, restore
+from microgpt_lab.run.resume import capture, changes, check_facts, inputs_of, restore
 
+# The files that a run writes. Callbacks write more.
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
 WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS, BEST)
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Busy if another process has the run in this folder; the death of this one lets it go."""
+    """Lock the run in this folder. Busy if another process has locked it. A kill releases the lock."""
     try:
         with FileLock(folder / ".lock", timeout=0, is_singleton=True):
             yield
@@ -44,24 +45,33 @@ def locked(folder: Path) -> Iterator[None]:
 
 @dataclass(repr=False)
 class Run:
-    """A run as callbacks see it: its configuration, its folder and what it was made with.
+    """A run as callbacks see it: its configuration, its folder and what it is made with.
 
-    Of a job of a sweep, `position`, '[3/6 2min left]', says how far the sweep is when the run ends, and
-    `beside` whether other jobs print on the same terminal.
+    config: the resolved configuration.
+    overrides: the overrides on the command line.
+    progress: of a finished job of a sweep, the progress of the sweep, such as '[3/6 2min left]'.
+    parallel: whether other jobs of the sweep print on the same terminal.
+    environment: the content of environment.json.
+    owns_folder: whether `folder` contains this run, because it was created or is reopened.
+    finished: whether summary.json is written.
+    started: `time.perf_counter()` at the start, minus the time before a resume.
+    resumed: the steps at which the run was resumed.
+    accept_changes: resume even if the configuration, data, parts or versions have changed.
+    best: what summary.json says about the best checkpoint.
     """
 
     config: dict[str, Any]
     folder: Path
     overrides: list[str] = field(default_factory=list)
-    position: str = ""
-    beside: bool = False
+    progress: str = ""
+    parallel: bool = False
     environment: dict[str, Any] = field(default_factory=dict)
-    claimed: bool = False
-    ended: bool = False
-    began: float = field(default_factory=time.perf_counter)
+    owns_folder: bool = False
+    finished: bool = False
+    started: float = field(default_factory=time.perf_counter)
     resumed: list[int] = field(default_factory=list)
-    accepted: bool = False
-    best: dict[str, Any] = field(default_factory=dict)  # what summary.json says of the best checkpoint
+    accept_changes: bool = False
+    best: dict[str, Any] = field(default_factory=dict)
     in_sweep = False
 
     def __repr__(self) -> str:
@@ -69,25 +79,25 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What sets it apart from the default."""
+        """The overrides, or 'default' without any."""
         return ",".join(self.overrides) or "default"
 
     @property
     def differences(self) -> dict[str, tuple[Any, Any]]:
-        """The keys that are not at their defaults: the value, and the default."""
+        """The keys that differ from their defaults, with the value and the default."""
         return differences(self.config)
 
     def count_finished(self) -> None:
-        """Count the run among those of its sweep that have ended, if it belongs to one."""
+        """Count the run as a finished job, if it belongs to a sweep."""
 
     def claim(self) -> None:
-        """Create the folder and write what the run is."""
+        """Create the folder, with the configuration and the overrides in it."""
         self.create_folder()
-        self.claimed = True
-        self.put("overrides.yaml", dump(self.overrides))
+        self.owns_folder = True
+        self.write_text("overrides.yaml", dump(self.overrides))
 
     def create_folder(self) -> None:
-        """Create the folder with config.yaml in it; where it holds a run, one beside it: name-2, name-3 …"""
+        """Create the folder with config.yaml in it. If it contains a run, create name-2, name-3 … instead."""
         wanted, number = self.folder, 2
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,83 +108,87 @@ class Run:
             except FileExistsError:
                 self.folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
 
-    def create(self, documents: Documents, trainer: Trainer) -> None:
-        """Write what is known before the first step into a folder that holds no other run."""
-        surroundings = self.surroundings(documents, trainer)
+    def start_new(self, documents: Documents, trainer: Trainer) -> None:
+        """Create the folder of a new run, with everything in it that is known before the first step."""
+        environment = self.describe_environment(documents, trainer)
         self.claim()
-        self.environment = surroundings
-        self.write("environment.json", surroundings)
+        self.environment = environment
+        self.write_json("environment.json", environment)
 
-    def open(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
-        """Make the folder; or have the trainer go on from a checkpoint, in the folder that is there."""
+    def prepare_folder(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
+        """Create the folder of a new run, or prepare the existing one for a resume.
+
+        With a checkpoint, the trainer continues from it. Changed if something does not permit that.
+        """
         if saved:
-            check(saved)
-        if self.claimed:
-            self.compare(documents, trainer, saved)
+            check_facts(saved)
+        if self.owns_folder:
+            self.check_unchanged(documents, trainer, saved)
         if saved:
             before, now = saved.facts["config"].get("optimizer"), self.config["optimizer"]
             restore(trainer, saved, optimizer=isinstance(before, dict) and before.get("name") == now["name"])
             self.resumed = [*saved.facts["resumed"], trainer.step]
-            self.began = time.perf_counter() - saved.facts["seconds"]
-        if not self.claimed:
-            return self.create(documents, trainer)
+            self.started = time.perf_counter() - saved.facts["seconds"]
+        if not self.owns_folder:
+            return self.start_new(documents, trainer)
         if saved:
-            checkpoint.go_back(self.folder, saved.name)
-        self.forget_best(trainer.step)
+            checkpoint.make_current(self.folder, saved.name)
+        self.drop_best_after(trainer.step)
         (self.folder / "summary.json").unlink(missing_ok=True)
-        self.put("config.yaml", dump(self.config))
-        self.put("overrides.yaml", dump(self.overrides))
-        self.write("environment.json", self.environment)
+        self.write_text("config.yaml", dump(self.config))
+        self.write_text("overrides.yaml", dump(self.overrides))
+        self.write_json("environment.json", self.environment)
 
-    def compare(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
-        """Changed if the run would not go on upon the ground it began on, unless that is `accepted`."""
-        self.environment = self.surroundings(documents, trainer)
+    def check_unchanged(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
+        """Raise Changed if the run would not continue as it started, unless `accept_changes`."""
+        self.environment = self.describe_environment(documents, trainer)
         if saved and saved.facts["step"] > trainer.steps:
             raise Changed(f"{self.folder} is at step {saved.facts['step']}, beyond steps={trainer.steps}")
-        then = saved.facts["config"] if saved else read(self.folder / "config.yaml") or {}
-        if isinstance(then.get("steps"), int) and then["steps"] < trainer.steps:
-            then = then | {"steps": trainer.steps}  # it trains on, which changes no step that it has made
-        changed = changes(then, self.config)
+        before = saved.facts["config"] if saved else read(self.folder / "config.yaml") or {}
+        if isinstance(before.get("steps"), int) and before["steps"] < trainer.steps:
+            before = before | {"steps": trainer.steps}  # more steps do not change the finished ones
+        changed = changes(before, self.config)
         try:
             changed += changes(
-                ground(read(self.folder / "environment.json") or self.environment), ground(self.environment)
+                inputs_of(read(self.folder / "environment.json") or self.environment),
+                inputs_of(self.environment),
             )
         except FileNotFoundError:
             pass
         except UserError as error:
             changed.append(str(error))
-        if changed and not self.accepted:
-            raise Changed(f"{self.folder} would not go on as it began: {'; '.join(changed)}")
+        if changed and not self.accept_changes:
+            raise Changed(f"{self.folder} would not continue as it started: {'; '.join(changed)}")
 
-    def surroundings(self, documents: Documents, trainer: Trainer) -> dict[str, Any]:
-        """With what the run is made: what must be the same for it to go on exactly."""
+    def describe_environment(self, documents: Documents, trainer: Trainer) -> dict[str, Any]:
+        """Return the content of environment.json, some of which must not change before a resume."""
         return {
             **environment(),
             "documents": len(documents),
             "documents_long": trainer.corpus.long,
             "documents_sha256": documents_sha256(documents),
-            "parts": parts(self.config),
-            "core": core(),
+            "parts": part_sources(self.config),
+            "core": core_sha256(),
         }
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from the run. UserError if what is there under the name of a file that the
-        run writes is no file: a link would have it write elsewhere.
+    def exclusive(self) -> Iterator[None]:
+        """Lock the run. UserError if one of its files is a link, pipe or folder, because the run would then
+        write somewhere else.
         """
         for name in WRITTEN:
             for path in (self.folder / name, self.folder / f"{name}.part"):
                 if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-                    raise UserError(f"{path} is not a regular file: the run would write elsewhere")
+                    raise UserError(f"{path} is not a regular file: the run would write somewhere else")
         with locked(self.folder):
             yield
 
     def save(self, trainer: Trainer, stopped: bool) -> Path:
-        """Write a checkpoint. Whether a callback wanted no step more is part of it.
+        """Write a checkpoint. Other files are flushed first, so that they never lack steps before it.
 
-        What other files say of the steps before is on the disk before it takes its name.
+        stopped: whether a callback has stopped the training, which the checkpoint records.
         """
-        seconds = time.perf_counter() - self.began
+        seconds = time.perf_counter() - self.started
         facts = {"config": self.config, "stopped": stopped, "callbacks": trainer.watch.state()}
         content = capture(trainer, **facts, seconds=seconds, resumed=self.resumed)
         self.sync()
@@ -182,77 +196,85 @@ class Run:
         return self.folder / CURRENT
 
     def sync(self) -> None:
-        """Wait until the disk holds what the run's files say: from then on no power cut takes it."""
+        """Flush the run's files, except checkpoints, to the disk, so that a power cut cannot lose them."""
         for path in self.folder.iterdir():
             if path.name not in (CURRENT, PREVIOUS, BEST) and path.is_file() and not path.is_symlink():
                 checkpoint.sync(path)
 
     def keep_best(self, step: int, loss: float) -> Path:
-        """Have the checkpoint that was saved last, of this step and validation loss, be the best one too."""
-        checkpoint.write(self.folder, checkpoint.whole(self.folder / CURRENT), BEST)
+        """Copy the last checkpoint, of this step and validation loss, as the best one."""
+        checkpoint.write(self.folder, checkpoint.read_bytes(self.folder / CURRENT), BEST)
         self.best = {"best/step": step, "best/loss/val": loss}
         return self.folder / BEST
 
     def find_best(self, step: int, loss: float) -> bool:
-        """After a resume: whether the best checkpoint that the last one tells of is there."""
-        found = checkpoint.read(self.folder, print, (BEST,))
-        if step == self.resumed[-1]:  # killed before it had its second name, perhaps
+        """After a resume, look for the best checkpoint, whose step and loss are in the last checkpoint.
+
+        Warn and return False if it is missing.
+        """
+        saved = checkpoint.read(self.folder, print, (BEST,))
+        if step == self.resumed[-1]:  # the run may have been killed before it was copied
             self.keep_best(step, loss)
-        elif found and found.facts["step"] == step:
+        elif saved and saved.facts["step"] == step:
             self.best = {"best/step": step, "best/loss/val": loss}
         else:
-            lost = f"warning: the best checkpoint of {self.folder}, of step {step}, is lost"
-            print(printable(f"{lost}: the best of what follows is kept"), file=sys.stderr)
+            missing = f"warning: the best checkpoint of {self.folder}, of step {step}, is missing"
+            print(printable(f"{missing}: the best checkpoint from now on is kept"), file=sys.stderr)
         return bool(self.best)
 
-    def forget_best(self, after: int) -> None:
-        """Take away a best checkpoint that is damaged, or of a step after this one."""
+    def drop_best_after(self, step: int) -> None:
+        """Delete the best checkpoint if it is damaged, or of a step after this one."""
         with contextlib.suppress(Changed):
-            found = checkpoint.read(self.folder, print, (BEST,))
-            if not found:
+            saved = checkpoint.read(self.folder, print, (BEST,))
+            if not saved:
                 return
-            check(found)
-            if found.facts["step"] <= after:
+            check_facts(saved)
+            if saved.facts["step"] <= step:
                 return
         (self.folder / BEST).unlink()
 
-    def forget(self, name: str, after: int, step_of: Callable[[str], int]) -> None:
-        """Of a file with a line for each step, take away what was written after this step."""
+    def drop_after(self, name: str, step: int, step_of: Callable[[str], int]) -> None:
+        """In a file with one line per step, delete the lines of steps after this one.
+
+        step_of: returns the step of a line.
+        """
         path = self.folder / name
         if not path.exists():
             return
         part = path.with_name(name + ".part")
         with open_regular(path) as lines, part.open("w", encoding="utf-8") as kept:
             for line in iter(lambda: lines.readline(LONGEST_LINE).decode("utf-8", "replace"), ""):
-                with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):  # torn
-                    if step_of(line) <= after and line.endswith("\n"):
+                with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):  # incomplete
+                    if step_of(line) <= step and line.endswith("\n"):
                         kept.write(line)
         part.replace(path)
 
-    def conclude(self, summary: dict[str, Any]) -> None:
-        """The last that a run writes: who reads "ok" there has all of it on disk.
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write summary.json as the last file, after everything else is flushed to the disk.
 
-        With the configuration, so that a list of ten thousand runs reads one file of each. JSON has no
-        infinity: where an option is infinite, a list reads config.yaml.
+        It contains the configuration, so that a list of runs reads one file per run. If an option is
+        infinite, which JSON cannot express, the list reads config.yaml instead.
         """
         try:
             text = as_json(summary | {"config": self.config})
         except ValueError:
             text = as_json(summary)
-        self.put("summary.json", text, durable=True)
-        self.ended = True
+        self.write_text("summary.json", text, durable=True)
+        self.finished = True
 
-    def write(self, name: str, content: Any) -> None:
-        """A JSON file, whole or not at all."""
-        self.put(name, as_json(content))
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file, completely or not at all."""
+        self.write_text(name, as_json(content))
 
-    def put(self, name: str, text: str, *, durable: bool = False) -> None:
+    def write_text(self, name: str, text: str, *, durable: bool = False) -> None:
+        """Write a text file, completely or not at all. If `durable`, flush all files of the run first."""
         part = self.folder / f"{name}.part"
         part.write_text(text, encoding="utf-8")
         if durable:
-            self.sync()  # this part too
+            self.sync()  # flushes this file too
         part.replace(self.folder / name)
 
 
 def as_json(content: Any) -> str:
+    """Return indented JSON. ValueError for infinity and NaN."""
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

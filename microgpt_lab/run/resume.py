@@ -1,4 +1,4 @@
-"""What a run has to remember to go on exactly, and what must not have changed meanwhile."""
+"""Capture and restore the state of a training, and compare what must not change before a run resumes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import Saved
 from microgpt_lab.run.folder import Figure, Step
 
-# Of environment.json, what decides the numbers of a run.
-GROUND = ("documents_sha256", "parts", "core", "packages", "python")
+# The keys of environment.json that decide the numbers of a run.
+INPUTS = ("documents_sha256", "parts", "core", "packages", "python")
 
 
 class Facts(TypedDict):
-    """What a checkpoint says beside its numbers."""
+    """What a checkpoint contains in addition to its numbers."""
 
     step: Step
     config: dict[str, Any]
@@ -36,68 +36,76 @@ class Facts(TypedDict):
 
 
 def capture(trainer: Trainer, **facts: Any) -> bytes:
-    """The content of a checkpoint: weights, optimizer, step, generator; the data's order follows."""
+    """Return the content of a checkpoint: the facts, with step and generator, the weights, the optimizer.
+
+    The order of the documents is not in it, because it follows from the configuration.
+    """
     corpus = trainer.corpus
     facts |= {"step": trainer.step, "chars": corpus.chars, "rng": corpus.rng.getstate()}
     return checkpoint.encode(facts, {"weights": trainer.weights, "optimizer": trainer.carry[1]})
 
 
-def check(saved: Saved) -> None:
-    """Changed if these are not the facts of a run."""
+def check_facts(saved: Saved) -> None:
+    """Raise Changed if the checkpoint has not the facts of a run."""
     try:
         msgspec.convert(saved.facts, Facts)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair in a key
-        raise Changed(f"{saved.name} is no checkpoint of a run: {msgspec_message(error)}") from None
+        raise Changed(f"{saved.name} is not a checkpoint of a run: {msgspec_message(error)}") from None
     if deeper_than(saved.facts["config"], DEEPEST):
-        raise Changed(f"{saved.name} is no checkpoint of a run: its configuration is too deep")
+        raise Changed(f"{saved.name} is not a checkpoint of a run: its configuration is nested too deeply")
 
 
 def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
-    """Set a newly made trainer to where the checkpoint was captured; the optimizer too, if it is the same
-    one and its options give its state the same form.
+    """Set a new trainer to the step, the weights and the generator of a checkpoint.
+
+    optimizer: restore the optimizer's state too, if its structure and shapes are still the same.
     """
     facts, numbers = saved.facts, iter(saved.numbers)
     try:
-        forms, tensor = facts["tensors"], trainer.backend.tensor
-        weights = checkpoint.tree(forms["weights"], numbers, tensor)
+        shapes, tensor = facts["tensors"], trainer.backend.tensor
+        weights = checkpoint.unflatten(shapes["weights"], numbers, tensor)
         if facts["chars"] != trainer.corpus.chars:
-            raise Changed("the checkpoint has another vocabulary")
+            raise Changed("the checkpoint has a different vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise Changed("the checkpoint's weights do not fit a model of this configuration")
         if not finite(weights):
             raise Changed("the checkpoint's weights are not finite, or beyond 1e77")
         state = trainer.carry[1]
-        if optimizer and fits(forms["optimizer"], checkpoint.form(state, array("d"))):
-            state = checkpoint.tree(forms["optimizer"], numbers, tensor, like=state)
+        if optimizer and same_structure(shapes["optimizer"], checkpoint.flatten(state, array("d"))):
+            state = checkpoint.unflatten(shapes["optimizer"], numbers, tensor, like=state)
         version, internal, gauss = facts["rng"]
         trainer.corpus.rng.setstate((version, tuple(internal), gauss))
         trainer.carry, trainer.step = (trainer.packing.pack(weights), state), facts["step"]
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise Changed(f"{saved.name} is no checkpoint of this run: {type(error).__name__} {error}") from None
+        raise Changed(
+            f"{saved.name} is not a checkpoint of this run: {type(error).__name__} {error}"
+        ) from None
 
 
-def fits(form: Any, other: Any) -> bool:
-    """Whether two forms of tensors have the same places and shapes; numbers may differ."""
-    if isinstance(form, dict) and isinstance(other, dict):
-        return form.keys() == other.keys() and all(fits(form[name], other[name]) for name in form)
-    if isinstance(form, list) and isinstance(other, list):
-        return len(form) == len(other) and all(map(fits, form, other))
-    return form == other or (isinstance(form, (int, float)) and isinstance(other, (int, float)))
+def same_structure(a: Any, b: Any) -> bool:
+    """Whether two flattened trees have the same keys and shapes. Numbers that are leaves may differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same_structure(a[name], b[name]) for name in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same_structure, a, b))
+    return a == b or (isinstance(a, (int, float)) and isinstance(b, (int, float)))
 
 
-def changes(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two configurations or environments, a line each."""
-    found = []
-    for key, (old, new) in differing_keys(then, now).items():
-        show = short if short(old) != short(new) else repr  # '16' is not 16
-        found.append(f"{key} was {show(old)}, is {show(new)}")
-    return found
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List the differences between two configurations or environments."""
+    lines = []
+    for key, (old, new) in differing_keys(before, now).items():
+        show = short if short(old) != short(new) else repr  # to tell '16' from 16
+        lines.append(f"{key} was {show(old)}, is {show(new)}")
+    return lines
 
 
-def ground(environment: dict[str, Any]) -> dict[str, Any]:
-    return {key: environment.get(key) for key in GROUND}
+def inputs_of(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of environment.json that decide the numbers of a run."""
+    return {key: environment.get(key) for key in INPUTS}
 
 
 def short(value: Any) -> str:
+    """Shorten a value to its first line, and a long line to its first characters."""
     text = str(value).partition("\n")[0]
     return text if len(text) <= 40 else f"{text[:12]}…"

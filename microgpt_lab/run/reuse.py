@@ -1,8 +1,8 @@
-"""Share documents, and the functions that a backend has made ready, among the runs of one process.
+"""Share documents, and the functions that a backend has prepared, between the runs of one process.
 
-Jobs of a sweep differ in little, often in their seed alone. What they have in common is found by content:
-documents by the options of their data set and the bytes of its file, functions by the whole setting. Only
-parts of the lab are kept for others; what another's part returns or remembers could differ from run to run.
+The jobs of a sweep often differ only in their seed. What they share is cached by content: documents by the
+options of their data set and the bytes of its file, functions by the whole setting. Only the lab's own parts
+are cached, because a third-party part could return or remember something else in each run.
 """
 
 from __future__ import annotations
@@ -19,80 +19,86 @@ from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
 
-DATA_SETS, SETTINGS = 4, 16  # so many are kept
-# Keys that do not enter into what a backend computes.
-ASIDE = ("seed", "callback", "steps", "samples", "temperature", "eval_every")
+DATA_SETS, SETTINGS = 4, 16  # how many are cached
+# Keys that do not change what a backend computes.
+NOT_IN_SETTING = ("seed", "callback", "steps", "samples", "temperature", "eval_every")
 
 _documents: OrderedDict[tuple[str, str], Documents] = OrderedDict()
 _trainers: OrderedDict[str, Trainer] = OrderedDict()
 
 
 def documents(config: dict[str, Any], load: Callable[[], Documents]) -> Documents:
-    """Return the documents of a data set, with `load` if they are not kept for the same content."""
-    key = content(config["dataset"])
+    """Return the documents of a data set from the cache, or call `load` and cache what it returns."""
+    key = content_key(config["dataset"])
     if key is None:
         return load()
     if key not in _documents:
-        found = load()
-        if key != content(config["dataset"]):  # the file has changed meanwhile
-            return found
-        put(_documents, key, found, DATA_SETS)
+        loaded = load()
+        if key != content_key(config["dataset"]):  # the file has changed in the meantime
+            return loaded
+        store(_documents, key, loaded, DATA_SETS)
     return _documents[key]
 
 
-def content(dataset: dict[str, Any]) -> tuple[str, str] | None:
-    """Name documents by what they depend on: the options of the data set, and the file that `path` names.
-    None if that is not known.
+def content_key(dataset: dict[str, Any]) -> tuple[str, str] | None:
+    """Return what the documents depend on: the options of the data set, and the hash of the file at `path`.
+
+    None if they must not be cached.
     """
     path = Path(str(dataset.get("path") or "")).expanduser()
-    if not ours("dataset", dataset):
+    if not is_first_party("dataset", dataset):
         return None
     if not dataset.get("path"):
         return json.dumps(dataset, sort_keys=True), ""
-    if not path.is_file():  # a pipe can be read once
+    if not path.is_file():  # a pipe can be read only once
         return None
     with path.open("rb") as file:
         return json.dumps(dataset, sort_keys=True), hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def share(trainer: Trainer, config: dict[str, Any]) -> bool:
-    """Have the trainer use the functions of another of its setting and documents, if there is one."""
-    like = _trainers.get(setting(config))
-    if not like or like.corpus.documents is not trainer.corpus.documents:
+def share_functions(trainer: Trainer, config: dict[str, Any]) -> bool:
+    """Let the trainer use the functions of a cached trainer with the same setting and documents, if any."""
+    cached = _trainers.get(setting_key(config))
+    if not cached or cached.corpus.documents is not trainer.corpus.documents:
         return False
     trainer.train_scan, trainer.loss_scan, trainer.gradient_scan = (
-        like.train_scan,
-        like.loss_scan,
-        like.gradient_scan,
+        cached.train_scan,
+        cached.loss_scan,
+        cached.gradient_scan,
     )
     return True
 
 
-def keep(trainer: Trainer, config: dict[str, Any]) -> None:
-    """Let others of its setting and documents use this trainer's functions."""
-    put(_trainers, setting(config), trainer, SETTINGS)
+def keep_functions(trainer: Trainer, config: dict[str, Any]) -> None:
+    """Let later trainers with the same setting and documents use this trainer's functions."""
+    store(_trainers, setting_key(config), trainer, SETTINGS)
 
 
-def has(config: dict[str, Any], documents: Documents) -> bool:
-    """Whether there are functions for this setting and these documents."""
-    like = _trainers.get(setting(config))
-    return like is not None and like.corpus.documents is documents
+def has_functions(config: dict[str, Any], documents: Documents) -> bool:
+    """Whether functions for this setting and these documents are cached."""
+    cached = _trainers.get(setting_key(config))
+    return cached is not None and cached.corpus.documents is documents
 
 
-def setting(config: dict[str, Any]) -> str:
-    return json.dumps({key: value for key, value in config.items() if key not in ASIDE}, sort_keys=True)
+def setting_key(config: dict[str, Any]) -> str:
+    """Return the configuration without the keys that do not change what a backend computes, as JSON."""
+    return json.dumps(
+        {key: value for key, value in config.items() if key not in NOT_IN_SETTING}, sort_keys=True
+    )
 
 
-def ours(kind: str, chosen: dict[str, Any]) -> bool:
-    """Whether the part that is chosen comes with the lab."""
+def is_first_party(kind: str, chosen: dict[str, Any]) -> bool:
+    """Whether the chosen part of this kind comes with the lab."""
     return registry().get(kind, chosen["name"]).first_party
 
 
-def all_ours(config: dict[str, Any]) -> bool:
-    return all(ours(kind, config[kind]) for kind in KINDS if kind != "callback")
+def all_first_party(config: dict[str, Any]) -> bool:
+    """Whether all chosen parts come with the lab, apart from callbacks."""
+    return all(is_first_party(kind, config[kind]) for kind in KINDS if kind != "callback")
 
 
-def put(cache: OrderedDict, key: Any, value: Any, most: int) -> None:
+def store(cache: OrderedDict, key: Any, value: Any, limit: int) -> None:
+    """Add an entry to a cache, and drop the oldest ones beyond the limit."""
     cache[key] = value
-    while len(cache) > most:
+    while len(cache) > limit:
         cache.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: how a process is asked to stop."""
+"""Stop a run after the current step on Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ from types import FrameType, TracebackType
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where the program is."""
+    """SIGTERM, as an exception."""
 
 
-def terminate(number: int, frame: FrameType | None) -> None:
+def raise_terminated(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM outside of training."""
     raise Terminated
 
 
-class Stopping:
-    """While it is entered, a signal asks the run to stop after the step that it is at; `signal` is its name.
+class StopOnSignal:
+    """A callback and context manager: a signal stops the run after the current step.
 
-    A second Ctrl-C interrupts at once.
+    `signal` is the name of the last signal, or empty. A second Ctrl-C interrupts at once.
     """
 
-    order = 2  # asked last: a signal is no answer that a checkpoint should remember
+    order = 2  # after the checkpoint, which must not record a signal as a callback's wish to stop
 
     def __init__(self) -> None:
         self.signal = ""
 
     def __enter__(self) -> None:
-        self.main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-        if self.main:
+        # Only the main thread may set handlers.
+        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        if self.in_main_thread:
             numbers = signal.SIGINT, signal.SIGTERM
-            self.before = {number: signal.signal(number, self.ask) for number in numbers}
+            self.previous_handlers = {number: signal.signal(number, self.handle) for number in numbers}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.main:
-            for number, handler in self.before.items():
+        if self.in_main_thread:
+            for number, handler in self.previous_handlers.items():
                 signal.signal(number, handler)
 
-    def ask(self, number: int, frame: FrameType | None) -> None:
-        again = self.signal and number == signal.SIGINT
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        second = self.signal and number == signal.SIGINT
         self.signal = signal.Signals(number).name
-        if again:
+        if second:
             raise KeyboardInterrupt
 
     def should_stop(self) -> bool:

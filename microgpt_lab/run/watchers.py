@@ -1,4 +1,4 @@
-"""Tell callbacks, and plugins that implement the watching hooks, what happens in a run."""
+"""Call the hooks of callbacks and plugins during a run."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from microgpt_lab.registry.plugins import registry
 
 
 class Watchers:
-    """Tells callbacks, and plugins that watch, what happens in a run.
+    """Calls the hooks of callbacks, and of plugins that implement hooks of a run.
 
-    One that raises is dropped with a warning; it cannot disturb the run or the others. But a disk
-    that takes no more ends the run, for what would be missing could not be had again.
+    A watcher is a callback or such a plugin. A watcher that raises is dropped with a warning, so that it
+    cannot disturb the run or other watchers. An error of a full disk ends the run, because what is not
+    written could not be recovered.
     """
 
     def __init__(
         self, callbacks: list[Any], warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
     ):
-        # Most plugins offer parts and watch nothing: they are left out here, not at each event of each step.
+        # Most plugins offer parts and no hooks of a run. Filtering here is cheaper than at each step.
         watching = [w for w in registry().watchers if any(listener(w, event) for event in EVENTS)]
-        # A checkpoint is taken when all others have been told and asked, and knows what they answered.
+        # The checkpoint comes last, because it records what the other watchers did and answered.
         self.watchers = sorted([*callbacks, *watching], key=lambda w: getattr(w, "order", 0))
         self.warn = warn
-        self.known: dict[tuple[int, str], tuple[Any, list[str]]] = {}  # by watcher and event
+        # By watcher and event: a function and the names of its parameters.
+        self.parameters: dict[tuple[int, str], tuple[Any, list[str]]] = {}
         self.every = [
             c.every for c in callbacks if isinstance(getattr(c, "every", None), int) and c.every > 0
         ]
 
     def __call__(self, event: str, **facts: Any) -> bool:
-        """Whether any answered with something true."""
+        """Call the hook of this event of each watcher. Return whether any returned a true value."""
         answer = False
         facts = {k: types.MappingProxyType(v) if isinstance(v, dict) else v for k, v in facts.items()}
         for watcher in list(self.watchers):
@@ -45,8 +47,8 @@ class Watchers:
                 continue
             try:
                 names = self.arguments(watcher, event, method)
-                known = facts | {"stopped": answer} if event == "should_stop" else facts
-                answer = bool(method(**{name: known[name] for name in names})) or answer
+                values = facts | {"stopped": answer} if event == "should_stop" else facts
+                answer = bool(method(**{name: values[name] for name in names})) or answer
             except (Exception, SystemExit) as error:
                 if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
                     raise
@@ -54,39 +56,43 @@ class Watchers:
         return answer
 
     def arguments(self, watcher: Any, event: str, method: Callable[..., Any]) -> list[str]:
-        """The names of a method's parameters. A signature takes 40 µs to find, so once a function."""
-        function = getattr(method, "__func__", method)  # a bound method is another object each time
-        known, names = self.known.get((id(watcher), event), (None, []))
-        if known is not function:
+        """Return the names of a method's parameters, cached because inspecting a signature takes 40 µs."""
+        function = getattr(method, "__func__", method)  # a bound method is a new object each time
+        cached, names = self.parameters.get((id(watcher), event), (None, []))
+        if cached is not function:
             names = list(inspect.signature(method).parameters)
-            self.known[id(watcher), event] = function, names
+            self.parameters[id(watcher), event] = function, names
         return names
 
     def state(self) -> dict[str, Any]:
-        """What callbacks have to remember (`state_dict`, of JSON's types), by name."""
-        found = {}
+        """Return the state of each callback that has one (`state_dict`, of JSON's types), by name."""
+        states = {}
         for watcher in [w for w in self.watchers if hasattr(w, "state_dict")]:
             try:
-                found[part_name(type(watcher))] = json.loads(json.dumps(watcher.state_dict()))
+                states[part_name(type(watcher))] = json.loads(json.dumps(watcher.state_dict()))
             except Exception as error:
                 self.drop(watcher, "state_dict", error)
-        return found
+        return states
 
-    def restore(self, state: dict[str, Any]) -> None:
-        for watcher in [w for w in self.watchers if part_name(type(w)) in state]:
+    def restore(self, states: dict[str, Any]) -> None:
+        """Give each callback its state back."""
+        for watcher in [w for w in self.watchers if part_name(type(w)) in states]:
             try:
-                watcher.load_state_dict(state[part_name(type(watcher))])
+                watcher.load_state_dict(states[part_name(type(watcher))])
             except Exception as error:
                 self.drop(watcher, "load_state_dict", error)
 
     def drop(self, watcher: Any, event: str, error: BaseException) -> None:
+        """Stop calling a watcher that has raised, and warn."""
         self.watchers.remove(watcher)
         name = getattr(watcher, "__name__", part_name(type(watcher)))
-        self.warn(printable(f"callback {name} failed in {event} and is off: {type(error).__name__}: {error}"))
+        self.warn(
+            printable(f"callback {name} failed in {event} and is disabled: {type(error).__name__}: {error}")
+        )
 
 
 def listener(watcher: Any, event: str) -> Callable[..., Any] | None:
-    """What is to be called at an event. Of a module, only a function that is marked as a hook counts."""
+    """Return the method to call at an event. In a module, only functions marked with @hookimpl count."""
     method = getattr(watcher, event, None)
     if isinstance(watcher, types.ModuleType) and not hasattr(method, "microgpt_lab_impl"):
         return None

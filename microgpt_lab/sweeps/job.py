@@ -40,17 +40,17 @@ class Job(Run):
         self.entry.folder = self.folder
 
     def count_finished(self, mark: str = RAN) -> None:
-        """Count the job once. `position` is the progress of the sweep at that moment."""
-        if not self.position:
-            self.position = count_job(self.entry.sweep, mark)
+        """Count the job once. `progress` is how far the sweep is then."""
+        if not self.progress:
+            self.progress = count_job(self.entry.sweep, mark)
 
     def end_without_result(self, status: str, error: str) -> dict[str, Any]:
         """Write a summary for a job that has no result, so that it is a row like any other."""
-        if not self.claimed:
+        if not self.owns_folder:
             self.claim()
         self.count_finished()
         summary = {"status": status, "error": error}
-        self.conclude(summary)
+        self.write_summary(summary)
         print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
         return summary
 
@@ -60,7 +60,7 @@ def finished_result(job: Job) -> dict[str, Any] | None:
     if summary := job.entry.result():
         remove_empty(job.folder)
         job.count_finished(REUSED)
-        print(f"= {job.position} {job.name}  already finished")
+        print(f"= {job.progress} {job.name}  already finished")
     return summary
 
 
@@ -96,7 +96,7 @@ def collect_result(job: Job, status: int) -> dict[str, Any]:
         print(f"= {job.name}  is running in another process")
         return {"status": "elsewhere"}
     if job.entry.folder:
-        job.folder, job.claimed = job.entry.folder, True
+        job.folder, job.owns_folder = job.entry.folder, True
         summary = read_summary(job.folder)
         if summary["status"] not in ("unfinished", "damaged"):
             return summary
@@ -106,7 +106,7 @@ def collect_result(job: Job, status: int) -> dict[str, Any]:
 
 def execute_job(job: Job) -> int:
     """Execute a job, record any error in its folder, and return the exit status of its process."""
-    job.began = time.perf_counter()
+    job.started = time.perf_counter()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
@@ -126,7 +126,7 @@ def execute_job(job: Job) -> int:
         remove_empty(job.folder)
         return INTERRUPTED
     except Exception as error:
-        if not job.ended:  # otherwise summary.json has its status already
+        if not job.finished:  # otherwise summary.json has its status already
             job.end_without_result("failed", f"{type(error).__name__}: {error}")
             (job.folder / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
     return 0
@@ -140,15 +140,15 @@ def resume_or_start(job: Job) -> dict[str, Any]:
     new_folder, earlier = job.folder, job.entry.folder
     if earlier:
         job.folder = earlier
-        with job.held():
+        with job.exclusive():
             try:
                 if saved := checkpoint.read(earlier, print):
-                    job.claimed = True
+                    job.owns_folder = True
                     return execute(job, saved)
             except Changed as error:
                 print(printable(f"{job.name} starts again: {error}"), file=sys.stderr)
             job.entry.delete_run()
-    job.folder, job.claimed, job.resumed = new_folder, False, []
+    job.folder, job.owns_folder, job.resumed = new_folder, False, []
     return execute(job)
 
 

@@ -38,10 +38,10 @@ def run_jobs(
     if jobs:
         (sweep / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)
     losses: list[float | None] = [None] * len(jobs)
-    beside = parallel > 1 or not owns_terminal
+    share_terminal = parallel > 1 or not owns_terminal
     import_packages()
     jobs_per_setting.clear()
-    with Pool(parallel) as pool, gc_frozen(), ProgressBar(len(jobs), beside and owns_terminal) as bar:
+    with Pool(parallel) as pool, gc_frozen(), ProgressBar(len(jobs), share_terminal and owns_terminal) as bar:
 
         def collect_ended() -> None:
             bar.show(index - len(pool.running), len(pool.running))
@@ -53,7 +53,7 @@ def run_jobs(
             job = compose_job(compose, sweep, overrides, first + index)
             if job is None:
                 continue
-            job.beside = beside
+            job.parallel = share_terminal
             while pool.full or pool.is_running(job):
                 collect_ended()
             if summary := finished_result(job):

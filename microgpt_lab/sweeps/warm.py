@@ -15,7 +15,7 @@ from microgpt_lab.options.differences import differences
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import environment, reuse
-from microgpt_lab.run.assemble import assemble, build, load
+from microgpt_lab.run.assemble import assemble, build, load_documents
 
 # The most numbers in a model, or in a batch, for which a backend is prepared: preparing takes memory.
 MOST_NUMBERS = 1_000_000
@@ -40,22 +40,22 @@ def prepare_shared(config: dict[str, Any], *, backend_at: int = 2) -> None:
     """
     with contextlib.suppress(Exception):
         environment.environment()
-        environment.core()
-        environment.parts(config)
+        environment.core_sha256()
+        environment.part_sources(config)
         differences(config)
-        if reuse.ours("backend", config["backend"]):
+        if reuse.is_first_party("backend", config["backend"]):
             build("backend", config["backend"])
-        if not reuse.ours("dataset", config["dataset"]):
+        if not reuse.is_first_party("dataset", config["dataset"]):
             return
-        documents = load(config)
+        documents = load_documents(config)
         environment.documents_sha256(documents)
         corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
         if held_out := corpus.validation[: config["eval_docs"]]:
             corpus.guessing(held_out)
-        setting = reuse.setting(config)
+        setting = reuse.setting_key(config)
         jobs_per_setting[setting] += 1
         due = jobs_per_setting[setting] == backend_at
-        if due and not reuse.has(config, documents) and can_prepare_backend(config):
+        if due and not reuse.has_functions(config, documents) and can_prepare_backend(config):
             prepare_backend(config, documents)
 
 
@@ -68,10 +68,10 @@ def can_prepare_backend(config: dict[str, Any]) -> bool:
     model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
     batch = config["batch_size"] * config["block_size"] * config["embed"]
     prepares = getattr(backend, "prepare", Backend.prepare) is not Backend.prepare
-    return prepares and max(model, batch) <= MOST_NUMBERS and reuse.all_ours(config)
+    return prepares and max(model, batch) <= MOST_NUMBERS and reuse.all_first_party(config)
 
 
 def prepare_backend(config: dict[str, Any], documents: Documents) -> None:
     trainer = assemble(config, documents)
     trainer.backend.prepare(trainer)
-    reuse.keep(trainer, config)
+    reuse.keep_functions(trainer, config)

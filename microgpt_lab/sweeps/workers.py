@@ -95,17 +95,17 @@ def run_worker(connection: Connection) -> None:
 
 def is_first_party(config: dict[str, Any]) -> bool:
     """Whether a job runs only first-party code. The hidden state of third-party parts cannot be checked."""
-    callbacks = (reuse.ours("callback", chosen) for chosen in config["callback"].values())
+    callbacks = (reuse.is_first_party("callback", chosen) for chosen in config["callback"].values())
     third_party = [
         module for module in registry().watchers if not module.__name__.startswith(f"{FIRST_PARTY}.")
     ]
     watched = any(listener(module, event) for module in third_party for event in EVENTS)
-    return reuse.all_ours(config) and all(callbacks) and not watched
+    return reuse.all_first_party(config) and all(callbacks) and not watched
 
 
 def log_changes(job: Job, changed: list[str]) -> None:
     """Write into the job's log why its worker is replaced."""
-    if job.claimed:
+    if job.owns_folder:
         more = len(changed) - MOST_LISTED
         names = [*changed[:MOST_LISTED], *([f"{more} more"] if more > 0 else [])]
         with (job.folder / "log.txt").open("a", encoding="utf-8") as log:

@@ -30,7 +30,7 @@ class Console:
     def run_started(self, run, trainer):
         self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
         self.terminal = terminal()
-        self.live = self.terminal.is_interactive and not run.beside
+        self.live = self.terminal.is_interactive and not run.parallel
         self.started_at = self.last_line_at = time.monotonic()
         if not run.in_sweep:
             self.header()
@@ -131,12 +131,12 @@ class Console:
             )
         else:
             val = f"{summary['status']} {escaped(summary.get('error', ''))}"
-        name = escaped(f"{self.run.position} {self.run.name}")
+        name = escaped(f"{self.run.progress} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         samples = escaped(" ".join(summary.get("samples", [])[:3]))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
         if self.terminal.is_interactive:
-            if self.run.beside:
+            if self.run.parallel:
                 erase(self.terminal)
             self.terminal.print(line, no_wrap=True, overflow="ellipsis")
         else:

@@ -9,7 +9,7 @@ class Jsonl:
     """Write metrics.jsonl: one JSON object per step, with all digits."""
 
     def run_started(self, run, trainer):
-        run.forget("metrics.jsonl", trainer.step, lambda line: json.loads(line)["step"])
+        run.drop_after("metrics.jsonl", trainer.step, lambda line: json.loads(line)["step"])
         self.file, self.encode = (run.folder / "metrics.jsonl").open("ab"), msgspec.json.Encoder().encode
 
     def step_finished(self, step, metrics):

@@ -15,7 +15,7 @@ class Samples:
 
     def run_started(self, run, trainer):
         self.trainer, self.path = trainer, run.folder / "samples.txt"
-        run.forget("samples.txt", trainer.step, lambda line: int(line.partition("\t")[0]))
+        run.drop_after("samples.txt", trainer.step, lambda line: int(line.partition("\t")[0]))
 
     def evaluated(self, step):
         self.write(step, self.trainer.preview(self.number))

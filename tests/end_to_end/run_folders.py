@@ -20,7 +20,7 @@ def made(folder, config, age=0.0, sweep=None, overrides=(), **summary):
         run = Run(config, folder, list(overrides))
     run.claim()
     if summary:
-        run.conclude(summary)
+        run.write_summary(summary)
     dated(folder, age)
     return folder
 

@@ -62,7 +62,10 @@ def test_sample_skips_runs_without_a_checkpoint(lab, run_and_sweep):
 def test_resume_uses_the_newest_run_if_the_first_argument_is_an_override(lab, run_and_sweep):
     runs, newest = run_and_sweep
     done = lab("resume", check=0)
-    assert f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout and "train on" not in done.stdout
+    assert (
+        f"{newest.relative_to(runs.parent)} has ended: ok" in done.stdout
+        and "train longer" not in done.stdout
+    )
     dated(runs / "alone", 4000)
     assert used_folder(lab("resume", "steps=5", check=0)) == Path("runs/alone")
     assert json.loads((runs / "alone" / "summary.json").read_text())["steps"] == 5
@@ -100,7 +103,7 @@ def test_an_existing_folder_called_last_comes_before_the_newest_run(lab, tmp_pat
 def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
     lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
     said = lab("resume", "run", check=0).stdout
-    assert said == "run has ended: ok; to train on: python -m microgpt_lab resume run steps=4\n"
+    assert said == "run has ended: ok; to train longer: python -m microgpt_lab resume run steps=4\n"
     lab(*said.split("microgpt_lab ")[1].split(), check=0)
     run = tmp_path / "run"
     rows = (run / "metrics.jsonl").read_text().splitlines()
@@ -116,8 +119,8 @@ def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
     ("overrides", "said"),
     [
         (("steps=1",), "is at step 2, beyond steps=1"),
-        (("steps=9", "dropout=0.1"), "would not go on as it began: dropout was 0.0, is 0.1"),
-        (("batch_size=2",), "would not go on as it began: batch_size was 1, is 2"),
+        (("steps=9", "dropout=0.1"), "would not continue as it started: dropout was 0.0, is 0.1"),
+        (("batch_size=2",), "would not continue as it started: batch_size was 1, is 2"),
     ],
 )
 def test_any_other_change_of_a_finished_run_is_refused(lab, tmp_path, overrides, said):

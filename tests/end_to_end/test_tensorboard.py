@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from microgpt_lab import UserError, part
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.differences import differences
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.watchers import Watchers
 
@@ -112,7 +112,7 @@ def config():
 
 def trained(config, folder, **options):
     """Train with TensorBoard's callback, built with these options, as the only callback."""
-    trainer = assemble(config, load(config))
+    trainer = assemble(config, load_documents(config))
     trainer.watch = Watchers([part("callback", "tensorboard", **options)], warn=pytest.fail)
     run = Run(config, folder)
     trainer.watch("run_started", run=run, trainer=trainer)

@@ -20,7 +20,7 @@ from pathlib import Path
 from microgpt_lab.commands import main
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import part
-from microgpt_lab.run.assemble import load
+from microgpt_lab.run.assemble import load_documents
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.warm import import_packages
@@ -73,7 +73,7 @@ def kill_again_and_again(wanted, arguments):
 
 def kill_before_each_rename(arguments):
     config = compose(arguments)
-    load(config)
+    load_documents(config)
     for number in itertools.count(1):
         run = Run(config, Path(str(number)), arguments)
         process = multiprocessing.get_context("fork").Process(target=run_killed_at_rename, args=(number, run))

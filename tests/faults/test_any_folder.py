@@ -34,10 +34,10 @@ from foreign import (
 
 from microgpt_lab import UserError, load_sweep
 from microgpt_lab.commands import experiments, main, sample
-from microgpt_lab.commands.resume import reopened
+from microgpt_lab.commands.resume import reopen
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
-from microgpt_lab.run.resume import check
+from microgpt_lab.run.resume import check_facts
 from microgpt_lab.sweeps.folder import JobEntry
 
 HOSTILE = ["\x1b[2J\x07", "\u202e", "</script><script>alert(1)</script>", "a\rb\nc", "\x9b31m", "\ud800"]
@@ -77,7 +77,7 @@ def run_commands(sweep, name, capsys):
         elif name == checkpoint.CURRENT:
             with contextlib.suppress(UserError):
                 if saved := checkpoint.read(run, lambda line: None):
-                    check(saved)
+                    check_facts(saved)
             with contextlib.suppress(UserError):
                 sample.main([str(run), "-n", "1", "--seed", "1"])
         else:
@@ -87,7 +87,7 @@ def run_commands(sweep, name, capsys):
                 assert entry.folder in (None, *(sweep / f"seed={seed}" for seed in range(3)))
                 entry.result()
             with contextlib.suppress(UserError):
-                reopened(run, [], force=False)
+                reopen(run, [], force=False)
     assert_printable(capsys.readouterr().out)
 
 

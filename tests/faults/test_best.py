@@ -17,7 +17,7 @@ from microgpt_lab.commands import resume, sample
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.run import checkpoint
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
@@ -57,7 +57,7 @@ def best_step(folder):
     losses = {row["step"]: row["loss/val"] for row in rows(folder) if "loss/val" in row}
     summary, saved = summary_of(folder), read_best(folder)
     losses.setdefault(summary["steps"], summary.get("loss/val", math.inf))
-    trainer = assemble(saved.facts["config"], load(saved.facts["config"]))
+    trainer = assemble(saved.facts["config"], load_documents(saved.facts["config"]))
     restore(trainer, saved)
     step = min(losses, key=losses.__getitem__)  # the first of equal losses
     assert (summary["best/step"], summary["best/loss/val"]) == (step, losses[step])
@@ -193,7 +193,7 @@ def test_a_lost_best_checkpoint_is_reported_and_the_best_later_one_is_kept(run, 
         with pytest.raises(UserError, match=message):
             sample.main([str(run), "--best"])
     resume_run(run, "steps=30")
-    assert "of step 18, is lost" in capsys.readouterr().err
+    assert "of step 18, is missing" in capsys.readouterr().err
     assert summary_of(run)["best/step"] == read_best(run).facts["step"] > 24
 
 
@@ -239,9 +239,9 @@ def test_resume_leaves_no_later_checkpoint(run, killed_runs):
     """Otherwise a kill right after `resume` could bring back the dropped steps."""
 
     def opened(folder, saved):
-        again = resume.reopened(folder, [], force=False)
-        documents = load(again.config)
-        again.open(documents, assemble(again.config, documents), saved)
+        again = resume.reopen(folder, [], force=False)
+        documents = load_documents(again.config)
+        again.prepare_folder(documents, assemble(again.config, documents), saved)
         return {checkpoint.decode(file.read_bytes())[0]["step"] for file in folder.glob("checkpoint*")}
 
     assert opened(run, checkpoint.read_best(run)) == {18}

@@ -131,7 +131,7 @@ def test_a_callback_that_raises_is_turned_off_and_the_run_is_the_same(lab, tmp_p
     callbacks = "callback=[jsonl,tensorboard,samples,checkpoint"
     done = lab(*SHORT, f"{callbacks},mine]", env=env, check=0)
     (line,) = done.stderr.splitlines()
-    assert f"callback mine failed in {moment} and is off: " in line
+    assert f"callback mine failed in {moment} and is disabled: " in line
     if not undisturbed:
         lab(*SHORT, f"{callbacks}]", "hydra.run.dir=other", env=env, check=0)
         undisturbed.extend(losses(tmp_path / "other"))
@@ -151,7 +151,7 @@ def losses(run):
 def test_a_callback_with_an_unknown_argument_is_turned_off(lab, plugin, text):
     env = plugin(f"class Mine:\n {text}\n@hookimpl\ndef callbacks(): return [Mine]")
     done = lab(*SHORT, "callback=[mine]", env=env, check=0)
-    assert "callback mine failed in step_finished and is off: KeyError" in done.stderr
+    assert "callback mine failed in step_finished and is disabled: KeyError" in done.stderr
 
 
 def test_a_callback_cannot_change_its_arguments(lab, tmp_path, plugin):

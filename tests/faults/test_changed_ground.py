@@ -69,7 +69,7 @@ def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     file, old, new, said = CHANGES[what]
     replace_text(tmp_path / file, old, new)
     done = resume(check=2)
-    assert done.stderr.startswith("error: run would not go on as it began: ") and said in done.stderr
+    assert done.stderr.startswith("error: run would not continue as it started: ") and said in done.stderr
     resume("--force", check=0)
     assert json.loads((run / "summary.json").read_text())["steps"] == 12
     assert "has ended" in resume(check=0).stdout
@@ -88,7 +88,7 @@ def test_overrides_are_changes_too(stopped):
 def test_another_vocabulary_of_the_same_size_is_refused_even_with_force(stopped, tmp_path):
     _, resume = stopped
     replace_text(tmp_path / "data.txt", "eve", "ewe")
-    assert "another vocabulary" in resume("--force", check=2).stderr
+    assert "a different vocabulary" in resume("--force", check=2).stderr
 
 
 def test_force_accepts_another_optimizer_but_no_earlier_step(stopped):
@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_does_not_replace_the_previous_one(stopped):
     good = (run / checkpoint.CURRENT).read_bytes()
     (run / checkpoint.CURRENT).replace(run / checkpoint.PREVIOUS)
     (run / checkpoint.CURRENT).write_bytes(good[:-1])
-    assert "the one before it is used, of step 10" in resume(check=0).stderr
+    assert "the previous checkpoint is used, of step 10" in resume(check=0).stderr
     assert (run / checkpoint.PREVIOUS).read_bytes() == good  # the newer one is of step 12
 
 

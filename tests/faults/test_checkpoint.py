@@ -14,7 +14,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError, part
-from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Damaged, decode, encode, read, tree, write
+from microgpt_lab.run.checkpoint import (
+    BEST,
+    CURRENT,
+    PREVIOUS,
+    Damaged,
+    decode,
+    encode,
+    read,
+    unflatten,
+    write,
+)
 
 tensor = part("backend", "python").tensor
 
@@ -34,7 +44,7 @@ def two_checkpoints(tmp_path):
 def test_a_checkpoint_is_read_as_it_was_written(two_checkpoints):
     facts, numbers, name = read(two_checkpoints, pytest.fail)
     assert facts["step"] == 2 and name == CURRENT
-    weights = tree(facts["tensors"]["weights"], iter(numbers), tensor)
+    weights = unflatten(facts["tensors"]["weights"], iter(numbers), tensor)
     assert str(weights["w"].tolist()) == "[[0.1, -0.0], [5e-324, 2.0]]"
     assert read(two_checkpoints / "nothing", pytest.fail) is None
 

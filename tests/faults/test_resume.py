@@ -197,7 +197,7 @@ def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, 
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == status
-    assert errors == "interrupted; to go on: python -m microgpt_lab resume run\n".replace(
+    assert errors == "interrupted; to continue: python -m microgpt_lab resume run\n".replace(
         "resume run", f"resume {tmp_path / 'run'}"
     )
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

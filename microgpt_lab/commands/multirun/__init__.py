@@ -1,1 +1,1 @@
-"""What Hydra calls for `-m`: before a sweep, to make its jobs, and for a dry run."""
+"""What Hydra calls for `-m`: the preparation of a sweep, its launcher and sweeper, and the dry run."""

@@ -1,7 +1,7 @@
-"""Batches of jobs for launchers that start a process or ask a cluster for each thing that they launch.
+"""Launch jobs in batches, for launchers that start a process or a cluster task per job.
 
-Ten thousand jobs are then some hundred batches. A batch is a job to the launcher, `+batch=NAME`; the
-overrides of its jobs are in a file of that name beside the notes of the sweep.
+Ten thousand jobs then need only a few hundred batches. For the launcher, a batch is one job with the
+override `+batch=NAME`. A file of that name in the sweep's folder contains the overrides of its jobs.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from microgpt_lab.sweeps.folder import JOBS_FOLDER
 from microgpt_lab.sweeps.make import run_jobs
 from microgpt_lab.sweeps.pool import available_cores
 
-EACH = 4  # batches for each that is at work at a time, so that none waits long for the last
-MANY = 64  # batches, where the launcher does not say how many it has at work
+BATCHES_PER_PROCESS = 4  # more than 1, so that no process waits long for the slowest
+DEFAULT_BATCHES = 64  # for launchers that do not say how many jobs run at a time
 OLD = 7 * 24 * 3600  # seconds
-width = 0  # how many shall be at work at a time, if that was asked
+width = 0  # the `jobs=` of the command line: how many batches run at a time; 0: not given
 
 
 def launch(launcher: Launcher, config: DictConfig, jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
-    """Launch the jobs in batches, and wait for them."""
+    """Launch the jobs in batches and wait for them."""
     folder = Path(config.hydra.sweep.dir, JOBS_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("batch-*.json"):  # of a sweep that was stopped; a queue may have its tasks still
+    for old in folder.glob("batch-*.json"):  # of a stopped sweep; newer ones may still be in a queue
         if time.time() - old.stat().st_mtime > OLD:
             old.unlink(missing_ok=True)
-    size, token = -(-len(jobs) // max(1, number(config))), secrets.token_hex(4)
+    size, token = -(-len(jobs) // max(1, count_batches(config))), secrets.token_hex(4)
     files = []
     for first in range(0, len(jobs), max(1, size)):
         files.append(folder / f"batch-{token}-{first}.json")
@@ -51,21 +51,21 @@ def launch(launcher: Launcher, config: DictConfig, jobs: Sequence[Sequence[str]]
     return returns
 
 
-def number(config: DictConfig) -> int:
-    """How many batches."""
-    of: Any = OmegaConf.to_container(config.hydra.launcher, resolve=False)
-    if "array_parallelism" in of:  # of submitit; a batch that waits in its queue costs nothing
-        return of["array_parallelism"]
-    if "n_jobs" in of:  # of joblib, where -1 is all cores
-        return EACH * (of["n_jobs"] if of["n_jobs"] > 0 else available_cores())
-    return width or MANY
+def count_batches(config: DictConfig) -> int:
+    """Choose the number of batches."""
+    launcher: Any = OmegaConf.to_container(config.hydra.launcher, resolve=False)
+    if "array_parallelism" in launcher:  # submitit; batches may wait in its queue at no cost
+        return launcher["array_parallelism"]
+    if "n_jobs" in launcher:  # joblib, where -1 means all cores
+        return BATCHES_PER_PROCESS * (launcher["n_jobs"] if launcher["n_jobs"] > 0 else available_cores())
+    return width or DEFAULT_BATCHES
 
 
-def make_batch(name: str) -> None:
-    """Make the jobs of a batch one after the other, in whatever process it was launched."""
+def run_batch(name: str) -> None:
+    """Run the jobs of a batch one after the other, in the process in which it was launched."""
     hydra = HydraConfig.get()
     with contextlib.suppress(OSError):
-        Path(hydra.runtime.output_dir).rmdir()  # Hydra makes a folder for it
+        Path(hydra.runtime.output_dir).rmdir()  # Hydra's folder for the batch
     sweep, loader = Path(hydra.sweep.dir), GlobalHydra.instance().config_loader()
     content = json.loads(files.read_text(sweep / JOBS_FOLDER / f"{name}.json"))
     master: Any = HydraConfig.instance().cfg

@@ -1,4 +1,4 @@
-"""`--dry`: what a command would run, and how long that would take, without a trace on disk."""
+"""`--dry`: show what a command would run and how long it would take, without writing anything."""
 
 from __future__ import annotations
 
@@ -9,59 +9,59 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run.assemble import assemble, load
+from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.sweeps.folder import JobEntry, format_duration
 
 
 def show(sweep: Path, jobs: list[list[str]]) -> int:
-    """A line a job, then the sum. Jobs that differ by their seed are timed once."""
+    """Print a line per job, then the total time. Jobs that differ only in their seed are timed once."""
     if not jobs:
-        raise UserError("a sweeper that chooses as it goes has no list of jobs for --dry")
+        raise UserError("--dry cannot list the jobs of a sweeper that chooses each job after earlier results")
     times: dict[str, float] = {}
-    total, there, refused = 0.0, 0, 0
+    total, finished, refused = 0.0, 0, 0
     for overrides in jobs:
         name = ",".join(overrides) or "default"
         try:
             config = compose(overrides)
             if JobEntry(sweep, config).result():
-                there += 1
+                finished += 1
                 print(f"{name}  already finished")
                 continue
             key = json.dumps(config | {"seed": None}, sort_keys=True)
             if key not in times:
-                times[key] = seconds(config)
+                times[key] = estimate(config)
         except FloatingPointError:
-            times[key] = 0.0  # it ends at once
+            times[key] = 0.0  # the job diverges at once
         except UserError as error:
             refused += 1
             print(f"{name}  would be refused: {error}")
             continue
         total += times[key]
         print(f"{name}  {format_duration(times[key])}")
-    rest = len(jobs) - there - refused
+    to_run = len(jobs) - finished - refused
     print(
-        f"{rest} to run, {there} already finished, {refused} refused: "
+        f"{to_run} to run, {finished} already finished, {refused} refused: "
         f"about {format_duration(total)} one after the other"
     )
     return 2 if refused else 0
 
 
-def seconds(config: dict[str, Any], trial: float = 0.5) -> float:
-    """The time that a run takes, from that of some of its steps and of a part of an evaluation."""
-    trainer = assemble(config, load(config))
+def estimate(config: dict[str, Any], trial: float = 0.5) -> float:
+    """Estimate the time of a run in seconds, from `trial` seconds of steps and part of an evaluation."""
+    trainer = assemble(config, load_documents(config))
     together = min(trainer.backend.fused, trainer.steps)
     if not together:
         return 0.0
     trainer.advance(together)  # compile
-    begun, first = time.perf_counter(), trainer.step
-    while trainer.step < trainer.steps and time.perf_counter() - begun < trial:
+    started, first = time.perf_counter(), trainer.step
+    while trainer.step < trainer.steps and time.perf_counter() - started < trial:
         trainer.advance(min(together, trainer.steps - trainer.step))
     steps = trainer.step - first
-    cost = (time.perf_counter() - begun) / steps * trainer.steps if steps else 0.0
+    seconds = (time.perf_counter() - started) / steps * trainer.steps if steps else 0.0
     if trainer.held_out:
-        some = trainer.held_out[:64]
-        begun = time.perf_counter()
-        trainer.evaluate(some)
-        once = (time.perf_counter() - begun) / len(some) * len(trainer.held_out)
-        cost += once * (1 + (trainer.steps // trainer.eval_every if trainer.eval_every else 0))
-    return cost
+        documents = trainer.held_out[:64]
+        started = time.perf_counter()
+        trainer.evaluate(documents)
+        evaluation = (time.perf_counter() - started) / len(documents) * len(trainer.held_out)
+        seconds += evaluation * (1 + (trainer.steps // trainer.eval_every if trainer.eval_every else 0))
+    return seconds

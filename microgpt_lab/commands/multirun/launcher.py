@@ -23,7 +23,7 @@ from microgpt_lab.sweeps.pool import available_cores
 
 
 class Cores(Launcher):
-    """`hydra/launcher=cores`: `jobs` side by side, 0 for as many as there are cores."""
+    """`hydra/launcher=cores`: runs `jobs` jobs at a time; 0 for one per core."""
 
     def __init__(self, jobs: int = 0):
         self.jobs = jobs
@@ -36,14 +36,14 @@ class Cores(Launcher):
         setup_globals()
         width = self.jobs or available_cores()
         losses = run_jobs(self.composer.compose, self.sweep, job_overrides, initial_job_idx, width)
-        return [returned(overrides, loss) for overrides, loss in zip(job_overrides, losses)]
+        return [job_return(overrides, loss) for overrides, loss in zip(job_overrides, losses)]
 
 
 class Grid(Sweeper):
-    """`hydra/sweeper=grid`: every combination of the values, as Hydra's basic sweeper makes them.
+    """`hydra/sweeper=grid`: every combination of the values, as in Hydra's basic sweeper.
 
-    That one composes all jobs before the first, to see whether it can; here, what they have in common is
-    composed once.
+    The basic sweeper composes every job before the first one starts, to check them. Here, the configuration
+    that the jobs have in common is composed only once.
     """
 
     def __init__(self, params: dict[str, Any] | None = None):
@@ -67,14 +67,14 @@ class Grid(Sweeper):
         return [self.launcher.launch(jobs, initial_job_idx=0)]
 
 
-def returned(overrides: Sequence[str], loss: float | None) -> JobReturn:
-    """A job's result as Hydra has it."""
-    found = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
-    found.return_value = loss
-    return found
+def job_return(overrides: Sequence[str], loss: float | None) -> JobReturn:
+    """Return a job's result in Hydra's form."""
+    result = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
+    result.return_value = loss
+    return result
 
 
-def offer() -> None:
-    """Let this process' Hydra find both, under the name that it asks of plugins."""
-    for offered in (Cores, Grid):
-        Plugins.instance().class_name_to_class[f"{LAUNCHERS}.{offered.__name__}"] = offered
+def register_plugins() -> None:
+    """Register both classes with Hydra in this process, because they are in none of its plugin packages."""
+    for plugin in (Cores, Grid):
+        Plugins.instance().class_name_to_class[f"{LAUNCHERS}.{plugin.__name__}"] = plugin

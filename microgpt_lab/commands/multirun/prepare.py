@@ -1,4 +1,4 @@
-"""What Hydra does before a run or a sweep: told how many jobs there are, or stopped for a dry run."""
+"""Prepare a run or a sweep before Hydra starts it: count the jobs, set up the launcher, or stop for --dry."""
 
 from __future__ import annotations
 
@@ -22,68 +22,71 @@ from microgpt_lab.options.keys import experiments
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.sweeps.folder import count_ended, start_counter
 
-# Jobs side by side take a core each. Who sets these variables is obeyed.
+# Each job uses one core. Variables that the user has set are kept.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-MOST = 100_000  # jobs of a sweep
-absent: list[Path] = []  # folders that a run or a sweep makes
+MOST_JOBS = 100_000  # in a sweep
+new_folders: list[Path] = []  # that the run or sweep creates, the innermost first
 
 
-class NoGrid(BaseException):
-    """A sweep that would not begin, or not end; no Exception, for the same reason as `Planned`."""
+class SweepRefused(BaseException):
+    """A sweep that cannot start. A BaseException for the same reason as `DryRun`."""
 
 
-class Planned(BaseException):
-    """`--dry`: Hydra has composed, and shall not go on. No Exception: of those, callbacks only warn."""
+class DryRun(BaseException):
+    """Stops Hydra after composing, for `--dry`.
+
+    Not an Exception, because Hydra catches those of its callbacks and only warns.
+    """
 
     def __init__(self, folder: str, jobs: list[list[str]]):
         self.folder, self.jobs = Path(folder), jobs
 
 
 class Prepare(Callback):
-    """Before Hydra makes folders: note which are not there, and let jobs know how many they are."""
+    """Runs before Hydra creates folders: remembers which are new, and tells jobs how many there are."""
 
     dry = False
-    width = 0  # jobs at a time; 0: as many as the launcher takes
+    width = 0  # jobs at a time; 0: the launcher's default
     sweep: Path | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.dry:
-            raise Planned(config.hydra.run.dir, [list(config.hydra.overrides.task)])
+            raise DryRun(config.hydra.run.dir, [list(config.hydra.overrides.task)])
         if self.width:
-            raise NoGrid(f"jobs={self.width} is for a sweep: add -m")
-        warn()
-        note(Path(config.hydra.run.dir).absolute())
+            raise SweepRefused(f"jobs={self.width} is for a sweep: add -m")
+        warn_of_plugins()
+        remember_new_folders(Path(config.hydra.run.dir).absolute())
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        searched = OmegaConf.select(config, "hydra.sweeper.n_trials")
+        trials = OmegaConf.select(config, "hydra.sweeper.n_trials")  # of a search
         try:
-            found = [] if searched else jobs(config)
+            grid = [] if trials else jobs(config)
         except ValueError as error:
-            raise NoGrid(f"no sweep: {error}") from None
-        except Exception:  # the sweeper itself says so
-            found = []
+            raise SweepRefused(f"no sweep: {error}") from None
+        except Exception:  # the sweeper reports it
+            grid = []
         if self.dry:
-            raise Planned(config.hydra.sweep.dir, found)
-        warn()
-        Prepare.sweep = locate(config)
-        note(Prepare.sweep)
-        there = count_ended(Prepare.sweep) if searched else 0
-        start_counter(Prepare.sweep, there + searched if searched else len(found), there)
+            raise DryRun(config.hydra.sweep.dir, grid)
+        warn_of_plugins()
+        Prepare.sweep = make_absolute(config)
+        remember_new_folders(Prepare.sweep)
+        existing = count_ended(Prepare.sweep) if trials else 0
+        start_counter(Prepare.sweep, existing + trials if trials else len(grid), existing)
         self.limit(config)
         batches.width = self.width
-        if searched:
-            Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the study's storage
+        if trials:
+            Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the storage of the study
 
     def limit(self, config: DictConfig) -> None:
-        """Tell the launcher how many jobs there may be at a time."""
+        """Tell the launcher how many jobs may run at a time."""
         launcher = str(config.hydra.launcher._target_)
         if launcher.endswith(".BasicLauncher"):
             if self.width and self.width > 1:
-                raise NoGrid(f"jobs={self.width}: hydra/launcher=basic makes one job after the other")
+                raise SweepRefused(f"jobs={self.width}: hydra/launcher=basic runs one job after the other")
             return
         for name, value in ONE_THREAD.items():
             os.environ.setdefault(name, value)
@@ -96,36 +99,42 @@ class Prepare(Callback):
                 config.hydra.launcher.jobs = self.width or config.hydra.launcher.jobs
             for key in ("hydra.job.chdir", "hydra.output_subdir"):
                 if OmegaConf.select(config, key):
-                    raise NoGrid(f"{key} is for hydra/launcher=basic")
+                    raise SweepRefused(f"{key} works only with hydra/launcher=basic")
 
 
-def taken_out(arguments: list[str]) -> tuple[int, list[str]]:
-    """The number that `jobs=` gives, and the other arguments: it is no part of what a run is."""
+def take_jobs(arguments: list[str]) -> tuple[int, list[str]]:
+    """Return the number of `jobs=`, and the other arguments. The number is not part of a configuration."""
     width = 0
-    own = ("jobs=", "+jobs=")
+    spellings = ("jobs=", "+jobs=")
     for argument in arguments:
-        if argument.startswith((*own, "hydra.launcher.jobs=")):
+        if argument.startswith((*spellings, "hydra.launcher.jobs=")):
             value = argument.partition("=")[2]
             if not value.isdecimal() or len(value) > 6:
-                raise UserError(f"{argument}: write how many jobs at a time, such as jobs=2 (0: all cores)")
+                raise UserError(
+                    f"{argument}: write the number of jobs at a time, such as jobs=2 (0: one per core)"
+                )
             width = int(value)
-    return width, [argument for argument in arguments if not argument.startswith(own)]
+    return width, [argument for argument in arguments if not argument.startswith(spellings)]
 
 
-def warn() -> None:
-    """Of plugins that are left out or slow. Now, for who asks for one of them has the answer already."""
+def warn_of_plugins() -> None:
+    """Warn of plugins that are skipped or slow.
+
+    Not earlier, because an error about a part of such a plugin explains the same.
+    """
     for plugin, reason in registry().skipped.items():
         print(f"warning: plugin {plugin} is skipped: {reason}", file=sys.stderr)
     for plugin, seconds in registry().slow.items():
-        print(f"warning: plugin {plugin} took {seconds:.1f}s to import", file=sys.stderr)
+        print(f"warning: plugin {plugin} took {seconds:.1f} s to import", file=sys.stderr)
 
 
-def note(folder: Path) -> None:
-    absent[:] = [path for path in (folder, *folder.parents) if not path.exists()]
+def remember_new_folders(folder: Path) -> None:
+    """Remember which of this folder and its parents do not exist yet, for `remove_new_folders`."""
+    new_folders[:] = [path for path in (folder, *folder.parents) if not path.exists()]
 
 
-def locate(config: DictConfig) -> Path:
-    """The sweep's folder; it and those of plugins are made absolute, for workers that start elsewhere."""
+def make_absolute(config: DictConfig) -> Path:
+    """Return the folder of the sweep. It and plugin folders become absolute, for workers in other folders."""
     sweep = Path(config.hydra.sweep.dir).absolute()
     with flag_override(config, ["struct", "readonly"], False):
         config.hydra.sweep.dir = str(sweep)
@@ -133,13 +142,13 @@ def locate(config: DictConfig) -> Path:
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
     for name in ("MICROGPT_LAB_HOME", "MICROGPT_LAB_PLUGINS"):
         if folders := os.environ.get(name):
-            parts = filter(None, folders.split(os.pathsep))
-            os.environ[name] = os.pathsep.join(str(Path(part).expanduser().absolute()) for part in parts)
+            paths = filter(None, folders.split(os.pathsep))
+            os.environ[name] = os.pathsep.join(str(Path(path).expanduser().absolute()) for path in paths)
     return sweep
 
 
-def number(override: Override) -> int:
-    """How many values an override has, without listing them."""
+def count_values(override: Override) -> int:
+    """Count the values of an override without listing them."""
     value = override.value()
     if isinstance(value, RangeSweep):
         low, high, step = value.start or 0, value.stop or 0, value.step
@@ -150,17 +159,17 @@ def number(override: Override) -> int:
 
 
 def jobs(config: DictConfig) -> list[list[str]]:
-    """The overrides of each job of a grid."""
+    """List the overrides of each job of a grid."""
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
-    by_key = {override.get_key_element(): override for override in parsed}  # the last of a key counts
-    if (many := math.prod(map(number, by_key.values()))) > MOST:
-        raise NoGrid(f"a sweep of {many:,} jobs is refused; the most is {MOST:,}")
+    by_key = {override.get_key_element(): override for override in parsed}  # the last one of a key counts
+    if (number := math.prod(map(count_values, by_key.values()))) > MOST_JOBS:
+        raise SweepRefused(f"a sweep of {number:,} jobs is too large; the limit is {MOST_JOBS:,}")
     return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
 
 
 def choices(override: Override) -> list[str]:
-    """What a sweep makes of an override: `key=value` for each value."""
+    """List `key=value` for each value of an override."""
     value, key = override.value(), override.get_key_element()
     if isinstance(value, Glob):
         names = experiments() if key == "experiment" else registry().names(key)
@@ -170,15 +179,15 @@ def choices(override: Override) -> list[str]:
     return [override.input_line or ""]
 
 
-def leave_nothing() -> None:
-    """Take Hydra's folder away again, where a sweep was refused before its first job."""
+def remove_refused_sweep() -> None:
+    """Remove Hydra's folder of a sweep that was refused before its first job."""
     if (sweep := Prepare.sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
         (sweep / "multirun.yaml").unlink()
-        remove_absent()
+        remove_new_folders()
 
 
-def remove_absent() -> None:
-    """Folders that were not there before, as far as they are empty."""
-    for folder in absent:
+def remove_new_folders() -> None:
+    """Remove the folders that did not exist before, as far as they are empty."""
+    for folder in new_folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
