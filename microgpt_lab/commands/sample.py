@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             "temperature, top-k and n must be finite and at least 0, and top-p must be above 0 and at most 1"
         )
-    folder = find.run_folder(args.run, sampled=True)
+    folder = find.run_folder(args.run, with_checkpoint=True)
     model, weights, chars = load_model(folder, args.best)
     unknown = sorted(set(args.prompt) - set(chars))
     if unknown:

@@ -181,10 +181,10 @@ def test_the_labs_recipes_give_their_expected_figures(lab, karpathy_names, name)
 
 def test_the_plain_name_of_a_job_is_the_configured_one():
     """Otherwise Hydra alone would compose each job, which takes thirty times as long."""
-    from microgpt_lab.options.composer import PLAIN_NAME
+    from microgpt_lab.options.composer import DEFAULT_SUBDIR
     from microgpt_lab.registry.folders import CONF
 
-    assert f"subdir: {PLAIN_NAME}\n" in (CONF / "config.yaml").read_text()
+    assert f"subdir: {DEFAULT_SUBDIR}\n" in (CONF / "config.yaml").read_text()
 
 
 def test_nested_folders_of_a_job_are_refused(lab, tmp_path):
