@@ -10,8 +10,8 @@ from rich.table import Table
 
 from microgpt_lab.commands import RUN, Parser
 from microgpt_lab.errors import UserError
+from microgpt_lab.listing import find
 from microgpt_lab.registry.extras import install_module
-from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.table import load_sweep
 from microgpt_lab.terminal import terminal
 

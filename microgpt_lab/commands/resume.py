@@ -11,6 +11,7 @@ from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
 from microgpt_lab.commands.multirun.prepare import warn_of_plugins
 from microgpt_lab.commands.train import exit_status
 from microgpt_lab.errors import UserError, printable
+from microgpt_lab.listing import find
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import complete
 from microgpt_lab.options.mistakes import check_twice
@@ -18,7 +19,6 @@ from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read, read_summary
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps import find
 
 OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a first argument like this is no folder, unless it exists
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from microgpt_lab.commands import KEY_VALUE, PROGRAM, Parser
 from microgpt_lab.errors import UserError, nearest, printable, suggest
-from microgpt_lab.listing import tables
+from microgpt_lab.listing import find, tables
 from microgpt_lab.listing.rows import Row, rows
 from microgpt_lab.listing.selection import OWN, STATUSES, chosen, duration, filters, ordered
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps import find
 
 COMMANDS = f"""commands:
   {PROGRAM} runs diff A B                 show the differences between two runs

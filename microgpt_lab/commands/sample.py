@@ -11,10 +11,10 @@ from microgpt_lab.core.divergence import finite
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.errors import UserError, printable
+from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
-from microgpt_lab.sweeps import find
 
 
 def warn(line: str) -> None:

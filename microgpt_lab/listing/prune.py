@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
 from microgpt_lab.errors import UserError, printable
+from microgpt_lab.listing import find
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import age
 from microgpt_lab.listing.tables import aligned
 from microgpt_lab.options.files import read_text
 from microgpt_lab.run.record import locked
-from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
 REMOVED_LAST = ("config.yaml", "overrides.yaml", ".lock")  # as long as they exist, the folder counts as a run

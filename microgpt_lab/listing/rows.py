@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
+from microgpt_lab.listing import find
 from microgpt_lab.options.differences import as_written, differences, parts_of
 from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import read, read_summary
-from microgpt_lab.sweeps import find
 from microgpt_lab.sweeps.table import is_number
 
 

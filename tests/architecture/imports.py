@@ -5,17 +5,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microgpt_lab"
-# A room may import the rooms below it, never one above or beside it.
-FLOORS = (
-    {"commands", "testing"},
-    {"checks", "listing", "report"},
-    {"sweeps"},
-    {"run"},
-    {"options"},
-    {"registry", "tensors", "ops"},
-    {"core"},
-    {"errors", "terminal"},
-)
+# A room may import the rooms that these arrows lead to, directly or through others.
+ARROWS = {
+    "commands": {"report", "listing", "checks"},
+    "report": {"sweeps"},
+    "listing": {"sweeps"},
+    "checks": {"run", "tensors"},
+    "sweeps": {"run"},
+    "run": {"options"},
+    "options": {"registry"},
+    "registry": {"core"},
+    "tensors": {"core"},
+    "core": set(),
+}
+# Files beside the rooms: two public names, and two files that others may import.
+PUBLIC = {"ops": {"core"}, "testing": {"checks"}}
+LEAVES = {"errors": set(ARROWS), "terminal": set(ARROWS) - {"core"}}
 
 
 def imported(path):
@@ -43,9 +48,9 @@ def room(module):
     return module.split(".")[1] if "." in module else ""
 
 
-def floor(name):
-    """The row of FLOORS that a room is in."""
-    return next(i for i, rooms in enumerate(FLOORS) if name in rooms)
+def reachable(name):
+    """The rooms that a room may import."""
+    return set().union(*({other} | reachable(other) for other in (ARROWS | PUBLIC)[name]))
 
 
 def room_arrows():

@@ -4,18 +4,22 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from imports import FLOORS, PACKAGE, ROOT, arrows, floor, imported, room
+from imports import ARROWS, LEAVES, PACKAGE, PUBLIC, ROOT, arrows, imported, reachable, room
 
 import microgpt_lab
 
 
-def test_no_room_imports_one_above_or_beside_it():
+def test_rooms_import_only_what_the_arrows_lead_to():
     for module, others in arrows().items():
-        for other in others if room(module) not in ("", "__main__") else ():
-            if other == "microgpt_lab":  # its version
-                assert room(module) == "commands", module
-            elif room(other) != room(module):
-                assert floor(room(module)) < floor(room(other)), f"{module} imports {other}"
+        if (source := room(module)) not in ARROWS | PUBLIC:
+            continue
+        for other in others:
+            target = room(other)
+            version = source == "commands" and target == ""
+            leaf = source in LEAVES.get(target, ())
+            assert target == source or version or leaf or target in reachable(source), (
+                f"{module} imports {other}"
+            )
 
 
 def test_no_modules_import_each_other():
@@ -58,7 +62,7 @@ def test_the_listing_shows_the_rooms():
     files = [path for path in PACKAGE.iterdir() if path.suffix == ".py"]
     assert len(files) <= 12
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders <= set().union(*FLOORS), "a folder without a floor"
+    assert folders == set(ARROWS)
     taken = {path.name for path in ROOT.iterdir()} | set(microgpt_lab.__all__) | {"runs"}
     assert not folders & taken, "a room has the name of something else"
 

@@ -13,10 +13,10 @@ from run_folders import DAY, dated, listed, made
 
 from microgpt_lab.commands import main
 from microgpt_lab.errors import UserError
+from microgpt_lab.listing import find
 from microgpt_lab.listing.prune import remove
 from microgpt_lab.listing.rows import rows
 from microgpt_lab.run.record import locked
-from microgpt_lab.sweeps import find
 
 ROOT = Path(__file__).parents[2]
 
