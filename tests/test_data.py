@@ -144,8 +144,8 @@ def test_a_document_that_fits_is_one_piece_and_a_longer_one_is_cut_into_blocks()
 
 def test_long_documents_can_be_refused():
     Corpus(["abc"], split="none", block_size=4, long_docs="error")
-    said = "1 of 2 documents are longer than block_size - 1 = 3 characters, the longest 4"
-    with pytest.raises(ValueError, match=said):
+    message = "1 of 2 documents are longer than block_size - 1 = 3 characters, the longest 4"
+    with pytest.raises(ValueError, match=message):
         Corpus(["abc", "abcd"], split="none", block_size=4, long_docs="error")
 
 
@@ -245,7 +245,7 @@ def test_lines_are_split_only_at_newlines(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"ab\xff", "is not UTF-8: line 1, byte 3 is 0xff"),
         (b"a\nb\nc\xe9d\ne\n", "is not UTF-8: line 3, byte 2 is 0xe9"),
@@ -255,9 +255,9 @@ def test_lines_are_split_only_at_newlines(tmp_path):
         (b"\xfe\xff\0a", "is UTF-16: convert it to UTF-8"),
     ],
 )
-def test_text_in_another_encoding_names_the_byte(tmp_path, content, said):
+def test_text_in_another_encoding_names_the_byte(tmp_path, content, message):
     (tmp_path / "text").write_bytes(content)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         lines(tmp_path / "text")
 
 

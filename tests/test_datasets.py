@@ -131,8 +131,10 @@ def test_a_failed_download_of_karpathy_names_names_the_alternatives(monkeypatch,
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     (tmp_path / "microgpt_lab").mkdir()
     (tmp_path / "microgpt_lab" / "karpathy_names.txt").write_text("emma\nolivia\n")
-    said = rf"^dataset=karpathy_names: {NAMES} could not be .*, or give a local copy with dataset\.path=FILE$"
-    with pytest.raises(UserError, match=said):
+    message = (
+        rf"^dataset=karpathy_names: {NAMES} could not be .*, or give a local copy with dataset\.path=FILE$"
+    )
+    with pytest.raises(UserError, match=message):
         part("dataset", "karpathy_names")()
 
 

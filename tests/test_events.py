@@ -88,7 +88,7 @@ def test_names_of_event_files_sort_by_creation(tmp_path):
     assert [path.name for path in events.own_files(tmp_path)] == names[1:]
 
 
-def test_remove_later_removes_later_events(tmp_path):
+def test_remove_later_removes_events_after_a_position(tmp_path):
     files = [events.Events(tmp_path) for _ in range(3)]
     for file in files:
         file.write(1, summary=b"")

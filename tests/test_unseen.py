@@ -179,9 +179,9 @@ def test_samples_equal_to_truncated_training_documents_are_not_new(tmp_path, cap
     sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "temperature": 0.0}
     summary = short_run(tmp_path / "run", dataset=text, callback={"console": {"name": "console"}}, **sizes)
     assert summary["samples"] == ["aaaa"] and summary["samples_new"] == 0
-    said = capsys.readouterr().out
-    assert re.search(r"aaaa +\d\.\d\d +in train", said) and "validation 100.0% seen in training" in said
-    assert "unseen" in said and "none on the 0" in said
+    output = capsys.readouterr().out
+    assert re.search(r"aaaa +\d\.\d\d +in train", output) and "validation 100.0% seen in training" in output
+    assert "unseen" in output and "none on the 0" in output
 
 
 def test_guessing_uses_the_truncated_documents(tmp_path):
@@ -222,12 +222,12 @@ def test_a_loss_on_no_documents_is_refused(ask):
 
 def test_a_run_prints_which_part_of_its_validation_split_training_has_seen(lab, tmp_path):
     options = "backend=numpy", "steps=0", "samples=2", "callback=[console]", "hydra.run.dir=run"
-    said = lab(*options, check=0).stdout
-    assert "validation 12.6% seen in training" in said and "warning" not in said
-    assert "  unseen     3.3" in said and "on the 170 not seen in training" in said
-    said = lab(*options, "dataset=unicode_names", check=0).stdout
-    assert "validation 70.1% seen in training" in said
+    output = lab(*options, check=0).stdout
+    assert "validation 12.6% seen in training" in output and "warning" not in output
+    assert "  unseen     3.3" in output and "on the 170 not seen in training" in output
+    output = lab(*options, "dataset=unicode_names", check=0).stdout
+    assert "validation 70.1% seen in training" in output
     assert (
         "warning: 70% of the validation documents, cut at block_size=16, are also in the training split"
-        in said
+        in output
     )

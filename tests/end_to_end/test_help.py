@@ -125,7 +125,7 @@ def environment_without(tmp_path, *modules):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "module", "said"),
+    ("arguments", "module", "message"),
     [
         (("backend=jax",), "jax", "backend=jax is unavailable: pip install -e '{root}[jax]'"),
         (("bench", "--against", "torch"), "torch", "--against torch needs pip install -e '{root}[torch]'"),
@@ -136,12 +136,12 @@ def environment_without(tmp_path, *modules):
         ),
     ],
 )
-def test_a_missing_module_is_named_with_its_install_command(tmp_path, arguments, module, said):
+def test_a_missing_module_is_named_with_its_install_command(tmp_path, arguments, module, message):
     env = environment_without(tmp_path, module)
     env |= {"MICROGPT_LAB_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-P", "-m", "microgpt_lab", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
-    assert done.stderr == f"error: {said.format(root=ROOT)}\n" and done.returncode == 2
+    assert done.stderr == f"error: {message.format(root=ROOT)}\n" and done.returncode == 2
 
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")

@@ -126,11 +126,11 @@ def test_the_log_of_a_job_lists_what_it_left_behind_in_a_worker(lab, tmp_path, e
     lab(*SWEEP, f"activation={','.join(names)}", "seed=0", "backend=threaded", "jobs=1", env=env, check=0)
     logs = {activation_of(file.parent.name): file.read_text() for file in tmp_path.glob("sweep/*/log.txt")}
     assert "left behind" not in logs["relu"]
-    said = {
+    left_behind = {
         "sets": ["the environment variable LEAK", "sys.path", "the handler of SIGUSR1"],
         "moves": ["the current folder"],
         "threads": ["the thread left"],
     }
-    for name, things in said.items():
+    for name, things in left_behind.items():
         (line,) = [line for line in logs[name].splitlines() if "left behind" in line]
         assert all(thing in line for thing in things), line

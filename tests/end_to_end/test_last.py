@@ -102,9 +102,9 @@ def test_an_existing_folder_called_last_comes_before_the_newest_run(lab, tmp_pat
 
 def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
     lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
-    said = lab("resume", "run", check=0).stdout
-    assert said == "run has ended: ok; to train longer: python -m microgpt_lab resume run steps=4\n"
-    lab(*said.split("microgpt_lab ")[1].split(), check=0)
+    output = lab("resume", "run", check=0).stdout
+    assert output == "run has ended: ok; to train longer: python -m microgpt_lab resume run steps=4\n"
+    lab(*output.split("microgpt_lab ")[1].split(), check=0)
     run = tmp_path / "run"
     rows = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [1, 2, 3, 4]
@@ -116,15 +116,15 @@ def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (("steps=1",), "is at step 2, beyond steps=1"),
         (("steps=9", "dropout=0.1"), "would not continue as it started: dropout was 0.0, is 0.1"),
         (("batch_size=2",), "would not continue as it started: batch_size was 1, is 2"),
     ],
 )
-def test_any_other_change_of_a_finished_run_is_refused(lab, tmp_path, overrides, said):
+def test_any_other_change_of_a_finished_run_is_refused(lab, tmp_path, overrides, message):
     lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
     before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
-    assert said in lab("resume", "run", *overrides, check=2).stderr
+    assert message in lab("resume", "run", *overrides, check=2).stderr
     assert before == {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}

@@ -52,10 +52,10 @@ def plugin(tmp_path):
 
 @pytest.mark.parametrize("what", SKIPPED)
 def test_a_broken_plugin_is_skipped_with_its_name(lab, tmp_path, plugin, what):
-    text, said = SKIPPED[what]
+    text, message = SKIPPED[what]
     done = lab(*SHORT, env=plugin(text), check=0)
     (line,) = done.stderr.splitlines()
-    assert line.startswith("warning: plugin microgpt_lab_user1.mine is skipped: ") and said in line
+    assert line.startswith("warning: plugin microgpt_lab_user1.mine is skipped: ") and message in line
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
 
 
@@ -107,13 +107,13 @@ CASES = [
 
 @pytest.mark.parametrize(("what", "backend"), CASES)
 def test_a_broken_part_stops_the_run_with_its_name(lab, tmp_path, plugin, what, backend):
-    kind, text, said = PARTS[what]
+    kind, text, message = PARTS[what]
     make = "Mine" if text.startswith("class") else "mine"
     env = plugin(f"{text}\n@hookimpl\ndef {kind}s(): return [{make}]")
     chosen = (f"{kind}=mine",) if kind == "backend" else (f"backend={backend}", f"{kind}=mine")
     done = lab(*SHORT, *chosen, env=env, check=2)
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ") and f"{kind}=mine" in line and said in line
+    assert line.startswith("error: ") and f"{kind}=mine" in line and message in line
     assert not (tmp_path / "run").exists()
 
 

@@ -66,10 +66,10 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     run, resume = stopped
-    file, old, new, said = CHANGES[what]
+    file, old, new, message = CHANGES[what]
     replace_text(tmp_path / file, old, new)
     done = resume(check=2)
-    assert done.stderr.startswith("error: run would not continue as it started: ") and said in done.stderr
+    assert done.stderr.startswith("error: run would not continue as it started: ") and message in done.stderr
     resume("--force", check=0)
     assert json.loads((run / "summary.json").read_text())["steps"] == 12
     assert "has ended" in resume(check=0).stdout

@@ -139,7 +139,7 @@ def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
     config, zeros = facts["config"], array("d", bytes(8 * len(numbers)))
     still = {"norm": {"name": "rmsnorm", "eps": 0.0}, "backend": {"name": "python"}}
     huge = still | {"activation": {"name": "leaky_relu", "slope": 10**400}}
-    for said, wrong in {
+    for message, wrong in {
         "it has no facts": [],
         "wpe has 16 rows, not 17": facts | {"config": config | {"block_size": 17}},
         "wte has 27 rows, not 28": facts | {"chars": [*facts["chars"], "x"]},
@@ -147,7 +147,7 @@ def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
         "cannot sample from .*: the logits are not finite": facts | {"config": config | still},
         "OverflowError": facts | {"config": config | huge},
     }.items():
-        with changed(file, encoded(wrong, zeros)), pytest.raises(UserError, match=said):
+        with changed(file, encoded(wrong, zeros)), pytest.raises(UserError, match=message):
             sample.main([str(file.parent), "-n", "1"])
     deep = {"x": 1}
     for _ in range(100):
@@ -207,10 +207,10 @@ def test_a_value_of_a_wrong_type_is_a_one_line_error(sweep):
     text = file.read_text()
     for old, wrong in TYPES.items():
         assert old in text
-        for new, said in wrong.items():
+        for new, message in wrong.items():
             with changed(file, text.replace(old, new).encode()), pytest.raises(UserError) as error:
                 reopen(file.parent, [], force=False)
-            assert str(error.value) == f"{file}: {said}"
+            assert str(error.value) == f"{file}: {message}"
     assert "name: relu\n" in text
     odd = text.replace("name: relu\n", "name: relu\n  1: 2\n").encode()
     with changed(file, odd), pytest.raises(UserError, match="activation must be chosen with"):

@@ -101,7 +101,7 @@ FILES = {
 @pytest.mark.parametrize("place", ["experiments/evil/recipe.yaml", "conf/activation/evil.yaml"])
 @pytest.mark.parametrize("what", FILES)
 def test_files_that_would_run_code_are_refused(lab, tmp_path, what, place):
-    text, said = FILES[what]
+    text, message = FILES[what]
     file = tmp_path / "home" / place
     file.parent.mkdir(parents=True)
     file.write_text(f"# @package _global_\n{text}\n".replace("CANARY", str(tmp_path / "canary")))
@@ -109,7 +109,7 @@ def test_files_that_would_run_code_are_refused(lab, tmp_path, what, place):
     asked = "experiment=evil" if "recipe" in place else "activation=evil"
     done = lab(*SHORT, asked, check=2)
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ") and said in line
+    assert line.startswith("error: ") and message in line
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -163,14 +163,14 @@ def test_runs_from_others_are_data(tmp_path, lab):
     lab("-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", check=0)
     run = next((tmp_path / "sweep").glob("*seed=1*"))
     config = (run / "config.yaml").read_text()
-    for text, said in (
+    for text, message in (
         (BOMB, "has an alias"),
         ("a: !!python/object/apply:os.system [touch canary]", "constructor"),
     ):
         (run / "config.yaml").write_text(text)
         row = load_sweep(tmp_path / "sweep").loc[run.name]
-        assert row["status"] == "damaged" and said in row["error"]
-        assert said in lab("resume", str(run), check=2).stderr
+        assert row["status"] == "damaged" and message in row["error"]
+        assert message in lab("resume", str(run), check=2).stderr
     (run / "config.yaml").write_text(config.replace("us_names", "</script><script>\\e[2J\\u202e"))
     assert "\x1b" not in lab("report", "sweep").stdout
 

@@ -216,9 +216,9 @@ def test_a_run_has_one_writer(lab, tmp_path):
     )  # fmt: skip
     while not (tmp_path / "run" / "metrics.jsonl").exists():
         time.sleep(0.01)
-    begun = time.monotonic()
+    start = time.monotonic()
     done = lab("resume", "run", check=2)
-    assert done.stderr == "error: run is running in another process\n" and time.monotonic() - begun < 20
+    assert done.stderr == "error: run is running in another process\n" and time.monotonic() - start < 20
     process.kill()
     process.wait()
     config = Path(tmp_path / "run" / "config.yaml")

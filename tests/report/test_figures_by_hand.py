@@ -185,12 +185,12 @@ def test_a_note_says_what_is_compared_if_something_is_left_out():
 def test_an_unfinished_setting_shows_its_finished_seeds():
     """A seed that exists in only one of two combinations is shown."""
     full = [{"activation": "a", "layers": n, "seed": s, "loss/val": s + n} for n in (1, 2) for s in range(4)]
-    begun = [
+    unfinished = [
         {"activation": "b", "layers": 1, "seed": 0, "loss/val": 5.0},
         {"activation": "b", "layers": 2, "seed": 0, "loss/val": 7.0},
         {"activation": "b", "layers": 1, "seed": 1, "loss/val": 9.0},
     ]
-    row = report(full + begun, ("activation", "layers", "seed"), by="activation").rows[-1]
+    row = report(full + unfinished, ("activation", "layers", "seed"), by="activation").rows[-1]
     assert row.verdict == "unfinished: 3 of 8 runs" and row.figures == [6.0, 9.0] and row.column is None
 
 
