@@ -18,8 +18,8 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
 from microgpt_lab.run.watchers import listener
 from microgpt_lab.sweeps.job import Job, execute_job
+from microgpt_lab.sweeps.prepare import import_packages, prepare_shared
 from microgpt_lab.sweeps.traces import changes, process_state
-from microgpt_lab.sweeps.warm import import_packages, prepare_shared
 
 MOST_LISTED = 20  # changes that a log lists
 JOBS_PER_WORKER = 50  # a limit, because not everything that a job leaves behind can be detected
