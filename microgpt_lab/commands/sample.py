@@ -37,7 +37,7 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
         weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         if not finite(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
-        rows = {"wte": model.vocab_size, "wpe": model.block_size, model.head: model.vocab_size}
+        rows = {"wte": model.vocab_size, "wpe": model.block_size, model.output_matrix: model.vocab_size}
         if wrong := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
             raise ValueError(f"{wrong[0]} has {weights[wrong[0]].shape[-2]} rows, not {rows[wrong[0]]}")
         model.logits(weights, [len(chars)])
