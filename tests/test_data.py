@@ -9,7 +9,7 @@ import pytest
 from golden.make_pytorch import FIGURES
 
 from microgpt_lab import Corpus, part
-from microgpt_lab.core.data import LARGEST, guessing, lines, read
+from microgpt_lab.core.data import MAX_FILE_BYTES, guessing, lines, read
 from microgpt_lab.core.documents import SPLITS, torch_randperm
 
 
@@ -150,13 +150,13 @@ def test_long_documents_can_be_refused():
 
 
 def test_a_file_may_have_a_hundred_million_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("microgpt_lab.core.data.LARGEST", 4_000_000)
+    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", 4_000_000)
     (tmp_path / "text").write_bytes(b"x" * 4_000_000)
     assert len(read(tmp_path / "text")) == 4_000_000
     (tmp_path / "text").write_bytes(b"x" * 4_000_001)
     with pytest.raises(ValueError, match="text is larger than 4 MB: take a part of it"):
         read(tmp_path / "text")
-    assert LARGEST == 100_000_000
+    assert MAX_FILE_BYTES == 100_000_000
 
 
 def test_a_path_may_start_with_a_tilde(tmp_path, monkeypatch):

@@ -182,7 +182,7 @@ def test_only_marked_functions_of_a_module_receive_events(monkeypatch):
     listens, ignores = types.ModuleType("listens"), types.ModuleType("ignores")
     listens.step_finished = hookimpl(lambda step: received.append(step))
     listens.evaluated = ignores.step_finished = lambda: received.append("not marked")
-    monkeypatch.setattr(registry(), "watchers", [listens, ignores])
+    monkeypatch.setattr(registry(), "plugins", [listens, ignores])
     watch = Watchers([], warn=pytest.fail)
     watch("step_finished", step=1, metrics={})
     watch("evaluated", step=1, loss=0.5, documents=1)

@@ -48,7 +48,7 @@ def test_held_out_documents_of_a_task_are_new_to_training(name):
                     block_size=max(map(len, documents)) + 1,
                 )
                 assert bool(corpus.validation) == (split != "none")
-                assert all(map(all, corpus.new([*corpus.validation, *corpus.test]))), (options, split)
+                assert all(map(all, corpus.unseen([*corpus.validation, *corpus.test]))), (options, split)
 
 
 def test_reverse_has_the_given_number_of_words_or_all_if_fewer_exist():
@@ -112,20 +112,20 @@ def test_training_evaluation_and_comparison_use_the_same_pieces(long_docs, size)
 def test_documents_that_are_equal_after_truncation_count_as_seen():
     corpus = Corpus(["abcd", "abce", "ab"], block_size=3, split="none")
     corpus.train = ["abcd", "ab"]
-    assert corpus.new(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
+    assert corpus.unseen(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
     corpus.block_size = 4  # now the end of the document abc fits into the block
-    assert corpus.new(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
+    assert corpus.unseen(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
     corpus.long_docs, corpus.block_size = "window", 2
-    assert corpus.new(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
+    assert corpus.unseen(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
 
 
 def test_training_has_seen_70_percent_of_unicode_names_at_block_16():
     corpus = Corpus(part("dataset", "unicode_names")())
-    new = corpus.new(corpus.validation)
+    new = corpus.unseen(corpus.validation)
     assert 1 - sum(map(any, new)) / len(new) == pytest.approx(0.701, abs=0.0005)
-    assert not any(map(any, corpus.new([document[:16] for document in corpus.train])))
+    assert not any(map(any, corpus.unseen([document[:16] for document in corpus.train])))
     corpus = Corpus(part("dataset", "us_names")())
-    assert corpus.new(corpus.validation).count([False]) / len(corpus.validation) == pytest.approx(
+    assert corpus.unseen(corpus.validation).count([False]) / len(corpus.validation) == pytest.approx(
         0.1265, abs=0.0005
     )
 
@@ -144,7 +144,7 @@ def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_do
     known = {text for document in corpus.train for text in corpus.texts(document)}
     pairs = [
         (text, tokens)
-        for document in trainer.held_out
+        for document in trainer.eval_documents
         for text, tokens in zip(corpus.texts(document), corpus.pieces(document), strict=True)
     ]
     unseen = [tokens for text, tokens in pairs if text not in known]
@@ -152,8 +152,10 @@ def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_do
     loss, documents = trainer.validate_unseen()
     nats, count = trainer.nats(unseen)
     assert loss == pytest.approx(nats / count, rel=1e-12)
-    assert documents == sum(any(text not in known for text in corpus.texts(d)) for d in trainer.held_out)
-    assert trainer.validate() == trainer.evaluate(trainer.held_out)
+    assert documents == sum(
+        any(text not in known for text in corpus.texts(d)) for d in trainer.eval_documents
+    )
+    assert trainer.validate() == trainer.evaluate(trainer.eval_documents)
 
 
 def test_without_unseen_documents_there_is_no_unseen_loss(tmp_path):

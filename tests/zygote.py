@@ -14,7 +14,7 @@ import time
 import microgpt_lab.commands.train  # noqa: F401  nearly every command imports it
 from microgpt_lab.commands import main
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.warm import import_packages
+from microgpt_lab.sweeps.prepare import import_packages
 
 
 def run_in_child(job):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.options.config import complete, run_options
+from microgpt_lab.options.config import complete
+from microgpt_lab.options.keys import run_options
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.execute import execute

@@ -50,7 +50,7 @@ class Model(nn.Module):
         self.wpe = nn.Embedding(gpt.block_size, gpt.embed)
         self.layers = nn.ModuleList(Block(gpt.embed, gpt.heads, activation, norm) for _ in range(gpt.layers))
         self.lm_head = nn.Linear(gpt.embed, gpt.vocab_size, bias=False)
-        if gpt.head == "wte":
+        if gpt.output_matrix == "wte":
             self.lm_head.weight = self.wte.weight
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Torch:
         self.model = Model(trainer, activation, norm).to(dtype)
         renamed = {f"{name.replace('layer', 'layers.')}.weight": w for name, w in trainer.weights.items()}
         weights = {name: torch.tensor(w.tolist(), dtype=dtype) for name, w in renamed.items()}
-        if trainer.model.head == "wte":
+        if trainer.model.output_matrix == "wte":
             weights["lm_head.weight"] = weights["wte.weight"]
         self.model.load_state_dict(weights)
         adam = trainer.optimizer

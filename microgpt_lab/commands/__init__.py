@@ -18,7 +18,7 @@ from microgpt_lab.run.signals import Terminated, raise_terminated
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
-    "experiments": "list the recipes (prepared experiments), or check the results of one",
+    "experiments": "list the recipes (experiment=NAME), or check the results of one",
     "help": "explain everything, or one command, part or key: help layers",
     "plugins": "list the installed parts and their options",
     "report": "compare the settings of a sweep",
@@ -57,6 +57,11 @@ class Parser(argparse.ArgumentParser):
 
             raise UserError(unknown_flag(flag, self.given, flags))
         return f"{flag} is not a flag; choose from {', '.join(flags)}"
+
+
+def print_warning(line: str) -> None:
+    """Print a warning on stderr, with control characters escaped."""
+    print(printable(f"warning: {line}"), file=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from microgpt_lab.commands import KEY_VALUE, Parser
 from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.files import read_text
-from microgpt_lab.options.keys import experiments
+from microgpt_lab.options.keys import recipes
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.action is None:
         return show()
-    known = experiments()
+    known = recipes()
     if options.name is None:
         raise UserError("check needs the name of a recipe")
     if options.name not in known:
@@ -55,7 +55,7 @@ def show() -> int:
     table = Table(box=None, pad_edge=False)
     for heading in ("experiment=", "question", "time", "folder"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "experiment=")
-    for name, folder in experiments().items():
+    for name, folder in recipes().items():
         try:
             second_line = read_text(folder / "recipe.yaml").splitlines()[1:2]
             question = "".join(line[1:300].strip() for line in second_line)

@@ -10,7 +10,7 @@ from typing import Any
 from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.errors import UserError, nearest, suggest
-from microgpt_lab.options.keys import OWNERS, defaults, experiments, format_value, option_descriptions
+from microgpt_lab.options.keys import OWNERS, defaults, format_value, option_descriptions, recipes
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import options_of
@@ -63,7 +63,7 @@ def explain(word: str) -> list[tuple[str, str]]:
     UserError if the word is none of these.
     """
     if word == "experiment":
-        return [("experiment=NAME", f"a recipe: {', '.join(experiments())}")]
+        return [("experiment=NAME", f"a recipe: {', '.join(recipes())}")]
     if word == "jobs":
         return [("jobs=2", FLAGS["jobs=2"])]
     keys = {row[0].partition("=")[0]: row for owner in reversed(OWNERS.values()) for row in options(owner)}
@@ -95,8 +95,8 @@ def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]
     yield f"Commands ({PROGRAM} help COMMAND explains a command)", list(COMMANDS.items())
     yield "Flags", list(FLAGS.items())
     names = [(kind, ", ".join(registry().names(kind))) for kind in KINDS]
-    recipes = ("experiment", ", ".join(experiments()))
-    yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", [*names, recipes]
+    experiment = ("experiment", ", ".join(recipes()))
+    yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", [*names, experiment]
     seen: set[str] = set()
     for heading, owner in OWNERS.items():
         entries = options(owner, {name for name in options_of(owner) if name in seen})

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
-from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser
+from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser, print_warning
 from microgpt_lab.commands.multirun.prepare import warn_of_plugins
 from microgpt_lab.commands.train import exit_status
 from microgpt_lab.errors import UserError, printable
@@ -19,6 +18,7 @@ from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read, read_summary
 from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
 OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a first argument like this is no folder, unless it exists
 
@@ -63,13 +63,9 @@ def main(arguments: list[str]) -> int:
             print(
                 printable(f"{run.folder} continues from its best checkpoint, step {saved.facts.get('step')}")
             )
-        elif not (saved := checkpoint.read(run.folder, warn_of_damage)):
+        elif not (saved := checkpoint.read(run.folder, print_warning)):
             print(printable(f"{run.folder} has no checkpoint yet: it starts at step 0"))
         return exit_status(execute(run, saved) | {"folder": str(run.folder)})
-
-
-def warn_of_damage(line: str) -> None:
-    print(printable(f"warning: {line}"), file=sys.stderr)
 
 
 def longer_command(run: Run) -> str:
@@ -79,7 +75,7 @@ def longer_command(run: Run) -> str:
 
 def is_job(folder: Path) -> bool:
     """Whether a run is a job of a sweep."""
-    return (folder.absolute().parent / ".jobs").is_dir()
+    return (folder.absolute().parent / JOBS_FOLDER).is_dir()
 
 
 def reopen(folder: Path, overrides: list[str], force: bool) -> Run:

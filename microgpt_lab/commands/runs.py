@@ -11,7 +11,14 @@ from microgpt_lab.commands import KEY_VALUE, PROGRAM, Parser
 from microgpt_lab.errors import UserError, nearest, printable, suggest
 from microgpt_lab.listing import find, tables
 from microgpt_lab.listing.rows import Row, rows
-from microgpt_lab.listing.selection import OWN, STATUSES, chosen, duration, filters, ordered
+from microgpt_lab.listing.selection import (
+    SORT_NAMES,
+    STATUSES,
+    parse_duration,
+    parse_filters,
+    select,
+    sort_runs,
+)
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
 
@@ -58,7 +65,10 @@ def show(arguments: list[str]) -> int:
     )
     parser.add_argument("--reverse", action="store_true", help="sort largest first")
     parser.add_argument(
-        "--since", type=duration, metavar="2d", help="list only runs that started or resumed within this time"
+        "--since",
+        type=parse_duration,
+        metavar="2d",
+        help="list only runs that started or resumed within this time",
     )
     parser.add_argument(
         "-n",
@@ -74,16 +84,16 @@ def show(arguments: list[str]) -> int:
         raise UserError(f"-n must be at least 0, not {args.n}")
     words = [args.folder, *args.filters] if args.folder else args.filters
     folders = [word for word in words if "=" not in word or find.exists(word)]
-    root, wanted = search_folder(folders), filters(word for word in words if word not in folders)
+    root, wanted = search_folder(folders), parse_filters(word for word in words if word not in folders)
     all_runs = list(rows(root))
     check_filters(wanted, all_runs)
-    listed = ordered(chosen(all_runs, wanted, since=args.since), args.sort, reverse=args.reverse)
+    listed = sort_runs(select(all_runs, wanted, since=args.since), args.sort, reverse=args.reverse)
     if args.json:
         print(tables.as_json(listed[: args.n]))
     elif args.csv:
         tables.write_csv(listed[: args.n])
     elif listed:
-        tables.show(listed, root, "loss/val" if args.sort in OWN else args.sort, args.n)
+        tables.show(listed, root, "loss/val" if args.sort in SORT_NAMES else args.sort, args.n)
     if not listed:
         message = (
             f"none of the {len(all_runs):,} runs below {root} matches"
@@ -162,7 +172,10 @@ def prune(arguments: list[str]) -> int:
     )
     parser.add_argument("folder", nargs="?", metavar="DIR", help=FOLDER)
     parser.add_argument(
-        "--older", type=duration, metavar="30d", help="runs that started or last resumed longer ago than this"
+        "--older",
+        type=parse_duration,
+        metavar="30d",
+        help="runs that started or last resumed longer ago than this",
     )
     parser.add_argument(
         "--status", help=f"runs with this status, or with one of several: {', '.join(STATUSES)}"
@@ -176,4 +189,4 @@ def prune(arguments: list[str]) -> int:
     if args.status is not None:
         check_status(args.status, all_runs)
     wanted = {"status": args.status} if args.status is not None else {}
-    return prune.prune(ordered(chosen(all_runs, wanted, older=args.older)), root, sure=args.yes)
+    return prune.prune(sort_runs(select(all_runs, wanted, older=args.older)), root, sure=args.yes)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from random import Random
 
-from microgpt_lab.commands import RUN, Parser
+from microgpt_lab.commands import RUN, Parser, print_warning
 from microgpt_lab.core.divergence import finite
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.sampler import generate
@@ -17,13 +16,9 @@ from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
 
 
-def warn(line: str) -> None:
-    print(printable(f"warning: {line}"), file=sys.stderr)
-
-
 def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
     """Load the model of a run, its last or best weights, and the characters of its vocabulary."""
-    saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, warn)
+    saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, print_warning)
     if not saved:
         raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
@@ -37,7 +32,7 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
         weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         if not finite(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
-        rows = {"wte": model.vocab_size, "wpe": model.block_size, model.head: model.vocab_size}
+        rows = {"wte": model.vocab_size, "wpe": model.block_size, model.output_matrix: model.vocab_size}
         if wrong := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
             raise ValueError(f"{wrong[0]} has {weights[wrong[0]].shape[-2]} rows, not {rows[wrong[0]]}")
         model.logits(weights, [len(chars)])

@@ -71,7 +71,7 @@ def job(cfg: DictConfig) -> float | None:
 def main(arguments: list[str]) -> int:
     prepare.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
-    prepare.Prepare.width, arguments = prepare.take_jobs(arguments)
+    prepare.Prepare.parallel, arguments = prepare.take_jobs(arguments)
     if flags := {"-m", "--multirun"} & set(arguments):  # Hydra needs it first
         arguments = ["-m", *(argument for argument in arguments if argument not in flags)]
     mistakes.check_flags(arguments)

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from microgpt_lab.core.documents import SPLITS, Documents
 from microgpt_lab.errors import at_least, suggest
 
-LARGEST = 100_000_000  # bytes of a file, because its text stays in memory
+MAX_FILE_BYTES = 100_000_000  # a limit, because the text of a file stays in memory
 END = "\ud800"  # `bos` in the text of a piece: a lone surrogate, which no document contains
 
 Tokens = TypeVar("Tokens", list[int], str, range)
@@ -121,7 +121,7 @@ class Corpus:
         """Cut a document into pieces of text, with `END` for `bos`. They are fast to make and to compare."""
         return self.cut(f"{END}{document}{END}")
 
-    def new(self, documents: Sequence[str]) -> list[list[bool]]:
+    def unseen(self, documents: Sequence[str]) -> list[list[bool]]:
         """Return for each piece of each document whether it differs from all training pieces.
 
         Compare a generated document by its first piece, because generation ends with the block.
@@ -207,11 +207,11 @@ def read(path: Path) -> str:
     """
     try:
         with path.expanduser().open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > LARGEST:
-        raise ValueError(f"{path} is larger than {LARGEST // 10**6} MB: take a part of it")
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_FILE_BYTES // 10**6} MB: take a part of it")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path} is UTF-16: convert it to UTF-8")
     try:

@@ -16,19 +16,19 @@ from microgpt_lab.core.sampler import generate
 BATCH_SIZE = 64  # documents in a batch of an evaluation
 
 
-class Evaluation:
+class Evaluator:
     """Evaluate a model with its current `weights` on held-out documents, and sample from it."""
 
     weights: Weights
     step: int
 
-    def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
-        self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
+    def __init__(self, model: GPT, corpus: Corpus, backend: Backend, eval_documents: list[str]):
+        self.model, self.corpus, self.backend, self.eval_documents = model, corpus, backend, eval_documents
         longest, cut = corpus.longest, corpus.block_size
         if min(longest, cut) != min(longest, model.block_size):
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.longest = min(longest, cut)  # tokens to predict in a piece
-        self.eval_batch_size = min(BATCH_SIZE, len(held_out)) or BATCH_SIZE
+        self.eval_batch_size = min(BATCH_SIZE, len(eval_documents)) or BATCH_SIZE
         self.last_validation = -1, math.nan, 0  # step, nats, tokens
         self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
@@ -75,7 +75,7 @@ class Evaluation:
         It is computed once per step: another call at the same step returns the same number.
         """
         if self.last_validation[0] != self.step:
-            self.last_validation = self.step, *self.nats(self.pieces(self.held_out))
+            self.last_validation = self.step, *self.nats(self.pieces(self.eval_documents))
         _, nats, count = self.last_validation
         return nats / count
 
@@ -86,9 +86,9 @@ class Evaluation:
         """
         self.validate()
         _, nats, count = self.last_validation
-        new = self.corpus.new(self.held_out)
+        new = self.corpus.unseen(self.eval_documents)
         flags = chain.from_iterable(new)
-        if seen := [piece for piece in self.pieces(self.held_out) if not next(flags)]:
+        if seen := [piece for piece in self.pieces(self.eval_documents) if not next(flags)]:
             nats_seen, count_seen = self.nats(seen)
             nats, count = nats - nats_seen, count - count_seen
         return (nats / count if count else math.nan), sum(map(any, new))

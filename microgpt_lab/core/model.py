@@ -49,7 +49,7 @@ class GPT:
         self.vocab_size, self.block_size = vocab_size, block_size
         self.layers, self.heads, self.embed = layers, heads, embed
         self.activation, self.norm = activation, norm
-        self.head = "wte" if tie_embeddings else "lm_head"
+        self.output_matrix = "wte" if tie_embeddings else "lm_head"
         self.dropout_sites = 1 + 2 * layers  # number of masks that `logits` takes
 
     __repr__ = call_repr
@@ -63,16 +63,16 @@ class GPT:
         def gaussian(out: int, in_: int, std: float = std) -> Matrix:
             return [[rng.gauss(0, std) for _ in range(in_)] for _ in range(out)]
 
-        C, back = self.embed, 0.0 if zero else std
+        C, residual_std = self.embed, 0.0 if zero else std
         weights = {"wte": gaussian(self.vocab_size, C), "wpe": gaussian(self.block_size, C)}
-        if self.head == "lm_head":
+        if self.output_matrix == "lm_head":
             weights["lm_head"] = gaussian(self.vocab_size, C)
         for i in range(self.layers):
             for name in ("wq", "wk", "wv"):
                 weights[f"layer{i}.{name}"] = gaussian(C, C)
-            weights[f"layer{i}.wo"] = gaussian(C, C, back)
+            weights[f"layer{i}.wo"] = gaussian(C, C, residual_std)
             weights[f"layer{i}.fc1"] = gaussian(4 * C, C)
-            weights[f"layer{i}.fc2"] = gaussian(C, 4 * C, back)
+            weights[f"layer{i}.fc2"] = gaussian(C, 4 * C, residual_std)
         for norm in ("norm", *(f"layer{i}.norm{j}" for i in range(self.layers) for j in (1, 2))):
             for name, matrix in getattr(self.norm, "init", lambda embed: {})(C).items():
                 weights[f"{norm}.{name}"] = matrix
@@ -116,7 +116,7 @@ class GPT:
             x = x + dropout(self.mlp(w, i, self.normed(w, f"layer{i}.norm2", x)))
         if cache is not None:
             cache.length = stop
-        return x @ w[self.head].T
+        return x @ w[self.output_matrix].T
 
     def nll(
         self, w: Weights, ids: Sequence[int], targets: Sequence[int], masks: Sequence[Array] = ()

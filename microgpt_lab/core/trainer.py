@@ -10,7 +10,7 @@ from typing import Any
 from microgpt_lab.core.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.divergence import finite, first_non_finite, one_by_one
-from microgpt_lab.core.evaluation import Evaluation
+from microgpt_lab.core.evaluation import Evaluator
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array, where
 from microgpt_lab.core.packing import Packing
@@ -18,7 +18,7 @@ from microgpt_lab.core.reprs import line
 from microgpt_lab.errors import at_least, between
 
 
-class Trainer(Evaluation):
+class Trainer(Evaluator):
     """Train a model on a corpus with `train()`, then use `evaluate`, `sample` and `weights`.
 
     `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`. `scheduler(step, steps)` returns
@@ -140,9 +140,9 @@ class Trainer(Evaluation):
         while self.step < self.steps:
             old_carry, done = self.carry, self.step
             for step, metrics in enumerate(self.advance(self.next_observation() - done), start=done + 1):
-                if self.held_out and step == self.next_evaluation(step - 1):
+                if self.eval_documents and step == self.next_evaluation(step - 1):
                     loss = metrics["loss/val"] = self.validate()
-                    self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
+                    self.watch("evaluated", step=step, loss=loss, documents=len(self.eval_documents))
                 self.watch("step_finished", step=step, metrics=metrics)
                 if self.watch("should_stop", step=step, metrics=metrics):
                     if step < self.step:  # the same call made later steps too: repeat it up to this one

@@ -1,4 +1,4 @@
-"""Remove runs: show which would be removed, say which are kept and why, and remove notes of jobs."""
+"""Remove runs: show which would be removed, say which are kept and why, and remove entries of jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.filesize import decimal
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing import find
 from microgpt_lab.listing.rows import Row
-from microgpt_lab.listing.selection import age
+from microgpt_lab.listing.selection import format_age
 from microgpt_lab.listing.tables import aligned
 from microgpt_lab.options.files import read_text
 from microgpt_lab.run.record import locked
@@ -32,16 +32,20 @@ def prune(rows: Iterable[Row], root: Path, *, sure: bool) -> int:
         print("nothing to remove")
         return 0
     if not sure:
-        table = [[row.status, age(time.time() - row.started), decimal(n), name(row)] for row, n in removable]
+        table = [
+            [row.status, format_age(time.time() - row.started), decimal(n), name(row)] for row, n in removable
+        ]
         print("\n".join(aligned([["status", "age", "size", "run"], *table], left=1)))
     affected = [(row, n) for row, n in removable if not sure or remove(row)]
     total = f"{len(affected):,} run{'s' * (len(affected) != 1)}, {decimal(sum(n for _, n in affected))}"
     print(f"removed {total}" if sure else f"would remove {total}: add --yes to remove them")
-    for sweep, notes in jobs(row.folder for row, _ in affected).items():
-        for note in notes if sure else ():
+    for sweep, entries in jobs(row.folder for row, _ in affected).items():
+        for entry in entries if sure else ():
             with contextlib.suppress(OSError):  # the job runs again anyway, because its run is removed
-                note.unlink()
-        print(printable(f"{len(notes):,} of them are jobs of {sweep}: repeating this sweep runs them again"))
+                entry.unlink()
+        print(
+            printable(f"{len(entries):,} of them are jobs of {sweep}: repeating this sweep runs them again")
+        )
     return 0 if len(affected) == len(removable) else 1
 
 
@@ -74,9 +78,9 @@ def reason_to_keep(folder: Path, root: Path) -> str | None:
     return None
 
 
-def is_running(note: Path) -> bool:
+def is_running(entry: Path) -> bool:
     """Whether a process runs this job of a sweep: it locks the job before the run has its own lock."""
-    lock = note.with_suffix(".lock")
+    lock = entry.with_suffix(".lock")
     try:
         with FileLock(lock, timeout=0) if lock.exists() else contextlib.nullcontext():
             return False
@@ -120,21 +124,21 @@ def remove(row: Row) -> bool:
 
 
 def jobs(folders: Iterable[Path]) -> dict[Path, list[Path]]:
-    """Return, for each sweep, the notes of the jobs whose runs are in these folders."""
+    """Return, for each sweep, the entries of the jobs whose runs are in these folders."""
     by_sweep: dict[Path, set[str]] = {}
     for folder in folders:
         by_sweep.setdefault(folder.parent, set()).add(folder.name)
-    notes_of = {}
+    entries_by_sweep = {}
     for sweep, names in by_sweep.items():
-        notes = [path for path in sorted((sweep / JOBS_FOLDER).glob("*")) if not path.suffix]
-        if matching := [path for path in notes if run_name(path) in names]:
-            notes_of[sweep] = matching
-    return notes_of
+        entries = [path for path in sorted((sweep / JOBS_FOLDER).glob("*")) if not path.suffix]
+        if matching := [path for path in entries if run_of_entry(path) in names]:
+            entries_by_sweep[sweep] = matching
+    return entries_by_sweep
 
 
-def run_name(note: Path) -> str:
-    """Return the name of the run's folder, which a job's note contains; '' if it cannot be read."""
+def run_of_entry(entry: Path) -> str:
+    """Return the name of the run's folder from a job's entry; '' if it cannot be read."""
     try:
-        return read_text(note, largest=255)
+        return read_text(entry, largest=255)
     except (FileNotFoundError, UserError):
         return ""

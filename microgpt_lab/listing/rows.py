@@ -45,7 +45,7 @@ class Row:
         return flat | {"callback": as_written("callback", chosen)} if "callback" in self.config else flat
 
     @cached_property
-    def differs(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, Any]:
         """The keys that are not at their defaults. Callbacks, which do not change the results, are last."""
         if not self.config:
             return self.values

@@ -17,10 +17,10 @@ from microgpt_lab.run.folder import Summary
 # read is `damaged`.
 STATUSES = ("ok", "interrupted", "diverged", "failed", "refused", "killed", "damaged", "unfinished")
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-OWN = ("age", "run", "status")  # a list can be sorted by these, by numbers in summary.json and by keys
+SORT_NAMES = ("age", "run", "status")  # a list can be sorted by these, by numbers in summary.json and by keys
 
 
-def duration(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Convert '2d', '3h', '30min' or '1w' to seconds. 'm' is refused: it could be minutes or months."""
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h|d|w)", text):
         return float(match[1]) * UNITS[match[2]]
@@ -29,13 +29,13 @@ def duration(text: str) -> float:
     )
 
 
-def age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     """Format a duration in the largest unit that gives at least 2: 45s, 90min, 30h, 10d, 5w."""
     unit = next((unit for unit in reversed(UNITS) if seconds >= 2 * UNITS[unit]), "s")
     return f"{max(0, int(seconds // UNITS[unit]))}{unit}"
 
 
-def filters(words: Iterable[str]) -> dict[str, str]:
+def parse_filters(words: Iterable[str]) -> dict[str, str]:
     """Parse arguments key=value into a dictionary."""
     wanted: dict[str, str] = {}
     for word in words:
@@ -48,7 +48,7 @@ def filters(words: Iterable[str]) -> dict[str, str]:
     return wanted
 
 
-def fits(row: Row, key: str, wanted: str) -> bool:
+def matches(row: Row, key: str, wanted: str) -> bool:
     """Whether a run has the wanted value, or one of several separated by commas.
 
     A callback matches if it is one of the callbacks of the run.
@@ -74,7 +74,7 @@ def is_same(value: Any, text: str) -> bool:
     return text == format_value(value)
 
 
-def chosen(
+def select(
     rows: Iterable[Row], wanted: dict[str, str], *, since: float | None = None, older: float | None = None
 ) -> list[Row]:
     """Select the runs with all wanted values and an age of at most `since` and above `older` seconds."""
@@ -82,23 +82,23 @@ def chosen(
     return [
         row
         for row in rows
-        if all(fits(row, key, value) for key, value in wanted.items())
+        if all(matches(row, key, value) for key, value in wanted.items())
         and (since is None or now - row.started <= since)
         and (older is None or now - row.started > older)
     ]
 
 
-def ordered(rows: Iterable[Row], by: str = "age", *, reverse: bool = False) -> list[Row]:
+def sort_runs(rows: Iterable[Row], by: str = "age", *, reverse: bool = False) -> list[Row]:
     """Sort runs, smallest value first: the newest, or the lowest loss. Runs without the value are last.
 
-    `by` is a number in summary.json, a key of the configuration, or one of OWN.
+    `by` is a number in summary.json, a key of the configuration, or one of SORT_NAMES.
     """
     rows = sorted(rows, key=lambda row: (-row.started, str(row.folder)))
     if by == "age":
         return rows[::-1] if reverse else rows
     values = [(value_of(row, by), row) for row in rows]
     if rows and by not in Summary.__annotations__ and all(value is None for value, _ in values):
-        known = {name for row in rows for name in row.figures} | set(OWN)
+        known = {name for row in rows for name in row.figures} | set(SORT_NAMES)
         raise UserError(f"--sort {by}: no run has that{suggest(by, known)}")
     with_value = [(value, row) for value, row in values if value is not None]
     with_value.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]), reverse=reverse)
@@ -110,6 +110,6 @@ def value_of(row: Row, name: str) -> Any:
 
     `steps` is the number of steps that the run finished, which is unknown for a killed run.
     """
-    if name in OWN:
+    if name in SORT_NAMES:
         return row.status if name == "status" else str(row.folder)
     return row.figures.get(name, None if name == "steps" else row.values.get(name))

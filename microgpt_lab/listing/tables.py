@@ -18,7 +18,7 @@ from rich.text import Text
 
 from microgpt_lab.errors import printable
 from microgpt_lab.listing.rows import Row
-from microgpt_lab.listing.selection import age, value_of
+from microgpt_lab.listing.selection import format_age, value_of
 from microgpt_lab.options.keys import format_value
 from microgpt_lab.terminal import terminal
 
@@ -57,7 +57,7 @@ def headings(figure: str, *, wide: bool = True) -> list[str]:
 def cells(row: Row, names: list[str], common: dict[str, Any]) -> list[str]:
     """Return the cells of a row, in the order of the headings."""
     numbers = (shortened(row, name) for name in names[2:-2])
-    run_age = age(time.time() - row.started)
+    run_age = format_age(time.time() - row.started)
     return [printable(str(row.folder)), row.status, *numbers, run_age, difference(row, common)]
 
 
@@ -71,7 +71,7 @@ def shortened(row: Row, name: str) -> str:
 
 def difference(row: Row, common: dict[str, Any]) -> str:
     """Return the keys that differ from their defaults, without the common ones, and the error if any."""
-    changed = written_out({key: value for key, value in row.differs.items() if key not in common})
+    changed = written_out({key: value for key, value in row.changed.items() if key not in common})
     return "  ".join(filter(None, (changed, row.summary.get("error"))))
 
 
@@ -83,7 +83,7 @@ def shared(rows: list[Row]) -> dict[str, Any]:
     """Return the keys that have the same value in all runs and are not at their defaults."""
     if len(rows) < 2:
         return {}
-    first, *others = (row.differs for row in rows)
+    first, *others = (row.changed for row in rows)
     return {key: x for key, x in first.items() if all(key in other and other[key] == x for other in others)}
 
 
@@ -134,7 +134,7 @@ def shorten_middle(text: str, width: int) -> str:
 def as_json(rows: list[Row]) -> str:
     """Return a JSON list with an object per line. Escapes keep names from controlling the terminal."""
     objects = (
-        {"folder": str(row.folder), **facts(row), "differs": row.differs, "figures": row.figures}
+        {"folder": str(row.folder), **facts(row), "differs": row.changed, "figures": row.figures}
         for row in rows
     )
     return "[\n" + ",\n".join(json.dumps(run) for run in objects) + "\n]" if rows else "[]"
@@ -144,7 +144,7 @@ def write_csv(rows: list[Row]) -> None:
     """Print a CSV line per run: facts, all numbers, and each key that differs from its default in any run."""
     table = [{"folder": printable(str(row.folder)), **facts(row), **row.figures} for row in rows]
     figures = dict.fromkeys(name for line in table for name in line)
-    keys = dict.fromkeys(key for row in rows for key in row.differs if key not in figures)
+    keys = dict.fromkeys(key for row in rows for key in row.changed if key not in figures)
     writer = csv.DictWriter(sys.stdout, [*figures, *keys], restval="", lineterminator="\n")
     writer.writeheader()
     for line, row in zip(table, rows):

@@ -18,7 +18,7 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options import untrusted
-from microgpt_lab.options.keys import experiments, run_options, turned_on_by
+from microgpt_lab.options.keys import recipes, run_options, turned_on_by
 from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Option
@@ -125,10 +125,10 @@ def converted(values: dict[str, Any], options: Mapping[str, Option], prefix: str
     """Return the values of options, converted to their types. UserError for a value of a wrong type."""
     result = {}
     for key in [key for key in options if key in values]:
-        kind = str if options[key].choices else options[key].type
-        if not is_convertible(values[key], kind):
+        target = str if options[key].choices else options[key].type
+        if not is_convertible(values[key], target):
             raise UserError(wrong_type(prefix + key, repr(values[key]), options[key]))
-        result[key] = kind(values[key])
+        result[key] = target(values[key])
     return result
 
 
@@ -141,17 +141,17 @@ def wrong_type(key: str, given: str, option: Option) -> str:
     return f"{given}: write {TYPE_NAMES[option.type]}{example}"
 
 
-def is_convertible(value: Any, kind: type) -> bool:
+def is_convertible(value: Any, target: type) -> bool:
     """Say whether a value converts to a type without loss. YAML reads 1e-3 as a string."""
-    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+    if target is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
             float(value)
         except (ValueError, OverflowError):
             return False
         return True
-    if kind is str:
+    if target is str:
         return isinstance(value, (str, int, float))
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return isinstance(value, target) and (target is bool or not isinstance(value, bool))
 
 
 def is_number(text: str) -> bool:
@@ -175,7 +175,7 @@ def check(arguments: list[str]) -> None:
             raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
         numbers = [n for n in names if not isinstance(parse_value(n or "text"), str) or is_number(n)]
         if group in (*KINDS, "experiment") and numbers:
-            known = registry().names(group) if group in KINDS else experiments()
+            known = registry().names(group) if group in KINDS else recipes()
             raise UserError(f"{group}={value} is unknown{suggest(value, known, PART_OF.get(group))}")
         if any(word in argument for word in REFUSED):
             raise UserError(f"{argument} is refused: a configuration can only name parts, not code")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.core.data import LARGEST
+from microgpt_lab.core.data import MAX_FILE_BYTES
 from microgpt_lab.errors import UserError
 
 
@@ -37,6 +37,6 @@ def fetch(url: str, output_file: Any, pooch: Any) -> None:
         response.raise_for_status()
         with Path(output_file).open("wb") as file:
             for chunk in response.iter_content(2**16):
-                if file.tell() + len(chunk) > LARGEST:
-                    raise ValueError(f"larger than {LARGEST // 10**6} MB")
+                if file.tell() + len(chunk) > MAX_FILE_BYTES:
+                    raise ValueError(f"larger than {MAX_FILE_BYTES // 10**6} MB")
                 file.write(chunk)

@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 
 from microgpt_lab.errors import UserError, printable
 
-LARGEST = 10_000_000  # bytes
+MAX_FILE_BYTES = 10_000_000
 
 
-def read_text(path: Path, largest: int = LARGEST) -> str:
+def read_text(path: Path, largest: int = MAX_FILE_BYTES) -> str:
     """Return the text of a file.
 
     FileNotFoundError if it does not exist; UserError if it is not a regular file, not UTF-8, or larger than

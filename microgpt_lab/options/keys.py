@@ -75,7 +75,7 @@ def turned_on_by() -> dict[str, list[str]]:
     return callbacks
 
 
-def experiments() -> dict[str, Path]:
+def recipes() -> dict[str, Path]:
     """Return the folders of all recipes by name. Of two with the same name, Hydra reads the later one."""
     folders = (home() / "experiments", EXPERIMENTS)
     files = [file for folder in folders for file in folder.glob("*/recipe.yaml") if file.is_file()]

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.config import wrong_type
-from microgpt_lab.options.keys import defaults, experiments, run_options
+from microgpt_lab.options.keys import defaults, recipes, run_options
 from microgpt_lab.registry.extras import install
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
@@ -99,7 +99,7 @@ def explain(error: Exception, commands: Iterable[str] = ()) -> str:
         return str(error)
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
     if match := re.search(r"Could not (?:find|load) '(hydra/\w+)/([^']+)'", message):
-        return unknown_preset(match[1], match[2])
+        return unknown_launcher(match[1], match[2])
     if match := re.search(r"Could not (?:find|load) '(\w+)/([^']+)'", message):
         return unknown_part(match[1], match[2])
     if match := re.search(r"Could not override '([\w./-]+)'", str(error)):
@@ -183,7 +183,7 @@ def unreadable(word: str, commands: Iterable[str]) -> str:
     return f"cannot read '{word}': write key=value{command}"
 
 
-def unknown_preset(group: str, name: str) -> str:
+def unknown_launcher(group: str, name: str) -> str:
     """Explain the name of a launcher or sweeper that Hydra cannot find."""
     if name in EXTRA_OF:
         return f"{group}={name} needs {install(EXTRA_OF[name])}"
@@ -196,7 +196,7 @@ def unknown_part(group: str, name: str) -> str:
         kind, _, part = name.partition("/")
         return f"a recipe's defaults cannot have '- {kind}: {part}': write '- override /{kind}: {part}'"
     if group not in KINDS:
-        return f"{group}={name} is unknown{suggest(name, experiments() if group == 'experiment' else [])}"
+        return f"{group}={name} is unknown{suggest(name, recipes() if group == 'experiment' else [])}"
     try:
         registry().get(group, name)
     except UserError as error:
@@ -210,7 +210,7 @@ def unknown_key(key: str) -> str:
         return f"'{key}' is unknown; did you mean '{meant}'?"
     group, _, option = key.partition(".")
     if key in (*KINDS, "experiment"):
-        names = registry().names(key) if key in KINDS else experiments()
+        names = registry().names(key) if key in KINDS else recipes()
         return f"{key} must be chosen with {key}=NAME; choose from {', '.join(names)}"
     if not option and (suggestion := full_key(meant)):
         return f"'{key}' is unknown; did you mean '{suggestion}'?"

@@ -36,7 +36,7 @@ class Registry:
     clashes: an error message for each kind and name that two plugins define.
     skipped: the reason for each plugin that failed, by its name.
     slow: seconds that a slow plugin took to import, by its name.
-    watchers: the imported plugins, whose hooks are called during runs.
+    plugins: the imported plugin modules. Some of them implement hooks of a run.
     without_parts: names of plugins that define no part.
     """
 
@@ -44,7 +44,7 @@ class Registry:
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
-    watchers: list[Any] = field(default_factory=list)
+    plugins: list[Any] = field(default_factory=list)
     without_parts: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class Registry:
             self.parts[key] = part
 
 
-def modules() -> Iterator[tuple[str, Callable[[], Any]]]:
+def plugin_loaders() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield the name of each plugin and a function that imports it."""
     for package, folder in plugin_folders():
         if not folder.is_dir():
@@ -144,7 +144,7 @@ def collect(module: Any, provider: str) -> list[Part]:
 def registry() -> Registry:
     """Find all plugins and their parts. A plugin that fails is skipped, and its reason is remembered."""
     result = Registry()
-    for name, load in modules():
+    for name, load in plugin_loaders():
         start = time.perf_counter()
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output is for the command's result
@@ -157,7 +157,7 @@ def registry() -> Registry:
         else:
             for part in parts:
                 result.add(part)
-            result.watchers.append(module)
+            result.plugins.append(module)
             if not parts:
                 result.without_parts.append(name)
         if (seconds := time.perf_counter() - start) > SLOW:

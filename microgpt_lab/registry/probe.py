@@ -14,7 +14,7 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
     backend = parts["backend"]
     if not isinstance(backend, Backend):
         raise UserError(f"{label('backend', config)} is not a subclass of microgpt_lab.Backend")
-    for kind, try_part in (("activation", activation), ("norm", norm), ("optimizer", optimizer)):
+    for kind, try_part in (("activation", try_activation), ("norm", try_norm), ("optimizer", try_optimizer)):
         try:
             try_part(parts[kind], backend.tensor([[0.5, -0.25], [0.125, 1.0]]), backend)
         except OutOfRange as error:
@@ -32,16 +32,16 @@ def label(kind: str, config: dict[str, Any]) -> str:
     return f"{kind}={part.name}" if part.first_party else f"{kind}={part.name} (from {part.provider})"
 
 
-def activation(f: Any, x: Any, backend: Backend) -> None:
+def try_activation(f: Any, x: Any, backend: Backend) -> None:
     check_same_shape(f(x), x)
 
 
-def norm(f: Any, x: Any, backend: Backend) -> None:
+def try_norm(f: Any, x: Any, backend: Backend) -> None:
     learnable = f.init(x.shape[-1]) if hasattr(f, "init") else {}
     check_same_shape(f(x, **{name: backend.tensor(rows) for name, rows in learnable.items()}), x)
 
 
-def optimizer(f: Any, w: Any, backend: Backend) -> None:
+def try_optimizer(f: Any, w: Any, backend: Backend) -> None:
     new, _ = f.update(w * 0.5, f.init(w), w, f.lr, 0)
     check_same_shape(new, w)
 

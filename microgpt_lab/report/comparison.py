@@ -22,7 +22,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 LEVEL = 0.95  # the share of sweeps in which all intervals of a table hold
 FEWEST = 3  # seeds; with fewer, no gap is claimed
-MARGIN = 0.75  # the confidence level of the upper limit of a standard deviation, see `noise_scale`
+NOISE_LEVEL = 0.75  # the confidence level of the upper limit of a standard deviation, see `noise_scale`
 POWER = 0.8  # in the formula of `seeds_needed`; in effect about 3 of 4, because noise is underestimated
 SIMULATED = 10_000
 
@@ -31,15 +31,15 @@ SIMULATED = 10_000
 class Comparison:
     """Each setting's gap to the reference, in the order of the table's columns; above 0 is worse.
 
-    `named` says that the reference is a baseline, which was named before the runs. `family` is the number
-    of settings that the correction counts. `low` to `high` is the simultaneous confidence interval of
+    `has_baseline` says that the reference is a baseline, which was named before the runs. `family` is the
+    number of settings that the correction counts. `low` to `high` is the simultaneous confidence interval of
     the gap, `p` the probability of such a gap by chance, `significant` whether the gap is claimed, and
     `noise` the standard deviation of the gap over seeds. For the reference itself, the gap is 0,
     `significant` is False and the others are NaN.
     """
 
     reference: int
-    named: bool
+    has_baseline: bool
     seeds: int
     family: int
     gap: Floats
@@ -65,25 +65,25 @@ def compare(table: Any, baseline: int | None = None, candidates: int = 0) -> Com
     if seeds < FEWEST or settings < 2:
         return None
     reference = int(table.mean(0).argmin()) if baseline is None else baseline
-    return against(table, reference, named=baseline is not None, family=max(settings, candidates))
+    return against(table, reference, has_baseline=baseline is not None, family=max(settings, candidates))
 
 
-def against(table: Floats, reference: int, *, named: bool, family: int) -> Comparison:
-    """Compare all columns with one: a baseline that was `named` before, or the best of the `family`."""
+def against(table: Floats, reference: int, *, has_baseline: bool, family: int) -> Comparison:
+    """Compare all columns with one: a baseline (`has_baseline`), or the best of the `family`."""
     seeds, settings = table.shape
     others = np.arange(settings) != reference
     gaps = paired_gaps(table[None], np.array([reference]))[0]
     mean, noise = gaps.mean(0), np.maximum(gaps.std(0, ddof=1), rounding_noise(table))
-    scale = noise if named else noise_scale(noise, seeds)
-    width = critical_value(family, seeds, named) * scale / np.sqrt(seeds)
+    scale = noise if has_baseline else noise_scale(noise, seeds)
+    width = critical_value(family, seeds, has_baseline) * scale / np.sqrt(seeds)
     t = np.abs(mean) * np.sqrt(seeds) / np.where(scale > 0, scale, np.inf)
-    if named:
+    if has_baseline:
         p = holm(2 * stats.t.sf(t, seeds - 1), family - 1)
         significant = p < 1 - LEVEL
     else:
         simulated = largest_gaps(family, seeds)
         p = (1 + len(simulated) - np.searchsorted(simulated, t)) / (1 + len(simulated))
-        significant = t > critical_value(family, seeds, named)
+        significant = t > critical_value(family, seeds, has_baseline)
     # Holm's correction can claim a gap whose Bonferroni interval contains 0: the interval then ends at 0.
     low = np.where(significant & (mean > 0), np.maximum(mean - width, 0), mean - width)
     high = np.where(significant & (mean < 0), np.minimum(mean + width, 0), mean + width)
@@ -96,7 +96,7 @@ def against(table: Floats, reference: int, *, named: bool, family: int) -> Compa
     nan = np.nan
     return Comparison(
         reference,
-        named,
+        has_baseline,
         seeds,
         family,
         gap=column(mean, 0.0),
@@ -128,7 +128,7 @@ def rounding_noise(table: Floats) -> float:
 
 def margin(seeds: Any) -> Any:
     """Factor from a standard deviation over `seeds` to its upper 75 % confidence limit (χ²)."""
-    return np.sqrt((seeds - 1) / stats.chi2.ppf(1 - MARGIN, seeds - 1))
+    return np.sqrt((seeds - 1) / stats.chi2.ppf(1 - NOISE_LEVEL, seeds - 1))
 
 
 def noise_scale(noise: Floats, seeds: int) -> Floats:
@@ -160,9 +160,9 @@ def largest_gaps(settings: int, seeds: int) -> Floats:
 
 
 @lru_cache(maxsize=256)
-def critical_value(settings: int, seeds: int, named: bool) -> float:
+def critical_value(settings: int, seeds: int, has_baseline: bool) -> float:
     """The gap above which a claim is made, in units of `noise_scale` / √seeds."""
-    if named:  # Bonferroni
+    if has_baseline:  # Bonferroni
         return float(stats.t.ppf(1 - (1 - LEVEL) / 2 / (settings - 1), seeds - 1))
     return float(np.quantile(largest_gaps(settings, seeds), LEVEL))
 
@@ -182,9 +182,9 @@ def seeds_needed(noise: float, gap: float, comparison: Comparison, most: int = 5
 
     def enough(seeds: int) -> bool:
         # With 100 or more seeds, the simulated critical value hardly changes.
-        named = comparison.named
-        critical = critical_value(comparison.family, seeds if named else min(seeds, 100), named)
-        scale = 1.0 if named else margin(seeds)
+        has_baseline = comparison.has_baseline
+        critical = critical_value(comparison.family, seeds if has_baseline else min(seeds, 100), has_baseline)
+        scale = 1.0 if has_baseline else margin(seeds)
         return (critical * scale + stats.norm.ppf(POWER)) * noise <= abs(gap) * np.sqrt(seeds)
 
     if not enough(most):

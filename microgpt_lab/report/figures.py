@@ -154,9 +154,10 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     left.set_title(f"{metric}, mean over seeds", loc="left", fontsize=9)
     if right is not None:
         family = analysis.comparison.family if analysis.comparison else len(rows)
-        named = analysis.baseline is not None
+        has_baseline = analysis.baseline is not None
         comparisons = [
-            against(analysis.sign * table, reference.column, named=named, family=family) for table in tables
+            against(analysis.sign * table, reference.column, has_baseline=has_baseline, family=family)
+            for table in tables
         ]
         for row in rows:
             low, high = ([getattr(c, end)[row.column] for c in comparisons] for end in ("low", "high"))

@@ -25,7 +25,7 @@ def verdict(comparison: Comparison, column: int) -> str:
     """The verdict on the setting in this column: a claim, or that it is indistinguishable."""
     if column == comparison.reference:
         return ""
-    reference = "the baseline" if comparison.named else "the best row"
+    reference = "the baseline" if comparison.has_baseline else "the best row"
     low, high, digits = float(comparison.low[column]), float(comparison.high[column]), decimals(comparison)
     if not comparison.significant[column]:
         interval = f"between {signed_gap(low, digits)} and {signed_gap(high, digits)}"
@@ -66,12 +66,12 @@ def too_few(seeds: int, settings: int) -> str:
 
 def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
     """The notes that explain how to read the table."""
-    reference = "the baseline" if comparison.named else "the best row"
+    reference = "the baseline" if comparison.has_baseline else "the best row"
     yield (
         f"Gaps to {reference} are paired by seed ({comparison.seeds} seeds). The 95 % intervals are "
         "simultaneous: in 19 of 20 sweeps, all intervals of the table contain the true gaps."
     )
-    if comparison.named:
+    if comparison.has_baseline:
         yield (
             "A baseline must be named before the runs. If it was picked after looking at the table, leave "
             "out --against, or confirm the claims with fresh seeds."
@@ -85,7 +85,7 @@ def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
             "A gap is claimed if it is larger, in units of its noise, than the largest gap in 95 % of "
             "simulated sweeps in which all settings are equal and the best row is chosen in the same way."
         )
-    if comparison.seeds < 5 and not comparison.named:
+    if comparison.seeds < 5 and not comparison.has_baseline:
         error_rate = {3: "9.5", 4: "8"}[comparison.seeds]
         yield (
             f"With {comparison.seeds} seeds, up to {error_rate} % of sweeps (instead of 5 %) claim a gap by "

@@ -18,7 +18,7 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.probe import label, probe
 from microgpt_lab.run import reuse
 
-MOST_SAMPLES = 100_000
+MAX_SAMPLES = 100_000
 
 
 def build(kind: str, chosen: dict[str, Any]) -> Any:
@@ -34,7 +34,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
         return {name: config[name] for name in options_of(owner)}
 
     try:
-        between(0, MOST_SAMPLES, samples=config["samples"])
+        between(0, MAX_SAMPLES, samples=config["samples"])
         at_least(0, temperature=config["temperature"])
         parts = {
             kind: build(kind, config[kind])

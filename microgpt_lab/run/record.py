@@ -87,7 +87,7 @@ class Run:
         """The keys that differ from their defaults, with the value and the default."""
         return differences(self.config)
 
-    def count_finished(self) -> None:
+    def count_as_ended(self) -> None:
         """Count the run as a finished job, if it belongs to a sweep."""
 
     def claim(self) -> None:

@@ -27,7 +27,7 @@ class Watchers:
         self, callbacks: list[Any], warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
     ):
         # Most plugins offer parts and no hooks of a run. Filtering here is cheaper than at each step.
-        watching = [w for w in registry().watchers if any(listener(w, event) for event in EVENTS)]
+        watching = [w for w in registry().plugins if any(listener(w, event) for event in EVENTS)]
         # The checkpoint comes last, because it records what the other watchers did and answered.
         self.watchers = sorted([*callbacks, *watching], key=lambda w: getattr(w, "order", 0))
         self.warn = warn

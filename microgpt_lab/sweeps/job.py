@@ -39,7 +39,7 @@ class Job(Run):
         super().create_folder()
         self.entry.folder = self.folder
 
-    def count_finished(self, mark: str = RAN) -> None:
+    def count_as_ended(self, mark: str = RAN) -> None:
         """Count the job once. `progress` is how far the sweep is then."""
         if not self.progress:
             self.progress = count_job(self.entry.sweep, mark)
@@ -48,7 +48,7 @@ class Job(Run):
         """Write a summary for a job that has no result, so that it is a row like any other."""
         if not self.owns_folder:
             self.claim()
-        self.count_finished()
+        self.count_as_ended()
         summary = {"status": status, "error": error}
         self.write_summary(summary)
         print(printable(f"{status}: {self.name}: {error}"), file=sys.stderr)
@@ -59,7 +59,7 @@ def finished_result(job: Job) -> dict[str, Any] | None:
     """Return the summary of the job if the sweep has its result already, else None."""
     if summary := job.entry.result():
         remove_empty(job.folder)
-        job.count_finished(REUSED)
+        job.count_as_ended(REUSED)
         print(f"= {job.progress} {job.name}  already finished")
     return summary
 

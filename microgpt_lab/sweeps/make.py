@@ -13,8 +13,8 @@ from microgpt_lab.options.overrides import run_name
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, JobEntry
 from microgpt_lab.sweeps.job import Job, collect_result, finished_result
 from microgpt_lab.sweeps.pool import Pool, can_fork
+from microgpt_lab.sweeps.prepare import import_packages, jobs_per_setting, prepare_shared
 from microgpt_lab.sweeps.progress import ProgressBar
-from microgpt_lab.sweeps.warm import import_packages, jobs_per_setting, prepare_shared
 
 # Returns the configuration and the folder name of a job, from its overrides and its number.
 Compose = Callable[[list[str], int], tuple[dict[str, Any], str]]

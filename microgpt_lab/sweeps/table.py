@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pandas
 
 LAST_STEPS = 100  # a metric that summary.json does not have is the mean over as many last steps
-OWN, KEYS = set(Summary.__annotations__), {"steps", "samples"}  # columns; KEYS are configuration keys too
+SUMMARY_KEYS = set(Summary.__annotations__)  # columns of the table
+ALSO_CONFIG_KEYS = {"steps", "samples"}  # of these, the ones that are configuration keys too
 DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "core")  # left out of environments
 EMPTY_ENVIRONMENT = {"python": "", "platform": "", "packages": {}, "git_commit": None, "git_dirty": None}
 
@@ -37,7 +38,7 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         single = ", because it is a run itself" if (Path(folder) / "summary.json").exists() else ""
         raise UserError(f"{folder} contains no runs of a sweep{single}")
     # A metric keeps its column even if someone else's configuration has a key with the same name.
-    metrics = {*OWN, *(key for record in records for key in record["summary"])} - KEYS
+    metrics = {*SUMMARY_KEYS, *(key for record in records for key in record["summary"])} - ALSO_CONFIG_KEYS
     swept = [key for key in swept_keys(records) if key not in metrics]
     numbers = {key for record in records for key, x in record["summary"].items() if is_number(x)}
     rows = [

@@ -18,8 +18,8 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
 from microgpt_lab.run.watchers import listener
 from microgpt_lab.sweeps.job import Job, execute_job
+from microgpt_lab.sweeps.prepare import import_packages, prepare_shared
 from microgpt_lab.sweeps.traces import changes, process_state
-from microgpt_lab.sweeps.warm import import_packages, prepare_shared
 
 MOST_LISTED = 20  # changes that a log lists
 JOBS_PER_WORKER = 50  # a limit, because not everything that a job leaves behind can be detected
@@ -76,12 +76,12 @@ def run_worker(connection: Connection) -> None:
         registry()
         for number in range(1, JOBS_PER_WORKER + 1):
             job = connection.recv()
-            prepare_shared(job.config, backend_at=1)
+            prepare_shared(job.config, prepare_at=1)
             before = process_state()
             status = execute_job(job)
             if left_behind := changes(before, process_state()):
                 log_changes(job, left_behind)
-            usable = not left_behind and number < JOBS_PER_WORKER and is_first_party(job.config)
+            usable = not left_behind and number < JOBS_PER_WORKER and runs_first_party_code_only(job.config)
             connection.send((status, usable))
             if not usable:
                 break
@@ -93,11 +93,11 @@ def run_worker(connection: Connection) -> None:
         os._exit(0)  # without waiting for threads that a job has left behind
 
 
-def is_first_party(config: dict[str, Any]) -> bool:
+def runs_first_party_code_only(config: dict[str, Any]) -> bool:
     """Whether a job runs only first-party code. The hidden state of third-party parts cannot be checked."""
     callbacks = (reuse.is_first_party("callback", chosen) for chosen in config["callback"].values())
     third_party = [
-        module for module in registry().watchers if not module.__name__.startswith(f"{FIRST_PARTY}.")
+        module for module in registry().plugins if not module.__name__.startswith(f"{FIRST_PARTY}.")
     ]
     watched = any(listener(module, event) for module in third_party for event in EVENTS)
     return reuse.all_first_party(config) and all(callbacks) and not watched

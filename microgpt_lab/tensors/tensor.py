@@ -27,7 +27,7 @@ def elementwise(f: Callable, safe: Callable | None = None) -> Callable[[Tensor, 
         a, b, parents, shape = self.data, repeat(other), (self,), self.shape
         if isinstance(other, Tensor):
             shape = shape if shape == other.shape else common_shape(shape, other.shape)
-            parents = self.stretch(shape), other.stretch(shape)
+            parents = self.broadcast_to(shape), other.broadcast_to(shape)
             a, b = parents[0].data, parents[1].data
         try:
             return Tensor(list(map(f, a, b)), shape, parents)
@@ -149,7 +149,7 @@ class Tensor(Views):
         a, b = (t if isinstance(t, Tensor) else Tensor([t], (1, 1)) for t in (a, b))
         if a.is_tracked or b.is_tracked:
             a, b = a.tracked(), b.tracked()
-        a, b = a.stretch(self.shape), b.stretch(self.shape)
+        a, b = a.broadcast_to(self.shape), b.broadcast_to(self.shape)
         picked = [x if c else y for c, x, y in zip(self.data, a.data, b.data, strict=True)]
         return Tensor(picked, self.shape, (a, b), is_view=True)
 

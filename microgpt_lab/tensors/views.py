@@ -30,7 +30,7 @@ class Views:
         rows, height = self.rows, self.shape[-2]
         return [rows[i : i + height] for i in range(0, len(rows), height)]
 
-    def stretch(self, shape: tuple[int, ...]) -> Self:
+    def broadcast_to(self, shape: tuple[int, ...]) -> Self:
         """Broadcast a single row or column, or both, to this shape."""
         if self.shape == shape:
             return self

@@ -30,7 +30,7 @@ class Checkpoint:
         self.reported_step, self.stopped = trainer.step, False
         self.next_save = time.monotonic() + self.seconds
         # Identifies the validation documents, because losses on others cannot be compared.
-        pieces = json.dumps(trainer.pieces(trainer.held_out)) if self.best else ""
+        pieces = json.dumps(trainer.pieces(trainer.eval_documents)) if self.best else ""
         self.measured_on = hashlib.sha256(pieces.encode()).hexdigest()
 
     def should_stop(self, step, metrics, stopped):

@@ -69,7 +69,7 @@ class Console:
             "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs{long}",
             "split": f"{run.config['split']} {sizes}",
         }
-        new = corpus.new(corpus.validation)
+        new = corpus.unseen(corpus.validation)
         seen = sum(not any(pieces) for pieces in new) / max(1, len(new))
         facts |= {"validation": f"{seen:.1%} seen in training"} if new else {}
         facts["git"] = commit
@@ -152,8 +152,8 @@ class Console:
         samples = Table(box=None, title="samples", title_justify="left")
         for name in ("#", "sample", "nll", "new?"):
             samples.add_column(name, justify="right" if name in "# nll" else "left")
-        news = self.trainer.corpus.new(summary["samples"])
-        for i, (sample, (is_new, *_)) in enumerate(zip(summary["samples"], news)):
+        unseen = self.trainer.corpus.unseen(summary["samples"])
+        for i, (sample, (is_new, *_)) in enumerate(zip(summary["samples"], unseen)):
             nll = f"{self.trainer.evaluate([sample]):.2f}"
             new = "[green]new[/]" if is_new else "[dim]in train[/]"
             samples.add_row(str(i), f"[cyan]{escaped(sample)}[/]", nll, new)

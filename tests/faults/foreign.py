@@ -62,15 +62,15 @@ def sweep_on_disk(tmp_path_factory):
 
 
 def files(sweep):
-    """Files of one run, the note of its job, and the files of the recipe, by name."""
+    """Files of one run, the entry of its job, and the files of the recipe, by name."""
     run, recipe = sweep / "seed=1", sweep.parent / "home" / "experiments" / "theirs"
     names = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
     found = [
         *(run / name for name in (*names, "samples.txt", checkpoint.CURRENT, checkpoint.BEST)),
         *recipe.iterdir(),
     ]
-    note = next(f for f in (sweep / ".jobs").iterdir() if f.suffix == "" and f.read_text() == run.name)
-    return {file.name if file != note else "note": file for file in [*found, note]}
+    entry = next(f for f in (sweep / ".jobs").iterdir() if f.suffix == "" and f.read_text() == run.name)
+    return {file.name if file != entry else "entry": file for file in [*found, entry]}
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from microgpt_lab.registry.plugins import part
 from microgpt_lab.run.assemble import load_documents
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.warm import import_packages
+from microgpt_lab.sweeps.prepare import import_packages
 
 
 def quiet_command(*arguments):

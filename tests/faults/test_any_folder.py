@@ -102,7 +102,7 @@ def composed_once(seed):
 
 def draw_change(sweep, data):
     """Draw a file's name and its content with one change; None if no file can contain the change."""
-    name = data.draw(st.sampled_from(sorted(files(sweep).keys() - {"note", "samples.txt"})))
+    name = data.draw(st.sampled_from(sorted(files(sweep).keys() - {"entry", "samples.txt"})))
     tree = tree_of(file := files(sweep)[name])
     path = data.draw(st.sampled_from(list(paths_in(tree))))
     how = data.draw(st.sampled_from(["value", "value", "value", "key", "gone"]))

@@ -54,7 +54,7 @@ def run_command(arguments, at=None):
     """Run a command in a process of its own, and return its exit status."""
 
     def child():
-        registry().watchers.extend([at] if at else [])
+        registry().plugins.extend([at] if at else [])
         os._exit(main(list(arguments)))
 
     process = multiprocessing.get_context("fork").Process(target=child)

@@ -34,7 +34,7 @@ NOISE = math.sqrt(2 * 0.25**2 / 3)  # of both: two seeds are off by 0.25
 def test_gaps_to_the_best_are_measured_in_their_noise():
     """With three degrees of freedom, the upper 75 % limit of the noise is √(3 / 1.2125) times the noise."""
     found = compare(TABLE)
-    assert (found.reference, found.named, found.seeds, found.family) == (0, False, 4, 3)
+    assert (found.reference, found.has_baseline, found.seeds, found.family) == (0, False, 4, 3)
     assert found.gap == pytest.approx([0.0, *MEANS])
     assert found.noise[1:] == pytest.approx([NOISE, NOISE]) and math.isnan(found.noise[0])
     assert found.typical_noise == pytest.approx(NOISE)
@@ -63,7 +63,7 @@ def test_the_noise_of_a_gap_is_at_least_the_median_noise():
 def test_a_named_baseline_has_students_interval_for_two_comparisons():
     found = compare(TABLE, 0)
     width = stats.t.ppf(1 - 0.05 / 4, 3) * NOISE / 2
-    assert found.named and (found.high - found.low)[1:] == pytest.approx([2 * width] * 2)
+    assert found.has_baseline and (found.high - found.low)[1:] == pytest.approx([2 * width] * 2)
     raw = [2 * stats.t.sf(mean * 2 / NOISE, 3) for mean in MEANS]
     assert found.p[1:] == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
     assert found.significant[1:].tolist() == [p < 0.05 for p in found.p[1:]]

@@ -1,1 +1,1 @@
-"""What Hydra calls for `-m`: the preparation of a sweep, its launcher and sweeper, and the dry run."""
+"""Sweeps with `-m`: their preparation, launcher and sweeper, and the dry run."""

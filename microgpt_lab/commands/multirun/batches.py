@@ -29,7 +29,7 @@ from microgpt_lab.sweeps.pool import available_cores
 BATCHES_PER_PROCESS = 4  # more than 1, so that no process waits long for the slowest
 DEFAULT_BATCHES = 64  # for launchers that do not say how many jobs run at a time
 OLD = 7 * 24 * 3600  # seconds
-width = 0  # the `jobs=` of the command line: how many batches run at a time; 0: not given
+parallel = 0  # the `jobs=` of the command line: how many batches run at a time; 0: not given
 
 
 def launch(launcher: Launcher, config: DictConfig, jobs: Sequence[Sequence[str]]) -> Sequence[JobReturn]:
@@ -40,13 +40,13 @@ def launch(launcher: Launcher, config: DictConfig, jobs: Sequence[Sequence[str]]
         if time.time() - old.stat().st_mtime > OLD:
             old.unlink(missing_ok=True)
     size, token = -(-len(jobs) // max(1, count_batches(config))), secrets.token_hex(4)
-    files = []
+    batches = []
     for first in range(0, len(jobs), max(1, size)):
-        files.append(folder / f"batch-{token}-{first}.json")
+        batches.append(folder / f"batch-{token}-{first}.json")
         content = {"first": first, "jobs": [list(job) for job in jobs[first : first + size]]}
-        files[-1].write_text(json.dumps(content), encoding="utf-8")
-    returns = launcher.launch([[f"+batch={file.stem}"] for file in files], initial_job_idx=0)
-    for file in files:
+        batches[-1].write_text(json.dumps(content), encoding="utf-8")
+    returns = launcher.launch([[f"+batch={file.stem}"] for file in batches], initial_job_idx=0)
+    for file in batches:
         file.unlink(missing_ok=True)
     return returns
 
@@ -58,7 +58,7 @@ def count_batches(config: DictConfig) -> int:
         return launcher["array_parallelism"]
     if "n_jobs" in launcher:  # joblib, where -1 means all cores
         return BATCHES_PER_PROCESS * (launcher["n_jobs"] if launcher["n_jobs"] > 0 else available_cores())
-    return width or DEFAULT_BATCHES
+    return parallel or DEFAULT_BATCHES
 
 
 def run_batch(name: str) -> None:

@@ -34,8 +34,8 @@ class Cores(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        width = self.jobs or available_cores()
-        losses = run_jobs(self.composer.compose, self.sweep, job_overrides, initial_job_idx, width)
+        parallel = self.jobs or available_cores()
+        losses = run_jobs(self.composer.compose, self.sweep, job_overrides, initial_job_idx, parallel)
         return [job_return(overrides, loss) for overrides, loss in zip(job_overrides, losses)]
 
 

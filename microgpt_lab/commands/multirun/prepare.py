@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from microgpt_lab.commands.multirun import batches
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import LAUNCHERS
-from microgpt_lab.options.keys import experiments
+from microgpt_lab.options.keys import recipes
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.sweeps.folder import count_ended, start_counter
 
@@ -28,7 +28,7 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-MOST_JOBS = 100_000  # in a sweep
+MAX_JOBS = 100_000  # in a sweep
 new_folders: list[Path] = []  # that the run or sweep creates, the innermost first
 
 
@@ -50,14 +50,14 @@ class Prepare(Callback):
     """Runs before Hydra creates folders: remembers which are new, and tells jobs how many there are."""
 
     dry = False
-    width = 0  # jobs at a time; 0: the launcher's default
+    parallel = 0  # jobs at a time; 0: the launcher's default
     sweep: Path | None = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         if self.dry:
             raise DryRun(config.hydra.run.dir, [list(config.hydra.overrides.task)])
-        if self.width:
-            raise SweepRefused(f"jobs={self.width} is for a sweep: add -m")
+        if self.parallel:
+            raise SweepRefused(f"jobs={self.parallel} is for a sweep: add -m")
         warn_of_plugins()
         remember_new_folders(Path(config.hydra.run.dir).absolute())
 
@@ -77,7 +77,7 @@ class Prepare(Callback):
         existing = count_ended(Prepare.sweep) if trials else 0
         start_counter(Prepare.sweep, existing + trials if trials else len(grid), existing)
         self.limit(config)
-        batches.width = self.width
+        batches.parallel = self.parallel
         if trials:
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the storage of the study
 
@@ -85,18 +85,18 @@ class Prepare(Callback):
         """Tell the launcher how many jobs may run at a time."""
         launcher = str(config.hydra.launcher._target_)
         if launcher.endswith(".BasicLauncher"):
-            if self.width and self.width > 1:
-                raise SweepRefused(f"jobs={self.width}: hydra/launcher=basic runs one job after the other")
+            if self.parallel and self.parallel > 1:
+                raise SweepRefused(f"jobs={self.parallel}: hydra/launcher=basic runs one job after the other")
             return
         for name, value in ONE_THREAD.items():
             os.environ.setdefault(name, value)
         for key in ("n_jobs", "array_parallelism"):  # of joblib, and of submitit
-            if self.width and key in config.hydra.launcher:
+            if self.parallel and key in config.hydra.launcher:
                 with flag_override(config, ["struct", "readonly"], False):
-                    config.hydra.launcher[key] = self.width
+                    config.hydra.launcher[key] = self.parallel
         if launcher == f"{LAUNCHERS}.Cores":
             with flag_override(config, ["struct", "readonly"], False):
-                config.hydra.launcher.jobs = self.width or config.hydra.launcher.jobs
+                config.hydra.launcher.jobs = self.parallel or config.hydra.launcher.jobs
             for key in ("hydra.job.chdir", "hydra.output_subdir"):
                 if OmegaConf.select(config, key):
                     raise SweepRefused(f"{key} works only with hydra/launcher=basic")
@@ -104,7 +104,7 @@ class Prepare(Callback):
 
 def take_jobs(arguments: list[str]) -> tuple[int, list[str]]:
     """Return the number of `jobs=`, and the other arguments. The number is not part of a configuration."""
-    width = 0
+    parallel = 0
     spellings = ("jobs=", "+jobs=")
     for argument in arguments:
         if argument.startswith((*spellings, "hydra.launcher.jobs=")):
@@ -113,8 +113,8 @@ def take_jobs(arguments: list[str]) -> tuple[int, list[str]]:
                 raise UserError(
                     f"{argument}: write the number of jobs at a time, such as jobs=2 (0: one per core)"
                 )
-            width = int(value)
-    return width, [argument for argument in arguments if not argument.startswith(spellings)]
+            parallel = int(value)
+    return parallel, [argument for argument in arguments if not argument.startswith(spellings)]
 
 
 def warn_of_plugins() -> None:
@@ -163,8 +163,8 @@ def jobs(config: DictConfig) -> list[list[str]]:
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create().parse_overrides([*params, *config.hydra.overrides.task])
     by_key = {override.get_key_element(): override for override in parsed}  # the last one of a key counts
-    if (number := math.prod(map(count_values, by_key.values()))) > MOST_JOBS:
-        raise SweepRefused(f"a sweep of {number:,} jobs is too large; the limit is {MOST_JOBS:,}")
+    if (number := math.prod(map(count_values, by_key.values()))) > MAX_JOBS:
+        raise SweepRefused(f"a sweep of {number:,} jobs is too large; the limit is {MAX_JOBS:,}")
     return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
 
 
@@ -172,7 +172,7 @@ def choices(override: Override) -> list[str]:
     """List `key=value` for each value of an override."""
     value, key = override.value(), override.get_key_element()
     if isinstance(value, Glob):
-        names = experiments() if key == "experiment" else registry().names(key)
+        names = recipes() if key == "experiment" else registry().names(key)
         return [f"{key}={name}" for name in value.filter(list(names))]
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]

@@ -48,7 +48,7 @@ class Jax(Backend):
 
     def prepare(self, trainer):
         """Compile an evaluation and a step."""
-        if trainer.held_out:
+        if trainer.eval_documents:
             trainer.validate()
         if trainer.steps:
             trainer.advance()

@@ -31,10 +31,10 @@ def import_packages() -> None:
         importlib.import_module(package)
 
 
-def prepare_shared(config: dict[str, Any], *, backend_at: int = 2) -> None:
+def prepare_shared(config: dict[str, Any], *, prepare_at: int = 2) -> None:
     """Compute what a job shares with other jobs: the environment, and what depends on its documents.
 
-    For the `backend_at`-th job of a setting, the backend is prepared too. A process that forks other jobs
+    For the `prepare_at`-th job of a setting, the backend is prepared too. A process that forks other jobs
     must not call this for a backend that cannot be forked. Only first-party parts run here. Errors are
     ignored, because the job itself reports them.
     """
@@ -50,11 +50,11 @@ def prepare_shared(config: dict[str, Any], *, backend_at: int = 2) -> None:
         documents = load_documents(config)
         environment.documents_sha256(documents)
         corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
-        if held_out := corpus.validation[: config["eval_docs"]]:
-            corpus.guessing(held_out)
+        if eval_documents := corpus.validation[: config["eval_docs"]]:
+            corpus.guessing(eval_documents)
         setting = reuse.setting_key(config)
         jobs_per_setting[setting] += 1
-        due = jobs_per_setting[setting] == backend_at
+        due = jobs_per_setting[setting] == prepare_at
         if due and not reuse.has_functions(config, documents) and can_prepare_backend(config):
             prepare_backend(config, documents)
 
