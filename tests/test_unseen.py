@@ -180,8 +180,8 @@ def test_samples_equal_to_truncated_training_documents_are_not_new(tmp_path, cap
     summary = short_run(tmp_path / "run", dataset=text, callback={"console": {"name": "console"}}, **sizes)
     assert summary["samples"] == ["aaaa"] and summary["samples_new"] == 0
     said = capsys.readouterr().out
-    assert re.search(r"aaaa +\d\.\d\d +in train", said) and "validation 100.0% seen in training" in said
-    assert "unseen" in said and "none on the 0" in said
+    assert re.search(r"aaaa +\d\.\d\d +in train", said) and "validation 100.0% also in training" in said
+    assert "unseen" in said and "none on 0" in said
 
 
 def test_guessing_uses_the_truncated_documents(tmp_path):
@@ -223,10 +223,10 @@ def test_a_loss_on_no_documents_is_refused(ask):
 def test_a_run_prints_which_part_of_its_validation_split_training_has_seen(lab, tmp_path):
     options = "backend=numpy", "steps=0", "samples=2", "callback=[console]", "hydra.run.dir=run"
     said = lab(*options, check=0).stdout
-    assert "validation 12.6% seen in training" in said and "warning" not in said
-    assert "  unseen     3.3" in said and "on the 170 not seen in training" in said
+    assert "validation 12.6% also in training" in said and "warning" not in said
+    assert "  unseen     3.3" in said and "on 170 outside the training split" in said
     said = lab(*options, "dataset=unicode_names", check=0).stdout
-    assert "validation 70.1% seen in training" in said
+    assert "validation 70.1% also in training" in said
     assert (
         "warning: 70% of the validation documents, cut at block_size=16, are also in the training split"
         in said

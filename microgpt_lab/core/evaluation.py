@@ -80,9 +80,9 @@ class Evaluation:
         return nats / count
 
     def validate_unseen(self) -> tuple[float, int]:
-        """Compute the validation loss without pieces that training sees too, and the number of documents.
+        """Compute the validation loss on pieces that no training document has, and count their documents.
 
-        NaN and 0 if training sees all. Only the pieces that it sees are computed again, and subtracted.
+        NaN and 0 if there are none. Only the other pieces are computed again, and subtracted.
         """
         self.validate()
         _, nats, count = self.last_validation
@@ -94,9 +94,9 @@ class Evaluation:
         return (nats / count if count else math.nan), sum(map(any, new))
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
-        """Generate new documents. Without `rng`, the run's own generator continues, as in microgpt.py.
+        """Generate documents. Without `rng`, `corpus.rng` continues, as in microgpt.py.
 
-        samples: number of documents to print.
+        samples: number of documents to draw.
         temperature: randomness of the samples (0: the likeliest token, 1: the model's own distribution).
         """
         bos, rng, weights = self.corpus.bos, rng or self.corpus.rng, self.weights

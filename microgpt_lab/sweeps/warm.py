@@ -60,10 +60,7 @@ def prepare_shared(config: dict[str, Any], *, backend_at: int = 2) -> None:
 
 
 def can_prepare_backend(config: dict[str, Any]) -> bool:
-    """Whether the backend has something to prepare, and the size is safe for the process of every job.
-
-    This does not build the backend, because that may start threads.
-    """
+    """Return whether the backend has something to prepare and the model is small enough."""
     backend = registry().get("backend", config["backend"]["name"]).make
     model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
     batch = config["batch_size"] * config["block_size"] * config["embed"]
