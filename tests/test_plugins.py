@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab.core import autograd, reprs
+from microgpt_lab.options import keys
 from microgpt_lab.registry import hookspecs, plugins
 from microgpt_lab.registry.hookspecs import EVENTS, KINDS
 
@@ -74,6 +75,18 @@ def test_recipes_and_presets_are_found_in_the_lab_folder(lab, tmp_path):
     preset.write_text("defaults:\n  - leaky_relu\nslope: 0.3\n")
     shown = lab("experiment=short", "activation=leaky_steep", "--cfg", "job", check=0).stdout
     assert "steps: 3" in shown and "slope: 0.3" in shown and "name: leaky_relu" in shown
+
+
+def test_of_two_recipes_with_the_same_name_the_lab_s_is_taken(tmp_path, monkeypatch):
+    """Also if the path of the user's folder sorts after the checkout."""
+    for folder, other in (("a", "z"), ("z", "a")):
+        for root in (folder, other):
+            recipe = tmp_path / root / "experiments" / "short" / "recipe.yaml"
+            recipe.parent.mkdir(parents=True, exist_ok=True)
+            recipe.write_text("# @package _global_\n")
+        monkeypatch.setattr(keys, "EXPERIMENTS", tmp_path / folder / "experiments")
+        monkeypatch.setattr(keys, "home", lambda other=other: tmp_path / other)
+        assert keys.recipes() == {"short": tmp_path / folder / "experiments" / "short"}
 
 
 BROKEN = {

@@ -48,7 +48,7 @@ def test_held_out_documents_of_a_task_are_new_to_training(name):
                     block_size=max(map(len, documents)) + 1,
                 )
                 assert bool(corpus.validation) == (split != "none")
-                assert all(map(all, corpus.unseen([*corpus.validation, *corpus.test]))), (options, split)
+                assert all(map(all, corpus.new([*corpus.validation, *corpus.test]))), (options, split)
 
 
 def test_reverse_has_the_given_number_of_words_or_all_if_fewer_exist():
@@ -112,20 +112,20 @@ def test_training_evaluation_and_comparison_use_the_same_pieces(long_docs, size)
 def test_documents_that_are_equal_after_truncation_count_as_seen():
     corpus = Corpus(["abcd", "abce", "ab"], block_size=3, split="none")
     corpus.train = ["abcd", "ab"]
-    assert corpus.unseen(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
+    assert corpus.new(["abce", "abcd", "abc", "ab", "a"]) == [[False], [False], [False], [False], [True]]
     corpus.block_size = 4  # now the end of the document abc fits into the block
-    assert corpus.unseen(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
+    assert corpus.new(["abce", "abcd", "abc", "ab"]) == [[True], [False], [True], [False]]
     corpus.long_docs, corpus.block_size = "window", 2
-    assert corpus.unseen(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
+    assert corpus.new(["abce", "abxy"]) == [[False, True, True], [False, True, True]]
 
 
 def test_training_has_seen_70_percent_of_unicode_names_at_block_16():
     corpus = Corpus(part("dataset", "unicode_names")())
-    new = corpus.unseen(corpus.validation)
+    new = corpus.new(corpus.validation)
     assert 1 - sum(map(any, new)) / len(new) == pytest.approx(0.701, abs=0.0005)
-    assert not any(map(any, corpus.unseen([document[:16] for document in corpus.train])))
+    assert not any(map(any, corpus.new([document[:16] for document in corpus.train])))
     corpus = Corpus(part("dataset", "us_names")())
-    assert corpus.unseen(corpus.validation).count([False]) / len(corpus.validation) == pytest.approx(
+    assert corpus.new(corpus.validation).count([False]) / len(corpus.validation) == pytest.approx(
         0.1265, abs=0.0005
     )
 
@@ -144,7 +144,7 @@ def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_do
     known = {text for document in corpus.train for text in corpus.texts(document)}
     pairs = [
         (text, tokens)
-        for document in trainer.eval_documents
+        for document in trainer.held_out
         for text, tokens in zip(corpus.texts(document), corpus.pieces(document), strict=True)
     ]
     unseen = [tokens for text, tokens in pairs if text not in known]
@@ -152,10 +152,8 @@ def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_do
     loss, documents = trainer.validate_unseen()
     nats, count = trainer.nats(unseen)
     assert loss == pytest.approx(nats / count, rel=1e-12)
-    assert documents == sum(
-        any(text not in known for text in corpus.texts(d)) for d in trainer.eval_documents
-    )
-    assert trainer.validate() == trainer.evaluate(trainer.eval_documents)
+    assert documents == sum(any(text not in known for text in corpus.texts(d)) for d in trainer.held_out)
+    assert trainer.validate() == trainer.evaluate(trainer.held_out)
 
 
 def test_without_unseen_documents_there_is_no_unseen_loss(tmp_path):
@@ -182,8 +180,8 @@ def test_samples_equal_to_truncated_training_documents_are_not_new(tmp_path, cap
     summary = short_run(tmp_path / "run", dataset=text, callback={"console": {"name": "console"}}, **sizes)
     assert summary["samples"] == ["aaaa"] and summary["samples_new"] == 0
     output = capsys.readouterr().out
-    assert re.search(r"aaaa +\d\.\d\d +in train", output) and "validation 100.0% seen in training" in output
-    assert "unseen" in output and "none on the 0" in output
+    assert re.search(r"aaaa +\d\.\d\d +in train", output) and "validation 100.0% also in training" in output
+    assert "unseen" in output and "none on 0" in output
 
 
 def test_guessing_uses_the_truncated_documents(tmp_path):
@@ -225,10 +223,10 @@ def test_a_loss_on_no_documents_is_refused(ask):
 def test_a_run_prints_which_part_of_its_validation_split_training_has_seen(lab, tmp_path):
     options = "backend=numpy", "steps=0", "samples=2", "callback=[console]", "hydra.run.dir=run"
     output = lab(*options, check=0).stdout
-    assert "validation 12.6% seen in training" in output and "warning" not in output
-    assert "  unseen     3.3" in output and "on the 170 not seen in training" in output
+    assert "validation 12.6% also in training" in output and "warning" not in output
+    assert "  unseen     3.3" in output and "on 170 outside the training split" in output
     output = lab(*options, "dataset=unicode_names", check=0).stdout
-    assert "validation 70.1% seen in training" in output
+    assert "validation 70.1% also in training" in output
     assert (
         "warning: 70% of the validation documents, cut at block_size=16, are also in the training split"
         in output

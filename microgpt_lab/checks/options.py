@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.options.config import complete
+from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.keys import run_options
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
@@ -26,7 +26,7 @@ STOP = {"name": "early_stopping", "patience": 1, "min_delta": 1e6}  # stops at t
 
 
 def check_options(part: Part, **others: Any) -> None:
-    """Check a short run with the defaults of a part, and runs with other values of each numeric option.
+    """Check short runs of a part that has numeric options: with its defaults, and with other values.
 
     The values are -1, 0, 1, 2, 1e9 and NaN. `others` are values of options that all runs have.
     AssertionError if the defaults are refused, or if a run does not pass `check_run`.
@@ -103,4 +103,4 @@ def short_run(folder: Path, **chosen: Any) -> dict[str, Any]:
     config |= {kind: with_defaults(kind, config.get(kind, {"name": name})) for kind, name in PARTS.items()}
     callbacks = {"early_stopping": STOP} | chosen.get("callback", {})
     config["callback"] = {name: with_defaults("callback", values) for name, values in callbacks.items()}
-    return execute(Run(complete(config), folder))
+    return execute(Run(converted_config(config), folder))

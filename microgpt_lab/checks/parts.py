@@ -19,7 +19,7 @@ from microgpt_lab.registry.parts import Part, options_of
 from microgpt_lab.registry.plugins import collect, part, registry
 from microgpt_lab.tensors.tensor import Tensor
 
-# Inputs of activations, from very large to the smallest positive float.
+# Inputs of activations: large, moderate and the smallest positive float.
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
 
 
@@ -98,7 +98,7 @@ def check_activation(f: Callable[[Any], Any]) -> None:
 
 
 def check_norm(norm: Any) -> None:
-    """Check shape, gradients, and finite results for zeros, large numbers and the smallest float."""
+    """Check shape, gradients, and finite results for inputs of 0, 100 and the smallest float."""
     init = getattr(norm, "init", lambda embed: {})(6)
     learnable = {name: noise(len(rows), len(rows[0]), seed=3) for name, rows in init.items()}
     x = noise(3, 6)

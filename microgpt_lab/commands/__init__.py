@@ -24,9 +24,9 @@ COMMANDS = {
     "report": "compare the settings of a sweep",
     "resume": "continue a run that was stopped, or train a finished run longer",
     "runs": "list runs, compare two (runs diff A B), or remove some (runs prune)",
-    "sample": "print new documents from a run",
+    "sample": "print samples from a run",
 }
-RUN = "a folder, a part of the name of only one below ./runs, or 'last', the newest there (default: last)"
+RUN = "a folder, a part of a name that only one below ./runs has, or 'last' for the newest (default: last)"
 KEY_VALUE = "key=value"  # the metavar of overrides, as in training
 PROGRAM = "python -m microgpt_lab"
 

@@ -35,8 +35,9 @@ NAME_WIDTH, MAX_WIDTH = 22, 110  # characters: of the column of names, of a line
 
 
 def main(arguments: list[str]) -> int:
-    """Explain commands, kinds, parts or keys. Without any, explain everything, with the options of the
-    chosen parts.
+    """Explain the given commands, kinds, parts or keys.
+
+    Without any, explain everything, with the options of the chosen parts.
     """
     words = [word for word in arguments if not word.startswith("-") and word != "train"]
     if words and words[0] in COMMANDS:
@@ -93,7 +94,7 @@ def check_parts(overrides: list[str]) -> None:
 def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield each heading with its entries: a name and a sentence."""
     yield f"Commands ({PROGRAM} help COMMAND explains a command)", list(COMMANDS.items())
-    yield "Flags", list(FLAGS.items())
+    yield "Flags, and jobs=N", list(FLAGS.items())
     names = [(kind, ", ".join(registry().names(kind))) for kind in KINDS]
     experiment = ("experiment", ", ".join(recipes()))
     yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", [*names, experiment]

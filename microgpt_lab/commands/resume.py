@@ -12,7 +12,7 @@ from microgpt_lab.commands.train import exit_status
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing import find
 from microgpt_lab.options.compose import compose
-from microgpt_lab.options.config import complete
+from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         help="continue even if the configuration, data, parts or versions have changed",
     )
     parser.add_argument(
-        "--best", action="store_true", help="continue from the checkpoint of the lowest validation loss"
+        "--best", action="store_true", help="continue from the checkpoint with the lowest validation loss"
     )
     args = parser.parse_intermixed_args(arguments)
     if OVERRIDE.match(args.run) and not Path(args.run).exists():
@@ -74,7 +74,7 @@ def longer_command(run: Run) -> str:
 
 
 def is_job(folder: Path) -> bool:
-    """Whether a run is a job of a sweep."""
+    """Return whether a run is a job of a sweep."""
     return (folder.absolute().parent / JOBS_FOLDER).is_dir()
 
 
@@ -95,7 +95,7 @@ def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
         previous = [*(override for override in previous if key(override) not in changed), *overrides]
         config = compose(previous)
     try:
-        config = complete(config)
+        config = converted_config(config)
     except UserError as error:
         raise UserError(f"{folder / 'config.yaml'}: {error}") from None
     return Run(config, folder, previous, owns_folder=True, accept_changes=force)

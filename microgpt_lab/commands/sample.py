@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab sample [RUN]`: print new documents from the model of a run."""
+"""`python -m microgpt_lab sample [RUN]`: print samples from the model of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from microgpt_lab.commands import RUN, Parser, print_warning
-from microgpt_lab.core.divergence import finite
+from microgpt_lab.core.divergence import in_range
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.errors import UserError, printable
@@ -30,7 +30,7 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
         model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
         tensor = build("backend", config["backend"]).tensor
         weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
-        if not finite(weights):
+        if not in_range(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
         rows = {"wte": model.vocab_size, "wpe": model.block_size, model.output_matrix: model.vocab_size}
         if wrong := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
@@ -44,10 +44,10 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("sample", description="Print new documents from the last or best checkpoint of a run.")
+    parser = Parser("sample", description="Print samples from the last or best checkpoint of a run.")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
-        "--best", action="store_true", help="use the checkpoint of the lowest validation loss"
+        "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
     )
     parser.add_argument("--prompt", default="", help="the text that each document starts with")
     parser.add_argument(

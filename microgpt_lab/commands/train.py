@@ -40,7 +40,7 @@ def explain(error: Exception) -> str:
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
-    """Execute one run. Return the validation loss, which a sweeper can minimize; None if there is none."""
+    """Execute a run or a batch of jobs. Return the validation loss of a run; None if there is none."""
     if name := cfg.get("batch"):
         return batches.run_batch(name)
     hc = HydraConfig.get()
@@ -147,7 +147,7 @@ def print_statuses(sweep: Path, stopped: str | None) -> int:
         print("no job has a result", file=sys.stderr)
     if stopped:
         print(
-            f"{stopped}; to run the missing jobs: the same command with hydra.sweep.dir={sweep}",
+            f"{stopped}; to run the missing jobs, add hydra.sweep.dir={sweep} to the command",
             file=sys.stderr,
         )
     if counts["refused"]:

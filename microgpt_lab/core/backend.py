@@ -65,8 +65,10 @@ class Batch:
 
 
 class Block(NamedTuple):
-    """A batch, or a part of it, as tensors: ids and targets (…, T), the weight of each token's loss
-    (a number, or (…, T, 1) with 0 at the padding), and the dropout masks (…, T, C) in order.
+    """A batch, or a part of it, as tensors.
+
+    `ids` and `targets` are (…, T). `loss_weight` is the weight of each token's loss: a number, or (…, T, 1)
+    with 0 at the padding. `masks` are the dropout masks, (…, T, C), in order.
     """
 
     ids: Any

@@ -29,12 +29,12 @@ class Corpus:
 
     A token is the index of a character in sorted order. The last token, `bos`, is at both ends of a
     document. `rng` shuffles the training documents and then draws a trainer's weights, as in microgpt.py.
-    To compare two models fairly, give each its own corpus.
+    A trainer advances `rng`: give each its own corpus.
 
     split: rule that splits the documents: zero2hero, eureka, makemore, makemore_dev, or none (train on all).
     train_docs: number of documents to train on (0: all).
     long_docs: truncate documents that are longer than the block, cut them into windows, or refuse them.
-    block_size: number of tokens to predict in a document, or in a window of it.
+    block_size: maximum number of tokens to predict in a document or window.
     seed: seed of the order of the documents, the initial weights, dropout and the final samples.
     """
 
@@ -121,7 +121,7 @@ class Corpus:
         """Cut a document into pieces of text, with `END` for `bos`. They are fast to make and to compare."""
         return self.cut(f"{END}{document}{END}")
 
-    def unseen(self, documents: Sequence[str]) -> list[list[bool]]:
+    def new(self, documents: Sequence[str]) -> list[list[bool]]:
         """Return for each piece of each document whether it differs from all training pieces.
 
         Compare a generated document by its first piece, because generation ends with the block.
@@ -196,7 +196,7 @@ def guessing(train: Sequence[Any], held_out: Sequence[Any], vocab_size: int) -> 
 
 
 def trigrams(tokens: list[int] | str) -> Iterable[tuple]:
-    """Return each token but the first, after the two tokens before it. The first token precedes itself."""
+    """Yield the trigram that ends at each token but the first. The first token is repeated in front."""
     return zip((tokens[0], *tokens), tokens, tokens[1:], strict=False)
 
 
@@ -226,8 +226,9 @@ def read(path: Path) -> str:
 
 
 def lines(path: str | Path) -> list[str]:
-    """Read a document per line, stripped of spaces and tabs. Empty lines are skipped. Only newlines end a
-    line: U+2028 and the like are characters.
+    """Read a document per line, stripped of spaces and tabs.
+
+    Empty lines are skipped. Only newlines end a line: U+2028 and the like are characters.
     """
     stripped = (line.strip(" \t") for line in read(Path(path)).split("\n"))
     return [line for line in stripped if line]

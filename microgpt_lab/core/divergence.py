@@ -11,8 +11,8 @@ from microgpt_lab.core.model import Weights
 Metrics = dict[str, float]
 
 
-def finite(weights: Weights) -> bool:
-    """Whether the fourth power of each weight matrix's norm is finite: norms up to 1e77, in float32 4e9.
+def in_range(weights: Weights) -> bool:
+    """Return whether each weight matrix's norm has a finite fourth power: up to 1e77, in float32 4e9.
 
     With larger weights, two matrices can make numbers of a normalized x whose squares overflow. The next
     RMSNorm would divide them by infinity and return 0.

@@ -22,13 +22,13 @@ class Evaluator:
     weights: Weights
     step: int
 
-    def __init__(self, model: GPT, corpus: Corpus, backend: Backend, eval_documents: list[str]):
-        self.model, self.corpus, self.backend, self.eval_documents = model, corpus, backend, eval_documents
+    def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
+        self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
         longest, cut = corpus.longest, corpus.block_size
         if min(longest, cut) != min(longest, model.block_size):
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.longest = min(longest, cut)  # tokens to predict in a piece
-        self.eval_batch_size = min(BATCH_SIZE, len(eval_documents)) or BATCH_SIZE
+        self.eval_batch_size = min(BATCH_SIZE, len(held_out)) or BATCH_SIZE
         self.last_validation = -1, math.nan, 0  # step, nats, tokens
         self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(lambda w, blocks: (w, (self.loss(w, blocks),)))
@@ -75,28 +75,28 @@ class Evaluator:
         It is computed once per step: another call at the same step returns the same number.
         """
         if self.last_validation[0] != self.step:
-            self.last_validation = self.step, *self.nats(self.pieces(self.eval_documents))
+            self.last_validation = self.step, *self.nats(self.pieces(self.held_out))
         _, nats, count = self.last_validation
         return nats / count
 
     def validate_unseen(self) -> tuple[float, int]:
-        """Compute the validation loss without pieces that training sees too, and the number of documents.
+        """Compute the validation loss on pieces that no training document has, and count their documents.
 
-        NaN and 0 if training sees all. Only the pieces that it sees are computed again, and subtracted.
+        NaN and 0 if there are none. Only the other pieces are computed again, and subtracted.
         """
         self.validate()
         _, nats, count = self.last_validation
-        new = self.corpus.unseen(self.eval_documents)
+        new = self.corpus.new(self.held_out)
         flags = chain.from_iterable(new)
-        if seen := [piece for piece in self.pieces(self.eval_documents) if not next(flags)]:
+        if seen := [piece for piece in self.pieces(self.held_out) if not next(flags)]:
             nats_seen, count_seen = self.nats(seen)
             nats, count = nats - nats_seen, count - count_seen
         return (nats / count if count else math.nan), sum(map(any, new))
 
     def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
-        """Generate new documents. Without `rng`, the run's own generator continues, as in microgpt.py.
+        """Generate documents. Without `rng`, `corpus.rng` continues, as in microgpt.py.
 
-        samples: number of documents to print.
+        samples: number of documents to draw.
         temperature: randomness of the samples (0: the likeliest token, 1: the model's own distribution).
         """
         bos, rng, weights = self.corpus.bos, rng or self.corpus.rng, self.weights

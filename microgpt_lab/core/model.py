@@ -1,7 +1,7 @@
 """The GPT, written once for all backends: GPT-2 (Radford et al., 2019) as in microGPT (Karpathy, 2026).
 
 A norm (default: RMSNorm) follows the embedding and precedes each attention and MLP. No biases, no final
-norm. Training, evaluation and sampling are functions of the weights, a dict of matrices outside the model.
+norm. The model has no state: its methods take the weights, a dict of matrices.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Weights = dict[str, Array]
 class GPT:
     """A decoder-only transformer over a vocabulary of `vocab_size` tokens.
 
-    `activation(x)` gets (…, 4·embed) in the MLP. `norm(x, **w)` gets (…, embed). If the norm has learnable
-    parameters, its `init(embed)` returns their initial values as matrices by name.
+    `activation` takes (…, 4·embed), `norm` takes (…, embed). If the norm has learnable parameters, its
+    `init(embed)` returns their initial values as matrices by name.
 
     layers: number of transformer blocks.
     heads: number of attention heads in each block; embed must be divisible by it.
     embed: width of the embeddings and of the residual stream.
     block_size: maximum number of tokens that the model sees at once (context length).
-    tie_embeddings: use the token embedding also as output matrix (Press & Wolf, 2017).
+    tie_embeddings: use the token embedding as output matrix too (Press & Wolf, 2017).
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class GPT:
     __repr__ = call_repr
 
     def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
-        """Draw the initial weights: Gaussian matrices (out, in), row by row in microgpt.py's order.
+        """Draw Gaussian matrices (out, in) in microgpt.py's order, and add the norms' parameters.
 
         With `zero`, the two projections back into the residual stream start at 0 (they are still drawn).
         """

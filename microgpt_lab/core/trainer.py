@@ -9,7 +9,7 @@ from typing import Any
 
 from microgpt_lab.core.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.divergence import finite, first_non_finite, one_by_one
+from microgpt_lab.core.divergence import first_non_finite, in_range, one_by_one
 from microgpt_lab.core.evaluation import Evaluator
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array, where
@@ -33,6 +33,7 @@ class Trainer(Evaluator):
     grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
     init_std: standard deviation of the initial weights.
     zero_init: initialize the projections back into the residual stream, wo and fc2, with 0.
+    seed: seed of the dropout masks.
     """
 
     def __init__(
@@ -115,11 +116,14 @@ class Trainer(Evaluator):
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:
-        """Run this number of steps, or those before a step that diverges. Return the metrics of each."""
+        """Run `steps` steps, or those before one that diverges, and return their metrics.
+
+        FloatingPointError if the first step diverges.
+        """
         started = time.perf_counter()
         inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
         carry, results = self.train_scan(self.carry, inputs)
-        if not all(math.isfinite(sum(result)) for result in results) or not finite(carry[0]):
+        if not all(math.isfinite(sum(result)) for result in results) or not in_range(carry[0]):
             if steps == 1:
                 cause = first_non_finite(self.weights, self.gradients, self.packing.unpack(carry[0]))
                 loss, norm = results[0]
@@ -140,12 +144,12 @@ class Trainer(Evaluator):
         while self.step < self.steps:
             old_carry, done = self.carry, self.step
             for step, metrics in enumerate(self.advance(self.next_observation() - done), start=done + 1):
-                if self.eval_documents and step == self.next_evaluation(step - 1):
+                if self.held_out and step == self.next_evaluation(step - 1):
                     loss = metrics["loss/val"] = self.validate()
-                    self.watch("evaluated", step=step, loss=loss, documents=len(self.eval_documents))
+                    self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
                 self.watch("step_finished", step=step, metrics=metrics)
                 if self.watch("should_stop", step=step, metrics=metrics):
-                    if step < self.step:  # the same call made later steps too: repeat it up to this one
+                    if step < self.step:  # the call computed later steps too: repeat it up to this one
                         self.carry, self.step = old_carry, done
                         self.advance(step - done)
                     return

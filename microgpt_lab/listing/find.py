@@ -78,7 +78,7 @@ def matching(name: str, folders: Iterable[Path], kind: str) -> Path:
 
 
 def exists(name: str) -> bool:
-    """Whether a path exists. False for a name that is too long for a path or contains a NUL character."""
+    """Return whether a path exists. False for a name that is too long or contains a NUL character."""
     with contextlib.suppress(OSError, ValueError):
         return Path(name).exists()
     return False

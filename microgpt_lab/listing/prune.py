@@ -79,7 +79,7 @@ def reason_to_keep(folder: Path, root: Path) -> str | None:
 
 
 def is_running(entry: Path) -> bool:
-    """Whether a process runs this job of a sweep: it locks the job before the run has its own lock."""
+    """Return whether a process runs this job of a sweep: it locks the job before the run has its own lock."""
     lock = entry.with_suffix(".lock")
     try:
         with FileLock(lock, timeout=0) if lock.exists() else contextlib.nullcontext():

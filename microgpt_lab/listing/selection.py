@@ -49,7 +49,7 @@ def parse_filters(words: Iterable[str]) -> dict[str, str]:
 
 
 def matches(row: Row, key: str, wanted: str) -> bool:
-    """Whether a run has the wanted value, or one of several separated by commas.
+    """Return whether a run has the wanted value, or one of several separated by commas.
 
     A callback matches if it is one of the callbacks of the run.
     """
@@ -65,7 +65,7 @@ def matches(row: Row, key: str, wanted: str) -> bool:
 
 
 def is_same(value: Any, text: str) -> bool:
-    """Whether a value equals one from the command line: 3e-3 equals 0.003, but 16 does not equal 16.5."""
+    """Return whether a value equals one from the command line: 3e-3 equals 0.003, 16 does not equal 16.5."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return float(text) == value

@@ -35,7 +35,7 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 LAUNCHERS = "hydra_plugins.microgpt_lab"  # Hydra accepts launchers and sweepers only from such a package
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
 FOLDER_RESOLVERS = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # allowed, because names of folders need them
-TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 
 def node(option: Option, default: Any) -> ValueNode:
@@ -79,7 +79,7 @@ def store_options() -> None:
 
 
 def chosen(*callbacks: str, _root_: DictConfig) -> bool:
-    """Say whether a run has one of these callbacks."""
+    """Return whether a run has one of these callbacks."""
     return any(name in (_root_.get("callback") or {}) for name in callbacks)
 
 
@@ -96,20 +96,20 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"{', '.join(missing)} must be set: write {assignments}") from None
     if config.pop("experiment", None) is not None:
         raise UserError("a recipe must start with the line '# @package _global_'")
-    return complete({"callback": {}} | config)  # Hydra omits the key for callback=[]
+    return converted_config({"callback": {}} | config)  # Hydra omits the key for callback=[]
 
 
-def complete(config: dict[str, Any]) -> dict[str, Any]:
+def converted_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration with each value converted to the type of its option.
 
-    UserError for an unknown or missing key, an unknown part, or a value of a wrong type.
+    UserError for a wrong top-level key, an unknown part, or a value of a wrong type.
     """
     known = {*run_options(), *KINDS}
     for key in config:
         if key not in known:
             raise UserError(f"'{key}' is unknown{suggest(key, known, KEY_OF)}")
     for key in known - set(config):
-        raise UserError(f"'{key}' cannot be removed")
+        raise UserError(f"'{key}' is required")
     for kind in KINDS:
         parts = (
             config[kind].values() if kind == "callback" and isinstance(config[kind], dict) else [config[kind]]
@@ -142,7 +142,7 @@ def wrong_type(key: str, given: str, option: Option) -> str:
 
 
 def is_convertible(value: Any, target: type) -> bool:
-    """Say whether a value converts to a type without loss. YAML reads 1e-3 as a string."""
+    """Return whether a value converts to a type without loss. YAML reads 1e-3 as a string."""
     if target is float and isinstance(value, (int, str)) and not isinstance(value, bool):
         try:
             float(value)
@@ -155,7 +155,7 @@ def is_convertible(value: Any, target: type) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Say whether Hydra reads a text as a number. YAML reads nan and 0E0 as strings."""
+    """Return whether Hydra reads a text as a number. YAML reads nan and 0E0 as strings."""
     try:
         float(text)
     except ValueError:

@@ -59,7 +59,7 @@ def clean(tree: Any) -> Any:
 
 
 def deeper_than(tree: Any, levels: int) -> bool:
-    """Say whether dictionaries and lists are nested more than `levels` deep."""
+    """Return whether dictionaries and lists are nested more than `levels` deep."""
     nodes = [tree]
     for _ in range(levels + 1):
         nodes = [

@@ -76,7 +76,7 @@ def turned_on_by() -> dict[str, list[str]]:
 
 
 def recipes() -> dict[str, Path]:
-    """Return the folders of all recipes by name. Of two with the same name, Hydra reads the later one."""
+    """Return the folders of all recipes by name. Of two with the same name, Hydra reads the lab's."""
     folders = (home() / "experiments", EXPERIMENTS)
     files = [file for folder in folders for file in folder.glob("*/recipe.yaml") if file.is_file()]
-    return dict(sorted((file.parent.name, file.parent) for file in files))
+    return dict(sorted({file.parent.name: file.parent for file in files}.items()))

@@ -4,8 +4,8 @@ A plugin is a Python module that implements hooks with `@hookimpl`. The first se
 each is called once, at startup, and returns a list of functions or classes. The other hooks are called
 during a run. A callback (a part) implements those as methods of the same names, without `@hookimpl`.
 
-An implementation takes only the arguments that it needs, by name. It cannot change the numbers of a run:
-the arguments are for reading. If it raises, the run continues without it and prints a warning.
+An implementation takes only the arguments that it needs, by name, and must not change them. If it raises,
+the run continues without it and prints a warning, unless the error is a full disk.
 """
 
 # pyright: reportReturnType=false
@@ -229,8 +229,8 @@ def should_stop(step: int, metrics: dict[str, float], stopped: bool) -> bool:
     This is the only hook whose return value during a run is used.
 
     step, metrics: as in `step_finished`.
-    stopped: whether an implementation that was called earlier returned True. The callback that writes
-        checkpoints is called last.
+    stopped: whether an implementation that was called earlier returned True. The checkpoint callback
+        is called after all others.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl

@@ -142,7 +142,7 @@ def collect(module: Any, provider: str) -> list[Part]:
 
 @functools.cache
 def registry() -> Registry:
-    """Find all plugins and their parts. A plugin that fails is skipped, and its reason is remembered."""
+    """Find all plugins and their parts. A plugin that fails is skipped, with its reason."""
     result = Registry()
     for name, load in plugin_loaders():
         start = time.perf_counter()

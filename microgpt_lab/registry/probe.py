@@ -1,4 +1,4 @@
-"""Try each part separately on a small tensor before a run, so that an error names the part."""
+"""Try activation, norm and optimizer on a small tensor before a run: an error names the part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from microgpt_lab.registry.plugins import registry
 
 
 def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Raise UserError for the first part that fails, or that returns something else than its kind must."""
+    """Raise UserError if the activation, norm or optimizer fails or returns a wrong type or shape."""
     backend = parts["backend"]
     if not isinstance(backend, Backend):
         raise UserError(f"{label('backend', config)} is not a subclass of microgpt_lab.Backend")

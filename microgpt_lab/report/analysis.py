@@ -122,7 +122,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
 
 
 def identified(frame: pandas.DataFrame) -> pandas.DataFrame:
-    """Drop the runs whose setting is unknown: even the overrides of a damaged run may be unreadable."""
+    """Drop damaged runs whose setting is unknown, because their overrides are unreadable."""
     swept = frame.attrs["swept"]
     unknown = (frame["status"] == "damaged") & (frame[swept].isna().all(axis=1))
     known = frame[~unknown]
@@ -179,7 +179,7 @@ def baseline_column(runs: Runs, aligned: Alignment, against: str) -> int:
 
 
 def is_same(value: Any, given: Any) -> bool:
-    """Whether a value equals one from the command line. YAML reads 1e-3 as a string, which equals 0.001."""
+    """Return whether a value equals one from the command line. YAML reads 1e-3 as text, equal to 0.001."""
     with contextlib.suppress(TypeError, ValueError):
         return float(value) == float(given)
     return str(value) == str(given)

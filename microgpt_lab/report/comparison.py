@@ -118,7 +118,7 @@ def paired_gaps(tables: Floats, references: Any) -> Floats:
 
 
 def rounding_noise(table: Floats) -> float:
-    """Rounding noise of a gap between values with a fixed step, such as 3 of 20: variance step² / 12 each."""
+    """Standard deviation of a gap's rounding, for values with a fixed step: variance step² / 12 each."""
     values = np.unique(table)
     steps = np.diff(values)
     # Smaller differences are floating-point rounding. It is relative, because a setting may explode to 1e12.
@@ -161,7 +161,10 @@ def largest_gaps(settings: int, seeds: int) -> Floats:
 
 @lru_cache(maxsize=256)
 def critical_value(settings: int, seeds: int, has_baseline: bool) -> float:
-    """The gap above which a claim is made, in units of `noise_scale` / √seeds."""
+    """Half the width of an interval, in units of `scale` / √seeds (see `against`).
+
+    Without a baseline, larger gaps are claimed. With one, Holm's correction decides.
+    """
     if has_baseline:  # Bonferroni
         return float(stats.t.ppf(1 - (1 - LEVEL) / 2 / (settings - 1), seeds - 1))
     return float(np.quantile(largest_gaps(settings, seeds), LEVEL))

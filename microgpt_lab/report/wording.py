@@ -47,7 +47,7 @@ def signed_gap(gap: float, digits: int) -> str:
 
 
 def left_out(setting: Setting, finished: int, total: int) -> str:
-    """Why a setting is not compared; `finished` of its `total` runs have a value."""
+    """Explain why a setting is left out; `finished` of `total` runs have a value."""
     if setting.failed:
         outcome = "diverged" if setting.statuses.get("diverged") == setting.failed else "failed"
         return f"set aside: {setting.failed} of {setting.runs} runs {outcome}"
@@ -58,7 +58,7 @@ def left_out(setting: Setting, finished: int, total: int) -> str:
 
 
 def too_few(seeds: int, settings: int) -> str:
-    """Why no gap is claimed."""
+    """Say why nothing is claimed."""
     if settings < 2:
         return "nothing to compare with"
     return f"no claim with {seeds} {'seed' if seeds == 1 else 'seeds'}: at least {FEWEST} are needed"
@@ -110,7 +110,7 @@ def looks_note(looks: list[int], fresh: str) -> str:
 
 
 def gap_note(comparison: Comparison, gap: float) -> str:
-    """How many seeds are needed to claim a gap of this size."""
+    """Say how many seeds are needed to claim this gap."""
     highest_noise = max(x for x in comparison.noise if x == x)
     typical, for_noisiest = (
         seeds_needed(noise, gap, comparison) for noise in (comparison.typical_noise, highest_noise)

@@ -49,7 +49,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
                 "which is enough for all"
             )
         model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **options_for(GPT))
-        check_learning_rate(config, parts["optimizer"], parts["scheduler"])
+        check_optimizer_and_scheduler(config, parts["optimizer"], parts["scheduler"])
         probe(config, parts)
         trainer = Trainer(
             model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **options_for(Trainer)
@@ -100,8 +100,8 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
         raise
 
 
-def check_learning_rate(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:
-    """Raise ValueError if the optimizer has no learning rate, or a factor of the scheduler is negative."""
+def check_optimizer_and_scheduler(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:
+    """Raise ValueError for an incomplete optimizer, or a factor that is not a number or is negative."""
     for name in ("lr", "init", "update"):
         if not hasattr(optimizer, name):
             raise ValueError(

@@ -109,21 +109,21 @@ def log_to(path: Path) -> Iterator[None]:
 
 def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Trainer) -> None:
     """Add the results of a finished run: validation loss, losses of guessing, samples, how many are new."""
-    corpus, eval_documents = trainer.corpus, trainer.eval_documents
-    if eval_documents:
+    corpus, held_out = trainer.corpus, trainer.held_out
+    if held_out:
         summary["loss/val"] = trainer.validate()
-        summary["documents/val"] = len(eval_documents)
+        summary["documents/val"] = len(held_out)
         loss, documents = trainer.validate_unseen()
         summary |= {"loss/val_unseen": loss} if documents else {}
         summary["documents/val_unseen"] = documents
-        summary["guessing"] = corpus.guessing(eval_documents)
-    if eval_documents and (after := answer_after(config)):
-        summary["documents/exact_match"] = len(eval_documents[:100])
-        summary["exact_match"] = exact_match(trainer, eval_documents[:100], after)
+        summary["guessing"] = corpus.guessing(held_out)
+    if held_out and (after := answer_after(config)):
+        summary["documents/exact_match"] = len(held_out[:100])
+        summary["exact_match"] = exact_match(trainer, held_out[:100], after)
     rng = copy.copy(corpus.rng)  # a copy, so that the checkpoint, written later, gives the same samples
     samples = trainer.sample(rng, samples=config["samples"], temperature=config["temperature"])
     summary["samples"] = samples
-    new = [first for first, *_ in corpus.unseen(samples)]
+    new = [first for first, *_ in corpus.new(samples)]
     summary["samples_new"] = sum(new) / len(new) if new else None
 
 

@@ -111,7 +111,7 @@ class Stored(NamedTuple):
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder contains a run. A run that has just started has `overrides.yaml`."""
+    """Return whether a folder contains a run. A run that has just started has `overrides.yaml`."""
     if not folder.is_dir():
         return False
     try:

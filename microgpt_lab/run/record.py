@@ -28,7 +28,7 @@ from microgpt_lab.run.environment import core_sha256, documents_sha256, environm
 from microgpt_lab.run.folder import LONGEST_LINE, read
 from microgpt_lab.run.resume import capture, changes, check_facts, inputs_of, restore
 
-# The files that a run writes. Callbacks write more.
+# Files of a run, also of some callbacks.
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
 WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS, BEST)
 
@@ -49,7 +49,7 @@ class Run:
 
     config: the resolved configuration.
     overrides: the overrides on the command line.
-    progress: of a finished job of a sweep, the progress of the sweep, such as '[3/6 2min left]'.
+    progress: how far the sweep was when this job ended, such as '[3/6 2min left]'.
     parallel: whether other jobs of the sweep print on the same terminal.
     environment: the content of environment.json.
     owns_folder: whether `folder` contains this run, because it was created or is reopened.
@@ -118,7 +118,7 @@ class Run:
     def prepare_folder(self, documents: Documents, trainer: Trainer, saved: Saved | None) -> None:
         """Create the folder of a new run, or prepare the existing one for a resume.
 
-        With a checkpoint, the trainer continues from it. Changed if something does not permit that.
+        With a checkpoint, the trainer continues from it. Changed if that would not be exact.
         """
         if saved:
             check_facts(saved)
@@ -173,8 +173,9 @@ class Run:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Lock the run. UserError if one of its files is a link, pipe or folder, because the run would then
-        write somewhere else.
+        """Lock the run. UserError if one of its files is not regular.
+
+        Through a link or pipe, the run would write somewhere else.
         """
         for name in WRITTEN:
             for path in (self.folder / name, self.folder / f"{name}.part"):

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from microgpt_lab.core.divergence import finite
+from microgpt_lab.core.divergence import in_range
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Changed
 from microgpt_lab.options.files import deeper_than, msgspec_message
@@ -46,7 +46,7 @@ def capture(trainer: Trainer, **facts: Any) -> bytes:
 
 
 def check_facts(saved: Saved) -> None:
-    """Raise Changed if the checkpoint has not the facts of a run."""
+    """Raise Changed if a fact is missing or of a wrong type."""
     try:
         msgspec.convert(saved.facts, Facts)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair in a key
@@ -68,7 +68,7 @@ def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
             raise Changed("the checkpoint has a different vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise Changed("the checkpoint's weights do not fit a model of this configuration")
-        if not finite(weights):
+        if not in_range(weights):
             raise Changed("the checkpoint's weights are not finite, or beyond 1e77")
         state = trainer.carry[1]
         if optimizer and same_structure(shapes["optimizer"], checkpoint.flatten(state, array("d"))):
@@ -83,7 +83,7 @@ def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
 
 
 def same_structure(a: Any, b: Any) -> bool:
-    """Whether two flattened trees have the same keys and shapes. Numbers that are leaves may differ."""
+    """Return whether two flattened trees have the same keys and shapes. Numbers as leaves may differ."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same_structure(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):

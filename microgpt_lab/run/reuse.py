@@ -75,7 +75,7 @@ def keep_functions(trainer: Trainer, config: dict[str, Any]) -> None:
 
 
 def has_functions(config: dict[str, Any], documents: Documents) -> bool:
-    """Whether functions for this setting and these documents are cached."""
+    """Return whether functions for this setting and these documents are cached."""
     cached = _trainers.get(setting_key(config))
     return cached is not None and cached.corpus.documents is documents
 
@@ -88,12 +88,12 @@ def setting_key(config: dict[str, Any]) -> str:
 
 
 def is_first_party(kind: str, chosen: dict[str, Any]) -> bool:
-    """Whether the chosen part of this kind comes with the lab."""
+    """Return whether the chosen part of this kind comes with the lab."""
     return registry().get(kind, chosen["name"]).first_party
 
 
 def all_first_party(config: dict[str, Any]) -> bool:
-    """Whether all chosen parts come with the lab, apart from callbacks."""
+    """Return whether all chosen parts come with the lab, apart from callbacks."""
     return all(is_first_party(kind, config[kind]) for kind in KINDS if kind != "callback")
 
 

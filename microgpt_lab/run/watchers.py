@@ -28,7 +28,7 @@ class Watchers:
     ):
         # Most plugins offer parts and no hooks of a run. Filtering here is cheaper than at each step.
         watching = [w for w in registry().plugins if any(listener(w, event) for event in EVENTS)]
-        # The checkpoint comes last, because it records what the other watchers did and answered.
+        # The checkpoint comes after the watchers whose actions and answers it records.
         self.watchers = sorted([*callbacks, *watching], key=lambda w: getattr(w, "order", 0))
         self.warn = warn
         # By watcher and event: a function and the names of its parameters.

@@ -1,4 +1,4 @@
-"""A job of a sweep: a run in a process of its own, so that a job that crashes is a row like any other."""
+"""A job of a sweep: a run in a process of its own, so that a crash ends only this job."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Job(Run):
         self.entry.folder = self.folder
 
     def count_as_ended(self, mark: str = RAN) -> None:
-        """Count the job once. `progress` is how far the sweep is then."""
+        """Count the job once, and set `progress`."""
         if not self.progress:
             self.progress = count_job(self.entry.sweep, mark)
 
     def end_without_result(self, status: str, error: str) -> dict[str, Any]:
-        """Write a summary for a job that has no result, so that it is a row like any other."""
+        """Write a summary for a job that has no result, so that lists and reports show it."""
         if not self.owns_folder:
             self.claim()
         self.count_as_ended()
@@ -55,8 +55,8 @@ class Job(Run):
         return summary
 
 
-def finished_result(job: Job) -> dict[str, Any] | None:
-    """Return the summary of the job if the sweep has its result already, else None."""
+def report_existing_result(job: Job) -> dict[str, Any] | None:
+    """Report a job that has its result already, and return the summary; else None."""
     if summary := job.entry.result():
         remove_empty(job.folder)
         job.count_as_ended(REUSED)
@@ -111,7 +111,7 @@ def execute_job(job: Job) -> int:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
         with FileLock(job.entry.lock, timeout=0):
-            if job.entry.result():  # another process has finished it since `finished_result`
+            if job.entry.result():  # another process has finished it since `report_existing_result`
                 remove_empty(job.folder)
             elif resume_or_start(job)["status"] == "interrupted":
                 return INTERRUPTED
@@ -135,7 +135,7 @@ def execute_job(job: Job) -> int:
 def resume_or_start(job: Job) -> dict[str, Any]:
     """Resume from the last checkpoint of an earlier run if that gives the same result, else start again.
 
-    A job that cannot run now (for example because its data is missing) keeps its folder.
+    A job with a checkpoint keeps its folder if it cannot run now (for example because its data is missing).
     """
     new_folder, earlier = job.folder, job.entry.folder
     if earlier:

@@ -11,7 +11,7 @@ from typing import Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.overrides import run_name
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, JobEntry
-from microgpt_lab.sweeps.job import Job, collect_result, finished_result
+from microgpt_lab.sweeps.job import Job, collect_result, report_existing_result
 from microgpt_lab.sweeps.pool import Pool, can_fork
 from microgpt_lab.sweeps.prepare import import_packages, jobs_per_setting, prepare_shared
 from microgpt_lab.sweeps.progress import ProgressBar
@@ -56,7 +56,7 @@ def run_jobs(
             job.parallel = share_terminal
             while pool.full or pool.is_running(job):
                 collect_ended()
-            if summary := finished_result(job):
+            if summary := report_existing_result(job):
                 losses[index] = summary.get("loss/val")
                 continue
             if can_fork(job.config):
@@ -71,9 +71,9 @@ def run_jobs(
 def run_job(job: Job) -> dict[str, Any]:
     """Run a job, unless the sweep has its result already, and return its summary.
 
-    `status` can also be "killed", "refused" or "failed".
+    `status` can also be "killed", "refused", "failed" or "elsewhere".
     """
-    if summary := finished_result(job):
+    if summary := report_existing_result(job):
         return summary
     import_packages()
     with Pool(1) as pool:
@@ -93,7 +93,7 @@ def compose_job(compose: Compose, sweep: Path, overrides: list[str], number: int
 
 
 def refuse(folder: Path, overrides: list[str], error: str) -> None:
-    """Write a row for a job with an invalid configuration. It is identified by its overrides."""
+    """Write a summary for a job with an invalid configuration, identified by its overrides."""
     entry = JobEntry(folder.parent, {"refused": overrides})
     entry.delete_run()
     Job({}, folder, overrides, entry=entry).end_without_result("refused", error)

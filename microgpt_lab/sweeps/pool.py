@@ -45,7 +45,7 @@ class Pool:
         return len(self.running) >= self.parallel
 
     def is_running(self, job: Job) -> bool:
-        """Whether a job with the same configuration is running."""
+        """Return whether a job with the same configuration is running."""
         return any(job.config == other.config for _, other, _ in self.running.values())
 
     def start(self, job: Job, index: int) -> None:
@@ -95,7 +95,7 @@ class Pool:
 
 
 def can_fork(config: dict[str, Any]) -> bool:
-    """Whether a job runs in a fork of this process, which can prepare its backend, or else in a worker."""
+    """Return whether a job runs in a fork of this process; if not, it runs in a worker."""
     return PLATFORM_FORKS and getattr(
         registry().get("backend", config["backend"]["name"]).make, "forks", True
     )

@@ -50,8 +50,8 @@ def prepare_shared(config: dict[str, Any], *, prepare_at: int = 2) -> None:
         documents = load_documents(config)
         environment.documents_sha256(documents)
         corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
-        if eval_documents := corpus.validation[: config["eval_docs"]]:
-            corpus.guessing(eval_documents)
+        if held_out := corpus.validation[: config["eval_docs"]]:
+            corpus.guessing(held_out)
         setting = reuse.setting_key(config)
         jobs_per_setting[setting] += 1
         due = jobs_per_setting[setting] == prepare_at
@@ -60,10 +60,7 @@ def prepare_shared(config: dict[str, Any], *, prepare_at: int = 2) -> None:
 
 
 def can_prepare_backend(config: dict[str, Any]) -> bool:
-    """Whether the backend has something to prepare, and the size is safe for the process of every job.
-
-    This does not build the backend, because that may start threads.
-    """
+    """Return whether the backend has something to prepare and the model is small enough."""
     backend = registry().get("backend", config["backend"]["name"]).make
     model = 12 * config["embed"] ** 2 * config["layers"] + config["embed"] * config["block_size"]
     batch = config["batch_size"] * config["block_size"] * config["embed"]

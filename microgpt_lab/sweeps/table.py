@@ -15,7 +15,7 @@ from microgpt_lab.sweeps.folder import run_folders
 if TYPE_CHECKING:
     import pandas
 
-LAST_STEPS = 100  # a metric that summary.json does not have is the mean over as many last steps
+LAST_STEPS = 100  # the last steps over which a metric of metrics.jsonl is averaged
 SUMMARY_KEYS = set(Summary.__annotations__)  # columns of the table
 ALSO_CONFIG_KEYS = {"steps", "samples"}  # of these, the ones that are configuration keys too
 DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "core")  # left out of environments
@@ -102,7 +102,7 @@ def row_record(run: Stored) -> dict[str, Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number that can be squared."""
+    """Return whether a value is a number that can be squared."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e100 <= value <= 1e100
 
 

@@ -58,7 +58,7 @@ class Worker:
 
 @contextlib.contextmanager
 def ignoring_sigint() -> Iterator[None]:
-    """Start a process that ignores Ctrl-C: its parent handles the signal, and sends SIGTERM."""
+    """Ignore Ctrl-C while a process starts, which inherits it. Its parent sends SIGTERM."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield
         return
@@ -94,7 +94,10 @@ def run_worker(connection: Connection) -> None:
 
 
 def runs_first_party_code_only(config: dict[str, Any]) -> bool:
-    """Whether a job runs only first-party code. The hidden state of third-party parts cannot be checked."""
+    """Return whether a job runs only first-party code.
+
+    The hidden state of third-party parts cannot be checked.
+    """
     callbacks = (reuse.is_first_party("callback", chosen) for chosen in config["callback"].values())
     third_party = [
         module for module in registry().plugins if not module.__name__.startswith(f"{FIRST_PARTY}.")

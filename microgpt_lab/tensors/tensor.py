@@ -18,7 +18,7 @@ from microgpt_lab.tensors.views import Views, common_shape
 
 
 def elementwise(f: Callable, safe: Callable | None = None) -> Callable[[Tensor, Tensor | float], Tensor]:
-    """Return a method that applies `f` to each pair of numbers, or `safe` if `f` raises.
+    """Return a method that applies `f` to all pairs, or `safe` to all if `f` raises.
 
     An axis of length 1 is broadcast to the length of the other's.
     """

@@ -1,4 +1,4 @@
-"""Views of a Tensor, which only move its numbers: rows, heads, transposes, masks."""
+"""Rearrange the numbers of a Tensor: rows, heads, transposes, masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class Views:
-    """The methods of a Tensor that return its own numbers in other positions, without new Values."""
+    """The methods of a Tensor that rearrange or mask its numbers. Only `total` computes new ones."""
 
     __slots__ = ()
     # Defined in Tensor.

@@ -13,7 +13,7 @@ class Checkpoint:
     one (but saving takes at most 2 % of the time). With `best`, a checkpoint is also written after each
     evaluation with the lowest validation loss so far, and copied to checkpoint.best.bin.
 
-    every: steps between two checkpoints (0: the number of steps does not matter).
+    every: steps between two checkpoints (0: only `seconds` counts).
     seconds: time between two checkpoints, in seconds.
     best: also keep the checkpoint with the lowest validation loss (on with early_stopping).
     """
@@ -30,7 +30,7 @@ class Checkpoint:
         self.reported_step, self.stopped = trainer.step, False
         self.next_save = time.monotonic() + self.seconds
         # Identifies the validation documents, because losses on others cannot be compared.
-        pieces = json.dumps(trainer.pieces(trainer.eval_documents)) if self.best else ""
+        pieces = json.dumps(trainer.pieces(trainer.held_out)) if self.best else ""
         self.measured_on = hashlib.sha256(pieces.encode()).hexdigest()
 
     def should_stop(self, step, metrics, stopped):
@@ -48,7 +48,7 @@ class Checkpoint:
             self.save(summary)
 
     def is_best(self, metrics):
-        """Whether the metrics contain a validation loss, and it is the lowest so far."""
+        """Return whether the metrics contain a validation loss, and it is the lowest so far."""
         lowest = self.lowest[1] if self.lowest else math.inf
         return self.best and metrics.get("loss/val", math.inf) < lowest
 

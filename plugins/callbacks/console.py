@@ -10,7 +10,7 @@ from microgpt_lab.terminal import erase, terminal
 
 LAB = "python -m microgpt_lab"
 LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
-MAX_SEEN = 0.25  # share of the validation split that was seen in training, above which a header warns
+MAX_SEEN = 0.25  # share of validation documents also in the training split, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 
@@ -69,9 +69,9 @@ class Console:
             "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs{long}",
             "split": f"{run.config['split']} {sizes}",
         }
-        new = corpus.unseen(corpus.validation)
+        new = corpus.new(corpus.validation)
         seen = sum(not any(pieces) for pieces in new) / max(1, len(new))
-        facts |= {"validation": f"{seen:.1%} seen in training"} if new else {}
+        facts |= {"validation": f"{seen:.1%} also in training"} if new else {}
         facts["git"] = commit
         if self.live:
             from rich.panel import Panel
@@ -152,7 +152,7 @@ class Console:
         samples = Table(box=None, title="samples", title_justify="left")
         for name in ("#", "sample", "nll", "new?"):
             samples.add_column(name, justify="right" if name in "# nll" else "left")
-        unseen = self.trainer.corpus.unseen(summary["samples"])
+        unseen = self.trainer.corpus.new(summary["samples"])
         for i, (sample, (is_new, *_)) in enumerate(zip(summary["samples"], unseen)):
             nll = f"{self.trainer.evaluate([sample]):.2f}"
             new = "[green]new[/]" if is_new else "[dim]in train[/]"
@@ -186,13 +186,13 @@ class Console:
 
 
 def result_rows(summary, losses):
-    """Names and values of the result. The validation loss is compared with that of counting baselines."""
+    """Yield the names and values of the result, with the validation loss against the baselines."""
     if "loss/val" in summary:
         val = summary["loss/val"]
         yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {summary['documents/val']:,} documents"
         unseen = summary["documents/val_unseen"]
         loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
-        yield "  unseen", f"{loss} [dim]on the {unseen:,} not seen in training[/]"
+        yield "  unseen", f"{loss} [dim]on {unseen:,} outside the training split[/]"
         if summary.get("best/loss/val", val) < val:
             step = f"{summary['best/step']:,}"
             yield "  best", f"{summary['best/loss/val']:.4f} [dim]at step {step} (sample --best)[/]"

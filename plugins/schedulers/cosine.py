@@ -7,7 +7,7 @@ from microgpt_lab.core.warmup import linear_warmup
 def cosine(step, steps, *, warmup: float = 0.0, final: float = 0.0):
     """Decay from 1 to `final` along half a cosine, after a linear warmup (Loshchilov & Hutter, 2016).
 
-    warmup: fraction of the steps over which the factor rises from 0 to 1.
+    warmup: fraction of the steps over which the factor rises to 1.
     final: factor at the end of the training.
     """
     between(0, 1, final=final)

@@ -5,7 +5,7 @@ from microgpt_lab.core.warmup import linear_warmup
 def exponential(step, steps, *, warmup: float = 0.0, final: float = 0.01):
     """Decay from 1 to `final` by the same factor at each step, after a linear warmup.
 
-    warmup: fraction of the steps over which the factor rises from 0 to 1.
+    warmup: fraction of the steps over which the factor rises to 1.
     final: factor at the end of the training.
     """
     above(0, at_most=1, final=final)

@@ -5,7 +5,7 @@ from microgpt_lab.core.warmup import linear_warmup
 def wsd(step, steps, *, warmup: float = 0.05, decay: float = 0.2, final: float = 0.0):
     """Warmup, stable, decay: 1 after a linear warmup, then a linear decay to `final` (Hu et al., 2024).
 
-    warmup: fraction of the steps over which the factor rises from 0 to 1.
+    warmup: fraction of the steps over which the factor rises to 1.
     decay: fraction of the steps, at the end, over which the factor falls.
     final: factor at the end of the training.
     """

@@ -192,10 +192,10 @@ def test_a_run_does_not_write_through_links(sweep, tmp_path, name):
 
 TYPES = {
     "embed: 8\n": {
-        "embed: 8.0\n": "embed=8.0: write a whole number, such as embed=16",
-        "embed: '8'\n": "embed='8': write a whole number, such as embed=16",
-        "embed: [8]\n": "embed=[8]: write a whole number, such as embed=16",
-        "embed: true\n": "embed=True: write a whole number, such as embed=16",
+        "embed: 8.0\n": "embed=8.0: write an integer, such as embed=16",
+        "embed: '8'\n": "embed='8': write an integer, such as embed=16",
+        "embed: [8]\n": "embed=[8]: write an integer, such as embed=16",
+        "embed: true\n": "embed=True: write an integer, such as embed=16",
     },
     "lr: 0.01\n": {"lr: x\n": "optimizer.lr='x': write a number, such as optimizer.lr=0.01"},
     "tie_embeddings: false\n": {"tie_embeddings: 1\n": "tie_embeddings=1: write true or false"},

@@ -157,9 +157,7 @@ def test_the_smallest_models_train_and_sample(backend, documents, options):
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     run = Trainer(model, corpus, *parts, steps=5, batch_size=2)
     run.train()
-    assert (
-        run.step == 5 and math.isfinite(run.evaluate(run.eval_documents)) and len(run.sample(samples=3)) == 3
-    )
+    assert run.step == 5 and math.isfinite(run.evaluate(run.held_out)) and len(run.sample(samples=3)) == 3
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

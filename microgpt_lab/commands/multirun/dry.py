@@ -58,10 +58,10 @@ def estimate(config: dict[str, Any], trial: float = 0.5) -> float:
         trainer.advance(min(together, trainer.steps - trainer.step))
     steps = trainer.step - first
     seconds = (time.perf_counter() - started) / steps * trainer.steps if steps else 0.0
-    if trainer.eval_documents:
-        documents = trainer.eval_documents[:64]
+    if trainer.held_out:
+        documents = trainer.held_out[:64]
         started = time.perf_counter()
         trainer.evaluate(documents)
-        evaluation = (time.perf_counter() - started) / len(documents) * len(trainer.eval_documents)
+        evaluation = (time.perf_counter() - started) / len(documents) * len(trainer.held_out)
         seconds += evaluation * (1 + (trainer.steps // trainer.eval_every if trainer.eval_every else 0))
     return seconds

@@ -33,7 +33,7 @@ new_folders: list[Path] = []  # that the run or sweep creates, the innermost fir
 
 
 class SweepRefused(BaseException):
-    """A sweep that cannot start. A BaseException for the same reason as `DryRun`."""
+    """A run or sweep that cannot start. A BaseException, like `DryRun`."""
 
 
 class DryRun(BaseException):
@@ -82,7 +82,7 @@ class Prepare(Callback):
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the storage of the study
 
     def limit(self, config: DictConfig) -> None:
-        """Tell the launcher how many jobs may run at a time."""
+        """Limit each job to a thread, and the jobs at a time."""
         launcher = str(config.hydra.launcher._target_)
         if launcher.endswith(".BasicLauncher"):
             if self.parallel and self.parallel > 1:

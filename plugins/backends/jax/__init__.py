@@ -7,7 +7,7 @@ from microgpt_lab import Backend, hookimpl
 
 
 class Jax(Backend):
-    """JAX: steps compiled by XLA, many of them per call, with batches shared among all devices.
+    """JAX: steps compiled by XLA, many of them per call, with batches sharded across devices.
 
     Outside of compiled functions (such as in sampling), tensors compute with NumPy on the host, because a
     single token is too little work for a device.
@@ -48,7 +48,7 @@ class Jax(Backend):
 
     def prepare(self, trainer):
         """Compile an evaluation and a step."""
-        if trainer.eval_documents:
+        if trainer.held_out:
             trainer.validate()
         if trainer.steps:
             trainer.advance()

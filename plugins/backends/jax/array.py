@@ -13,8 +13,8 @@ from microgpt_lab.core.reprs import preview
 
 
 def softmax(x):
-    shifted = np.exp(x - x.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
+    exps = np.exp(x - x.max(-1, keepdims=True))
+    return exps / exps.sum(-1, keepdims=True)
 
 
 def scipy_function(name, **options):
@@ -70,7 +70,7 @@ def raw(x):
 
 
 def array_repr(self):
-    """Show the shape and first numbers, or only the shape while a function is compiled without numbers."""
+    """Show the shape and first numbers, or only the shape while a function is traced."""
     data, name = self.data, type(self).__name__
     if isinstance(data, (np.ndarray, jax.Array)) and not isinstance(data, jax.core.Tracer):
         return preview(name, data.shape, np.asarray(data).flat)
@@ -197,7 +197,7 @@ class Array:
         return Array(self.xp.sqrt((x * x).sum()).reshape(1, 1))
 
     def apply(self, name):
-        """Apply a function to each number, by its name above."""
+        """Apply a function by its name in ON_HOST."""
         return Array((ON_HOST if self.xp is np else ON_DEVICE)[name](self.data))
 
     def logsumexp(self):

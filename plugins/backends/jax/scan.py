@@ -19,10 +19,10 @@ from .cache import compile_cached
 
 
 class Scan:
-    """What `Backend.scan` returns: a loop over at most `fused` batches, compiled for their height and length.
+    """A compiled loop over at most `fused` batches of one height and length, as in `Backend.scan`.
 
-    All devices share the documents of a batch, and each has a copy of the carry. Results do not depend on
-    the batches of earlier calls.
+    A batch is sharded across devices by document; the carry is replicated. Results do not depend on the
+    batches of earlier calls.
     """
 
     def __init__(self, f: Callable, dtype: str, fused: int):
@@ -55,8 +55,10 @@ class Scan:
         return self.programs[shapes](*arguments)
 
     def stack(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
-        """Return the stacked batches, (fused, documents, T), the scale of dropout, the stacked numbers,
-        (fused, count), and the length that each batch needs, (fused,).
+        """Stack the batches and numbers of a call, padded to `fused` of each.
+
+        Returns the batches, (fused, documents, T), the scale of dropout, the numbers, (fused, count), and the
+        length that each batch needs, (fused,).
         """
         batches = [batch for batch, *_ in inputs]
         height = max(batch.height for batch in batches)
@@ -80,7 +82,7 @@ class Scan:
     def loop(
         self, lengths: tuple, carry: Any, batches: Padded, scale: Any, numbers: Any, needed: Any, count: Any
     ) -> tuple[Any, Any]:
-        """Apply `f` to the first `count` batches, each at its shortest length: the carry, a row per batch."""
+        """Apply `f` to `count` batches, each at the smallest of `lengths` that fits. See `Backend.scan`."""
 
         def apply(length, i, carry):
             ids, targets, loss_weight, masks = jax.tree.map(lambda x: x[i, :, :length], batches)

@@ -45,7 +45,7 @@ class NumPy(Backend):
     def prepare(self, trainer):
         """Record the tapes of an evaluation and of the first steps, for half a second."""
         end = time.monotonic() + 0.5
-        if trainer.eval_documents:
+        if trainer.held_out:
             trainer.validate_unseen()
         while trainer.step < min(60, trainer.steps) and time.monotonic() < end:
             trainer.advance(min(self.fused, trainer.steps - trainer.step))

@@ -77,7 +77,7 @@ class TensorBoard:
         self.write_scalars({tag: self.waiting.pop(tag) for tag in due})
 
     def is_point(self, step, evaluation=False):
-        """Whether curves show this step, or the evaluation after it.
+        """Return whether curves show this step, or the evaluation after it.
 
         The points are evenly spaced. The last step of a run is always a point.
         """
