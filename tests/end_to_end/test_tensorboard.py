@@ -1,4 +1,4 @@
-"""What TensorBoard shows, read with its own reader and through its HTTP interface."""
+"""Read what TensorBoard shows, with its own reader and through its HTTP interface."""
 
 import json
 import shutil

@@ -123,7 +123,7 @@ def at(number, function, die):
     return call
 
 class Opened:
-    "A file whose process is killed when half of it is written."
+    "A file that kills its process after writing half of its content."
     def __init__(self, file): self.file = file
     def __enter__(self): return self
     def __exit__(self, *args): self.file.close()
