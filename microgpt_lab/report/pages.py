@@ -123,8 +123,8 @@ def missing_results(row: Row) -> str:
 
 def damaged(frame: pandas.DataFrame) -> list[str]:
     """The folders of damaged runs, with the error."""
-    rows = frame[frame["status"] == "damaged"]
-    return [f"{folder} is damaged: {error}" for folder, error in rows["error"].items()] if len(rows) else []
+    rows = zip(frame["status"], frame.index, frame["error"]) if "error" in frame else ()
+    return [f"{folder} is damaged: {error}" for status, folder, error in rows if status == "damaged"]
 
 
 def describe_environment(environment: dict[str, Any]) -> str:

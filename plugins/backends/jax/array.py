@@ -8,6 +8,7 @@ import operator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from microgpt_lab.core.reprs import preview
 
@@ -72,7 +73,7 @@ def raw(x):
 def array_repr(self):
     """Show the shape and first numbers, or only the shape while a function is traced."""
     data, name = self.data, type(self).__name__
-    if isinstance(data, (np.ndarray, jax.Array)) and not isinstance(data, jax.core.Tracer):
+    if isinstance(data, (np.ndarray, jax.Array)) and not isinstance(data, Tracer):
         return preview(name, data.shape, np.asarray(data).flat)
     return f"{name}(shape={getattr(data, 'shape', None)}, compiled)"
 

@@ -60,7 +60,7 @@ class TensorBoard:
 
     def write_restart(self, step):
         """Make an open TensorBoard drop the later steps that it has already read."""
-        from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 
         start = SessionLog(status=SessionLog.START).SerializeToString()
         self.events.write(step + 1 if step else 0, session_log=start)
