@@ -5,7 +5,7 @@ configuration, vocabulary, state of the random generator, and the tree of tensor
 of each tensor. All numbers follow, 8 bytes each, little-endian.
 
 A new checkpoint is complete on the disk before it gets its name, and the previous one is kept. A run may
-also keep the checkpoint of the lowest validation loss.
+also keep the checkpoint with the lowest validation loss.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def make_current(folder: Path, name: str) -> None:
 
 
 def read_best(folder: Path) -> Saved:
-    """Read the checkpoint of the lowest validation loss. UserError if there is none, Changed if damaged."""
+    """Read the checkpoint with the lowest validation loss. UserError if there is none, Changed if damaged."""
     if best := read(folder, lambda line: None, (BEST,)):
         return best
     raise UserError(
