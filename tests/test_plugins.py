@@ -45,15 +45,19 @@ def test_one_file_in_a_named_folder_is_enough(lab, folder):
 
 
 def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, folder):
-    for name, init in (("swish", "from .formula import activations"), ("others", "")):
-        (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text(f"{init}  # hookimpl" if init else "")
-    (folder / "swish" / "formula.py").write_text(SWISH)
+    formula, hook = SWISH.split("@hookimpl")
+    (folder / "swish").mkdir()
+    (folder / "swish" / "__init__.py").write_text(
+        f"from microgpt_lab import hookimpl\nfrom .formula import swish\n@hookimpl{hook}"
+    )
+    (folder / "swish" / "formula.py").write_text(formula)
+    (folder / "swish" / "unused.py").write_text("1 / 0")  # no plugin of its own, so nothing imports it
+    (folder / "others").mkdir()
+    (folder / "others" / "__init__.py").touch()
     (folder / "others" / "swosh.py").write_text(SWISH.replace("swish", "swosh"))
     (folder / "others" / "_private.py").write_text("1 / 0")
-    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
-    listed = lab("plugins", "activation", env=env, check=0)
-    assert "swish" in listed.stdout and "swosh" in listed.stdout
+    listed = lab("plugins", "activation", env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0)
+    assert "activation=swish" in listed.stdout and "activation=swosh" in listed.stdout
     assert not listed.stderr and "skipped" not in listed.stdout and "clash" not in listed.stdout
 
 
