@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from microgpt_lab.core import autograd, reprs
 from microgpt_lab.options import keys
 from microgpt_lab.registry import hookspecs, plugins
 from microgpt_lab.registry.hookspecs import EVENTS, KINDS
+from microgpt_lab.run import environment
 
 ROOT = Path(__file__).parents[1]
 SWISH = '''
@@ -44,13 +46,17 @@ def test_one_file_in_a_named_folder_is_enough(lab, folder):
     assert "did you mean 'swish'" in lab("activation=swishh", env=env, check=2).stderr
 
 
-def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, folder):
+def write_package(folder):
+    """A package that is one plugin: its `__init__.py` has the hook, another file the part."""
     formula, hook = SWISH.split("@hookimpl")
-    (folder / "swish").mkdir()
-    (folder / "swish" / "__init__.py").write_text(
-        f"from microgpt_lab import hookimpl\nfrom .formula import swish\n@hookimpl{hook}"
-    )
-    (folder / "swish" / "formula.py").write_text(formula)
+    folder.mkdir()
+    head = "from microgpt_lab import hookimpl\nfrom .formula import swish\n@hookimpl"
+    (folder / "__init__.py").write_text(head + hook)
+    (folder / "formula.py").write_text(formula)
+
+
+def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, folder):
+    write_package(folder / "swish")
     (folder / "swish" / "unused.py").write_text("1 / 0")  # no plugin of its own, so nothing imports it
     (folder / "others").mkdir()
     (folder / "others" / "__init__.py").touch()
@@ -59,6 +65,29 @@ def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, fol
     listed = lab("plugins", "activation", env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0)
     assert "activation=swish" in listed.stdout and "activation=swosh" in listed.stdout
     assert not listed.stderr and "skipped" not in listed.stdout and "clash" not in listed.stdout
+
+
+def test_a_change_in_any_file_of_a_package_is_a_changed_part(lab, folder):
+    write_package(folder / "swish")
+    (folder / "swish" / "helper.py").touch()
+    env = {"MICROGPT_LAB_PLUGINS": str(folder)}
+    lab(*SHORT, "activation=swish", "callback=[checkpoint]", "hydra.run.dir=run", env=env, check=0)
+    (folder / "swish" / "helper.py").write_text("x = 1\n")
+    changed = lab("resume", "run", "steps=3", env=env, check=2).stderr
+    assert "parts.activation.sha256 was" in changed and "core was" not in changed
+
+
+def test_the_core_is_the_code_that_computes(monkeypatch, tmp_path):
+    shutil.copytree(ROOT / "microgpt_lab", tmp_path / "lab")
+    monkeypatch.setattr(environment, "PACKAGE", tmp_path / "lab")
+    core_sha256 = environment.core_sha256.__wrapped__
+    before = core_sha256()
+    (tmp_path / "lab" / "registry" / "synonyms.py").write_text("")
+    assert core_sha256() == before
+    for file in ("core/model.py", "tensors/tensor.py"):
+        (tmp_path / "lab" / file).write_text("")
+        assert core_sha256() != before
+        before = core_sha256()
 
 
 def test_plugins_are_found_in_the_lab_folder_but_not_in_the_current_one(lab, tmp_path):

@@ -66,8 +66,9 @@ def part_sources(config: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def source_sha256(part: Part) -> str | None:
-    """Hash a part's file and the private files (_*.py) in its folder; of a package, all its files."""
-    module = sys.modules.get(part.make.__module__)
+    """Hash a part's file and the private files (_*.py) beside it. Of a package, hash all files."""
+    plugin = sys.modules.get(part.provider)
+    module = plugin if hasattr(plugin, "__path__") else sys.modules.get(part.make.__module__)
     if not (name := getattr(module, "__file__", None)):
         return None
     file = Path(name)
