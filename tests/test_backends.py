@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -130,6 +131,12 @@ def test_optimizer_states_may_be_old_weights_or_swap_places(name, optimizer):
     found = losses(small_trainer(backend(name), 20, optimizer=optimizer()))
     expected = losses(small_trainer(backend("python"), 20, optimizer=optimizer()))
     assert found == pytest.approx(expected, rel=0, abs=1e-9)
+
+
+def test_products_outside_a_tape_give_no_warning():
+    """As when sampling: OpenBLAS raises "invalid value" for some finite numbers, and rarely enough."""
+    tensor = backend("numpy").tensor
+    assert np.isnan((tensor([[math.inf, 1.0]]) @ tensor([[1.0], [-math.inf]])).tolist()).all()
 
 
 @pytest.mark.parametrize("name", BACKENDS)

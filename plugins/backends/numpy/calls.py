@@ -104,7 +104,8 @@ def reshape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return into(empty((*a.shape[:-1], b.shape[-1]), b.dtype), np.matmul, a, b)
+    with np.errstate(invalid="ignore"):  # OpenBLAS raises it now and then where every number is finite
+        return into(empty((*a.shape[:-1], b.shape[-1]), b.dtype), np.matmul, a, b)
 
 
 def row_dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
