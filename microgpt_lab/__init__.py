@@ -4,7 +4,10 @@ from microgpt_lab import ops
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.heads import Heads
+from microgpt_lab.core.interface import At, Linear, Position, Shape
 from microgpt_lab.core.model import GPT
+from microgpt_lab.core.see import looking, see, seen
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError, above, at_least, between, printable
 from microgpt_lab.registry.hookspecs import hookimpl
@@ -15,8 +18,13 @@ from microgpt_lab.tensors.tensor import Tensor
 __version__ = "0.1.0"
 __all__ = [
     "GPT",
+    "At",
     "Backend",
     "Corpus",
+    "Heads",
+    "Linear",
+    "Position",
+    "Shape",
     "Tensor",
     "Trainer",
     "UserError",
@@ -26,7 +34,10 @@ __all__ = [
     "between",
     "hookimpl",
     "load_sweep",
+    "looking",
     "ops",
     "part",
     "printable",
+    "see",
+    "seen",
 ]

@@ -1,18 +1,24 @@
 """Tensor functions that parts compute with. Each works on every backend.
 
-They are defined in `microgpt_lab.core.ops`.
+They are defined in `microgpt_lab.core.ops` and `microgpt_lab.core.derived`.
 """
 
+from microgpt_lab.core.derived import (
+    convolve,
+    cross_entropy,
+    log_softmax,
+    maximum,
+    mean,
+    repeat_heads,
+    visible,
+)
 from microgpt_lab.core.ops import (
     abs,
     erf,
     exp,
     log,
-    log_softmax,
     logsumexp,
     max,
-    maximum,
-    mean,
     relu,
     sigmoid,
     softmax,
@@ -25,6 +31,8 @@ from microgpt_lab.core.ops import (
 
 __all__ = [
     "abs",
+    "convolve",
+    "cross_entropy",
     "erf",
     "exp",
     "log",
@@ -34,11 +42,13 @@ __all__ = [
     "maximum",
     "mean",
     "relu",
+    "repeat_heads",
     "sigmoid",
     "softmax",
     "softplus",
     "sqrt",
     "sum",
     "tanh",
+    "visible",
     "where",
 ]

@@ -11,6 +11,7 @@ from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing import find
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
@@ -27,7 +28,7 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
         types = {name: option.type for name, option in options_of(GPT).items()}
         if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:
             raise TypeError(f"{wrong[0]} is {sizes[wrong[0]]!r:.60}")
-        model = GPT(len(chars) + 1, *(build(k, config[k]) for k in ("activation", "norm")), **sizes)
+        model = GPT(len(chars) + 1, **{kind: build(kind, config[kind]) for kind in MODEL_KINDS}, **sizes)
         tensor = build("backend", config["backend"]).tensor
         weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         if not in_range(weights):

@@ -98,22 +98,6 @@ class Value:
         return f"Value(data={self.data:.6g}, grad={self.grad:.6g})"
 
 
-class Dot(Value):
-    """The dot product of two rows, which it shares with other products. Its parents are all their numbers."""
-
-    __slots__ = ("left", "right")
-
-    parents = property(lambda self: (*self.left, *self.right))
-    local_grads = property(lambda self: [x.data for x in (*self.right, *self.left)])
-
-    def propagate(self) -> None:
-        grad = self.grad
-        if grad:
-            for x, y in zip(self.left, self.right):
-                x.grad += y.data * grad
-                y.grad += x.data * grad
-
-
 def data_of(x: Number) -> float:
     return x.data if isinstance(x, Value) else x
 

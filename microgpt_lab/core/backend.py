@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from microgpt_lab.core.model import Weights
+from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array
 from microgpt_lab.core.reprs import call_repr, line, short
 
 
 class Dropout(NamedTuple):
-    """The dropout masks of a step: `sites` masks of shape (T, width) for each document.
+    """Dropout masks of a step: `sites` masks for each document, of shape (T, width), or (heads, T, T).
 
-    A separate generator, seeded with `key`, draws them document by document, mask by mask, row by row,
-    so that every backend drops the same numbers.
+    A separate generator, seeded with `key`, draws them document by document, mask by mask, token by token,
+    head by head, so that every backend drops the same numbers.
     """
 
     key: str
     rate: float
     sites: int
-    width: int
+    width: int = 0
+    heads: int = 0
 
     @property
     def scale(self) -> float:
@@ -29,13 +30,26 @@ class Dropout(NamedTuple):
         return 1 / (1 - self.rate)
 
     def masks(self, lengths: Iterable[int]) -> Iterator[list[list[list[float]]]]:
-        """Yield the masks for documents of these lengths, with values 0 and `scale`."""
+        """Yield the masks for documents of these lengths, with values 0 and `scale`.
+
+        A mask is T rows of numbers, of which one of attention weights has heads · T.
+        """
         rng, keep = Random(self.key), 1 - self.rate
         for length in lengths:
+            width = self.width or self.heads * length
             yield [
-                [[(rng.random() < keep) * self.scale for _ in range(self.width)] for _ in range(length)]
+                [[(rng.random() < keep) * self.scale for _ in range(width)] for _ in range(length)]
                 for _ in range(self.sites)
             ]
+
+    @classmethod
+    def of_step(cls, model: GPT, rate: float, step: str) -> list[Dropout]:
+        """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
+        wanted = [
+            cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed),
+            cls(f"attention dropout {step}", model.weights_dropped, model.layers, heads=model.heads),
+        ]
+        return [dropout for dropout in wanted if dropout.rate]
 
 
 class Batch:
@@ -52,13 +66,13 @@ class Batch:
         block_size: int,
         *,
         mean: bool,
-        dropout: Dropout | None = None,
+        dropouts: Sequence[Dropout] = (),
         height: int = 0,
     ):
         self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
         self.tokens = sum(len(targets) for _, targets in self.pairs)
         self.loss_weight = 1 / self.tokens if mean else 1.0
-        self.block_size, self.height, self.dropout = block_size, max(height, len(self.pairs)), dropout
+        self.block_size, self.height, self.dropouts = block_size, max(height, len(self.pairs)), dropouts
 
     def __repr__(self) -> str:
         return f"Batch(documents={len(self.pairs)}, tokens={self.tokens}, block_size={self.block_size})"
@@ -68,7 +82,8 @@ class Block(NamedTuple):
     """A batch, or a part of it, as tensors.
 
     `ids` and `targets` are (…, T). `loss_weight` is the weight of each token's loss: a number, or (…, T, 1)
-    with 0 at the padding. `masks` are the dropout masks, (…, T, C), in order.
+    with 0 at the padding. `masks` are the dropout masks in order: (…, T, C) of embeddings and sublayers, then
+    (…, heads, T, T) of attention weights.
     """
 
     ids: Any
@@ -99,7 +114,7 @@ class Backend:
         raise NotImplementedError
 
     def value_and_grad(self, loss: Callable[[Weights], Array], weights: Weights) -> tuple[Array, Weights]:
-        """Return `loss(weights)`, (1, 1), and its gradient with respect to each weight, both detached."""
+        """Return `loss(weights)`, a row (1, K), and the gradient of its first number, both detached."""
         raise NotImplementedError
 
     def prepare(self, trainer: Any) -> None:
@@ -112,12 +127,15 @@ class Backend:
 
     def blocks(self, batch: Batch) -> list[Block]:
         """Convert a batch to tensors. The default is one block per document, (T, C), without padding."""
-        if batch.dropout is None:
-            return [Block(ids, targets, batch.loss_weight) for ids, targets in batch.pairs]
-        masks = batch.dropout.masks(len(ids) for ids, _ in batch.pairs)
+        lengths = [len(ids) for ids, _ in batch.pairs]
+        masks: list[list[Array]] = [[] for _ in lengths]
+        for dropout in batch.dropouts:
+            for document, matrices in zip(masks, dropout.masks(lengths), strict=True):
+                tensors = [self.tensor(rows) for rows in matrices]
+                document += [x.split_heads(dropout.heads) for x in tensors] if dropout.heads else tensors
         return [
-            Block(ids, targets, batch.loss_weight, [self.tensor(rows) for rows in matrices])
-            for (ids, targets), matrices in zip(batch.pairs, masks, strict=True)
+            Block(ids, targets, batch.loss_weight, document)
+            for (ids, targets), document in zip(batch.pairs, masks, strict=True)
         ]
 
     def scan(self, f: Callable) -> Callable[[Any, list], tuple[Any, list[list[float]]]]:

@@ -1,25 +1,30 @@
-"""The key-value cache of attention, used in generation."""
+"""The cache of what parts remember of previous tokens, such as keys and values, used in generation."""
 
 from __future__ import annotations
 
 from microgpt_lab.core.ops import Array
+from microgpt_lab.core.places import Places
 
 
 class Cache:
-    """Keys and values of all previous tokens in each layer, so that a new token costs one row.
+    """What each part remembers of all previous tokens in each layer, so that a new token costs one row.
 
-    Both are stored as (…, head_dim, T), because the array protocol concatenates along the last axis.
+    Tensors are stored as (…, D, T), because the array protocol concatenates along the last axis.
     """
 
     def __init__(self) -> None:
-        self.layers: dict[int, tuple[Array, Array]] = {}
+        self.states: dict[str, list[Array]] = {}
         self.length = 0
 
-    def extend(self, layer: int, k: Array, v: Array) -> tuple[Array, Array]:
-        """Append the keys and values of new tokens, (…, T, head_dim), and return those of all tokens."""
-        k, v = k.T, v.T
-        if layer in self.layers:
-            old_k, old_v = self.layers[layer]
-            k, v = old_k.concat(k), old_v.concat(v)
-        self.layers[layer] = k, v
-        return k.T, v.T
+    def extend(self, owner: str, *states: Array) -> list[Array]:
+        """Append what `owner` remembers of new tokens, (…, T, D) each, and return it for all tokens."""
+        new = [state.T for state in states]
+        if owner in self.states:
+            new = [old.concat(x) for old, x in zip(self.states[owner], new, strict=True)]
+        self.states[owner] = new
+        return [state.T for state in new]
+
+    def places(self, tokens: int) -> Places:
+        """Return the places of this many new tokens, which then count as previous ones."""
+        start, self.length = self.length, self.length + tokens
+        return Places(start, self.length)

@@ -5,10 +5,29 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from microgpt_lab.core.model import Weights
 
 Metrics = dict[str, float]
+
+
+def is_finite(weights: Weights, results: list[list[float]]) -> bool:
+    """Return whether all results of some steps are finite, and the weights after them `in_range`."""
+    return all(math.isfinite(sum(result)) for result in results) and in_range(weights)
+
+
+def until_divergence(trainer: Any, steps: int, new: Weights, results: list[list[float]]) -> list[Metrics]:
+    """Run the steps before one that diverges, one per call, and return their metrics.
+
+    FloatingPointError, which says what diverged, if that is the first step. `new` and `results` are the
+    weights after `steps` steps, and what the steps returned.
+    """
+    if steps > 1:
+        return one_by_one(trainer.advance, steps)
+    cause = first_non_finite(trainer.weights, trainer.gradients, new)
+    norm, loss, *_ = results[0]
+    raise FloatingPointError(f"step {trainer.step + 1}: {cause} (loss {loss}, gradient norm {norm})")
 
 
 def in_range(weights: Weights) -> bool:

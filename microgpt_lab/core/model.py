@@ -1,126 +1,174 @@
 """The GPT, written once for all backends: GPT-2 (Radford et al., 2019) as in microGPT (Karpathy, 2026).
 
-A norm (default: RMSNorm) follows the embedding and precedes each attention and MLP. No biases, no final
-norm. The model has no state: its methods take the weights, a dict of matrices.
+What sets the default apart from GPT-2:
+- RMSNorm without a learnable gain instead of LayerNorm, and another one right after the embedding
+- no norm before the output, and separate weights for embedding and output
+- ReLU instead of GELU, and no biases
+
+First come the parts, each of which can be swapped, then the GPT that they make. A part declares its
+`weights(gpt)` and is called with them. The model has no state: the weights are a dict of matrices beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from random import Random
+from typing import Any
 
-from microgpt_lab.core.cache import Cache
-from microgpt_lab.core.ops import Array, logsumexp, softmax
-from microgpt_lab.core.reprs import call_repr
-from microgpt_lab.errors import at_least
+from microgpt_lab.core.derived import cross_entropy, repeat_heads
+from microgpt_lab.core.heads import Heads
+from microgpt_lab.core.interface import Ids, Linear, Masks, Matrix, Position, Shape, Weights
+from microgpt_lab.core.ops import Array, logsumexp, sigmoid, softmax, tanh
+from microgpt_lab.core.see import see
+from microgpt_lab.core.wiring import Wiring
+from microgpt_lab.errors import above, at_least
 
-Matrix = list[list[float]]
-Weights = dict[str, Array]
+
+class Learned(Position):
+    """Add a learned vector for each place to the token's embedding (Gehring et al., 2017)."""
+
+    def weights(self, gpt):
+        return {"wpe": Shape(gpt.block_size, gpt.embed, "embedding")}
+
+    def embed(self, x, places, wpe):
+        return x + wpe.take(places)
 
 
-class GPT:
+@dataclass(kw_only=True, eq=False)
+class Multihead(Heads):
+    """Causal self-attention in several heads: softmax(q kᵀ / √D) v (Vaswani et al., 2017). x: (…, T, C).
+
+    sinks: learn a logit for each head that takes its share of the softmax, and has no value (gpt-oss, 2025).
+    value_residual: mix the first layer's values into those of each layer (Zhou et al., 2024).
+    """
+
+    sinks: bool = False
+    value_residual: bool = False
+
+    def weights(self, gpt):
+        sinks = {"sink": [[0.0] * gpt.heads]} if self.sinks else {}
+        return super().weights(gpt) | sinks | ({"mix": [[0.5, 0.5]]} if self.value_residual else {})
+
+    def __call__(self, x, at, wq, wk, wv, wo, q_gain=None, k_gain=None, sink=None, mix=None):
+        heads, kv_heads = at.gpt.heads, self.kv_heads or at.gpt.heads
+        q, k, v = wq(x).split_heads(heads), wk(x).split_heads(kv_heads), wv(x).split_heads(kv_heads)
+        q, k = self.place(q, at, q_gain), self.place(k, at, k_gain)  # norm and rotation, if any
+        if mix is not None:
+            v = at.first("v", v) * mix[:1] + v * mix[1:]
+        k, v = at.remember(k, v)  # in generation, those of all previous tokens too
+        k, v = repeat_heads(k, heads), repeat_heads(v, heads)
+        scores = self.mask(at.bias((q * at.gpt.head_dim**-0.5) @ k.T), at)  # (…, heads, T, S)
+        pattern = at.gpt.weighting(scores)
+        if sink is not None:  # exp(s) / (Σ exp(s) + exp(sink))
+            pattern = pattern * sigmoid(logsumexp(scores) - sink.split_heads(heads))
+        pattern = at.dropout(at.see("pattern", pattern))
+        return wo(at.see("mixed", (pattern @ v).merge_heads()))
+
+
+class MLP:
+    """Two linear layers with the run's activation between them, for each token by itself. x: (…, T, C).
+
+    ratio: width of the hidden layer / embed.
+    """
+
+    def __init__(self, *, ratio: float = 4.0):
+        above(0, ratio=ratio)
+        self.ratio = ratio
+
+    def weights(self, gpt):
+        hidden = max(1, round(gpt.embed * self.ratio))
+        return {"fc1": Linear(hidden, gpt.embed), "fc2": Linear(gpt.embed, hidden, "residual")}
+
+    def __call__(self, x, at, fc1, fc2):
+        return fc2(at.see("post", at.gpt.activation(at.see("pre", fc1(x)))))
+
+
+def pre_norm(x, attention, mlp, norm1, norm2):
+    """x + attention(norm(x)), then x + mlp(norm(x)), so that no norm is applied to x itself (GPT-2)."""
+    x = x + attention(norm1(x))
+    return x + mlp(norm2(x))
+
+
+def normal(shape: Shape, gpt: GPT, rng: Random, *, std: float = 0.08, zero: bool = False) -> Matrix:
+    """Gaussian weights, row by row.
+
+    std: standard deviation.
+    zero: start the projections into the residual stream at 0.
+    """
+    at_least(0, std=std)
+    std = 0.0 if zero and shape.role == "residual" else std
+    return [[rng.gauss(0, std) for _ in range(shape.in_)] for _ in range(shape.out)]
+
+
+@dataclass(repr=False, eq=False)
+class GPT(Wiring):
     """A decoder-only transformer over a vocabulary of `vocab_size` tokens.
-
-    `activation` takes (…, 4·embed), `norm` takes (…, embed). If the norm has learnable parameters, its
-    `init(embed)` returns their initial values as matrices by name.
 
     layers: number of transformer blocks.
     heads: number of attention heads in each block; embed must be divisible by it.
     embed: width of the embeddings and of the residual stream.
     block_size: maximum number of tokens that the model sees at once (context length).
     tie_embeddings: use the token embedding as output matrix too (Press & Wolf, 2017).
+    embed_norm: apply a norm after the embedding, as microGPT does.
+    final_norm: apply a norm before the output matrix, as GPT-2 does.
+    bias: add biases to the linear layers of attention and MLP, as GPT-2 does.
+    logit_softcap: c, which limits logits to c tanh(logits / c), as in Gemma 2 (2024; 0: no limit).
+    embed_scale: factor of the token embeddings.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        activation: Callable[[Array], Array],
-        norm: Callable[..., Array],
-        *,
-        layers: int = 1,
-        heads: int = 4,
-        embed: int = 16,
-        block_size: int = 16,
-        tie_embeddings: bool = False,
-    ):
-        at_least(1, layers=layers, heads=heads, embed=embed, block_size=block_size)
-        if embed % heads:
-            raise ValueError(f"embed={embed} must be divisible by heads={heads}")
-        self.vocab_size, self.block_size = vocab_size, block_size
-        self.layers, self.heads, self.embed = layers, heads, embed
-        self.activation, self.norm = activation, norm
-        self.output_matrix = "wte" if tie_embeddings else "lm_head"
-        self.dropout_sites = 1 + 2 * layers  # number of masks that `logits` takes
+    vocab_size: int
+    activation: Callable[[Array], Array]
+    norm: Callable[..., Array]
+    position: Any = Learned()
+    attention: Any = Multihead()
+    weighting: Callable[[Array], Array] = softmax
+    mlp: Any = MLP()
+    block: Callable[..., Array] = pre_norm
+    init: Callable[..., Matrix] = normal
+    loss: Callable[..., Array] = cross_entropy
+    _: KW_ONLY
+    layers: int = 1
+    heads: int = 4
+    embed: int = 16
+    block_size: int = 16
+    tie_embeddings: bool = False
+    embed_norm: bool = True
+    final_norm: bool = False
+    bias: bool = False
+    logit_softcap: float = 0.0
+    embed_scale: float = 1.0
 
-    __repr__ = call_repr
-
-    def init(self, rng: Random, *, std: float = 0.08, zero: bool = False) -> dict[str, Matrix]:
-        """Draw Gaussian matrices (out, in) in microgpt.py's order, and add the norms' parameters.
-
-        With `zero`, the two projections back into the residual stream start at 0 (they are still drawn).
-        """
-
-        def gaussian(out: int, in_: int, std: float = std) -> Matrix:
-            return [[rng.gauss(0, std) for _ in range(in_)] for _ in range(out)]
-
-        C, residual_std = self.embed, 0.0 if zero else std
-        weights = {"wte": gaussian(self.vocab_size, C), "wpe": gaussian(self.block_size, C)}
-        if self.output_matrix == "lm_head":
-            weights["lm_head"] = gaussian(self.vocab_size, C)
-        for i in range(self.layers):
-            for name in ("wq", "wk", "wv"):
-                weights[f"layer{i}.{name}"] = gaussian(C, C)
-            weights[f"layer{i}.wo"] = gaussian(C, C, residual_std)
-            weights[f"layer{i}.fc1"] = gaussian(4 * C, C)
-            weights[f"layer{i}.fc2"] = gaussian(C, 4 * C, residual_std)
-        for norm in ("norm", *(f"layer{i}.norm{j}" for i in range(self.layers) for j in (1, 2))):
-            for name, matrix in getattr(self.norm, "init", lambda embed: {})(C).items():
-                weights[f"{norm}.{name}"] = matrix
-        return weights
-
-    def normed(self, w: Weights, norm: str, x: Array) -> Array:
-        """Apply the norm called `norm` ("layer0.norm1", say) with its learnable parameters in `w`, if any."""
-        prefix = norm + "."
-        return self.norm(x, **{name.removeprefix(prefix): w[name] for name in w if name.startswith(prefix)})
-
-    def attention(self, w: Weights, i: int, x: Array, cache: Cache | None) -> Array:
-        """Multi-head causal self-attention (Vaswani et al., 2017). x: (…, T, C)."""
-        q, k, v = ((x @ w[f"layer{i}.{n}"].T).split_heads(self.heads) for n in ("wq", "wk", "wv"))
-        if cache is not None:
-            k, v = cache.extend(i, k, v)
-        scores = (q * (self.embed // self.heads) ** -0.5) @ k.T  # (…, heads, T, S)
-        return (softmax(scores.causal()) @ v).merge_heads() @ w[f"layer{i}.wo"].T
-
-    def mlp(self, w: Weights, i: int, x: Array) -> Array:
-        return self.activation(x @ w[f"layer{i}.fc1"].T) @ w[f"layer{i}.fc2"].T
-
-    def logits(
-        self, w: Weights, ids: Sequence[int], cache: Cache | None = None, masks: Sequence[Array] = ()
-    ) -> Array:
+    def logits(self, w: Weights, ids: Ids, cache: Any = None, masks: Masks = (), costs: Any = None) -> Array:
         """Compute unnormalized log-probabilities of each next token: (…, T) to (…, T, vocab_size).
 
         With a `cache`, `ids` are the tokens after the cached ones. The dropout `masks`, if any, multiply
-        the embeddings and the output of each attention and MLP (Srivastava et al., 2014).
+        the embeddings and the output of each attention and MLP (Srivastava et al., 2014). What parts charge
+        each token for is added to the dict `costs`.
         """
-        mask = iter(masks)
-
-        def dropout(x: Array) -> Array:
-            return x * next(mask) if masks else x
-
         x = w["wte"].take(ids)
-        start = cache.length if cache is not None else 0
-        stop = start + x.shape[-2]
-        x = self.normed(w, "norm", dropout(x + w["wpe"].take(range(start, stop))))
+        x = x if self.embed_scale == 1 else x * self.embed_scale
+        at = self.at(w, ids, x, cache, masks, costs)
+        x = see("embed", self.position.embed(x, at.places, **self.own(w, "position", x)))
+        x = self.drop(x, masks, 0)
+        x = self.normed(w, "embed_norm", x) if self.embed_norm else x
         for i in range(self.layers):
-            x = x + dropout(self.attention(w, i, self.normed(w, f"layer{i}.norm1", x), cache))
-            x = x + dropout(self.mlp(w, i, self.normed(w, f"layer{i}.norm2", x)))
-        if cache is not None:
-            cache.length = stop
-        return x @ w[self.output_matrix].T
+            x = self.block(x, *self.sublayers(at._replace(layer=i)), **self.own(w, f"layer{i}.block", x))
+            x = see(f"layer{i}.end", x)
+        x = self.normed(w, "final_norm", x) if self.final_norm else x
+        logits, cap = x @ w[self.output_matrix].T, self.logit_softcap
+        return see("logits", tanh(logits / cap) * cap if cap else logits)
 
-    def nll(
-        self, w: Weights, ids: Sequence[int], targets: Sequence[int], masks: Sequence[Array] = ()
-    ) -> Array:
-        """Compute the negative log-likelihood of each target in nats: (…, T) to (…, T, 1)."""
-        logits = self.logits(w, ids, masks=masks)
-        return logsumexp(logits) - logits.pick(targets)  # = -log softmax(logits)[target]
+    def objective(self, w: Weights, ids: Ids, targets: Ids, masks: Masks = ()) -> list[Array]:
+        """Compute what training minimizes for each target, (…, T, 1), then its `loss_terms`, if any.
+
+        They are the cross-entropy, the excess of another loss over it, and what parts charge.
+        """
+        costs: dict[str, Array] = {}
+        logits = self.logits(w, ids, masks=masks, costs=costs)
+        loss = self.loss(logits, targets)
+        if not self.loss_terms:
+            return [loss]
+        nats = cross_entropy(logits, targets)
+        terms = [nats] if self.plain_loss else [nats, loss - nats]
+        return [sum(costs.values(), start=loss), *terms, *costs.values()]

@@ -1,4 +1,4 @@
-"""Functions of tensors, written once for all backends.
+"""Functions of tensors that each backend implements; `derived` has those that are made of them.
 
 Each function takes a tensor of any backend. Elementwise functions also take a `Value`. Reductions
 are over the last axis, which stays with length 1.
@@ -61,19 +61,9 @@ def where(condition: Array, a: Array | float, b: Array | float) -> Array:
     return condition.where(a, b)
 
 
-def maximum(a: Array, b: Array | float) -> Array:
-    """Elementwise maximum of `a` and `b`."""
-    return where(a > b, a, b)
-
-
 def sum(x: Array) -> Array:
     """Sum over the last axis: (…, C) to (…, 1)."""
     return x.sum()
-
-
-def mean(x: Array) -> Array:
-    """Mean over the last axis: (…, C) to (…, 1)."""
-    return x.sum() * (1 / x.shape[-1])
 
 
 def max(x: Array) -> Array:
@@ -89,9 +79,3 @@ def logsumexp(x: Array) -> Array:
 def softmax(x: Array) -> Array:
     """exp(x) / Σ exp(x) over the last axis: positive numbers that sum to 1. (…, C) to (…, C)."""
     return x.softmax()
-
-
-def log_softmax(x: Array) -> Array:
-    """log softmax(x), also accurate for small probabilities and large x. (…, C) to (…, C)."""
-    x = x - max(x)
-    return x - logsumexp(x)

@@ -9,12 +9,12 @@ from typing import Any
 
 from microgpt_lab.core.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.divergence import first_non_finite, in_range, one_by_one
-from microgpt_lab.core.evaluation import Evaluator
+from microgpt_lab.core.divergence import is_finite, until_divergence
+from microgpt_lab.core.evaluation import Evaluator, weighted_sum
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array, where
 from microgpt_lab.core.packing import Packing
-from microgpt_lab.core.reprs import line
+from microgpt_lab.core.see import unseen
 from microgpt_lab.errors import at_least, between
 
 
@@ -31,8 +31,6 @@ class Trainer(Evaluator):
     eval_docs: maximum number of validation documents in each evaluation.
     dropout: probability of dropping a number of the embeddings and of the output of each attention and MLP.
     grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
-    init_std: standard deviation of the initial weights.
-    zero_init: initialize the projections back into the residual stream, wo and fc2, with 0.
     seed: seed of the dropout masks.
     """
 
@@ -51,12 +49,10 @@ class Trainer(Evaluator):
         eval_docs: int = 200,
         dropout: float = 0.0,
         grad_clip: float = 0.0,
-        init_std: float = 0.08,
-        zero_init: bool = False,
         seed: int = 42,
     ):
         at_least(1, batch_size=batch_size, eval_docs=eval_docs)
-        at_least(0, steps=steps, eval_every=eval_every, init_std=init_std, grad_clip=grad_clip)
+        at_least(0, steps=steps, eval_every=eval_every, grad_clip=grad_clip)
         between(0, 10**15, steps=steps)  # the limit in a run's files
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
@@ -64,55 +60,53 @@ class Trainer(Evaluator):
         self.optimizer, self.scheduler, self.watch = optimizer, scheduler, watch
         self.steps, self.batch_size, self.dropout, self.seed = steps, batch_size, dropout, seed
         self.grad_clip, self.eval_every = grad_clip, eval_every
-        matrices = model.init(corpus.rng, std=init_std, zero=zero_init)
-        weights = {name: backend.tensor(matrix) for name, matrix in matrices.items()}
-        self.packing = Packing(optimizer, weights)
+        weights = {name: backend.tensor(rows) for name, rows in model.initial_weights(corpus.rng).items()}
+        self.packing = Packing(optimizer, weights, model.roles)
         packed = self.packing.pack(weights)
-        self.carry = packed, {name: optimizer.init(w) for name, w in packed.items()}
-        self.step, self.steps_per_second = 0, 1
-        self.train_scan = backend.scan(self.update)
-        self.gradient_scan = backend.scan(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ()))
-
-    def __repr__(self) -> str:
-        return line(
-            f"Trainer(step {self.step} of {self.steps}, {self.optimizer}, {self.backend}, {self.model})"
+        self.carry = (
+            packed,
+            {name: optimizer.init(w, **self.packing.role(name)) for name, w in packed.items()},
         )
+        self.step, self.steps_per_second = 0, 1
+        self.train_scan = backend.scan(unseen(self.update))
+        self.gradient_scan = backend.scan(unseen(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ())))
 
     @property
     def weights(self) -> Weights:
         return self.packing.unpack(self.carry[0])
 
     def value_and_grad(self, w: Weights, blocks: list[Block]) -> tuple[Array, Weights]:
-        return self.backend.value_and_grad(lambda w: self.loss(w, blocks), w)
+        """Compute the loss and its terms, in one row (1, K), and the gradients of the loss."""
 
-    def gradients(self) -> Weights:
-        """Compute the gradients of the next step. The weights do not change."""
-        return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
+        def loss(w: Weights) -> Array:
+            each = [self.model.objective(w, b.ids, b.targets, b.masks) for b in blocks]
+            first, *terms = [weighted_sum(blocks, list(losses)) for losses in zip(*each)]
+            return first.concat(*terms)
+
+        return self.backend.value_and_grad(loss, w)
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
         """Make a step, as a pure function that a backend may compile.
 
-        Takes the weights and the optimizer's state; returns both after the step, its loss and gradient norm.
+        Takes the weights and the optimizer's state; returns both after the step, gradient norm and losses.
         """
         packed, state = carry
-        value, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
+        row, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
         grads = self.packing.pack(grads)
         first, *others = [g.norm() for g in grads.values()]
         norm = first.concat(*others).norm()
         if self.grad_clip:
             factor = where(norm > self.grad_clip, self.grad_clip / norm, 1.0)
             grads = {name: g * factor for name, g in grads.items()}
-        new = {n: self.optimizer.update(grads[n], state[n], w, lr, step) for n, w in packed.items()}
-        return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), (value, norm)
+        update, role = self.optimizer.update, self.packing.role
+        new = {n: update(grads[n], state[n], w, lr, step, **role(n)) for n, w in packed.items()}
+        results = norm, *(row[i : i + 1] for i in range(row.shape[-1]))
+        return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), results
 
     def inputs(self, step: int) -> tuple[Batch, float, int]:
         """Return the batch, the learning rate and the index of a step."""
-        dropout = None
-        if self.dropout:
-            key = f"dropout {self.seed} {step}"
-            dropout = Dropout(key, self.dropout, self.model.dropout_sites, self.model.embed)
-        documents = self.corpus.batch(step, self.batch_size)
-        batch = Batch(documents, self.longest, mean=True, dropout=dropout)
+        dropouts = Dropout.of_step(self.model, self.dropout, f"{self.seed} {step}")
+        batch = Batch(self.corpus.batch(step, self.batch_size), self.longest, mean=True, dropouts=dropouts)
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:
@@ -123,12 +117,8 @@ class Trainer(Evaluator):
         started = time.perf_counter()
         inputs = [self.inputs(step) for step in range(self.step, self.step + steps)]
         carry, results = self.train_scan(self.carry, inputs)
-        if not all(math.isfinite(sum(result)) for result in results) or not in_range(carry[0]):
-            if steps == 1:
-                cause = first_non_finite(self.weights, self.gradients, self.packing.unpack(carry[0]))
-                loss, norm = results[0]
-                raise FloatingPointError(f"step {self.step + 1}: {cause} (loss {loss}, gradient norm {norm})")
-            return one_by_one(self.advance, steps)
+        if not is_finite(carry[0], results):
+            return until_divergence(self, steps, self.packing.unpack(carry[0]), results)
         # In one assignment, so that an interrupt leaves the state after a whole step.
         self.carry, self.step = carry, self.step + steps
         seconds = time.perf_counter() - started
@@ -136,7 +126,8 @@ class Trainer(Evaluator):
         speed = round(sum(batch.tokens for batch, *_ in inputs) / seconds, 1)
         return [
             {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
-            for (_, lr, _), (loss, norm) in zip(inputs, results)
+            | {f"loss/{name}": term for name, term in zip(self.model.loss_terms, terms)}
+            for (_, lr, _), (norm, loss, *terms) in zip(inputs, results)
         ]
 
     def train(self) -> None:
@@ -153,14 +144,3 @@ class Trainer(Evaluator):
                         self.carry, self.step = old_carry, done
                         self.advance(step - done)
                     return
-
-    def next_evaluation(self, step: int) -> int:
-        """Return the next step, after this one, that ends with an evaluation."""
-        every = self.eval_every or self.steps
-        return min(self.steps, step - step % every + every)
-
-    def next_observation(self) -> int:
-        """Return the step up to which a backend may compute in one call, of about a second at most."""
-        watched = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
-        fused = min(self.steps_per_second, self.backend.fused)
-        return min(self.step + fused, self.next_evaluation(self.step), *watched)

@@ -1,8 +1,9 @@
 """Hooks that a plugin can implement.
 
-A plugin is a Python module that implements hooks with `@hookimpl`. The first seven hooks define parts:
-each is called once, at startup, and returns a list of functions or classes. The other hooks are called
-during a run. A callback (a part) implements those as methods of the same names, without `@hookimpl`.
+A plugin is a Python module that implements hooks with `@hookimpl`. The first hooks, with names in the plural,
+define parts: each is called once, at startup, and returns a list of functions or classes. The other hooks
+are called during a run. A callback (a part) implements those as methods of the same names, without
+`@hookimpl`.
 
 An implementation takes only the arguments that it needs, by name, and must not change them. If it raises,
 the run continues without it and prints a warning, unless the error is a full disk.
@@ -17,11 +18,17 @@ from typing import Any
 import pluggy
 
 # The hooks below, in their order. Hooks of parts are named after their kinds, in the plural.
-KINDS = ("activation", "norm", "optimizer", "scheduler", "dataset", "backend", "callback")
+MODEL_KINDS = ("activation", "norm", "position", "attention", "weighting", "mlp", "block", "init", "loss")
+KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "dataset", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
 
 hookspec = pluggy.HookspecMarker("microgpt_lab")
 hookimpl = pluggy.HookimplMarker("microgpt_lab")
+
+
+def hook_of(kind: str) -> str:
+    """Return the name of the hook that defines parts of a kind: the plural."""
+    return kind + ("es" if kind.endswith("s") else "s")
 
 
 @hookspec
@@ -67,6 +74,154 @@ def norms() -> list[Callable]:
 
 
 @hookspec
+def positions() -> list[Callable]:
+    """Return the positions that the plugin defines: how the model knows the order of tokens.
+
+    A position is a subclass of `Position` that overrides one of its methods: `embed(x, places)` changes the
+    embeddings (…, T, C), `rotate(x, places)` queries and keys (…, heads, T, D), `bias(scores, places)` the
+    scores (…, heads, T, S). They also get the part's weights and tables by name.
+
+    `tables(gpt)` returns rows of numbers by name, which are not trained. `table.take(places)` selects the
+    rows of the tokens' places. `table.by_distance(places)` has a column for each head, and selects the rows
+    of the distances between two tokens.
+
+    >>> from microgpt_lab import Position, hookimpl
+    >>> class Recent(Position):
+    ...     '''Scores less `slope` times the distance.'''
+    ...     def __init__(self, *, slope: float = 0.1):
+    ...         self.slope = slope
+    ...     def tables(self, gpt):
+    ...         return {"distance": [[-self.slope * d] * gpt.heads for d in range(gpt.block_size)]}
+    ...     def bias(self, scores, places, distance):
+    ...         return scores + distance.by_distance(places)
+    >>> @hookimpl
+    ... def positions():
+    ...     return [Recent]
+    """
+
+
+@hookspec
+def attentions() -> list[Callable]:
+    """Return the attentions that the plugin defines.
+
+    An attention is a class. `weights(gpt)` returns what it trains, by name: a `Linear` layer, which it gets
+    as a function, a `Shape`, which it gets as a tensor (both are drawn by the run's init), or rows of numbers
+    to start with. `tables(gpt)`, if it has this method, is as in `positions`. Calling an instance with x
+    (…, T, C), `at`, and the weights and tables by name returns (…, T, C), where no token depends on later
+    ones.
+
+    `at` has the model, `at.gpt`, with its sizes and parts, the tokens' `at.places`, and methods for what
+    other parts do there: `rotate`, `bias`, `remember`, `dropout`, `see` (see `microgpt_lab.At`).
+
+    >>> from microgpt_lab import Linear, hookimpl, ops
+    >>> class Average:
+    ...     '''The mean of all tokens so far.'''
+    ...     def weights(self, gpt):
+    ...         return {"wv": Linear(gpt.embed, gpt.embed, "residual")}
+    ...     def tables(self, gpt):
+    ...         sizes = range(1, gpt.block_size + 1)
+    ...         return {"ones": [[1.0] for n in sizes], "shares": [[1 / n] for n in sizes]}
+    ...     def __call__(self, x, at, wv, ones, shares):
+    ...         (v,) = at.remember(wv(x))
+    ...         return ops.convolve(v, ones, at.places) * shares.take(at.places)
+    >>> @hookimpl
+    ... def attentions():
+    ...     return [Average]
+    """
+
+
+@hookspec
+def weightings() -> list[Callable]:
+    """Return the weightings that the plugin defines: what turns scores into attention weights.
+
+    A weighting is a function of scores (…, heads, T, S). They are -inf for tokens that are not visible, whose
+    weights must be 0.
+
+    >>> from microgpt_lab import hookimpl, ops
+    >>> def softmax1(scores):
+    ...     '''exp(s) / (1 + Σ exp(s)), which may attend to nothing (Miller, 2023).'''
+    ...     return ops.exp(scores - ops.softplus(ops.logsumexp(scores)))
+    >>> @hookimpl
+    ... def weightings():
+    ...     return [softmax1]
+    """
+
+
+@hookspec
+def mlps() -> list[Callable]:
+    """Return the MLPs that the plugin defines: what follows attention in a block.
+
+    An MLP is as in `attentions`. Without weights, it may be a function of x and `at`. With `charges`, a tuple
+    of names, it may add to each token's loss in training: `at.charge(name, cost)`, where cost is (…, T, 1).
+
+    >>> from microgpt_lab import Linear, hookimpl
+    >>> class OneMatrix:
+    ...     '''x Wᵀ, without hidden layer.'''
+    ...     def weights(self, gpt):
+    ...         return {"fc": Linear(gpt.embed, gpt.embed, "residual")}
+    ...     def __call__(self, x, at, fc):
+    ...         return fc(x)
+    >>> @hookimpl
+    ... def mlps():
+    ...     return [OneMatrix]
+    """
+
+
+@hookspec
+def blocks() -> list[Callable]:
+    """Return the blocks that the plugin defines: how attention, MLP and norms make a layer.
+
+    A block is a function of x (…, T, C) and of functions: `attention` and `mlp`, which it calls once each,
+    and as many norms as it names (`norm1`, `norm2`, …). A class may have `weights(gpt)` too, as in
+    `attentions`.
+
+    >>> from microgpt_lab import hookimpl
+    >>> def serial(x, attention, mlp, norm1, norm2):
+    ...     '''x + mlp(norm(attention(norm(x)))).'''
+    ...     return x + mlp(norm2(attention(norm1(x))))
+    >>> @hookimpl
+    ... def blocks():
+    ...     return [serial]
+    """
+
+
+@hookspec
+def inits() -> list[Callable]:
+    """Return the initializations that the plugin defines.
+
+    An init is a function `(shape, gpt, rng)` that returns the initial numbers of a weight, `shape.out` rows
+    of `shape.in_`, drawn from `rng`, a `random.Random`. `shape.role` is "embedding", "hidden", "residual" (a
+    projection into the residual stream), "head" or "scale".
+
+    >>> from microgpt_lab import hookimpl
+    >>> def uniform(shape, gpt, rng, *, width: float = 0.1):
+    ...     '''Uniform numbers from -width to width.'''
+    ...     return [[rng.uniform(-width, width) for _ in range(shape.in_)] for _ in range(shape.out)]
+    >>> @hookimpl
+    ... def inits():
+    ...     return [uniform]
+    """
+
+
+@hookspec
+def losses() -> list[Callable]:
+    """Return the losses that the plugin defines: what training minimizes.
+
+    A loss is a function of logits (…, T, vocab_size) and targets (…, T) that returns (…, T, 1). Evaluations
+    compute the cross-entropy, whatever the loss.
+
+    >>> from microgpt_lab import hookimpl, ops
+    >>> def brier(logits, targets):
+    ...     '''Σ (p - 1[target])² (Brier, 1950).'''
+    ...     p = ops.softmax(logits)
+    ...     return ops.sum(p * p) - p.pick(targets) * 2.0 + 1.0
+    >>> @hookimpl
+    ... def losses():
+    ...     return [brier]
+    """
+
+
+@hookspec
 def optimizers() -> list[Callable]:
     """Return the optimizers that the plugin defines.
 
@@ -74,7 +229,9 @@ def optimizers() -> list[Callable]:
     `init(w)` returns the initial state, and `update(g, state, w, lr, step)` returns the new weights and
     the new state. `g` is the gradient, `lr` the scheduled learning rate, and `step` counts from 0. An
     optimizer that works element by element may set `elementwise = True`. It then gets all weights in one
-    row (1, N).
+    row (1, N). If both methods have an argument `role`, they are told what a weight is for: "embedding",
+    "hidden", "residual", "head" or "scale" (gains and biases). An elementwise optimizer then gets a row for
+    each role.
 
     >>> from microgpt_lab import hookimpl, ops
     >>> class SignSGD:

@@ -21,7 +21,7 @@ from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry import hookspecs
 from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_if_unsafe
-from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.hookspecs import KINDS, hook_of
 from microgpt_lab.registry.parts import Part, part_name, unavailable
 from microgpt_lab.registry.synonyms import PART_OF
 
@@ -48,7 +48,7 @@ class Registry:
     without_parts: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(self.names(kind))} {kind}s" for kind in KINDS)
+        counts = ", ".join(f"{len(self.names(kind))} {hook_of(kind)}" for kind in KINDS)
         return f"Registry({counts}; {len(self.skipped)} plugins skipped)"
 
     def names(self, kind: str) -> list[str]:
@@ -67,7 +67,9 @@ class Registry:
             if plugin.rpartition(".")[2] == name:
                 raise UserError(f"{kind}={name}: plugin {plugin} was skipped: {why}")
         if any(plugin.rpartition(".")[2] == name for plugin in self.without_parts):
-            raise UserError(f"{kind}={name} is unknown: its file needs a function {kind}s() with @hookimpl")
+            raise UserError(
+                f"{kind}={name} is unknown: its file needs a function {hook_of(kind)}() with @hookimpl"
+            )
         raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind), PART_OF.get(kind))}")
 
     def add(self, part: Part) -> None:
@@ -129,9 +131,9 @@ def collect(module: Any, provider: str) -> list[Part]:
                 raise TypeError(f"hook {caller.name} must not have arguments with defaults: {arguments}")
     parts = []
     for kind in KINDS:
-        for makers in getattr(manager.hook, kind + "s")():
+        for makers in getattr(manager.hook, hook_of(kind))():
             if not isinstance(makers, list) or not all(callable(make) for make in makers):
-                raise TypeError(f"hook {kind}s must return a list of functions or classes")
+                raise TypeError(f"hook {hook_of(kind)} must return a list of functions or classes")
             parts += [Part(kind, part_name(make), make, provider) for make in makers]
     for part in parts:
         part.options  # noqa: B018  raises TypeError for an option that cannot be configured

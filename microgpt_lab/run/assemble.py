@@ -13,6 +13,7 @@ from microgpt_lab.core.documents import Documents
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError, at_least, between
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.probe import label, probe
@@ -37,8 +38,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
         between(0, MAX_SAMPLES, samples=config["samples"])
         at_least(0, temperature=config["temperature"])
         parts = {
-            kind: build(kind, config[kind])
-            for kind in ("activation", "norm", "optimizer", "scheduler", "backend")
+            kind: build(kind, config[kind]) for kind in (*MODEL_KINDS, "optimizer", "scheduler", "backend")
         }
         check_size(config, parts["backend"])
         corpus = Corpus(documents, **options_for(Corpus))
@@ -48,7 +48,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
                 f"{corpus.long:,} of {len(documents):,} tasks: write block_size={corpus.longest}, "
                 "which is enough for all"
             )
-        model = GPT(corpus.vocab_size, parts["activation"], parts["norm"], **options_for(GPT))
+        model = GPT(corpus.vocab_size, **{kind: parts[kind] for kind in MODEL_KINDS}, **options_for(GPT))
         check_optimizer_and_scheduler(config, parts["optimizer"], parts["scheduler"])
         probe(config, parts)
         trainer = Trainer(
@@ -80,7 +80,7 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
     """Let the backend compile a step of the longest documents. UserError if a part cannot run on it."""
     batch, *numbers = trainer.inputs(0)
     longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
-    largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropout=batch.dropout)
+    largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropouts=batch.dropouts)
     try:
         trainer.train_scan(
             trainer.carry, [(largest, *numbers)] * 2
@@ -88,9 +88,7 @@ def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
     except UserError:
         raise
     except Exception as error:
-        parts = {
-            kind: registry().get(kind, config[kind]["name"]) for kind in ("activation", "norm", "optimizer")
-        }
+        parts = {kind: registry().get(kind, config[kind]["name"]) for kind in (*MODEL_KINDS, "optimizer")}
         for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
             owner = frame.f_globals.get("__name__"), frame.f_code.co_qualname.partition(".")[0]
             for kind, part in parts.items():

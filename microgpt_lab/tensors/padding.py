@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from microgpt_lab.core.backend import Batch
+from microgpt_lab.core.backend import Batch, Dropout
 
 
 class Padded(NamedTuple):
     """K batches, padded to B documents of T tokens each.
 
     ids and targets (K, B, T) are integers. loss_weight (K, B, T, 1) is 0 at the padding. masks (K, B, T, C)
-    are true for the numbers that dropout keeps.
+    or (K, B, heads, T, T) are true for the numbers that dropout keeps.
     """
 
     ids: np.ndarray
@@ -41,13 +41,13 @@ def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0
         weights += [0.0] * (missing * length)
     ids_and_targets = np.array(tokens).reshape(len(batches), height, length + 1)
     masks: list[np.ndarray] = []
-    if dropout := batches[0].dropout:
-        shape = len(batches), height, length, dropout.width
-        masks = [np.zeros(shape, bool) for _ in range(dropout.sites)]
-    for k, batch in enumerate(batches):
-        for b, document_masks in enumerate(draw_masks(batch)):
-            for mask, matrix in zip(masks, document_masks, strict=True):
-                mask[k, b, : len(matrix)] = matrix
+    for i, dropout in enumerate(batches[0].dropouts):
+        shape = (dropout.heads, length, length) if dropout.heads else (length, dropout.width)
+        masks += (new := [np.zeros((len(batches), height, *shape), bool) for _ in range(dropout.sites)])
+        for k, batch in enumerate(batches):
+            for b, document_masks in enumerate(draw_masks(batch.dropouts[i], batch)):
+                for mask, kept in zip(new, document_masks, strict=True):
+                    mask[k, b][tuple(map(slice, kept.shape))] = kept
     loss_weight = np.array(weights, dtype).reshape(len(batches), height, length, 1)
     return Padded(ids_and_targets[..., :-1], ids_and_targets[..., 1:], loss_weight, masks)
 
@@ -57,12 +57,22 @@ def longest(batch: Batch) -> int:
     return max(len(ids) for ids, _ in batch.pairs)
 
 
-def draw_masks(batch: Batch) -> Iterator[np.ndarray]:
-    """Yield what `Dropout.masks` yields, as booleans. NumPy has Python's generator, the Mersenne Twister."""
-    if batch.dropout is None:
-        return
-    *key, position = Random(batch.dropout.key).getstate()[1]
-    rng, keep = np.random.RandomState(), 1 - batch.dropout.rate
+def draw_masks(dropout: Dropout, batch: Batch) -> Iterator[np.ndarray]:
+    """Yield what `Dropout.masks` yields, as booleans, attention weights as (heads, T, T).
+
+    NumPy has Python's generator, the Mersenne Twister.
+    """
+    *key, position = Random(dropout.key).getstate()[1]
+    rng, keep = np.random.RandomState(), 1 - dropout.rate
     rng.set_state(("MT19937", np.array(key, np.uint32), position, 0, 0.0))
     for ids, _ in batch.pairs:
-        yield rng.random_sample((batch.dropout.sites, len(ids), batch.dropout.width)) < keep
+        if dropout.heads:
+            kept = rng.random_sample((dropout.sites, len(ids), dropout.heads, len(ids))) < keep
+            yield kept.swapaxes(1, 2)
+        else:
+            yield rng.random_sample((dropout.sites, len(ids), dropout.width)) < keep
+
+
+def mask_scales(batch: Batch) -> list[float]:
+    """Return the factor of each mask."""
+    return [dropout.scale for dropout in batch.dropouts for _ in range(dropout.sites)]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from itertools import repeat
+from functools import lru_cache
+from itertools import chain, repeat
 from math import hypot
 
 from microgpt_lab.core import floats
-from microgpt_lab.core.autograd import Dot, Number, Value, data_of, topological
+from microgpt_lab.core.autograd import Number, Value, data_of, topological
+from microgpt_lab.core.places import Table
 from microgpt_lab.core.reprs import preview
+from microgpt_lab.tensors.dot import Dot
 from microgpt_lab.tensors.views import Views, common_shape
 
 
@@ -66,6 +69,10 @@ class Tensor(Views):
     def is_tracked(self) -> bool:
         """Whether the numbers are Values."""
         return isinstance(self.data[0], Value)
+
+    def table(self, rows: Table) -> Tensor:
+        """Return a table as a matrix of constants, to compute with these numbers."""
+        return constants(rows)
 
     def tracked(self) -> Tensor:
         """Return the numbers as new Values, to compute gradients with respect to them."""
@@ -222,6 +229,11 @@ class Product(Tensor):
                     n.grad += data * d
             for dot in row[fours:]:
                 dot.propagate()
+
+
+@lru_cache(64)
+def constants(rows: Table) -> Tensor:
+    return Tensor(list(chain.from_iterable(rows)), (len(rows), len(rows[0])))
 
 
 def dots(rows: list[list[Number]], columns: list[tuple[Number, ...]]) -> list[Number]:

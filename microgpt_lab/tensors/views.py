@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Self
 
+from microgpt_lab.core.places import Places, indices
+
 
 class Views:
     """The methods of a Tensor that rearrange or mask its numbers. Only `total` computes new ones."""
@@ -31,17 +33,18 @@ class Views:
         return [rows[i : i + height] for i in range(0, len(rows), height)]
 
     def broadcast_to(self, shape: tuple[int, ...]) -> Self:
-        """Broadcast a single row or column, or both, to this shape."""
+        """Repeat the numbers along each axis of length 1, and along missing leading axes, to this shape."""
         if self.shape == shape:
             return self
-        rows, width = self.rows, shape[-1]
-        if self.shape[-1] == 1:
-            rows = [row * width for row in rows]
-        if len(rows) == 1:
-            rows = rows * (math.prod(shape) // width)
-        data = list(chain.from_iterable(rows))
-        if len(data) != math.prod(shape):
-            raise ValueError(f"shapes {self.shape} and {shape} cannot be broadcast together")
+        data, size = self.data, 1  # numbers of one index of the axis, and of those behind it
+        old = (1,) * (len(shape) - len(self.shape)) + self.shape
+        for have, want in zip(reversed(old), reversed(shape), strict=True):
+            if have != want:
+                if have != 1:
+                    raise ValueError(f"shapes {self.shape} and {shape} cannot be broadcast together")
+                parts = (data[i : i + size] * want for i in range(0, len(data), size))
+                data = list(chain.from_iterable(parts))
+            size *= want
         return self._view(data, shape)
 
     @property
@@ -89,20 +92,38 @@ class Views:
         data = [x for group in groups for rows in zip(*group, strict=True) for row in rows for x in row]
         return self._view(data, (*lead, height, heads * size))
 
-    def causal(self) -> Self:
-        """Mask the future with -inf: of S columns, row t of T keeps the first S - T + t + 1."""
+    def causal(self, window: int = 0) -> Self:
+        """Mask the future with -inf: of S columns, row t of T keeps the first S - T + t + 1.
+
+        With a `window`, it keeps only the last `window` of these.
+        """
         *_, height, width = self.shape
         hidden = [self.constant(-math.inf)]
         data = []
         for i, row in enumerate(self.rows):
-            seen = width - height + i % height + 1
-            data += row[:seen] + hidden * (width - seen)
+            stop = width - height + i % height + 1
+            start = max(0, stop - window) if window else 0
+            data += hidden * start + row[start:stop] + hidden * (width - stop)
         return self._view(data, self.shape)
 
-    def take(self, ids: Sequence[int]) -> Self:
-        """Select rows by index: (len(ids), C)."""
-        rows = self.rows
+    def take(self, ids: Sequence[int] | Places) -> Self:
+        """Select rows by index, or at places: (len(ids), C)."""
+        rows, ids = self.rows, indices(ids)
         return self._view([x for i in ids for x in rows[i]], (len(ids), self.shape[-1]))
+
+    def by_distance(self, places: Places) -> Self:
+        """Select row t - s for a token at t that looks back at one at s: (N, heads) to (heads, T, S).
+
+        It is 0 where s lies ahead, or N or more behind.
+        """
+        columns, zero = list(zip(*self.rows)), self.constant(0.0)
+        data = [
+            column[t - s] if 0 <= t - s < len(column) else zero
+            for column in columns
+            for t in indices(places)
+            for s in range(places.stop)
+        ]
+        return self._view(data, (len(columns), places.stop - places.start, places.stop))
 
     def pick(self, ids: Sequence[int]) -> Self:
         """Select the number ids[t] of each row t: (T, 1)."""

@@ -37,7 +37,7 @@ class Python(Backend):
             for value, x in zip(leaf.data, weight.data):
                 value.data, value.grad = x, 0.0
         result = loss({name: self.leaves[name] for name in weights})
-        result.backward()
+        (result if result.shape == (1, 1) else result[:1]).backward()
         return result.detach()
 
     def _grad(self, name):

@@ -30,12 +30,13 @@ class Jax(Backend):
         return self.array(numpy.array(rows, self.dtype))
 
     def value_and_grad(self, loss, weights):
-        def number(weights):
-            return loss(weights).data[0, 0]
+        def first(weights):
+            row = loss(weights)
+            return row.data[0, 0], row
 
         with self.jax.enable_x64(self.dtype == "float64"):
-            value, grads = self.jax.value_and_grad(number)(weights)
-            return self.jax.tree.map(self.to_host, (self.array(value[None, None]), grads))
+            (_, row), grads = self.jax.value_and_grad(first, has_aux=True)(weights)
+            return self.jax.tree.map(self.to_host, (row, grads))
 
     def to_host(self, values):
         """Copy to the host, unless a function is being compiled."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from microgpt_lab.core.places import Places
 from microgpt_lab.core.reprs import preview
 
 
@@ -68,6 +70,12 @@ def raw(x):
     if isinstance(x, Condition):
         raise TypeError("a comparison is not a number: use where(condition, a, b)")
     return x.data if isinstance(x, Array) else x
+
+
+@lru_cache(64)
+def constants(rows, dtype):
+    """Return a table as an array."""
+    return np.array(rows, dtype)
 
 
 def array_repr(self):
@@ -140,6 +148,10 @@ class Array:
             raise ValueError(f"cannot multiply {a.shape} by {b.shape}")
         return Array(a @ b)
 
+    def table(self, rows):
+        """Return a table as a matrix of constants."""
+        return Array(constants(rows, self.data.dtype))
+
     @property
     def T(self):
         return Array(self.data.swapaxes(-1, -2))
@@ -165,17 +177,29 @@ class Array:
         *lead, heads, height, size = self.shape
         return Array(self.data.swapaxes(-2, -3).reshape(*lead, height, heads * size))
 
-    def causal(self):
-        """Mask the future with -inf: of S columns, row t of T keeps the first S - T + t + 1."""
+    def causal(self, window=0):
+        """Mask the future with -inf: of S columns, row t of T keeps the first S - T + t + 1.
+
+        With a `window`, it keeps only the last `window` of these.
+        """
         height, width = self.shape[-2:]
         seen = np.tri(height, width, width - height, dtype=bool)
+        if window:
+            seen &= ~np.tri(height, width, width - height - window, dtype=bool)
         return Array(self.xp.where(seen, self.data, -math.inf))
 
     def take(self, ids):
-        """Select rows by index: (T, C), or (B, T, C) for ids (B, T)."""
-        return Array(
-            self.data[ids.start : ids.stop] if isinstance(ids, range) else self.data[self.xp.asarray(ids)]
-        )
+        """Select rows by index or at places: (T, C), or (B, T, C) for ids (B, T)."""
+        if isinstance(ids, Places):
+            return Array(self.data[ids.start : ids.stop])
+        return Array(self.data[self.xp.asarray(ids)])
+
+    def by_distance(self, places):
+        """(N, heads) to (heads, T, S): row t - s where a token at t looks back at one at s, else 0."""
+        size = self.shape[0]
+        apart = np.arange(places.start, places.stop)[:, None] - np.arange(places.stop)
+        rows = self.xp.moveaxis(self.data[apart.clip(0, size - 1)], -1, 0)
+        return Array(self.xp.where((apart >= 0) & (apart < size), rows, 0.0))
 
     def pick(self, ids):
         """Select the number ids[…, t] of each row: (…, T, 1)."""

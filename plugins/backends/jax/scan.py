@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from microgpt_lab.core.backend import Block
-from microgpt_lab.tensors.padding import Padded, longest, padded
+from microgpt_lab.tensors.padding import Padded, longest, mask_scales, padded
 
 from .array import Array
 from .cache import compile_cached
@@ -57,8 +57,8 @@ class Scan:
     def stack(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
         """Stack the batches and numbers of a call, padded to `fused` of each.
 
-        Returns the batches, (fused, documents, T), the scale of dropout, the numbers, (fused, count), and the
-        length that each batch needs, (fused,).
+        Returns the batches, (fused, documents, T), the factors of dropout masks, the numbers,
+        (fused, count), and the length that each batch needs, (fused,).
         """
         batches = [batch for batch, *_ in inputs]
         height = max(batch.height for batch in batches)
@@ -76,17 +76,17 @@ class Scan:
             return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 
         stacked = jax.tree.map(lambda values: jax.device_put(fill(values), self.sharded), stacked)
-        scale = np.array(dropout.scale if (dropout := inputs[0][0].dropout) else 1.0, self.dtype)
-        return stacked, scale, fill(numbers), fill(needed)
+        return stacked, np.array(mask_scales(inputs[0][0]), self.dtype), fill(numbers), fill(needed)
 
     def loop(
-        self, lengths: tuple, carry: Any, batches: Padded, scale: Any, numbers: Any, needed: Any, count: Any
+        self, lengths: tuple, carry: Any, batches: Padded, scales: Any, numbers: Any, needed: Any, count: Any
     ) -> tuple[Any, Any]:
         """Apply `f` to `count` batches, each at the smallest of `lengths` that fits. See `Backend.scan`."""
 
         def apply(length, i, carry):
-            ids, targets, loss_weight, masks = jax.tree.map(lambda x: x[i, :, :length], batches)
-            block = Block(ids, targets, Array(loss_weight), [Array(mask * scale) for mask in masks])
+            ids, targets, loss_weight = (x[i, :, :length] for x in batches[:3])
+            masks = [Array(cut(mask[i], length) * scale) for mask, scale in zip(batches.masks, scales)]
+            block = Block(ids, targets, Array(loss_weight), masks)
             carry, results = self.f(carry, [block], *(Array(x[None, None]) for x in numbers[i]))
             return carry, jnp.array([result.data[0, 0] for result in results])
 
@@ -100,3 +100,8 @@ class Scan:
         return jax.lax.fori_loop(
             0, count, body, (carry, jnp.zeros((self.fused, *values.shape), values.dtype))
         )
+
+
+def cut(mask: Any, length: int) -> Any:
+    """Cut a dropout mask, (B, T, C) or (B, heads, T, T), to a length."""
+    return mask[:, :length] if mask.ndim == 3 else mask[..., :length, :length]

@@ -31,7 +31,7 @@ class NumPy(Backend):
     def value_and_grad(self, loss, weights):
         leaves = {name: self.array(w.data, tracked=True) for name, w in weights.items()}
         y = loss(leaves)
-        grads = y.backward()
+        grads = (y if y.shape == (1, 1) else y[:1]).backward()
         gradients = {name: grads.get(id(leaf)) for name, leaf in leaves.items()}
         return self.array(y.data), {
             n: weights[n] * 0.0 if g is None else self.array(g) for n, g in gradients.items()

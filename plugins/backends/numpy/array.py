@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from microgpt_lab.core.autograd import topological
+from microgpt_lab.core.places import Places
 from microgpt_lab.core.reprs import preview
 
 from .calls import (
     causal_masks,
+    constants,
     copy,
+    diagonals,
+    distances,
     empty,
     fit,
     joined,
@@ -113,6 +117,10 @@ class Array:
     def __lt__(self, other):
         return Condition(call(np.less, self.data, raw(other)), self.data.dtype)
 
+    def table(self, rows):
+        """A table as a matrix of constants."""
+        return Array(constants(rows, self.data.dtype))
+
     def apply(self, name):
         """A function of each number, by its name in `FUNCTIONS`."""
         f, slope = FUNCTIONS[name]
@@ -162,7 +170,11 @@ class Array:
             stop = start + array.shape[-1]
             links.append((array, lambda g, start=start, stop=stop: g[..., start:stop]))
             start = stop
-        return Array(call(joined, tuple(array.data for array in arrays)), links)
+        whole = tuple(array.data for array in arrays)
+        if self.data.ndim < 3:
+            return Array(call(joined, whole), links)
+        y = empty((*self.shape[:-1], start), self.data.dtype)
+        return Array(into(y, joined, whole), links)
 
     def reshape(self, height, width):
         x = self.data
@@ -180,15 +192,16 @@ class Array:
         y = reshape(self.data.swapaxes(-2, -3), (*lead, height, heads * size))
         return Array(y, [(self, lambda g: reshape(g, (*lead, height, heads, size)).swapaxes(-2, -3))])
 
-    def causal(self):
-        """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1."""
-        seen, hidden = causal_masks(self.shape[-2], self.shape[-1], self.data.dtype)
+    def causal(self, window=0):
+        """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1, or of
+        these the last `window`."""
+        seen, hidden = causal_masks(self.shape[-2], self.shape[-1], window, self.data.dtype)
         return Array(call(np.add, self.data, hidden), [(self, lambda g: call(np.multiply, g, seen))])
 
     def take(self, ids):
-        """Rows by index: (T, C), or (B, T, C) for ids (B, T)."""
+        """Rows by index or at places: (T, C), or (B, T, C) for ids (B, T)."""
         w = self.data
-        if isinstance(ids, range):
+        if isinstance(ids, Places):
 
             def pull_slice(g):
                 whole = np.zeros_like(w)
@@ -200,6 +213,23 @@ class Array:
         ids = np.asarray(ids)
         y = into(empty((*ids.shape, w.shape[1]), w.dtype), copy, call(take, w, ids, 0))
         return Array(y, [(self, lambda g: sum_rows(reshape(g, (-1, w.shape[1])), ids.reshape(-1), len(w)))])
+
+    def by_distance(self, places):
+        """(N, heads) to (heads, T, S): row t - s where a token at t looks back at one at s, else 0."""
+        w = self.data
+        size, heads = w.shape
+        apart, seen = distances(places.start, places.stop, size, w.dtype)
+        height, width = apart.shape
+        rows = np.moveaxis(call(take, w, apart, 0), -1, 0)
+        y = np.empty((heads, width, height), w.dtype).swapaxes(1, 2)
+        into(y, np.multiply, rows, seen)
+
+        def pull(g):
+            sums, grad, n = diagonals(call(np.multiply, g, seen)), np.zeros_like(w), min(size, width)
+            into(grad[:n], copy, sums[:, height - 1 : height - 1 + n].T)  # from distance 0 on
+            return grad
+
+        return Array(y, [(self, pull)])
 
     def pick(self, ids):
         """The number ids[…, t] of each row: (…, T, 1)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,10 +114,35 @@ def row_dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return call(row_sum, call(np.multiply, x, y))
 
 
-def causal_masks(height: int, width: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(64)
+def constants(rows: Any, dtype: Any) -> np.ndarray:
+    """A table as an array, laid out as `empty` would."""
+    return np.array(rows, dtype, order="F")
+
+
+def causal_masks(height: int, width: int, window: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     """1 and 0 where a row sees a column, else 0 and -inf; laid out as `empty` would."""
     seen = np.asfortranarray(np.tri(height, width, width - height, dtype))
+    if window:
+        seen -= np.tri(height, width, width - height - window, dtype)
     return seen, np.where(seen, 0.0, -np.inf).astype(dtype)
+
+
+def distances(start: int, stop: int, size: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(T, S): how far back each token is, at most size - 1, and 1 where that is its distance, else 0."""
+    apart = np.arange(start, stop)[:, None] - np.arange(stop)
+    seen = np.asfortranarray(((apart >= 0) & (apart < size)).astype(dtype))
+    return apart.clip(0, size - 1), seen
+
+
+def diagonals(g: np.ndarray) -> np.ndarray:
+    """(heads, T, S) to (heads, T + S - 1): the sums along diagonals, from that of the first row's end."""
+    heads, height, width = g.shape
+    slanted = np.zeros((heads, height, height + width - 1), g.dtype)  # each row begins one further right
+    size = g.itemsize
+    view = np.ndarray(g.shape, g.dtype, slanted, 0, (slanted.strides[0], slanted.strides[1] + size, size))
+    into(view, copy, g[..., ::-1])
+    return call(axes_sum, slanted, (1,))[:, 0]
 
 
 def sum_rows(g: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:

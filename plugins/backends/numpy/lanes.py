@@ -48,6 +48,17 @@ class Lanes:
         play(self.after)
 
 
+def varying(calls: list[partial], inputs: list[np.ndarray]) -> list[partial]:
+    """The calls that depend on inputs. The others compute the same constants each time."""
+    varies, known = {id(owner(array)) for array in inputs}, -1
+    while known < len(varies):
+        known = len(varies)
+        for call in calls:
+            if any(id(owner(array)) in varies for array in arrays(call.args)):
+                varies.add(id(owner(call.args[-1])))
+    return [call for call in calls if id(owner(call.args[-1])) in varies]
+
+
 def sorted_by_need(calls: list[partial], parts: list[list[np.ndarray]]) -> dict[int, list[partial]]:
     """The calls by the parts that they depend on: 0 none, 1 << i the i-th alone, -1 more than one.
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from microgpt_lab import UserError
 from microgpt_lab.core.backend import Block
-from microgpt_lab.tensors.padding import longest, padded
+from microgpt_lab.tensors.padding import longest, mask_scales, padded
 
 from .array import Array
 from .calls import copy, empty
-from .lanes import Lanes
+from .lanes import Lanes, varying
 from .tape import Tape, call, into
 
 WORTH = 12_000  # numbers (documents, T, C) that a call makes: from about here on two threads are faster
@@ -25,7 +25,7 @@ WORTH = 12_000  # numbers (documents, T, C) that a call makes: from about here o
 class Recorded:
     """`f(carry, blocks, *numbers)` on the buffers of a carry, for batches of one shape.
 
-    `whole` has the ids, targets, shares and masks of a batch, documents first.
+    `whole` has the ids, targets, weights and masks of a batch, documents first.
     """
 
     def __init__(self, f: Callable, carry: Any, whole: list[np.ndarray], numbers: list[float]):
@@ -47,7 +47,7 @@ class Recorded:
                 into(buffer, copy, data)
         self.results = [result.data for result in results]
         kept = [*buffers, *chain(*self.parts), *self.numbers, *self.results]
-        self.calls = Lanes(tape.calls, self.parts, kept)
+        self.calls = Lanes(varying(tape.calls, kept), self.parts, kept)
 
     def split(self, whole: list[np.ndarray]) -> list[list[np.ndarray]]:
         """The documents of each lane."""
@@ -115,8 +115,8 @@ class Scan:
         unit = max(1, 2 ** (length.bit_length() - 4))  # 8 to 16 lengths an octave
         length = min(-(-length // unit) * unit, batch.block_size)
         batches = padded([batch], self.dtype, length=length)
-        scale = batch.dropout.scale if batch.dropout else 1.0
-        masks = [np.multiply(mask[0], scale, dtype=self.dtype) for mask in batches.masks]
+        scaled = zip(batches.masks, mask_scales(batch), strict=True)
+        masks = [np.multiply(mask[0], scale, dtype=self.dtype) for mask, scale in scaled]
         whole = [batches.ids[0], batches.targets[0], batches.loss_weight[0], *masks]
         recorded = self.recorded.get(whole[0].shape)
         if recorded is None:

@@ -1,0 +1,71 @@
+"""Name the tensors inside a model, to collect or replace them.
+
+Model and parts call `see("layer0.attention.pattern", x)`, which returns x. Code that looks gets each named
+tensor, and may return another in its place. A step that a backend records or compiles runs unseen.
+
+>>> with seen("layer*.pattern") as inside:                     # doctest: +SKIP
+...     model.logits(weights, ids)
+>>> inside["layer0.attention.pattern"].shape                   # doctest: +SKIP
+(4, 5, 5)
+>>> def without_mlp(name, x):
+...     return x * 0.0 if name == "layer0.mlp" else x
+>>> with looking(without_mlp):                                 # doctest: +SKIP
+...     model.logits(weights, ids)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any
+
+Look = Callable[[str, Any], Any]
+looks: list[Look] = []  # those that look now, in the order in which they began
+
+
+def see(name: str, x: Any) -> Any:
+    """Return x, or what those who look make of it."""
+    for look in looks:
+        x = look(name, x)
+    return x
+
+
+@contextmanager
+def looking(look: Look) -> Iterator[None]:
+    """Call `look(name, x)` for each named tensor, and go on with what it returns."""
+    looks.append(look)
+    try:
+        yield
+    finally:
+        looks.remove(look)
+
+
+@contextmanager
+def seen(*patterns: str) -> Iterator[dict[str, Any]]:
+    """Collect the tensors whose names match a pattern (without patterns: all), as in `fnmatch`."""
+    found: dict[str, Any] = {}
+
+    def keep(name: str, x: Any) -> Any:
+        if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns):
+            found[name] = x
+        return x
+
+    with looking(keep):
+        yield found
+
+
+def unseen(f: Callable) -> Callable:
+    """Return `f` as a function in which nobody looks.
+
+    A backend may record or compile it, which would ignore some looks, and keep others for ever.
+    """
+
+    def run(*args: Any) -> Any:
+        set_aside, looks[:] = looks[:], []
+        try:
+            return f(*args)
+        finally:
+            looks[:] = set_aside
+
+    return run

@@ -1,0 +1,26 @@
+from microgpt_lab import at_least, hookimpl
+from microgpt_lab.ops import logsumexp
+
+
+class ZLoss:
+    """Cross-entropy + weight · lse(z)², which keeps logits z near log-probabilities (Chowdhery et al., 2022).
+
+    z: (…, T, vocab_size). Returns (…, T, 1).
+
+    weight: weight of the penalty.
+    """
+
+    name = "z_loss"
+
+    def __init__(self, *, weight: float = 1e-4):
+        at_least(0, weight=weight)
+        self.weight = weight
+
+    def __call__(self, logits, targets):
+        total = logsumexp(logits)
+        return total - logits.pick(targets) + total**2 * self.weight
+
+
+@hookimpl
+def losses():
+    return [ZLoss]
