@@ -31,18 +31,18 @@ class Muon:
         beta2: float = 0.95,
         eps: float = 1e-8,
     ):
-        above(0, lr=lr)  # adam_lr / lr times the scheduled lr is the scheduled adam_lr
+        above(0, lr=lr)  # because adam_lr is scheduled as the scheduled lr · adam_lr / lr
         at_least(0, below=1, momentum=momentum, beta1=beta1, beta2=beta2)
         at_least(0, weight_decay=weight_decay, adam_lr=adam_lr, eps=eps)
-        self.lr, self.momentum, self.weight_decay, self.adam_to_lr = lr, momentum, weight_decay, adam_lr / lr
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.adam_lr, self.beta1, self.beta2, self.eps = adam_lr, beta1, beta2, eps
 
     def init(self, w, role):
         return (w * 0.0,) if orthogonalizes(w, role) else (w * 0.0, w * 0.0)
 
     def update(self, g, state, w, lr, step, role):
         if not orthogonalizes(w, role):
-            return self.adamw(g, state, w, lr * self.adam_to_lr, step)
+            return self.adamw(g, state, w, lr * (self.adam_lr / self.lr), step)
         v = state[0] * self.momentum + g
         out, in_ = w.shape
         u = orthogonalized(g + v * self.momentum) * max(1, out / in_) ** 0.5
