@@ -116,8 +116,8 @@ def check_norm(norm: Any) -> None:
 def check_optimizer(optimizer: Any) -> None:
     """Check that it minimizes (w - target)² / 2, keeps the shape, and depends only on its arguments.
 
-    An optimizer that asks for the role of weights must do so in every role. One with `elementwise = True` must
-    give the same numbers for a matrix and for a row.
+    An optimizer that is told the role of weights must do so in each role. One with `elementwise = True`
+    must give the same numbers for a matrix and for a row.
     """
     for role in ROLES if told(optimizer.init, "") or told(optimizer.update, "") else ROLES[:1]:
         init, update = (partial(f, **told(f, role)) for f in (optimizer.init, optimizer.update))
@@ -128,7 +128,8 @@ def check_optimizer(optimizer: Any) -> None:
             as_matrix = update(g, init(w), w, optimizer.lr, 3)[0]
             as_row = update(row_g, init(row_w), row_w, optimizer.lr, 3)[0]
             assert as_matrix.data == as_row.data, (
-                "update gives other numbers for a row (1, 24) than for a matrix (4, 6): remove elementwise = True"
+                "update gives other numbers for a row (1, 24) than for a matrix (4, 6): "
+                "remove elementwise = True"
             )
 
 
@@ -149,8 +150,8 @@ def check_role(init: Callable, update: Callable, lr: float, role: str) -> None:
             w = new
         after = (w - target).norm().item()
         assert after < before, (
-            f"300 steps on the loss (w - target)² / 2 do not reduce it, for weights of role {role}: the distance "
-            f"to the target was {before} and is {after}"
+            f"300 steps on the loss (w - target)² / 2 do not reduce it, for weights of role {role}: "
+            f"the distance to the target was {before} and is {after}"
         )
 
 

@@ -1,0 +1,541 @@
+"""Parts, compared with the formulas of their papers, and with PyTorch's own functions where it is installed.
+
+The formulas are computed in NumPy, for one token and one head at a time, from the text of the papers.
+"""
+
+import math
+from random import Random
+
+import numpy as np
+import pytest
+
+from microgpt_lab import GPT, Shape, UserError, part, seen
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run.assemble import assemble
+from microgpt_lab.testing import small_trainer
+
+IDS, TARGETS, VOCABULARY, EMBED, HEADS = [3, 1, 4, 1, 5, 0, 2, 6], [1, 4, 1, 5, 0, 2, 6, 6], 7, 24, 4
+T, BACKEND = len(IDS), part("backend", "numpy")
+
+
+def assert_equal(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
+class Look:
+    """A model with random weights, and what it computes of IDS. Parts are names, or names with options.
+
+    `w` are the weights, `inside` the named tensors, `x` the input of the first attention, all as arrays.
+    """
+
+    def __init__(self, activation="relu", norm="rmsnorm", **chosen):
+        kinds = ("position", "attention", "weighting", "mlp", "block", "init", "loss")
+        parts = {kind: built(kind, chosen.pop(kind)) for kind in kinds if kind in chosen}
+        sizes = {"embed": EMBED, "heads": HEADS, "block_size": T} | chosen
+        self.model = GPT(VOCABULARY, built("activation", activation), built("norm", norm), **parts, **sizes)
+        rng = np.random.default_rng(0)
+        shapes = {name: np.shape(rows) for name, rows in self.model.initial_weights(Random(0)).items()}
+        self.w = {name: rng.normal(0.0, 0.4, shape) for name, shape in shapes.items()}
+        self.tensors = {name: BACKEND.tensor(w.tolist()) for name, w in self.w.items()}
+        with seen() as inside:
+            self.model.logits(self.tensors, IDS)
+        self.inside = {name: np.array(x.data) for name, x in inside.items()}
+        self.x = self.inside.get("layer0.norm1")
+
+    def own(self, place):
+        """The weights at a place, by the part's own names."""
+        return {name[len(place) + 1 :]: w for name, w in self.w.items() if name.startswith(f"{place}.")}
+
+
+def built(kind, chosen):
+    name, options = (chosen, {}) if isinstance(chosen, str) else chosen
+    return part(kind, name, **options)
+
+
+# Attention: a sum over the tokens that token t sees, in each head.
+
+
+def dot(q, k, h, t, s):
+    return q @ k / math.sqrt(len(q))
+
+
+def softmax(scores, h=0):
+    e = np.exp(scores)
+    return e / e.sum()
+
+
+def attention(w, x, score=dot, weigh=softmax, kv_heads=HEADS, heads=HEADS, window=T, values=None):
+    """Σ weigh(score(q, k)) v for each token and head, of which several share the same k and v, times Wo."""
+    q, k = (np.split(x @ w[name].T, n, axis=1) for name, n in (("wq", heads), ("wk", kv_heads)))
+    v = np.split(x @ w["wv"].T, kv_heads, axis=1) if values is None else values
+    rows = []
+    for t in range(len(x)):
+        visible, row = range(max(0, t - window + 1), t + 1), []
+        for h in range(heads):
+            group = h // (heads // kv_heads)
+            scores = np.array([score(q[h][t], k[group][s], h, t, s) for s in visible])
+            row += list(sum(a * v[group][s] for a, s in zip(weigh(scores, h), visible, strict=True)))
+        rows.append(row)
+    return np.array(rows) @ w["wo"].T
+
+
+def rotary(base, rotated):
+    """The paper's Re(q k* e^(i (t - s) θ)), of complex numbers from the two halves of the rotated part."""
+
+    def score(q, k, h, t, s):
+        half = rotated // 2
+        q_complex, k_complex = (y[:half] + 1j * y[half:rotated] for y in (q, k))
+        angles = (t - s) * base ** (-2 * np.arange(half) / rotated)
+        turned = (q_complex * k_complex.conj() * np.exp(1j * angles)).real.sum()
+        return (turned + q[rotated:] @ k[rotated:]) / math.sqrt(len(q))
+
+    return score
+
+
+def alibi(slopes):
+    return {"score": lambda q, k, h, t, s: dot(q, k, h, t, s) - slopes[h] * (t - s), "heads": len(slopes)} | {
+        "kv_heads": len(slopes)
+    }
+
+
+def unit(x):
+    return x / math.sqrt(np.mean(x * x) + 1e-5)
+
+
+# What is chosen, and the options of `attention` that it must equal, with the layer's own weights.
+ATTENTIONS = {
+    "scaled dot products": ({}, lambda w: {}),
+    "two groups": ({"attention": ("multihead", {"kv_heads": 2})}, lambda w: {"kv_heads": 2}),
+    "multi-query": ({"attention": ("multihead", {"kv_heads": 1})}, lambda w: {"kv_heads": 1}),
+    "heads of 5 numbers": ({"attention": ("multihead", {"head_dim": 5})}, lambda w: {}),
+    "window": ({"attention": ("multihead", {"window": 3})}, lambda w: {"window": 3}),
+    "sinks": (
+        {"attention": ("multihead", {"sinks": True})},
+        lambda w: {"weigh": lambda s, h: np.exp(s) / (np.exp(s).sum() + np.exp(w["sink"][0, h]))},
+    ),
+    "QK-norm": (
+        {"attention": ("multihead", {"qk_norm": True, "qk_gain": True})},
+        lambda w: {
+            "score": lambda q, k, *at: dot(unit(q) * w["q_gain"][0], unit(k) * w["k_gain"][0], *at),
+        },
+    ),
+    "RoPE": ({"position": ("rope", {"base": 50.0})}, lambda w: {"score": rotary(50.0, 6)}),
+    "RoPE of a part": (
+        {"position": ("rope", {"base": 50.0, "partial": 2 / 3})},
+        lambda w: {"score": rotary(50.0, 4)},
+    ),
+    # The paper's example is 8 heads; its authors' code interleaves the next power of 2 for 3 and 12 heads.
+    "ALiBi, 8 heads": (
+        {"position": "alibi", "heads": 8},
+        lambda w: alibi([1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256]),
+    ),
+    "ALiBi, 4 heads": ({"position": "alibi"}, lambda w: alibi([1 / 4, 1 / 16, 1 / 64, 1 / 256])),
+    "ALiBi, 3 heads": ({"position": "alibi", "heads": 3}, lambda w: alibi([1 / 16, 1 / 256, 1 / 4])),
+    "ALiBi, 12 heads": (
+        {"position": "alibi", "heads": 12},
+        lambda w: alibi([2.0**-i for i in range(1, 9)] + [2.0**-i for i in (0.5, 1.5, 2.5, 3.5)]),
+    ),
+    "sigmoid": (
+        {"weighting": "sigmoid"},
+        lambda w: {"weigh": lambda s, h: 1 / (1 + np.exp(-(s - math.log(len(s)))))},
+    ),
+    "squared ReLU": (
+        {"weighting": "relu2"},
+        lambda w: {"weigh": lambda s, h: np.maximum(s, 0) ** 2 / len(s)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_attention_equals_the_formula_of_the_paper(name):
+    chosen, options = ATTENTIONS[name]
+    look = Look(**chosen)
+    w = look.own("layer0.attention")
+    assert_equal(look.inside["layer0.attention"], attention(w, look.x, **options(w)))
+
+
+def test_differential_attention_equals_the_formula_of_the_paper():
+    look = Look(attention="differential")
+    w, D, start = (
+        look.own("layer0.attention"),
+        EMBED // HEADS,
+        0.8 - 0.6,
+    )  # e^(-0.3 · layer) is 1 in the first
+    amount = math.exp(w["lq1"][0] @ w["lk1"][0]) - math.exp(w["lq2"][0] @ w["lk2"][0]) + start
+    identity = {"wv": w["wv"], "wo": np.eye(EMBED)}
+    first, second = (
+        attention({"wq": q, "wk": k} | identity, look.x)
+        for q, k in zip(np.split(w["wq"], 2), np.split(w["wk"], 2), strict=True)
+    )
+    heads = (first - amount * second).reshape(T, HEADS, D)
+    normed = np.array([[unit(head) * (1 - start) for head in row] for row in heads])
+    assert_equal(look.inside["layer0.attention"], normed.reshape(T, EMBED) @ w["wo"].T)
+
+
+def test_linear_attention_equals_the_recurrence_of_the_paper():
+    look = Look(attention="linear")
+    w, D = look.own("layer0.attention"), EMBED // HEADS
+    q, k, v = (look.x @ w[name].T for name in ("wq", "wk", "wv"))
+    q, k = (np.where(y > 0, y + 1, np.exp(y)) for y in (q, k))
+    mixed = np.zeros((T, EMBED))
+    for h in range(HEADS):
+        own, state, total = slice(h * D, (h + 1) * D), np.zeros((D, D)), np.zeros(D)
+        for t in range(T):
+            state, total = state + np.outer(k[t, own], v[t, own]), total + k[t, own]
+            mixed[t, own] = q[t, own] @ state / (q[t, own] @ total)
+    assert_equal(look.inside["layer0.attention"], mixed @ w["wo"].T)
+
+
+def test_value_residual_mixes_the_first_layers_values_into_the_second_layers():
+    look = Look(attention=("multihead", {"value_residual": True}), layers=2)
+    first, second = look.own("layer0.attention"), look.own("layer1.attention")
+    x = look.inside["layer1.norm1"]
+    old, new = second["mix"][0]
+    values = np.split(old * (look.x @ first["wv"].T) + new * (x @ second["wv"].T), HEADS, axis=1)
+    assert_equal(look.inside["layer1.attention"], attention(second, x, values=values))
+
+
+def test_sinusoidal_positions_equal_the_formula_of_the_paper():
+    look = Look(position="sinusoidal")
+    for t, token in enumerate(IDS):
+        for i in range(EMBED // 2):
+            angle = t / 10000 ** (2 * i / EMBED)
+            assert_equal(
+                look.inside["embed"][t, 2 * i : 2 * i + 2] - look.w["wte"][token, 2 * i : 2 * i + 2],
+                [math.sin(angle), math.cos(angle)],
+            )
+
+
+# MLPs and norms
+
+ACTIVATIONS = {
+    "silu": lambda x: x / (1 + math.exp(-x)),
+    "gelu": lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2))),
+    "relu": lambda x: max(x, 0.0),
+    "sigmoid": lambda x: 1 / (1 + math.exp(-x)),
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_glu_equals_the_formula_of_the_paper(activation):
+    """With bias, as in its first equation: (σ(x W + b) ⊗ (x V + c)) W₂."""
+    look = Look(activation, mlp="glu", bias=True)
+    w, x = look.own("layer0.mlp"), look.inside["layer0.norm2"]
+    for t in range(T):
+        gate, up = (w[name] @ x[t] + w[f"{name}_bias"][0] for name in ("gate", "up"))
+        hidden = np.array([ACTIVATIONS[activation](a) * b for a, b in zip(gate, up, strict=True)])
+        assert_equal(look.inside["layer0.mlp"][t], w["down"] @ hidden + w["down_bias"][0])
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_a_mixture_of_experts_equals_the_sum_over_the_chosen_ones(top_k):
+    options = {"experts": 3, "top_k": top_k, "ratio": 0.5, "balance": 0.2}
+    look = Look("silu", mlp=("moe", options))
+    w, x, used, charges = look.own("layer0.mlp"), look.inside["layer0.norm2"], np.zeros(3), []
+    fc1, fc2 = np.split(w["fc1"], 3, axis=0), np.split(w["fc2"], 3, axis=1)
+    for t in range(T):
+        gates, y = softmax(w["router"] @ x[t]), np.zeros(EMBED)
+        for e in sorted(range(3), key=lambda e: -gates[e])[:top_k]:
+            y += gates[e] * fc2[e] @ np.array([ACTIVATIONS["silu"](h) for h in fc1[e] @ x[t]])
+            used[e] += 1
+        charges.append(0.2 * 3 * sum(used / used.sum() * gates))
+        assert_equal(look.inside["layer0.mlp"][t], y)
+    total, nats, charged = (
+        np.array(term.data)[:, 0] for term in look.model.objective(look.tensors, IDS, TARGETS)
+    )
+    assert_equal(charged, charges)
+    assert_equal(total, nats + charges)
+
+
+def layer_norm(x, gain=1.0, bias=0.0):
+    return np.array([(row - row.mean()) / math.sqrt(row.var() + 1e-5) * gain + bias for row in x])
+
+
+NORMS = {
+    "layernorm": ({"gain": True, "bias": True}, lambda x, w: layer_norm(x, w["gain"][0], w["bias"][0])),
+    "rmsnorm": ({"gain": True}, lambda x, w: np.array([unit(row) * w["gain"][0] for row in x])),
+    "dyt": ({}, lambda x, w: w["gain"][0] * np.tanh(w["alpha"][0, 0] * x) + w["bias"][0]),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_with_learned_numbers_equal_the_formula_of_the_paper(name):
+    options, formula = NORMS[name]
+    look = Look(norm=(name, options), final_norm=True)
+    for place in ("embed_norm", "layer0.norm1", "layer0.norm2", "final_norm"):
+        assert_equal(look.inside[place], formula(look.inside[f"{place}.input"], look.own(place)))
+
+
+# Blocks, ends and losses
+
+
+def mlp(w, x):
+    return np.maximum(x @ w["fc1"].T, 0) @ w["fc2"].T
+
+
+def norm(x):
+    return np.array([unit(row) for row in x])
+
+
+BLOCKS = {
+    "pre_norm": lambda x, f, g, w: (y := x + f(norm(x))) + g(norm(y)),
+    "post_norm": lambda x, f, g, w: norm((y := norm(x + f(x))) + g(y)),
+    "sandwich_norm": lambda x, f, g, w: (y := x + norm(f(norm(x)))) + norm(g(norm(y))),
+    "parallel": lambda x, f, g, w: x + f(norm(x)) + g(norm(x)),
+    "rezero": lambda x, f, g, w: (y := x + w["gain1"][0, 0] * f(x)) + w["gain2"][0, 0] * g(y),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_model_of_each_block_equals_the_formula_of_the_paper(name):
+    look = Look(
+        block=name, layers=2, final_norm=True, embed_scale=3.0, logit_softcap=2.0, tie_embeddings=True
+    )
+    x = norm(
+        np.array([3.0 * look.w["wte"][token] + look.w["position.wpe"][t] for t, token in enumerate(IDS)])
+    )
+    for i in range(2):
+        own = [look.own(f"layer{i}.{kind}") for kind in ("attention", "mlp", "block")]
+        x = BLOCKS[name](x, lambda y, w=own[0]: attention(w, y), lambda y, w=own[1]: mlp(w, y), own[2])
+    assert_equal(look.inside["logits"], 2 * np.tanh(norm(x) @ look.w["wte"].T / 2))
+
+
+LOSSES = {
+    "cross_entropy": ({}, lambda p, z, i: -math.log(p[i])),
+    "label_smoothing": (
+        {"amount": 0.3},
+        lambda p, z, i: -sum(math.log(q) * (0.3 / len(p) + 0.7 * (j == i)) for j, q in enumerate(p)),
+    ),
+    "z_loss": ({"weight": 0.1}, lambda p, z, i: -math.log(p[i]) + 0.1 * math.log(sum(map(math.exp, z))) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_equal_the_formula_of_the_paper(name):
+    options, formula = LOSSES[name]
+    look = Look(loss=(name, options))
+    found = look.model.objective(look.tensors, IDS, TARGETS)[0].data[:, 0]
+    logits = look.inside["logits"]
+    assert_equal(found, [formula(softmax(z), z, i) for z, i in zip(logits, TARGETS, strict=True)])
+
+
+# Initial weights
+
+
+def drawn(name, shape, layers=2, **options):
+    model = Look(layers=layers).model
+    return np.array(part("init", name, **options)(shape, model, Random(0)))
+
+
+@pytest.mark.parametrize(("out", "in_"), [(5, 9), (9, 5), (6, 6)])
+def test_orthogonal_weights_are_orthogonal(out, in_):
+    w = drawn("orthogonal", Shape(out, in_), gain=3.0)
+    assert_equal(np.linalg.svd(w, compute_uv=False), np.full(min(out, in_), 3.0))
+
+
+SPREADS = {
+    "normal": ({"std": 0.3}, "residual", 0.3),
+    "gpt2": ({"std": 0.3}, "hidden", 0.3),
+    "gpt2 residual": ({"std": 0.3}, "residual", 0.3 / math.sqrt(2 * 2)),
+    "xavier": ({"gain": 2.0}, "hidden", 2 * math.sqrt(2 / (90 + 60))),
+}
+
+
+@pytest.mark.parametrize("name", SPREADS)
+def test_initial_weights_have_the_standard_deviation_of_the_paper(name):
+    options, role, std = SPREADS[name]
+    w = drawn(name.split()[0], Shape(90, 60, role), **options)
+    assert w.std() == pytest.approx(std, rel=0.04)  # 4 standard errors
+    assert abs(w.mean()) < 4 * std / math.sqrt(w.size)
+    zero = drawn(name.split()[0], Shape(9, 6, role), zero=True, **options)
+    assert zero.any() == (role != "residual")
+
+
+# PyTorch
+
+
+@pytest.fixture
+def torch():
+    torch = pytest.importorskip("torch", reason="needs microgpt-lab[torch]")
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(torch.float32)
+
+
+def mask(torch, window=T, slopes=(0.0,)):
+    """(heads, T, T): 0, or minus the slope times the distance, where a token is visible, else -inf."""
+    distance = torch.arange(T)[:, None] - torch.arange(T)
+    visible = (distance >= 0) & (distance < window)
+    return torch.stack([torch.where(visible, -m * distance, -math.inf) for m in slopes])
+
+
+SDPA = {
+    "scaled dot products": ({}, lambda torch: {"is_causal": True}),
+    "two groups": (
+        {"attention": ("multihead", {"kv_heads": 2})},
+        lambda torch: {"is_causal": True, "enable_gqa": True},
+    ),
+    "multi-query": (
+        {"attention": ("multihead", {"kv_heads": 1})},
+        lambda torch: {"is_causal": True, "enable_gqa": True},
+    ),
+    "window": (
+        {"attention": ("multihead", {"window": 3})},
+        lambda torch: {"attn_mask": mask(torch, window=3)},
+    ),
+    "ALiBi": (
+        {"position": "alibi"},
+        lambda torch: {"attn_mask": mask(torch, slopes=(1 / 4, 1 / 16, 1 / 64, 1 / 256))},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SDPA)
+def test_attention_equals_pytorchs(torch, name):
+    chosen, options = SDPA[name]
+    look = Look(**chosen)
+    w = {name: torch.tensor(x) for name, x in look.own("layer0.attention").items()}
+    q, k, v = (
+        (torch.tensor(look.x) @ w[n].T).view(T, -1, EMBED // HEADS).transpose(0, 1)
+        for n in ("wq", "wk", "wv")
+    )
+    mixed = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None], **options(torch))[0]
+    assert_equal(look.inside["layer0.attention"], mixed.transpose(0, 1).reshape(T, EMBED) @ w["wo"].T)
+
+
+def test_glu_and_norms_equal_pytorchs(torch):
+    F = torch.nn.functional
+    look = Look("sigmoid", mlp="glu", norm=("layernorm", {"gain": True, "bias": True}))
+    w = {name: torch.tensor(x) for name, x in look.w.items()}
+    x = torch.tensor(look.inside["layer0.norm2"])
+    both = torch.cat([x @ w["layer0.mlp.up"].T, x @ w["layer0.mlp.gate"].T], -1)
+    assert_equal(look.inside["layer0.mlp"], F.glu(both) @ w["layer0.mlp.down"].T)
+    before = torch.tensor(look.inside["layer0.norm2.input"])
+    assert_equal(x, F.layer_norm(before, [EMBED], w["layer0.norm2.gain"][0], w["layer0.norm2.bias"][0]))
+    look = Look("silu", mlp="glu", norm=("rmsnorm", {"gain": True}))
+    gain = torch.tensor(look.w["layer0.norm2.gain"][0])
+    x = F.rms_norm(torch.tensor(look.inside["layer0.norm2.input"]), [EMBED], gain, 1e-5)
+    gate, up, down = (torch.tensor(look.w[f"layer0.mlp.{name}"]) for name in ("gate", "up", "down"))
+    assert_equal(look.inside["layer0.mlp"], (F.silu(x @ gate.T) * (x @ up.T)) @ down.T)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.3, 1.0])
+def test_label_smoothing_equals_pytorchs(torch, amount):
+    look = Look(loss=("label_smoothing", {"amount": amount}))
+    found = look.model.objective(look.tensors, IDS, TARGETS)[0].data[:, 0]
+    options = {"label_smoothing": amount, "reduction": "none"}
+    logits = torch.tensor(look.inside["logits"])
+    assert_equal(found, torch.nn.functional.cross_entropy(logits, torch.tensor(TARGETS), **options))
+
+
+@pytest.mark.parametrize("block", ["pre_norm", "post_norm"])
+def test_loss_and_gradients_equal_those_of_pytorchs_transformer(torch, block):
+    """GPT-2 in nn.TransformerEncoder: LayerNorm with gain and bias, GELU, biases, a final norm."""
+    affine = ("layernorm", {"gain": True, "bias": True})
+    look = Look("gelu", affine, block=block, layers=2, bias=True, embed_norm=False, final_norm=True)
+    value, grads = BACKEND.value_and_grad(lambda w: look.model.nll(w, IDS, TARGETS).total(), look.tensors)
+    w = {name: torch.tensor(x, requires_grad=True) for name, x in look.w.items()}
+    kinds = {"dropout": 0.0, "activation": "gelu", "norm_first": block == "pre_norm", "batch_first": True}
+    x = (w["wte"][IDS] + w["position.wpe"])[None]
+    for i in range(2):
+        layer = torch.nn.TransformerEncoderLayer(EMBED, HEADS, 4 * EMBED, **kinds)
+        a, own = f"layer{i}.attention", {}
+        for ours, theirs in (("wo", "self_attn.out_proj"), ("fc1", "linear1"), ("fc2", "linear2")):
+            place = a if ours == "wo" else f"layer{i}.mlp"
+            own |= {f"{theirs}.weight": w[f"{place}.{ours}"], f"{theirs}.bias": w[f"{place}.{ours}_bias"][0]}
+        for norm in ("norm1", "norm2"):
+            own[f"{norm}.weight"], own[f"{norm}.bias"] = (
+                w[f"layer{i}.{norm}.gain"][0],
+                w[f"layer{i}.{norm}.bias"][0],
+            )
+        own["self_attn.in_proj_weight"] = torch.cat([w[f"{a}.{n}"] for n in ("wq", "wk", "wv")])
+        own["self_attn.in_proj_bias"] = torch.cat([w[f"{a}.{n}_bias"][0] for n in ("wq", "wk", "wv")])
+        assert own.keys() == dict(layer.named_parameters()).keys()
+        x = torch.func.functional_call(layer, own, (x,), {"src_mask": mask(torch)[0]})
+    gain, bias = w["final_norm.gain"][0], w["final_norm.bias"][0]
+    logits = torch.nn.functional.layer_norm(x[0], [EMBED], gain, bias) @ w["lm_head"].T
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(TARGETS), reduction="sum")
+    loss.backward()
+    assert_equal(value.item(), loss.item())
+    for name, g in grads.items():
+        np.testing.assert_allclose(g.data, w[name].grad, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+# A factor of lr and a decay for each role whose weights take AdamW's step.
+GROUPS = {
+    "adamw": (
+        {"decay": "linear", "embedding_lr_mult": 0.5, "head_lr_mult": 3.0, "scale_lr_mult": 0.25},
+        {
+            "embedding": (0.5, 0),
+            "hidden": (1, 0.3),
+            "residual": (1, 0.3),
+            "head": (3, 0.3),
+            "scale": (0.25, 0),
+        },
+    ),
+    "muon": ({"adam_lr": 0.02}, {"embedding": (2, 0.3), "head": (2, 0.3), "scale": (2, 0.3)}),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_training_by_role_equals_pytorchs_adamw_with_parameter_groups(torch, name):
+    options, groups = GROUPS[name]
+    optimizer = part("optimizer", name, lr=0.01, weight_decay=0.3, **options)
+    norm = part("norm", "layernorm", gain=True, bias=True)
+    run = small_trainer(BACKEND, 8, optimizer=optimizer, norm=norm, bias=True)
+    theirs = {n: torch.tensor(w.tolist()) for n, w in run.weights.items() if run.model.roles[n] in groups}
+    adamw = torch.optim.AdamW(
+        [
+            {"params": [w for n, w in theirs.items() if run.model.roles[n] == role], "weight_decay": decay}
+            for role, (_, decay) in groups.items()
+        ],
+        betas=(optimizer.beta1, optimizer.beta2),
+        eps=optimizer.eps,
+    )
+    for step in range(run.steps):
+        gradients = run.gradients()
+        for n, w in theirs.items():
+            w.grad = torch.tensor(gradients[n].tolist())
+        for group, (factor, _) in zip(adamw.param_groups, groups.values(), strict=True):
+            group["lr"] = 0.01 * (1 - step / run.steps) * factor
+        adamw.step()
+        run.advance()
+        for n, w in theirs.items():
+            np.testing.assert_allclose(run.weights[n].data, w, rtol=1e-9, atol=1e-12, err_msg=n)
+
+
+REFUSED = {
+    "optimizer=sgd": "optimizer=sgd is not in the PyTorch model; choose from adam",
+    "activation=mish": "activation=mish is not in the PyTorch model; choose from relu, gelu, silu, tanh",
+    "attention.window=3": "attention.window=3 is not in the PyTorch model, which has attention.window=0",
+    "attention=linear": "attention=linear is not in the PyTorch model, which has attention=multihead",
+    "norm.gain=true": "norm.gain=true is not in the PyTorch model, which has norm.gain=false",
+    "dropout=0.1": "dropout=0.1 is not in the PyTorch model, which has dropout=0.0",
+}
+CHANGES = {"position=rope", "weighting=relu2", "mlp.ratio=2", "block=parallel", "loss=z_loss", "grad_clip=1"}
+CHANGES |= {"embed_norm=false", "final_norm=true", "bias=true", "logit_softcap=9", "embed_scale=2", "mlp=glu"}
+
+
+@pytest.mark.parametrize("change", [*REFUSED, *sorted(CHANGES)])
+def test_the_yardstick_refuses_what_it_does_not_compute(torch, change):
+    from microgpt_lab.checks.pytorch import check
+
+    with pytest.raises(UserError) as caught:
+        check(compose([change]))
+    message = str(caught.value)
+    assert message == REFUSED.get(change, message) and "\n" not in message
+    assert message.startswith(change) and "is not in the PyTorch model" in message
+
+
+@pytest.mark.parametrize("options", [{}, {"layers": 2, "tie_embeddings": True, "batch_size": 3}], ids=str)
+def test_the_yardstick_has_the_losses_of_the_default(torch, options):
+    from microgpt_lab.checks.pytorch import Torch
+
+    overrides = [f"{key}={value}" for key, value in options.items()]
+    config = compose(
+        ["activation=gelu", "init.std=0.3", "norm.eps=0.01", "embed=8", "backend=numpy", *overrides]
+    )
+    ours = assemble(config, ["anna", "bo", "caroline", "d"] * 20)
+    theirs = Torch(ours, config, "float64").advance(5)
+    found = [metrics["loss/train"] for metrics in ours.advance(5)]
+    assert_equal(found, [metrics["loss/train"] for metrics in theirs])
