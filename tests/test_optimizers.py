@@ -207,7 +207,7 @@ def test_muon_refuses_a_learning_rate_of_0():
 
 @pytest.mark.parametrize("role", ["embedding", "hidden", "residual", "head", "scale"])
 def test_adamw_knows_what_decays_and_how_fast_it_learns(role):
-    mults = {"embedding_lr_mult": 0.5, "head_lr_mult": 3.0, "scale_lr_mult": 0.0}
+    mults = {"embedding_lr_mult": 0.5, "head_lr_mult": 3.0, "scale_lr_mult": 0.25}
     optimizer = part("optimizer", "adamw", lr=LR, weight_decay=0.4, decay="linear", **mults)
     decay = 0.0 if role in ("embedding", "scale") else 0.4
     factor = mults.get(f"{role}_lr_mult", 1.0)

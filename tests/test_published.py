@@ -1,6 +1,7 @@
 """Parts, compared with the formulas of their papers, worked out for one token and one head at a time."""
 
 import math
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -228,28 +229,30 @@ def mlp(w, x):
     return np.maximum(x @ w["fc1"].T, 0) @ w["fc2"].T
 
 
-def norm(x):
-    return np.array([unit(row) for row in x])
-
-
+# f: attention, g: MLP, n: the norms, which differ by their gains, w: the block's own weights.
 BLOCKS = {
-    "pre_norm": lambda x, f, g, w: (y := x + f(norm(x))) + g(norm(y)),
-    "post_norm": lambda x, f, g, w: norm((y := norm(x + f(x))) + g(y)),
-    "sandwich_norm": lambda x, f, g, w: (y := x + norm(f(norm(x)))) + norm(g(norm(y))),
-    "parallel": lambda x, f, g, w: x + f(norm(x)) + g(norm(x)),
-    "rezero": lambda x, f, g, w: (y := x + w["gain1"][0, 0] * f(x)) + w["gain2"][0, 0] * g(y),
+    "pre_norm": lambda x, f, g, n, w: (y := x + f(n[0](x))) + g(n[1](y)),
+    "post_norm": lambda x, f, g, n, w: n[1]((y := n[0](x + f(x))) + g(y)),
+    "sandwich_norm": lambda x, f, g, n, w: (y := x + n[1](f(n[0](x)))) + n[3](g(n[2](y))),
+    "parallel": lambda x, f, g, n, w: x + f(n[0](x)) + g(n[0](x)),
+    "rezero": lambda x, f, g, n, w: (y := x + w["gain1"][0, 0] * f(x)) + w["gain2"][0, 0] * g(y),
 }
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_a_model_of_each_block_equals_the_formula_of_the_paper(name):
     keys = {"final_norm": True, "embed_scale": 3.0, "logit_softcap": 2.0, "tie_embeddings": True}
-    look = Look(block=name, layers=2, **keys)
-    x = norm(3.0 * look.w["wte"][IDS] + look.w["position.wpe"][:T])
+    look = Look(norm=("rmsnorm", {"gain": True}), block=name, layers=2, **keys)
+
+    def norm(place):
+        return lambda x: np.array([unit(row) * look.w[f"{place}.gain"][0] for row in x])
+
+    x = norm("embed_norm")(3.0 * look.w["wte"][IDS] + look.w["position.wpe"][:T])
     for i in range(2):
+        norms = [norm(f"layer{i}.norm{n}") for n in (1, 2, 3, 4)]
         own = [look.own(f"layer{i}.{kind}") for kind in ("attention", "mlp", "block")]
-        x = BLOCKS[name](x, lambda y, w=own[0]: attention(w, y), lambda y, w=own[1]: mlp(w, y), own[2])
-    assert_equal(look.inside["logits"], 2 * np.tanh(norm(x) @ look.w["wte"].T / 2))
+        x = BLOCKS[name](x, partial(attention, own[0]), partial(mlp, own[1]), norms, own[2])
+    assert_equal(look.inside["logits"], 2 * np.tanh(norm("final_norm")(x) @ look.w["wte"].T / 2))
 
 
 LOSSES = {
