@@ -31,6 +31,7 @@ VARIANTS = [
     ("optimizer", "sgd", {"momentum": 0.9}),
     ("optimizer", "sgd", {"momentum": 0.9, "nesterov": True}),
     ("optimizer", "adamw", {"weight_decay": 0.1}),
+    ("optimizer", "adamw", {"decay": "linear", "embedding_lr_mult": 0.3}),
     ("optimizer", "lion", {"weight_decay": 0.1}),
     *(
         ("scheduler", name, {"warmup": 0.2})
@@ -88,7 +89,7 @@ def test_muon_steps_are_nearly_orthogonal():
 
     muon = part("optimizer", "muon")
     w = noise(3, 5)
-    step = (w - muon.update(noise(3, 5, seed=1), muon.init(w), w, 1.0, 0)[0]).tolist()
+    step = (w - muon.update(noise(3, 5, seed=1), muon.init(w, "hidden"), w, 1.0, 0, "hidden")[0]).tolist()
     for i, a in enumerate(step):
         for j, b in enumerate(step):
             product = sum(x * y for x, y in zip(a, b, strict=True))

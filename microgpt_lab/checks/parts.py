@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from random import Random
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.interface import ROLES
 from microgpt_lab.core.model import GPT
+from microgpt_lab.core.packing import told
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.hookspecs import EVENTS
 from microgpt_lab.registry.parts import Part, options_of
@@ -113,14 +116,31 @@ def check_norm(norm: Any) -> None:
 def check_optimizer(optimizer: Any) -> None:
     """Check that it minimizes (w - target)² / 2, keeps the shape, and depends only on its arguments.
 
-    An optimizer with `elementwise = True` must give the same numbers for a matrix and for a row.
+    An optimizer that is told the role of weights must do so in each role. One with `elementwise = True`
+    must give the same numbers for a matrix and for a row.
     """
+    for role in ROLES if told(optimizer.init, "") or told(optimizer.update, "") else ROLES[:1]:
+        init, update = (partial(f, **told(f, role)) for f in (optimizer.init, optimizer.update))
+        check_role(init, update, optimizer.lr, role)
+        if getattr(optimizer, "elementwise", False):
+            g, w = noise(4, 6), noise(4, 6, seed=1)
+            row_g, row_w = g.reshape(1, 24), w.reshape(1, 24)
+            as_matrix = update(g, init(w), w, optimizer.lr, 3)[0]
+            as_row = update(row_g, init(row_w), row_w, optimizer.lr, 3)[0]
+            assert as_matrix.data == as_row.data, (
+                "update gives other numbers for a row (1, 24) than for a matrix (4, 6): "
+                "remove elementwise = True"
+            )
+
+
+def check_role(init: Callable, update: Callable, lr: float, role: str) -> None:
+    """`check_optimizer` for weights of one role."""
     for shape in ((4, 6), (1, 6)):
         target, w = noise(*shape), noise(*shape, seed=1)
-        state, before = optimizer.init(w), (w - target).norm().item()
-        first = optimizer.update(w - target, state, w, optimizer.lr, 0)[0]
+        state, before = init(w), (w - target).norm().item()
+        first = update(w - target, state, w, lr, 0)[0]
         for step in range(300):
-            new, state = optimizer.update(w - target, state, w, optimizer.lr * (1 - step / 300), step)
+            new, state = update(w - target, state, w, lr * (1 - step / 300), step)
             assert new.shape == w.shape, (
                 f"update changes the shape of the weights from {w.shape} to {new.shape}"
             )
@@ -130,17 +150,8 @@ def check_optimizer(optimizer: Any) -> None:
             w = new
         after = (w - target).norm().item()
         assert after < before, (
-            f"300 steps on the loss (w - target)² / 2 do not reduce it: "
+            f"300 steps on the loss (w - target)² / 2 do not reduce it, for weights of role {role}: "
             f"the distance to the target was {before} and is {after}"
-        )
-
-    if getattr(optimizer, "elementwise", False):
-        g, w = noise(4, 6), noise(4, 6, seed=1)
-        row_g, row_w = g.reshape(1, 24), w.reshape(1, 24)
-        as_matrix = optimizer.update(g, optimizer.init(w), w, optimizer.lr, 3)[0]
-        as_row = optimizer.update(row_g, optimizer.init(row_w), row_w, optimizer.lr, 3)[0]
-        assert as_matrix.data == as_row.data, (
-            "update gives other numbers for a row (1, 24) than for a matrix (4, 6): remove elementwise = True"
         )
 
 

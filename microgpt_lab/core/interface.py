@@ -13,6 +13,7 @@ Matrix = list[list[float]]
 Weights = dict[str, Array]
 Ids = Sequence[int]  # or an integer array (…, T)
 Masks = Sequence[Array]
+ROLES = ("embedding", "hidden", "residual", "head", "scale")
 
 
 class Shape(NamedTuple):

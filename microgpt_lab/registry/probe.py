@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from microgpt_lab.core.backend import Backend
+from microgpt_lab.core.interface import ROLES
+from microgpt_lab.core.packing import told
 from microgpt_lab.errors import OutOfRange, UserError
 from microgpt_lab.registry.plugins import registry
 
@@ -42,8 +44,9 @@ def try_norm(f: Any, x: Any, backend: Backend) -> None:
 
 
 def try_optimizer(f: Any, w: Any, backend: Backend) -> None:
-    new, _ = f.update(w * 0.5, f.init(w), w, f.lr, 0)
-    check_same_shape(new, w)
+    for role in ROLES:
+        new, _ = f.update(w * 0.5, f.init(w, **told(f.init, role)), w, f.lr, 0, **told(f.update, role))
+        check_same_shape(new, w)
 
 
 def check_same_shape(y: Any, x: Any) -> None:
