@@ -47,6 +47,8 @@ class Multihead(Heads):
     value_residual: bool = False
 
     def weights(self, gpt):
+        if self.sinks and getattr(gpt.weighting, "func", gpt.weighting) is not softmax:
+            raise ValueError("sinks=true takes a share of the softmax: leave weighting=softmax")
         sinks = {"sink": [[0.0] * gpt.heads]} if self.sinks else {}
         return super().weights(gpt) | sinks | ({"mix": [[0.5, 0.5]]} if self.value_residual else {})
 

@@ -36,12 +36,15 @@ class Wiring:
     embed_norm: bool
     final_norm: bool
     bias: bool
+    logit_softcap: float
+    embed_scale: float
     logits: Callable[..., Array]
 
     __repr__ = call_repr
 
     def __post_init__(self) -> None:
         at_least(1, layers=self.layers, heads=self.heads, embed=self.embed, block_size=self.block_size)
+        at_least(0, logit_softcap=self.logit_softcap, embed_scale=self.embed_scale)
         self.head_dim = getattr(self.attention, "head_dim", 0)  # width of each head
         if not self.head_dim and self.embed % self.heads:
             raise ValueError(f"embed={self.embed} must be divisible by heads={self.heads}")

@@ -14,9 +14,9 @@ class LinearAttention:
 
     def weights(self, gpt):
         if type(gpt.position).bias is not Position.bias:
-            raise ValueError("attention=linear has no scores that a position such as alibi can bias")
+            raise ValueError("it has no scores that a position such as alibi can bias")
         if getattr(gpt.weighting, "func", gpt.weighting) is not softmax:
-            raise ValueError("attention=linear replaces the weighting of scores: leave weighting=softmax")
+            raise ValueError("it replaces the weighting of scores: leave weighting=softmax")
         C, width = gpt.embed, gpt.heads * gpt.head_dim
         return {name: Linear(width, C) for name in ("wq", "wk", "wv")} | {"wo": Linear(C, width, "residual")}
 

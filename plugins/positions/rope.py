@@ -23,8 +23,8 @@ class RoPE(Position):
         rotated = round(gpt.head_dim * self.partial)
         if rotated % 2 or not rotated:
             raise ValueError(
-                f"position=rope rotates pairs of numbers: {rotated} of the {gpt.head_dim} numbers of a head "
-                "(embed / heads, unless attention.head_dim is set, times position.partial) must be even"
+                f"it rotates pairs of numbers, not {rotated} of the {gpt.head_dim} numbers of a head "
+                "(embed / heads, or attention.head_dim, times position.partial): make it even"
             )
         pairs = range(rotated // 2)
         angles = [[t * self.base ** (-2 * i / rotated) for i in pairs] for t in range(gpt.block_size)]
