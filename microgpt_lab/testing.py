@@ -23,11 +23,11 @@ from microgpt_lab.checks.invariants import (
     small_gpt,
 )
 from microgpt_lab.checks.model_parts import (
-    check_built,
     check_init,
     check_loss,
     check_model_part,
     check_position,
+    check_variant,
     check_weighting,
 )
 from microgpt_lab.checks.options import check_options
@@ -63,7 +63,6 @@ __all__ = [
     "check",
     "check_activation",
     "check_backend",
-    "check_built",
     "check_callback",
     "check_dataset",
     "check_init",
@@ -74,6 +73,7 @@ __all__ = [
     "check_options",
     "check_position",
     "check_scheduler",
+    "check_variant",
     "check_weighting",
     "losses",
     "noise",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
 from microgpt_lab.checks.invariants import INVARIANTS, assert_cached, assert_causal, length_free, small_gpt
@@ -13,57 +13,54 @@ from microgpt_lab.checks.training import BATCH, assert_same_losses
 from microgpt_lab.core.interface import Position, Shape
 from microgpt_lab.core.places import Places
 from microgpt_lab.errors import UserError
-from microgpt_lab.registry.parts import Option, Part
+from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, same, size_of
 
 
 def variants(part: Part) -> Iterator[dict[str, Any]]:
-    """Yield the defaults, then each option with other values, then all flags set together.
+    """Yield options that differ from the defaults: each by itself, then all flags together.
 
     Flags are flipped, the other choices of a Literal taken, whole numbers set to 2, other numbers to 0.5.
     """
-    yield {}
-    flags = {name: True for name, option in part.options.items() if option.default is False}
     for name, option in part.options.items():
-        yield from ({name: value} for value in other_values(option))
+        values = {bool: [not option.default], int: [2], float: [0.5]}.get(option.type, option.choices)
+        yield from ({name: value} for value in values if value != option.default)
+    flags = {name: not option.default for name, option in part.options.items() if option.type is bool}
     if len(flags) > 1:
         yield flags
 
 
-def other_values(option: Option) -> list[Any]:
-    """Return values to try instead of the default."""
-    values = {bool: [not option.default], int: [2], float: [0.5]}.get(option.type, option.choices)
-    return [value for value in values if value != option.default]
-
-
 def check_model_part(part: Part) -> None:
-    """Check a part, and its `variants`, except those that it refuses. AssertionError names the variant."""
+    """Check a part with its defaults, and with `variants` of its options, except those that it refuses.
+
+    AssertionError names the variant and the invariant.
+    """
+    check_variant(part)
     for options in variants(part):
-        label = " ".join([f"{part.kind}={part.name}", *(f"{key}={value}" for key, value in options.items())])
         try:
-            built = part.build(**options)
-            small_gpt(**{part.kind: built}).tables  # noqa: B018  may be refused too
+            small_gpt(**{part.kind: part.build(**options)}).tables  # noqa: B018  may be refused too
         except (UserError, ValueError):
-            if options:
-                continue
-            raise
-        try:
-            check_built(part.kind, built)
-        except AssertionError as error:
-            raise AssertionError(f"{label}: {error}") from error
-        except Exception as error:
-            raise AssertionError(f"{label} raises {type(error).__name__}: {error}") from error
+            continue
+        check_variant(part, **options)
 
 
-def check_built(kind: str, built: Any) -> None:
-    """Check a part of a GPT that is built: by itself, in a small GPT, and in training on numpy."""
-    ALONE.get(kind, lambda built: None)(built)
-    for check in INVARIANTS if kind != "init" else ():
-        check(small_gpt(**{kind: built}))
-    if kind == "attention":
-        check_with_positions(built)
-    assert_same_losses(registry().get("backend", "numpy").build(), **BATCH, **{kind: built})
+def check_variant(part: Part, **options: Any) -> None:
+    """Check a part with these options: by itself, in a small GPT, and in training on numpy."""
+    label = " ".join([f"{part.kind}={part.name}", *(f"{key}={value}" for key, value in options.items())])
+    try:
+        built = part.build(**options)
+        ALONE.get(part.kind, lambda built: None)(built)
+        for check in INVARIANTS if part.kind != "init" else ():
+            check(small_gpt(**{part.kind: built}))
+        if part.kind == "attention" and not options:
+            check_with_positions(built)
+        numpy = registry().get("backend", "numpy").build()
+        assert_same_losses(numpy, **(BATCH | {"steps": 2} if options else BATCH), **{part.kind: built})
+    except AssertionError as error:
+        raise AssertionError(f"{label}: {error}") from error
+    except Exception as error:
+        raise AssertionError(f"{label} raises {type(error).__name__}: {error}") from error
 
 
 def check_with_positions(attention: Any) -> None:
@@ -84,14 +81,14 @@ def check_with_positions(attention: Any) -> None:
 def check_position(position: Any) -> None:
     """Check that it keeps the shapes of embeddings, queries and scores."""
     assert isinstance(position, Position), "a position is a subclass of microgpt_lab.Position"
-    model, places = small_gpt(position=position), Places(0, LENGTH)
+    model, length = small_gpt(position=position), cast(int, LENGTH)
     weights = {name: ShapeTensor(size_of(each)) for name, each in model.declared.items()}
     shapes = {"embed": (DOCS, LENGTH, model.embed), "rotate": (DOCS, model.heads, LENGTH, model.head_dim)}
     shapes["bias"] = DOCS, model.heads, LENGTH, LENGTH
     for method, shape in shapes.items():
         x = ShapeTensor(shape)
         with length_free():
-            y = getattr(position, method)(x, places, **model.own(weights, "position", x))
+            y = getattr(position, method)(x, Places(0, length), **model.own(weights, "position", x))
         assert same(y.shape, shape), f"the shape is not kept: {method} makes {y.shape} of {shape}"
 
 
