@@ -50,8 +50,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "window": lambda a, b: (a @ b.T).causal(2).softmax() * 2.0,
     "places": lambda a, b: a.take(Places(1, 3)) * b.table(TABLE).take(Places(0, 2)),
     "distances": lambda a, b: (
-        (b.by_distance(Places(1, 3)) + b.table(TABLE).by_distance(Places(0, 2))[:2]).merge_heads() * a.total()
-    ),
+        b.by_distance(Places(1, 3))[:2] + b.table(TABLE).by_distance(Places(0, 2))
+    ).merge_heads(),
     "rows and numbers": lambda a, b: a.take([2, 0, 2]) * b.pick([1, 3, 0]) + a.take(range(3)),
     **{name: lambda a, b, name=name: (a * b).apply(name) for name in ("exp", "tanh", "erf", "sigmoid")},
     **{name: lambda a, b, name=name: (a + b).apply(name) for name in ("softplus", "relu", "abs")},

@@ -97,9 +97,10 @@ def assert_charges(model: GPT) -> None:
     costs: dict[str, Tensor] = {}
     model.logits(random_weights(model), IDS, costs=costs)
     declared = {name for each in model.parts.values() for name in getattr(each, "charges", ())}
-    for name in costs.keys() ^ declared:
-        problem = "is charged, but is not in" if name in costs else "is never charged, but is in"
-        raise AssertionError(f"the cost '{name}' {problem} the part's `charges`: {sorted(declared)}")
+    for name in sorted(costs.keys() - declared):
+        raise AssertionError(f"the cost '{name}' is charged, but is not in `charges`, {sorted(declared)}")
+    for name in sorted(declared - costs.keys()):
+        raise AssertionError(f"the cost '{name}' is in `charges`, but is never charged")
 
 
 def assert_causal(model: GPT) -> None:
@@ -109,14 +110,14 @@ def assert_causal(model: GPT) -> None:
     def rows(ids: list[int]) -> dict[str, list]:
         with seen("logits") as inside:
             losses = model.objective(weights, ids, TARGETS)
-        return {"logits": inside["logits"].tolist(), "loss": losses[0].tolist()}
+        return {"logits": inside["logits"].tolist(), "losses": losses[0].tolist()}
 
     before = rows(IDS)
     for t in range(1, len(IDS)):
         after = rows([*IDS[:t], (IDS[t] + 1) % VOCAB_SIZE, *IDS[t + 1 :]])
         for name, numbers in before.items():
             assert after[name][:t] == numbers[:t], (
-                f"not causal: the {name} before token {t} changes when token {t} changes"
+                f"not causal: the {name} before token {t} change when token {t} changes"
             )
 
 
@@ -124,19 +125,19 @@ def assert_cached(model: GPT) -> None:
     """Check that the logits of tokens in several pieces, with a cache, are those of all tokens at once."""
     weights = random_weights(model)
     whole = model.logits(weights, IDS).tolist()
-    advice = "take what is needed of previous tokens from at.remember, and places from at.places"
+    advice = "take states of previous tokens from at.remember, and places from at.places"
     for sizes in ([1] * len(IDS), [2, 1, 4], [3, 4]):
-        cache, wrong = Cache(), f"wrong with a cache ({advice}): in pieces of {sizes} tokens,"
+        cache, wrong = Cache(), f"wrong with a cache: in pieces of {', '.join(map(str, sizes))} tokens, token"
         for stop in accumulate(sizes):
             start = cache.length
             try:
                 rows = model.logits(weights, IDS[start:stop], cache).tolist()
             except (ValueError, IndexError, TypeError) as error:
-                raise AssertionError(
-                    f"{wrong} token {start} raises {type(error).__name__}: {error}"
-                ) from error
+                what = f"{type(error).__name__}: {error}"
+                raise AssertionError(f"{wrong} {start} raises {what}: {advice}") from error
             for t, row in enumerate(rows, start):
-                assert close(row, whole[t]), f"{wrong} the logits of token {t} are others than all at once"
+                same_row = t < stop and close(row, whole[t])
+                assert same_row, f"{wrong} {t} has other logits than in the whole sequence: {advice}"
 
 
 def close(a: list[float], b: list[float], tolerance: float = 1e-9) -> bool:

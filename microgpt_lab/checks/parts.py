@@ -48,7 +48,12 @@ def check_activation(f: Callable[[Any], Any]) -> None:
     for x, y, value in zip(POINTS, on_floats, on_values, strict=True):
         assert math.isfinite(y), f"the result for {x} is {y}, which is not finite"
         assert value.data == y, f"the result for {x} is {value.data} with Values but {y} with floats"
-        single = f(Value(x)).data
+        try:
+            single = f(Value(x)).data
+        except AttributeError as error:
+            raise AssertionError(
+                f"it does not work for a single Value, as a function of each number does: {error}"
+            ) from error
         assert single == y, f"the result for a single Value({x}) is {single}, but in a tensor it is {y}"
     leaves = tensor([POINTS]).tracked()
     f(leaves).backward()

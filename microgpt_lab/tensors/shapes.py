@@ -30,7 +30,7 @@ class Unknown:
         self.what = what
 
     def __repr__(self) -> str:
-        return f"(number of {self.what})"
+        return self.what
 
     def _refuse(self, *_: Any) -> Any:
         raise TokensRead(
