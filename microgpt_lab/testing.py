@@ -9,6 +9,15 @@ def test_part(part):
     check(part)
 """
 
+from microgpt_lab.checks.alone import (
+    POINTS,
+    check_activation,
+    check_init,
+    check_loss,
+    check_norm,
+    check_position,
+    check_weighting,
+)
 from microgpt_lab.checks.backends import OPERATIONS, assert_same_gradients, check_backend
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
 from microgpt_lab.checks.invariants import (
@@ -22,23 +31,13 @@ from microgpt_lab.checks.invariants import (
     assert_padding_is_ignored,
     small_gpt,
 )
-from microgpt_lab.checks.model_parts import (
-    check_init,
-    check_loss,
-    check_model_part,
-    check_position,
-    check_variant,
-    check_weighting,
-)
+from microgpt_lab.checks.model_parts import check_model_part, check_variant
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.checks.parts import (
     CHECKS,
-    POINTS,
     check,
-    check_activation,
     check_callback,
     check_dataset,
-    check_norm,
     check_optimizer,
     check_scheduler,
     parts_of,

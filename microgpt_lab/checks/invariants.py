@@ -6,6 +6,7 @@ Each function takes a model. It raises AssertionError with the name of the invar
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,8 +76,7 @@ def assert_length_free(model: GPT) -> None:
     stream, found = (DOCS, LENGTH, model.embed), []
 
     def look(name: str, x: Any) -> Any:
-        layer, _, rest = name.rpartition(".")
-        if name == "embed" or (layer.startswith("layer") and rest in ("attention", "mlp", "end")):
+        if re.fullmatch(r"embed|layer\d+\.(attention|mlp|end)", name):
             found.append(name)
             assert same(x.shape, stream), f"the shape is not kept: {name} is {x.shape}, not {stream}"
         return x

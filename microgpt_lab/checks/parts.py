@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.checks.alone import ALONE
 from microgpt_lab.checks.backends import check_backend
-from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
+from microgpt_lab.checks.gradients import noise
 from microgpt_lab.checks.model_parts import check_model_part
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.checks.training import assert_same_losses
-from microgpt_lab.core.autograd import Value
 from microgpt_lab.registry.hookspecs import EVENTS, MODEL_KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import collect, registry
-
-# Inputs of activations: large, moderate and the smallest positive float.
-POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
 
 
 def parts_of(module: Any) -> list[Part]:
@@ -31,47 +27,13 @@ def check(part: Part) -> None:
     assert part.summary, (
         f"{part.kind}={part.name} has no docstring: its first line describes the part in --help"
     )
-    if part.kind in CHECKS:
-        CHECKS[part.kind](part.build())
     if part.kind in MODEL_KINDS:
         check_model_part(part)
+    else:
+        CHECKS[part.kind](part.build())
     check_options(part)
-    if part.kind in ("activation", "norm", "optimizer"):
-        assert_same_losses(registry().get("backend", "numpy").build(), **{part.kind: part.build()})
-
-
-def check_activation(f: Callable[[Any], Any]) -> None:
-    """Check gradients, finite results, and equal results for floats, Values, and a single Value."""
-    moderate = [x for x in POINTS if 1e-4 < abs(x) < 10]
-    assert_gradients(f, tensor([moderate]))
-    on_floats, on_values = f(tensor([POINTS])).data, f(tensor([POINTS]).tracked()).data
-    for x, y, value in zip(POINTS, on_floats, on_values, strict=True):
-        assert math.isfinite(y), f"the result for {x} is {y}, which is not finite"
-        assert value.data == y, f"the result for {x} is {value.data} with Values but {y} with floats"
-        try:
-            single = f(Value(x)).data
-        except AttributeError as error:
-            raise AssertionError(
-                f"it does not work for a single Value, as a function of each number does: {error}"
-            ) from error
-        assert single == y, f"the result for a single Value({x}) is {single}, but in a tensor it is {y}"
-    leaves = tensor([POINTS]).tracked()
-    f(leaves).backward()
-    for x in leaves.data:
-        assert math.isfinite(x.grad), f"the gradient at {x.data} is {x.grad}, which is not finite"
-
-
-def check_norm(norm: Any) -> None:
-    """Check shape, gradients, and finite results for inputs of 0, 100 and the smallest float."""
-    init = getattr(norm, "init", lambda embed: {})(6)
-    learnable = {name: noise(len(rows), len(rows[0]), seed=3) for name, rows in init.items()}
-    x = noise(3, 6)
-    y = norm(x, **learnable)
-    assert y.shape == x.shape, f"the norm changes the shape from {x.shape} to {y.shape}"
-    assert_gradients(lambda x, *w: norm(x, **dict(zip(learnable, w, strict=True))), x, *learnable.values())
-    for size in (0.0, 1e2, 5e-324):
-        finite = all(map(math.isfinite, norm(x * size, **learnable).data))
-        assert finite, f"a result is not finite for inputs of about {size}"
+    if part.kind == "optimizer":
+        assert_same_losses(registry().get("backend", "numpy").build(), optimizer=part.build())
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -148,9 +110,7 @@ def check_callback(callback: Any) -> None:
     )
 
 
-CHECKS: dict[str, Callable[[Any], None]] = {
-    "activation": check_activation,
-    "norm": check_norm,
+CHECKS: dict[str, Callable[[Any], None]] = ALONE | {
     "optimizer": check_optimizer,
     "scheduler": check_scheduler,
     "dataset": check_dataset,
