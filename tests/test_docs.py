@@ -4,6 +4,8 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+
 from microgpt_lab.options.config import run_options
 from microgpt_lab.registry.hookspecs import EVENTS, KINDS
 from microgpt_lab.testing import check, parts_of
@@ -31,13 +33,17 @@ def test_the_example_of_a_part_passes_its_check():
     check(swish)
 
 
-def test_the_python_session_gives_the_documented_output():
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+SESSIONS = {"python": 30, "inside": 15}  # pages, with their smallest number of examples
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_the_session_of_a_page_gives_the_documented_output(name):
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     session = "".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.S))
-    test = doctest.DocTestParser().get_doctest(session, {}, "docs/python.md", None, 0)
+    test = doctest.DocTestParser().get_doctest(session, {}, f"docs/{name}.md", None, 0)
     output = []
     doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
-    assert len(test.examples) > 30 and not output, "".join(output)
+    assert len(test.examples) > SESSIONS[name] and not output, "".join(output)
 
 
 def test_every_key_hook_and_page_is_documented():
