@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from microgpt_lab import GPT, UserError
+from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import run_options
-from microgpt_lab.registry.hookspecs import EVENTS, KINDS
+from microgpt_lab.registry.hookspecs import EVENTS, KINDS, MODEL_KINDS
+from microgpt_lab.registry.parts import options_of
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.assemble import assemble
 from microgpt_lab.testing import check, parts_of
 
 ROOT = Path(__file__).parents[1]
+MODEL = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python -m microgpt_lab (.*)", MODEL, flags=re.M)
+REFUSED = re.findall(r"^\| `([^`]*=[^`]*)` \|", MODEL.partition("## What is refused")[2], flags=re.M)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -44,6 +52,32 @@ def test_the_session_of_a_page_gives_the_documented_output(name):
     output = []
     doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
     assert len(test.examples) > SESSIONS[name] and not output, "".join(output)
+
+
+def test_all_parts_of_the_model_and_their_options_are_documented():
+    ours = [p for p in registry().parts.values() if p.first_party and p.kind in MODEL_KINDS[2:]]
+    assert len(ours) > 20
+    for each in ours:
+        assert f"| `{each.name}` |" in MODEL, f"{each.kind}={each.name}"
+        assert all(f"`{each.kind}.{name}`" in MODEL for name in each.options), f"{each.kind}={each.name}"
+    assert all(f"`{key}`" in MODEL for key in options_of(GPT))
+
+
+def trainer(words):
+    """What a run with these overrides trains, on a few words."""
+    return assemble(compose([*words.split(), "dataset=reverse"]), ["abc=cba", "bd=db", "e=e"] * 20)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_commands_of_the_page_on_the_model_train(words):
+    (metrics,) = trainer(words).advance()
+    assert 0 < metrics["loss/train"] < 9
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_the_page_on_the_model_calls_refused_is_one_line(words):
+    with pytest.raises(UserError, match=r"^[^\n]+$"):
+        trainer(words)
 
 
 def test_every_key_hook_and_page_is_documented():
