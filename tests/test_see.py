@@ -39,11 +39,13 @@ def test_the_table_in_the_docs_has_all_names_with_their_shapes():
     rows = re.findall(r"^\| `(\S+)` \| (\(.*?\)) \|", PAGE.read_text(encoding="utf-8"), flags=re.M)
     documented, found = dict(rows), set()
     for kind, name in CHOSEN:
-        model, w = small_model(**{kind: part(kind, name)})
+        options = {"kv_heads": 1} if name == "multihead" else {}
+        model, w = small_model(**{kind: part(kind, name, **options)})
         with seen() as inside:
             model.logits(w, IDS)
-        hidden = inside.get("layer0.mlp.pre", inside["logits"]).shape[-1]
-        sizes = {"T": 3, "S": 3, "C": 4, "D": 2, "heads": 2, "experts": 4, "vocab_size": 5, "hidden": hidden}
+        sizes = {"T": 3, "S": 3, "C": 4, "D": 2, "heads": 2, "experts": 4, "vocab_size": 5}
+        sizes["kv_heads"] = getattr(model.attention, "kv_heads", 0) or 2
+        sizes["hidden"] = inside.get("layer0.mlp.pre", inside["logits"]).shape[-1]
         for seen_name, x in inside.items():
             general = re.sub(r"^layer\d+", "layerN", seen_name)
             assert general in documented, f"{kind}={name}: {seen_name} is not in the table"
@@ -81,8 +83,9 @@ def test_a_replacement_changes_the_model_and_only_while_it_lasts(backend):
     plain = model.logits(w, IDS).tolist()
     with looking(without_mlp):
         ablated = model.logits(w, IDS).tolist()
-    model.mlp = part("mlp", "none")
-    assert ablated == model.logits({n: x for n, x in w.items() if ".mlp." not in n}, IDS).tolist() != plain
+    attention_alone, _ = small_model(mlp=part("mlp", "none"))
+    fewer = {name: x for name, x in w.items() if ".mlp." not in name}
+    assert ablated == attention_alone.logits(fewer, IDS).tolist() != plain
 
 
 def test_looks_act_in_the_order_in_which_they_begin_and_end_with_an_error():
