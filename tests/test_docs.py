@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from microgpt_lab import GPT, UserError
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import run_options
-from microgpt_lab.registry.hookspecs import EVENTS, KINDS, MODEL_KINDS
+from microgpt_lab.registry.hookspecs import EVENTS, KINDS, MODEL_KINDS, hook_of
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import assemble
@@ -32,13 +33,27 @@ def test_the_notebook_example_trains(capsys):
     assert re.match(r"\d\.\d+ \[", capsys.readouterr().out)
 
 
-def test_the_example_of_a_part_passes_its_check():
-    import types
+def parts_in(page):
+    """The parts that the Python blocks of a page define."""
+    for source in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.S):
+        if "@hookimpl" in source:
+            module = types.ModuleType("example")
+            exec(source, module.__dict__)
+            yield from parts_of(module)
 
-    module = types.ModuleType("swish_plugin")
-    exec(block("swish"), module.__dict__)
-    (swish,) = parts_of(module)
-    check(swish)
+
+PARTS = [*parts_in("README.md"), *parts_in("docs/plugins.md")]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_the_examples_of_parts_pass_their_checks(part):
+    check(part)
+
+
+def test_the_examples_of_parts_are_complete():
+    assert [part.name for part in PARTS] == ["swish", "gated", "distances", "shifted"]
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert (ROOT / "examples" / "gated.py").read_text(encoding="utf-8") in page
 
 
 SESSIONS = {"python": 30, "inside": 15}  # pages, with their smallest number of examples
@@ -84,7 +99,7 @@ def test_every_key_hook_and_page_is_documented():
     configuration = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     plugins = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert all(f"`{key}`" in configuration for key in run_options())
-    assert all(f"`{kind}s`" in plugins for kind in KINDS)
+    assert all(f"`{hook_of(kind)}`" in plugins for kind in KINDS)
     assert all(f"`{event}`" in plugins for event in EVENTS)
     assert all(f"docs/{page.name}" in README for page in (ROOT / "docs").glob("*.md"))
 
