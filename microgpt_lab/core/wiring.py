@@ -40,7 +40,8 @@ class Wiring:
     embed_scale: float
     logits: Callable[..., Array]
 
-    __repr__ = call_repr
+    def __repr__(self) -> str:
+        return call_repr(self, brief=True)
 
     def __post_init__(self) -> None:
         at_least(1, layers=self.layers, heads=self.heads, embed=self.embed, block_size=self.block_size)

@@ -294,7 +294,7 @@ def backends() -> list[Callable]:
 
     A backend is a subclass of `Backend` with two methods. `tensor(rows)` returns a tensor that implements
     the array protocol (docs/backends.md). `value_and_grad(loss, weights)` returns the value of the loss, a
-    tensor (1, 1), and its gradients by name.
+    row (1, K), and the gradients of its first number by name.
 
     >>> from microgpt_lab import hookimpl, part
     >>> Python = type(part("backend", "python"))
@@ -354,8 +354,8 @@ def step_finished(step: int, metrics: dict[str, float]) -> None:
     """Called after each step.
 
     step: the number of finished steps.
-    metrics: loss/train, optim/lr, optim/grad_norm and perf/tokens_per_s, and loss/val if the step was
-        followed by an evaluation.
+    metrics: loss/train, optim/lr, optim/grad_norm and perf/tokens_per_s; loss/ce and other terms of the loss
+        if it has several; loss/val if the step was followed by an evaluation.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl
