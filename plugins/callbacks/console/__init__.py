@@ -63,7 +63,10 @@ class Console:
         if self.live:
             self.terminal.print(panel(self.run, rows, self.terminal.width))
         else:
-            for line in (self.run.name, *(f"  {name:<5}  {', '.join(facts)}" for name, facts in rows.items())):
+            for line in (
+                self.run.name,
+                *(f"  {name:<5}  {', '.join(facts)}" for name, facts in rows.items()),
+            ):
                 self.print_line(line)
         seen = share_in_training(corpus)
         if seen > MAX_SEEN:
