@@ -10,7 +10,7 @@ import pytest
 from microgpt_lab.core import autograd, reprs
 from microgpt_lab.options import keys
 from microgpt_lab.registry import hookspecs, plugins
-from microgpt_lab.registry.hookspecs import EVENTS, KINDS
+from microgpt_lab.registry.hookspecs import EVENTS, KINDS, hook_of
 from microgpt_lab.run import environment
 
 ROOT = Path(__file__).parents[1]
@@ -176,7 +176,7 @@ def test_a_plugin_module_can_receive_events(lab, folder):
 
 def test_every_hook_has_an_example_that_runs():
     hooks = {name: f for name, f in vars(hookspecs).items() if hasattr(f, "microgpt_lab_spec")}
-    assert set(hooks) == {f"{kind}s" for kind in KINDS} | set(EVENTS)
+    assert set(hooks) == set(map(hook_of, KINDS)) | set(EVENTS)
     for name, hook in hooks.items():
         test = doctest.DocTestParser().get_doctest(inspect.getdoc(hook), {}, name, None, 0)
         assert test.examples, f"{name} has no example"

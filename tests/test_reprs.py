@@ -34,7 +34,7 @@ def objects():
     """Objects that the public names create, by name."""
     small, value, rows = trainer(), Value(2.0), Tensor([0.5, -1.0], (1, 2))
     dropout = Dropout("key", 0.5, sites=3, width=4)
-    batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropout=dropout)
+    batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropouts=[dropout])
     found = {
         "value": value,
         "a value of others": value * 3.0 + value,

@@ -47,6 +47,11 @@ def call_repr(self: Any) -> str:
     return line(f"{name}({', '.join(f'{key}={short.repr(value)}' for key, value in options.items())})")
 
 
+def trainer_repr(self: Any) -> str:
+    """Show how far a trainer is, its optimizer, backend and model."""
+    return line(f"Trainer(step {self.step} of {self.steps}, {self.optimizer}, {self.backend}, {self.model})")
+
+
 def preview(name: str, shape: Sequence[int], numbers: Iterable[Any]) -> str:
     """Show a tensor by its shape and first numbers.
 
