@@ -15,6 +15,7 @@ from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
+from microgpt_lab.tensors.shapes import size_of
 
 
 def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
@@ -33,9 +34,9 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
         weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
         if not in_range(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
-        rows = {"wte": model.vocab_size, "wpe": model.block_size, model.output_matrix: model.vocab_size}
-        if wrong := [name for name, number in rows.items() if weights[name].shape[-2] != number]:
-            raise ValueError(f"{wrong[0]} has {weights[wrong[0]].shape[-2]} rows, not {rows[wrong[0]]}")
+        for name, each in model.declared.items():
+            if (shape := tuple(weights[name].shape)) != size_of(each):
+                raise ValueError(f"{name} has shape {shape}, not {size_of(each)}")
         model.logits(weights, [len(chars)])
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(

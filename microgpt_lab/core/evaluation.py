@@ -15,6 +15,7 @@ from microgpt_lab.core.sampler import generate
 from microgpt_lab.core.see import unseen
 
 BATCH_SIZE = 64  # documents in a batch of an evaluation
+KINDS_OF_WEIGHTS = ("embedding", "position", "attention", "mlp", "block", "norm", "head")
 
 
 class Evaluator:
@@ -38,7 +39,20 @@ class Evaluator:
     @property
     def parameters(self) -> int:
         """The number of trainable parameters."""
-        return sum(math.prod(w.shape) for w in self.weights.values())
+        return sum(self.parameters_by_kind.values())
+
+    @property
+    def parameters_by_kind(self) -> dict[str, int]:
+        """The number of trainable parameters of each kind: those of embedding, attention, mlp, head …"""
+        numbers = dict.fromkeys(KINDS_OF_WEIGHTS, 0)
+        for name, w in self.weights.items():
+            numbers[kind_of_weight(name)] += math.prod(w.shape)
+        return {kind: number for kind, number in numbers.items() if number}
+
+    @property
+    def minimized(self) -> str:
+        """What training minimizes, such as "cross-entropy + balance". Evaluations are cross-entropy alone."""
+        return " + ".join(["cross-entropy", *self.model.loss_terms[1:]])
 
     def loss(self, w: Weights, blocks: list[Block]) -> Array:
         """Compute the negative log-likelihood of a batch, (1, 1), each token weighted by its loss_weight."""
@@ -121,6 +135,15 @@ def weighted_sum(blocks: list[Block], losses: list[Array]) -> Array:
     """Sum the losses of tokens, (…, T, 1) for each block, each times its loss_weight: (1, 1)."""
     first, *others = [(x * block.loss_weight).total() for block, x in zip(blocks, losses, strict=True)]
     return sum(others, start=first)
+
+
+def kind_of_weight(name: str) -> str:
+    """Return what a weight belongs to: "wte" to the embedding, "layer0.mlp.fc1" to the mlp."""
+    place, *rest = name.split(".")
+    if not rest:
+        return "embedding" if place == "wte" else "head"
+    place = rest[0] if place.startswith("layer") else place
+    return "norm" if "norm" in place else place
 
 
 def objective(model: GPT, w: Weights, blocks: list[Block]) -> Array:
