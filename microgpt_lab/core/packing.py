@@ -28,7 +28,11 @@ class Packing:
         self.rows: dict[str, list[str]] = {}  # the names of the weights in each row
         for name in weights:
             self.rows.setdefault(roles[name] if roles[name] in apart else ROW, []).append(name)
-        self.roles = {row: roles[names[0]] for row, names in self.rows.items()} if self.elementwise else roles
+        if self.elementwise:
+            roles = {row: roles[names[0]] for row, names in self.rows.items()}
+        # The arguments that tell the optimizer's methods the role of each matrix or row.
+        self.init_roles = {name: told(optimizer.init, role) for name, role in roles.items()}
+        self.update_roles = {name: told(optimizer.update, role) for name, role in roles.items()}
 
     def pack(self, matrices: Weights) -> Weights:
         """Return rows, (1, N), or the matrices as they are if the optimizer is not elementwise."""

@@ -14,7 +14,7 @@ from microgpt_lab.core.evaluation import Evaluator, objective
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array, where
 from microgpt_lab.core.pacing import next_evaluation, next_observation
-from microgpt_lab.core.packing import Packing, told
+from microgpt_lab.core.packing import Packing
 from microgpt_lab.core.reprs import trainer_repr
 from microgpt_lab.core.see import unseen
 from microgpt_lab.errors import at_least, between
@@ -64,8 +64,8 @@ class Trainer(Evaluator):
         self.grad_clip, self.eval_every = grad_clip, eval_every
         weights = {name: backend.tensor(rows) for name, rows in model.initial_weights(corpus.rng).items()}
         self.packing = Packing(optimizer, weights, model.roles)
-        packed, roles, init = self.packing.pack(weights), self.packing.roles, optimizer.init
-        self.carry = packed, {name: init(w, **told(init, roles[name])) for name, w in packed.items()}
+        packed, roles = self.packing.pack(weights), self.packing.init_roles
+        self.carry = packed, {name: optimizer.init(w, **roles[name]) for name, w in packed.items()}
         self.step, self.steps_per_second = 0, 1
         self.train_scan = backend.scan(unseen(self.update))
         self.gradient_scan = backend.scan(unseen(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ())))
@@ -97,10 +97,8 @@ class Trainer(Evaluator):
         if self.grad_clip:
             factor = where(norm > self.grad_clip, self.grad_clip / norm, 1.0)
             grads = {name: g * factor for name, g in grads.items()}
-        update, roles = self.optimizer.update, self.packing.roles
-        new = {
-            n: update(grads[n], state[n], w, lr, step, **told(update, roles[n])) for n, w in packed.items()
-        }
+        update, roles = self.optimizer.update, self.packing.update_roles
+        new = {n: update(grads[n], state[n], w, lr, step, **roles[n]) for n, w in packed.items()}
         results = norm, *(row[i : i + 1] for i in range(row.shape[-1]))
         return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), results
 
