@@ -40,6 +40,15 @@ class RotatesLate(Multihead):
         return wo((softmax(scores.causal()) @ v).merge_heads())
 
 
+class RemembersTwice(Multihead):
+    """Asks for keys and values of previous tokens one after the other."""
+
+    def __call__(self, x, at, wq, wk, wv, wo):
+        q, k, v = (w(x).split_heads(at.gpt.heads) for w in (wq, wk, wv))
+        (k,), (v,) = at.remember(k), at.remember(v)
+        return wo((softmax((q @ k.T).causal()) @ v).merge_heads())
+
+
 class Ignores(Multihead):
     """Declares a weight that it does not use."""
 
@@ -285,6 +294,7 @@ BROKEN = [
     ),
     ("attention", Forgets, "token 1 has other logits than in the whole sequence"),
     ("attention", RotatesLate, "with position=rope: wrong with a cache"),
+    ("attention", RemembersTwice, "ValueError: at.remember is called twice: call it once, with all states"),
     ("attention", Ignores, "dead weight: layer0.attention.extra receives no gradient"),
     ("attention", OneColumn, "the shape is not kept: layer0.attention is"),
     ("weighting", leaks, r"leaks: a token that is not visible \(-inf\) has weight 0.0"),

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from microgpt_lab.checks.gradients import noise
-from microgpt_lab.checks.training import BATCH, assert_same_losses
+from microgpt_lab.checks.training import SHORT, assert_same_losses
 from microgpt_lab.core.places import Places, Table
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import part, registry
@@ -28,9 +28,9 @@ def check_backend(backend: Any) -> None:
         if each.kind == "optimizer":
             assert_same_losses(backend, optimizer=each.build())
         elif each.kind in MODEL_KINDS:
-            assert_same_losses(backend, **BATCH, **{each.kind: each.build()})
+            assert_same_losses(backend, **SHORT, **{each.kind: each.build()})
     options = {"kv_heads": 1, "window": 3, "qk_norm": True, "dropout": 0.3, "sinks": True}
-    assert_same_losses(backend, **BATCH, attention=part("attention", "multihead", **options))
+    assert_same_losses(backend, **SHORT, attention=part("attention", "multihead", **options))
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from microgpt_lab.checks.alone import ALONE
 from microgpt_lab.checks.invariants import INVARIANTS, assert_cached, assert_causal, small_gpt
-from microgpt_lab.checks.training import BATCH, assert_same_losses
+from microgpt_lab.checks.training import LONG, SHORT, assert_same_losses
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
@@ -52,7 +52,7 @@ def check_variant(part: Part, **options: Any) -> None:
         if part.kind == "attention" and not options:
             check_with_positions(built)
         numpy = registry().get("backend", "numpy").build()
-        assert_same_losses(numpy, **(BATCH | {"steps": 2} if options else BATCH), **{part.kind: built})
+        assert_same_losses(numpy, **(SHORT if options else LONG), **{part.kind: built})
     except AssertionError as error:
         raise AssertionError(f"{label}: {error}") from error
     except Exception as error:

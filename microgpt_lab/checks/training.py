@@ -11,8 +11,9 @@ from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import part, registry
 
-# A batch of documents of different lengths, with dropout, in more than one layer.
-BATCH: dict[str, Any] = {"steps": 4, "layers": 2, "batch_size": 3, "dropout": 0.2}
+# Batches of documents of different lengths, with dropout, in more than one layer.
+LONG: dict[str, Any] = {"steps": 4, "layers": 2, "batch_size": 3, "dropout": 0.2}
+SHORT = LONG | {"steps": 2}
 
 
 def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
