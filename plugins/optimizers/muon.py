@@ -31,7 +31,7 @@ class Muon:
         beta2: float = 0.95,
         eps: float = 1e-8,
     ):
-        above(0, lr=lr)  # because adam_lr is scheduled as the scheduled lr · adam_lr / lr
+        above(0, lr=lr)  # adam_lr follows the schedule of lr, which lr=0 would hide
         at_least(0, below=1, momentum=momentum, beta1=beta1, beta2=beta2)
         at_least(0, weight_decay=weight_decay, adam_lr=adam_lr, eps=eps)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
