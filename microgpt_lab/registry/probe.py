@@ -143,7 +143,7 @@ def try_optimizer(f: Any, w: Any, backend: Backend) -> None:
 
 def check_same_shape(y: Any, x: Any, part: Any = None) -> None:
     """Raise TypeError or ValueError if y is no tensor of the shape of x. `part` returned it."""
-    if type(y) is not type(x):
+    if not (isinstance(y, type(x)) or isinstance(x, type(y))):  # a product is a tensor of another class
         raise TypeError(f"it returned {type(y).__name__}, not a tensor")
     if tuple(y.shape) != tuple(x.shape):
         raise ValueError(f"it changed the shape from {tuple(x.shape)} to {tuple(y.shape)}")
