@@ -29,7 +29,9 @@ def test_a_broken_part_is_told_what_it_breaks(kind, make, message):
 
 
 @pytest.mark.parametrize(
-    ("kind", "make"), [(kind, make) for kind in READERS for make in READERS[kind]], ids=lambda x: str(x)[:40]
+    ("kind", "make"),
+    [(kind, make) for kind in READERS for make in READERS[kind]],
+    ids=lambda x: x if isinstance(x, str) else x.__name__,
 )
 def test_a_part_that_reads_the_number_of_tokens_is_refused(kind, make):
     built = make() if inspect.isclass(make) else make

@@ -46,19 +46,19 @@ def probe_model(config: dict[str, Any], parts: dict[str, Any], trainer: Trainer)
         q = backend.tensor([[0.5] * width for _ in ids]).split_heads(model.heads)
         at = model.at(w, ids, q, None, (), None)
         scores = (q @ q.T).causal()
-        check_same_shape(at.rotate(q), q, model.position)
-        check_same_shape(at.bias(scores), scores, model.position)
-        check_same_shape(model.weighting(scores), scores, model.weighting)
+        check_same_shape(at.rotate(q), q, backend, model.position)
+        check_same_shape(at.bias(scores), scores, backend, model.position)
+        check_same_shape(model.weighting(scores), scores, backend, model.weighting)
         x = w["wte"].take(ids)
 
         def look(name: str, y: Any) -> Any:
             if kind := RESULTS.get(name.rpartition(".")[2]):
-                check_same_shape(y, x, parts[kind])
+                check_same_shape(y, x, backend, parts[kind])
             return y
 
         with looking(look):
             losses, *_ = model.objective(w, ids, ids)
-        check_same_shape(losses, x[:1], model.loss)
+        check_same_shape(losses, x[:1], backend, model.loss)
         return losses.total()
 
     with naming(config, parts):
@@ -102,6 +102,9 @@ def culprit(error: Exception, config: dict[str, Any], parts: dict[str, Any]) -> 
         for kind, part in parts.items():
             if is_call_of(frame, part):
                 kinds.append(kind)
+    if isinstance(error, TypeError):  # a call with wrong arguments has no frame, but its message has a name
+        names = {kind: chosen(kind, config).make.__qualname__ for kind in parts}
+        kinds[:0] = [k for k, name in names.items() if str(error).startswith((f"{name}(", f"{name}."))]
     foreign = (kind for kind in kinds if not chosen(kind, config).first_party)
     return next(foreign, kinds[0] if kinds else None)
 
@@ -127,23 +130,23 @@ def label(kind: str, config: dict[str, Any]) -> str:
 
 
 def try_activation(f: Any, x: Any, backend: Backend) -> None:
-    check_same_shape(f(x), x)
+    check_same_shape(f(x), x, backend)
 
 
 def try_norm(f: Any, x: Any, backend: Backend) -> None:
     learnable = f.init(x.shape[-1]) if hasattr(f, "init") else {}
-    check_same_shape(f(x, **{name: backend.tensor(rows) for name, rows in learnable.items()}), x)
+    check_same_shape(f(x, **{name: backend.tensor(rows) for name, rows in learnable.items()}), x, backend)
 
 
 def try_optimizer(f: Any, w: Any, backend: Backend) -> None:
     for role in ROLES:
         new, _ = f.update(w * 0.5, f.init(w, **told(f.init, role)), w, f.lr, 0, **told(f.update, role))
-        check_same_shape(new, w)
+        check_same_shape(new, w, backend)
 
 
-def check_same_shape(y: Any, x: Any, part: Any = None) -> None:
+def check_same_shape(y: Any, x: Any, backend: Backend, part: Any = None) -> None:
     """Raise TypeError or ValueError if y is no tensor of the shape of x. `part` returned it."""
-    if not (isinstance(y, type(x)) or isinstance(x, type(y))):  # a product is a tensor of another class
+    if not isinstance(y, type(backend.tensor([[0.0]]))):
         raise TypeError(f"it returned {type(y).__name__}, not a tensor")
     if tuple(y.shape) != tuple(x.shape):
         raise ValueError(f"it changed the shape from {tuple(x.shape)} to {tuple(y.shape)}")

@@ -61,14 +61,14 @@ def check_numbers(sizes: dict[str, int], backend: Backend, config: dict[str, Any
 
 def shape(name: str, each: Any, config: dict[str, Any]) -> tuple[int, int]:
     """Return the numbers of rows and columns of a declared weight. UserError if the part declares neither."""
-    rows: Any = None
-    columns: set[Any] = {None}
+    rows = columns = 0
     if isinstance(each, Shape):
-        rows, columns = each.out, {each.in_}
+        rows, columns = each.out, each.in_
     elif isinstance(each, list) and all(isinstance(row, list) for row in each):
-        rows, columns = len(each), {len(row) for row in each}
-    if len(columns) == 1 and all(isinstance(size, int) and size > 0 for size in (rows, *columns)):
-        return rows, columns.pop()
+        lengths = {len(row) for row in each}
+        rows, columns = len(each), lengths.pop() if len(lengths) == 1 else 0
+    if all(isinstance(size, int) and size > 0 for size in (rows, columns)):
+        return rows, columns
     kind = name.split(".")[-2]
     raise UserError(
         f"{label(kind if kind in MODEL_KINDS else 'norm', config)} declares {name} as {each!r:.40}: "
