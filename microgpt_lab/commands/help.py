@@ -31,7 +31,7 @@ FLAGS = {
     "--version": "print the version",
 }
 FOOTER = 'Tab completion for the installed command: eval "$(microgpt-lab -sc install=bash)"'
-NAME_WIDTH, MAX_WIDTH = 22, 110  # characters: of the column of names, of a line
+NAME_WIDTH, MAX_WIDTH = 24, 110  # characters: of the column of names, of a line
 
 
 def main(arguments: list[str]) -> int:

@@ -27,19 +27,20 @@ def main(arguments: list[str]) -> int:
     if kind and kind not in KINDS:
         raise UserError(f"'{kind}' is not a kind of part{suggest(kind, KINDS)}")
     console = terminal(200)
+    parts = sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name))
+    parts = [part for part in parts if kind in (None, part.kind)]
+    foreign = not all(part.first_party for part in parts)
     table = Table(box=None, pad_edge=False)
-    for heading in ("part", "description", "options", "from"):
+    for heading in ("part", "description", *(["from"] if foreign else [])):
         table.add_column(heading, overflow="fold", no_wrap=heading == "part")
-    for part in sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name)):
-        if kind in (None, part.kind):
-            options = " ".join(
-                f"{name}={format_value(option.default)}" for name, option in part.options.items()
-            )
-            provider = "" if part.first_party else part.provider
-            name = f"[cyan]{part.kind}={part.name}[/]"
-            table.add_row(name, escape(part.summary), escape(options), f"[dim]{escape(provider)}[/]")
-            for row in option_rows(part) if kind else ():
-                table.add_row(*row)
+    for part in parts:
+        provider = [] if part.first_party else [f"[dim]{escape(part.provider)}[/]"]
+        table.add_row(f"[cyan]{part.kind}={part.name}[/]", escape(part.summary), *provider)
+        for row in option_rows(part) if kind else ():
+            table.add_row(*row)
+        if part.options and not kind:
+            options = (f"{name}={format_value(option.default)}" for name, option in part.options.items())
+            table.add_row("", f"[dim]{escape(' '.join(options))}[/]")
     console.print(table)
     for plugin, why in registry().skipped.items():
         console.print(f"[red]skipped[/] {escape(plugin)}: {escape(why)}", soft_wrap=True)

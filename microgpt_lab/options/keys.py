@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,22 @@ def shared_keys(part: Part) -> set[str]:
 
 
 def option_descriptions(make: Callable[..., Any]) -> dict[str, str]:
-    """Return the descriptions of options in the docstring of a function or class.
+    """Return the descriptions of options in the docstring of a function, or of a class and its base classes.
 
     A line `name: sentence` describes one option, a line `first, second: sentence` describes two. Lines with
     a larger indent continue the sentence. A heading such as `Args:` may stand above.
     """
+    options, descriptions = options_of(make), {}
+    for owner in reversed(inspect.getmro(make)) if inspect.isclass(make) else (make,):
+        descriptions |= described(options, inspect.cleandoc(owner.__doc__ or ""))
+    return descriptions
+
+
+def described(options: Mapping[str, Option], docstring: str) -> dict[str, str]:
+    """Return the descriptions of options in a docstring."""
     descriptions: dict[str, str] = {}
-    options, names, indent = options_of(make), [], 0
-    for line in (inspect.getdoc(make) or "").splitlines():
+    names, indent = [], 0
+    for line in docstring.splitlines():
         match = LINE.fullmatch(line)
         if match and options.keys() >= set(match[2].split(", ")):
             names, indent = match[2].split(", "), len(match[1])
