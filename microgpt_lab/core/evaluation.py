@@ -44,7 +44,7 @@ class Evaluator:
     @property
     def parameters_by_kind(self) -> dict[str, int]:
         """The number of trainable parameters of each kind: those of embedding, attention, mlp, head …"""
-        numbers = dict.fromkeys(KINDS_OF_WEIGHTS, 0)
+        numbers: dict[str, int] = dict.fromkeys(KINDS_OF_WEIGHTS, 0)
         for name, w in self.weights.items():
             numbers[kind_of_weight(name)] += math.prod(w.shape)
         return {kind: number for kind, number in numbers.items() if number}
