@@ -7,12 +7,18 @@ from microgpt_lab import GPT, Corpus, Trainer
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
 
+HEADS = {"kv_heads": 0, "window": 0, "window_pattern": "", "qk_norm": False, "qk_gain": False}
+HEADS |= {"head_dim": 0, "dropout": 0.0}
+
 PARTS = {
     "activation=elu": {"alpha": 1.0},
     "activation=gelu": {"approximate": "none"},
     "activation=leaky_relu": {"slope": 0.01},
+    "attention=differential": HEADS,
+    "attention=multihead": HEADS | {"sinks": False, "value_residual": False},
     "backend=jax": {"dtype": "float64"},
     "backend=numpy": {"dtype": "float64"},
+    "block=rezero": {"start": 0.0},
     "callback=checkpoint": {"every": 0, "seconds": 10.0, "best": False},
     "callback=console": {"seconds": 10.0},
     "callback=early_stopping": {"patience": 3, "min_delta": 0.0},
@@ -23,16 +29,36 @@ PARTS = {
     "dataset=python_stdlib": {"max_length": 60},
     "dataset=reverse": {"documents": 10000, "length": 5, "letters": "abcdefgh"},
     "dataset=text": {"path": "", "unit": "lines", "block_size": 16},
+    "init=gpt2": {"std": 0.02, "zero": False},
+    "init=normal": {"std": 0.08, "zero": False},
+    "init=orthogonal": {"gain": 1.0, "zero": False},
+    "init=xavier": {"gain": 1.0, "zero": False},
+    "loss=label_smoothing": {"amount": 0.1},
+    "loss=z_loss": {"weight": 1e-4},
+    "mlp=glu": {"ratio": 8 / 3},
+    "mlp=mlp": {"ratio": 4.0},
+    "mlp=moe": {"experts": 4, "top_k": 1, "ratio": 1.0, "balance": 0.01},
     "norm=dyt": {"alpha": 0.5, "affine": True},
     "norm=layernorm": {"eps": 1e-5, "gain": False, "bias": False},
     "norm=rmsnorm": {"eps": 1e-5, "gain": False},
     "optimizer=adagrad": {"lr": 0.05, "eps": 1e-10},
     "optimizer=adam": {"lr": 0.01, "beta1": 0.85, "beta2": 0.99, "eps": 1e-8},
-    "optimizer=adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01},
+    "optimizer=adamw": {
+        "lr": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "eps": 1e-8,
+        "weight_decay": 0.01,
+        "decay": "all",
+        "embedding_lr_mult": 1.0,
+        "head_lr_mult": 1.0,
+        "scale_lr_mult": 1.0,
+    },
     "optimizer=lion": {"lr": 0.002, "beta1": 0.9, "beta2": 0.99, "weight_decay": 0.0},
     "optimizer=muon": {
         "lr": 0.02,
         "momentum": 0.95,
+        "weight_decay": 0.0,
         "adam_lr": 0.01,
         "beta1": 0.9,
         "beta2": 0.95,
@@ -40,6 +66,8 @@ PARTS = {
     },
     "optimizer=rmsprop": {"lr": 0.003, "rho": 0.99, "eps": 1e-8},
     "optimizer=sgd": {"lr": 0.1, "momentum": 0.0, "nesterov": False},
+    "position=rope": {"base": 100.0, "partial": 1.0},
+    "position=sinusoidal": {"base": 10000.0},
     "scheduler=constant": {"warmup": 0.0},
     "scheduler=cosine": {"warmup": 0.0, "final": 0.0},
     "scheduler=exponential": {"warmup": 0.0, "final": 0.01},
@@ -51,7 +79,18 @@ PARTS = {
 }
 
 RUN = {
-    GPT: {"layers": 1, "heads": 4, "embed": 16, "block_size": 16, "tie_embeddings": False},
+    GPT: {
+        "layers": 1,
+        "heads": 4,
+        "embed": 16,
+        "block_size": 16,
+        "tie_embeddings": False,
+        "embed_norm": True,
+        "final_norm": False,
+        "bias": False,
+        "logit_softcap": 0.0,
+        "embed_scale": 1.0,
+    },
     Corpus: {
         "split": "zero2hero",
         "train_docs": 0,
@@ -66,8 +105,6 @@ RUN = {
         "eval_docs": 200,
         "dropout": 0.0,
         "grad_clip": 0.0,
-        "init_std": 0.08,
-        "zero_init": False,
         "seed": 42,
     },
     Trainer.sample: {"samples": 20, "temperature": 0.5},

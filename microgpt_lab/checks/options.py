@@ -11,7 +11,8 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import converted_config
-from microgpt_lab.options.keys import run_options
+from microgpt_lab.options.keys import defaults, run_options
+from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.execute import execute
@@ -20,7 +21,7 @@ from microgpt_lab.run.record import Run
 NUMBERS = (-1, 0, 1, 2, 10**9, math.nan)
 SMALL: dict[str, Any] = {"embed": 2, "heads": 1, "block_size": 16, "train_docs": 20, "samples": 1, "steps": 3}
 SMALL |= {"eval_docs": 2, "eval_every": 1, "dataset": {"name": "reverse", "documents": 50}}
-PARTS = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
+PARTS = {kind: names[0] for kind, names in defaults().items() if kind in KINDS and kind != "callback"}
 PARTS |= {"dataset": "reverse", "backend": "python"}
 STOP = {"name": "early_stopping", "patience": 1, "min_delta": 1e6}  # stops at the second evaluation
 

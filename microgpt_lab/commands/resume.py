@@ -14,6 +14,7 @@ from microgpt_lab.listing import find
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.mistakes import check_twice
+from microgpt_lab.options.older import CHECKPOINT, is_older
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read, read_summary
@@ -84,6 +85,8 @@ def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
         config, previous = read(folder / "config.yaml") or {}, read(folder / "overrides.yaml") or []
     except FileNotFoundError as error:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
+    if is_older(config):
+        raise UserError(f"{folder} {CHECKPOINT}")
     if overrides and is_job(folder):
         raise UserError(
             f"{folder} is a job of a sweep, which finds it by its configuration: change the sweep"

@@ -11,11 +11,12 @@ from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.listing import find
+from microgpt_lab.options.older import CHECKPOINT, is_older
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
-from microgpt_lab.tensors.shapes import size_of
+from microgpt_lab.run.sizes import check_size, shape
 
 
 def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
@@ -25,18 +26,22 @@ def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str
         raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
         config, chars = saved.facts["config"], list(map(str, saved.facts["chars"]))
+        if is_older(config):
+            raise UserError(f"{folder / saved.name} {CHECKPOINT}")
         sizes = {name: config[name] for name in options_of(GPT)}
         types = {name: option.type for name, option in options_of(GPT).items()}
         if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:
             raise TypeError(f"{wrong[0]} is {sizes[wrong[0]]!r:.60}")
-        model = GPT(len(chars) + 1, **{kind: build(kind, config[kind]) for kind in MODEL_KINDS}, **sizes)
-        tensor = build("backend", config["backend"]).tensor
-        weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), tensor)
+        parts = {kind: build(kind, config[kind]) for kind in (*MODEL_KINDS, "backend")}
+        check_size(config, parts)
+        model = GPT(len(chars) + 1, **{kind: parts[kind] for kind in MODEL_KINDS}, **sizes)
+        numbers, tensor = iter(saved.numbers), parts["backend"].tensor
+        weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], numbers, tensor)
         if not in_range(weights):
             raise ValueError("its weights are not finite, or beyond 1e77")
         for name, each in model.declared.items():
-            if (shape := tuple(weights[name].shape)) != size_of(each):
-                raise ValueError(f"{name} has shape {shape}, not {size_of(each)}")
+            if (size := tuple(weights[name].shape)) != (wanted := shape(name, each, config)):
+                raise ValueError(f"{name} is {size}, not {wanted}")
         model.logits(weights, [len(chars)])
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(

@@ -47,6 +47,8 @@ class Multihead(Heads):
     value_residual: bool = False
 
     def weights(self, gpt):
+        if self.sinks and getattr(gpt.weighting, "func", gpt.weighting) is not softmax:
+            raise ValueError("sinks=true takes a share of the softmax: leave weighting=softmax")
         sinks = {"sink": [[0.0] * gpt.heads]} if self.sinks else {}
         return super().weights(gpt) | sinks | ({"mix": [[0.5, 0.5]]} if self.value_residual else {})
 
@@ -151,11 +153,11 @@ class GPT(Wiring):
         x = w["wte"].take(ids)
         x = x if self.embed_scale == 1 else x * self.embed_scale
         at = self.at(w, ids, x, cache, masks, costs)
-        x = see("embed", self.position.embed(x, at.places, **self.own(w, "position", x)))
+        x = see("embed", self.position.embed(x, at.places, **at.position))
         x = self.drop(x, masks, 0)
         x = self.normed(w, "embed_norm", x) if self.embed_norm else x
         for i in range(self.layers):
-            x = self.block(x, *self.sublayers(at._replace(layer=i)), **self.own(w, f"layer{i}.block", x))
+            x = self.block(x, *self.sublayers(at, i), **self.own(w, f"layer{i}.block", x))
             x = see(f"layer{i}.end", x)
         x = self.normed(w, "final_norm", x) if self.final_norm else x
         logits, cap = x @ w[self.output_matrix].T, self.logit_softcap

@@ -23,9 +23,9 @@ from microgpt_lab.errors import at_least, between
 class Trainer(Evaluator):
     """Train a model on a corpus with `train()`, then use `evaluate`, `sample` and `weights`.
 
-    `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`. `scheduler(step, steps)` returns
-    a factor of lr. `backend` makes tensors and computes gradients. `watch(event, **facts)` is called
-    at each event and may ask to stop the training, but changes no numbers.
+    `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`, which may have an argument `role`.
+    `scheduler(step, steps)` returns a factor of lr. `backend` makes tensors and computes gradients.
+    `watch(event, **facts)` is called at each event and may ask to stop the training, but changes no numbers.
 
     steps: number of optimizer updates.
     batch_size: number of documents in each step; the loss is the mean over their tokens.
@@ -64,9 +64,8 @@ class Trainer(Evaluator):
         self.grad_clip, self.eval_every = grad_clip, eval_every
         weights = {name: backend.tensor(rows) for name, rows in model.initial_weights(corpus.rng).items()}
         self.packing = Packing(optimizer, weights, model.roles)
-        packed = self.packing.pack(weights)
-        state, role = optimizer.init, self.packing.role
-        self.carry = packed, {name: state(w, **role(name)) for name, w in packed.items()}
+        packed, roles = self.packing.pack(weights), self.packing.init_roles
+        self.carry = packed, {name: optimizer.init(w, **roles[name]) for name, w in packed.items()}
         self.step, self.steps_per_second = 0, 1
         self.train_scan = backend.scan(unseen(self.update))
         self.gradient_scan = backend.scan(unseen(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ())))
@@ -98,8 +97,8 @@ class Trainer(Evaluator):
         if self.grad_clip:
             factor = where(norm > self.grad_clip, self.grad_clip / norm, 1.0)
             grads = {name: g * factor for name, g in grads.items()}
-        update, role = self.optimizer.update, self.packing.role
-        new = {n: update(grads[n], state[n], w, lr, step, **role(n)) for n, w in packed.items()}
+        update, roles = self.optimizer.update, self.packing.update_roles
+        new = {n: update(grads[n], state[n], w, lr, step, **roles[n]) for n, w in packed.items()}
         results = norm, *(row[i : i + 1] for i in range(row.shape[-1]))
         return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), results
 

@@ -39,7 +39,10 @@ def show(first: Path, second: Path) -> None:
 
 
 def sections(first: Stored, second: Stored) -> dict[str, Pairs]:
-    """Return the differences by heading. If the runs use different parts, their sources are not compared."""
+    """Return the differences by heading.
+
+    Sources are not compared if the runs use different parts, or if one has no hash of them.
+    """
     environments = first.environment, second.environment
     sources, data, versions = ([pick(e) for e in environments] for pick in (sources_of, data_of, versions_of))
     results = [{k: x for k, x in run.summary.items() if k not in NOT_COMPARED} for run in (first, second)]
@@ -47,7 +50,9 @@ def sections(first: Stored, second: Stored) -> dict[str, Pairs]:
     if all(environments):
         changed = differing_keys(*sources)
         configured = differences["configuration"]
-        differences["sources"] = {key: pair for key, pair in changed.items() if key not in configured}
+        differences["sources"] = {
+            key: pair for key, pair in changed.items() if key not in configured and all(pair)
+        }
         differences["versions"], differences["data"] = differing_keys(*versions), differing_keys(*data)
     elif any(environments):
         states = tuple("present" if environment else "missing" for environment in environments)

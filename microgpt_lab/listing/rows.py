@@ -12,6 +12,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.listing import find
 from microgpt_lab.options.differences import as_written, differences, parts_of
 from microgpt_lab.options.files import clean
+from microgpt_lab.options.older import current
 from microgpt_lab.options.overrides import flatten, parse_value, single_value
 from microgpt_lab.run.folder import read, read_summary
 from microgpt_lab.sweeps.table import is_number
@@ -74,7 +75,7 @@ def rows(root: Path) -> Iterator[Row]:
             started = find.start_time(folder, "config.yaml") or folder.stat().st_mtime
         except OSError:  # the run was removed in the meantime
             continue
-        yield Row(folder, started, config, summary)
+        yield Row(folder, started, current(config), summary)
 
 
 def configuration(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

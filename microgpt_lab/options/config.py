@@ -18,7 +18,7 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options import untrusted
-from microgpt_lab.options.keys import recipes, run_options, turned_on_by
+from microgpt_lab.options.keys import recipes, run_options, shared_keys, turned_on_by
 from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Option
@@ -64,7 +64,7 @@ def store_options() -> None:
         package = f"callback.{part.name}" if part.kind == "callback" else None
         values = {k: o.default for k, o in part.options.items()}
         # An option with the name of a top-level key, such as block_size, defaults to the value of that key.
-        values |= {k: f"${{{k}}}" for k in values.keys() & top.keys()}
+        values |= {k: f"${{{k}}}" for k in shared_keys(part) & top.keys()}
         for option in values:
             if callbacks := turned_on.get(f"{package}.{option}"):
                 values[option] = f"${{chosen:{','.join(callbacks)}}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from microgpt_lab.options.keys import defaults, run_options, turned_on_by
+from microgpt_lab.options.keys import defaults, run_options, shared_keys, turned_on_by
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
 
@@ -58,11 +58,10 @@ def options(
     for kind, chosen in parts.items():
         for key, part in chosen.items():
             installed = registry().parts.get((kind, part["name"]))
-            known = installed.options if installed else {}
+            known, shared = (installed.options, shared_keys(installed)) if installed else ({}, ())
             for name, value in part.items():
                 if name in known:
-                    # An option with the name of a top-level key defaults to the value of that key.
-                    default = config.get(name, known[name].default)
+                    default = config.get(name, known[name].default) if name in shared else known[name].default
                     is_on = any(callback in callbacks for callback in turned_on.get(f"{key}.{name}", ()))
                     yield f"{key}.{name}", value, True if is_on else default
                 elif name != "name":

@@ -15,7 +15,8 @@ from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.folders import CONF, EXPERIMENTS, home
-from microgpt_lab.registry.parts import Option, options_of
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
+from microgpt_lab.registry.parts import Option, Part, options_of
 from microgpt_lab.registry.plugins import registry
 
 # The keyword-only parameters of these are the top-level keys. If two share a key, the first describes it.
@@ -31,6 +32,14 @@ LINE = re.compile(r"(\s*)(\w+(?:, \w+)*): +(\S.*)")
 def run_options() -> dict[str, Option]:
     """Return the top-level keys: the options of the model, the corpus, the trainer and the final samples."""
     return {name: option for owner in OWNERS.values() for name, option in options_of(owner).items()}
+
+
+def shared_keys(part: Part) -> set[str]:
+    """Return the options of a part that default to the top-level keys of the same name, if there are such.
+
+    Parts of the model have none: their `dropout` or `bias` is another one than that of the run.
+    """
+    return set() if part.kind in MODEL_KINDS else set(part.options)
 
 
 def option_descriptions(make: Callable[..., Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Option
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.registry.synonyms import KEY_OF
+from microgpt_lab.registry.synonyms import KEY_OF, PART_OF
 
 # The flags of Hydra and of the lab. Others are refused here, because Hydra would print its own usage.
 FLAGS = ("--cfg", "--dry", "--help", "--info", "--multirun", "--package", "--resolve", "--run", "--version")
@@ -131,6 +131,8 @@ def wrong_prefix(error: str) -> str | None:
     if match := re.match(r"Multiple values for ([\w/]+)\. .*'override \1: (.*)'", error):
         kind, name = match.groups()
         return f"{kind} is already chosen: write {kind}={name}, or '- override /{kind}: {name}' in a recipe"
+    if match := re.match(r"(\w+) appears more than once in the final defaults list", error):
+        return f"{match[1]} is already chosen: write {match[1]}=NAME"
     if match := re.match(r"Could not delete from config\. '([\w./-]+)' does not exist", error):
         return unknown_key(match[1])
     if match := re.match(r"Could not delete (?:from config\. The value of )?'([^'=]+)", error):
@@ -177,6 +179,9 @@ def unreadable(word: str, commands: Iterable[str]) -> str:
         return f"cannot read '{word}': write {word}=VALUE"
     if kinds:
         return f"cannot read '{word}': write {' or '.join(f'{kind}={word}' for kind in kinds)}"
+    for kind, names in PART_OF.items():
+        if word in names:
+            return f"cannot read '{word}'; did you mean {kind}={names[word]}?"
     if word == "train":
         return "cannot read 'train': training needs no command, only key=value"
     command = f", or a command{suggest(word, commands)}" if commands else ""

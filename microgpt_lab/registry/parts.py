@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -73,12 +74,21 @@ class Part:
         except ModuleNotFoundError as error:
             raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
         except ValueError as error:
-            raise UserError(f"{self.kind}={self.name}: {error}") from None
+            raise UserError(self.refusal(error)) from None
         except (Exception, SystemExit) as error:
             if isinstance(error, UserError):
                 raise
             what = f"{self.kind}={self.name} from {self.provider} cannot be built"
             raise UserError(f"{what}: {type(error).__name__}: {error}") from None
+
+    def refusal(self, error: ValueError) -> str:
+        """Return an error message of this part, with its name, and its options as a user writes them.
+
+        `top_k=5 must be …` becomes `mlp=moe: mlp.top_k=5 must be …`.
+        """
+        prefix = f"callback.{self.name}" if self.kind == "callback" else self.kind
+        names = "|".join(self.options) or "$^"
+        return f"{self.kind}={self.name}: " + re.sub(rf"(?<![\w.])(?=(?:{names})=)", f"{prefix}.", str(error))
 
     def _checked(self, key: str, value: Any) -> Any:
         if key not in self.options:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from microgpt_lab.core.backend import Backend, Batch
+from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.documents import Documents
 from microgpt_lab.core.model import GPT
@@ -16,8 +15,9 @@ from microgpt_lab.errors import OutOfRange, UserError, at_least, between
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.registry.probe import label, probe
+from microgpt_lab.registry.probe import label, naming, probe, probe_model
 from microgpt_lab.run import reuse
+from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
 MAX_SAMPLES = 100_000
 
@@ -37,10 +37,9 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
     try:
         between(0, MAX_SAMPLES, samples=config["samples"])
         at_least(0, temperature=config["temperature"])
-        parts = {
-            kind: build(kind, config[kind]) for kind in (*MODEL_KINDS, "optimizer", "scheduler", "backend")
-        }
-        check_size(config, parts["backend"])
+        kinds = (*MODEL_KINDS, "optimizer", "scheduler", "backend")
+        parts = {kind: build(kind, config[kind]) for kind in kinds}
+        check_size(config, parts)
         corpus = Corpus(documents, **options_for(Corpus))
         if corpus.long and answer_after(config):
             raise ValueError(
@@ -48,54 +47,38 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
                 f"{corpus.long:,} of {len(documents):,} tasks: write block_size={corpus.longest}, "
                 "which is enough for all"
             )
-        model = GPT(corpus.vocab_size, **{kind: parts[kind] for kind in MODEL_KINDS}, **options_for(GPT))
+        makers = {kind: parts[kind] for kind in (*MODEL_KINDS, "optimizer")}
+        with naming(config, makers, refusal=ValueError, failed="cannot be built"):
+            model = GPT(corpus.vocab_size, **{kind: parts[kind] for kind in MODEL_KINDS}, **options_for(GPT))
+            check_model(model, corpus, config, parts["backend"])
+            model.tables  # noqa: B018  of which a part may refuse to make one
         check_optimizer_and_scheduler(config, parts["optimizer"], parts["scheduler"])
         probe(config, parts)
-        trainer = Trainer(
-            model, corpus, parts["optimizer"], parts["scheduler"], parts["backend"], **options_for(Trainer)
-        )
+        with naming(config, makers, refusal=ValueError, failed="cannot be built"):
+            trainer = Trainer(
+                model,
+                corpus,
+                parts["optimizer"],
+                parts["scheduler"],
+                parts["backend"],
+                **options_for(Trainer),
+            )
+        check_drawn(trainer, config)
     except ValueError as error:
         raise UserError(str(error)) from None
+    probe_model(config, makers, trainer)
     if not reuse.share_functions(trainer, config) and trainer.backend.fused > 1 and trainer.steps:
-        try_step(trainer, config)
+        with naming(config, makers):
+            try_step(trainer)
     return trainer
 
 
-def check_size(config: dict[str, Any], backend: Backend) -> None:
-    """Raise ValueError for sizes that do not fit into memory, before any is allocated."""
-    width, length = max(0, config["embed"]), max(0, config["block_size"])
-    sizes = {
-        "layers, embed and block_size make a model": 12 * width**2 * max(0, config["layers"])
-        + length * width,
-        "batch_size, block_size and embed make batches": config["batch_size"] * length * width,
-    }
-    largest = getattr(backend, "largest", Backend.largest)  # `probe` reports an object that is no backend
-    for what, numbers in sizes.items():
-        if numbers > largest:
-            limit = f"{largest:,}, the limit of backend={config['backend']['name']}"
-            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {limit}")
-
-
-def try_step(trainer: Trainer, config: dict[str, Any]) -> None:
-    """Let the backend compile a step of the longest documents. UserError if a part cannot run on it."""
+def try_step(trainer: Trainer) -> None:
+    """Let the backend compile a step of the longest documents."""
     batch, *numbers = trainer.inputs(0)
     longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
     largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropouts=batch.dropouts)
-    try:
-        trainer.train_scan(
-            trainer.carry, [(largest, *numbers)] * 2
-        )  # the second step replays the recorded one
-    except UserError:
-        raise
-    except Exception as error:
-        parts = {kind: registry().get(kind, config[kind]["name"]) for kind in (*MODEL_KINDS, "optimizer")}
-        for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-            owner = frame.f_globals.get("__name__"), frame.f_code.co_qualname.partition(".")[0]
-            for kind, part in parts.items():
-                if owner == (part.provider, part.make.__qualname__):
-                    unfit = f"{label(kind, config)} cannot run on backend={config['backend']['name']}"
-                    raise UserError(f"{unfit}: {error}".partition("\n")[0]) from None
-        raise
+    trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second step replays the recorded one
 
 
 def check_optimizer_and_scheduler(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:

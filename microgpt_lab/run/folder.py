@@ -16,6 +16,7 @@ import msgspec
 from microgpt_lab.errors import UserError
 from microgpt_lab.options import untrusted
 from microgpt_lab.options.files import clean, deeper_than, msgspec_message, open_regular, read_text
+from microgpt_lab.options.older import current, current_override
 
 # In bytes.
 LONGEST_LINE = 1_000_000  # a line of metrics.jsonl
@@ -103,7 +104,10 @@ SCHEMA: dict[str, Any] = {
 
 
 class Stored(NamedTuple):
-    """The content of a run's files, clean. If a file cannot be read, the status is "damaged"."""
+    """The content of a run's files, clean, with the keys of this version.
+
+    If a file cannot be read, the status is "damaged".
+    """
 
     name: str
     overrides: list[str]
@@ -137,7 +141,7 @@ def read_run(folder: Path) -> Stored:
     if errors:
         summary = {"status": "damaged", "error": "; ".join(errors)}
     config, environment = (contents.get(name) or {} for name in ("config.yaml", "environment.json"))
-    overrides = contents.get("overrides.yaml") or []
+    config, overrides = current(config), list(map(current_override, contents.get("overrides.yaml") or []))
     return Stored(*map(clean, (folder.name, overrides, config, environment, summary)))
 
 

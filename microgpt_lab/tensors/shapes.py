@@ -30,12 +30,12 @@ class Unknown:
         self.what = what
 
     def __repr__(self) -> str:
-        return f"(number of {self.what})"
+        return self.what
 
     def _refuse(self, *_: Any) -> Any:
         raise TokensRead(
-            f"a part must not read the number of {self.what}: declare tables(gpt), with a row for each place or "
-            "distance up to block_size, and use table.take(places) or table.by_distance(places)"
+            f"a part must not read the number of {self.what}: declare tables(gpt), with a row for each place "
+            "or distance up to block_size, and use table.take(places) or table.by_distance(places)"
         )
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse

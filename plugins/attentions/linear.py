@@ -5,18 +5,18 @@ from microgpt_lab.ops import exp, softmax, sum, where
 
 
 class LinearAttention:
-    """Linear attention: Σ φ(q)·φ(k) v / Σ φ(q)·φ(k), φ(x) = elu(x) + 1 (Katharopoulos et al., 2020). x: (…, T, C).
+    """Linear attention: Σ φ(q)·φ(k) v / Σ φ(q)·φ(k), φ(x) = elu(x) + 1 (Katharopoulos et al., 2020).
 
-    It is computed with all pairs of tokens, which gives the same numbers as the paper's recurrence.
+    x: (…, T, C). It is computed with all pairs of tokens, which gives the numbers of the paper's recurrence.
     """
 
     name = "linear"
 
     def weights(self, gpt):
         if type(gpt.position).bias is not Position.bias:
-            raise ValueError("attention=linear has no scores that a position such as alibi can bias")
+            raise ValueError("it has no scores that a position such as alibi can bias")
         if getattr(gpt.weighting, "func", gpt.weighting) is not softmax:
-            raise ValueError("attention=linear replaces the weighting of scores: leave weighting=softmax")
+            raise ValueError("it replaces the weighting of scores: leave weighting=softmax")
         C, width = gpt.embed, gpt.heads * gpt.head_dim
         return {name: Linear(width, C) for name in ("wq", "wk", "wv")} | {"wo": Linear(C, width, "residual")}
 

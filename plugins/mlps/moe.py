@@ -3,13 +3,13 @@ from microgpt_lab.ops import convolve, max, softmax, sum, where
 
 
 class MoE:
-    """Mixture of experts: Σ pₑ MLPₑ(x) over the `top_k` of largest p = softmax(x Rᵀ) (Shazeer et al., 2017).
+    """Mixture of experts: Σ pₑ MLPₑ(x) over the `top_k` of largest p = softmax(x Rᵀ) (Fedus et al., 2021).
 
     x: (…, T, C). All experts are computed, and those that are not chosen count 0: it has the results of a
     sparse mixture, but not its speed. Of equal probabilities, all are chosen.
 
     With `balance`, each token is charged balance · experts · Σ fₑ pₑ, where fₑ is the share of expert e
-    among those that it and the tokens before it have chosen (Fedus et al., 2021, take that of a batch).
+    among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
 
     experts: number of experts.
     top_k: number of experts for each token.
@@ -27,22 +27,17 @@ class MoE:
         self.charges = ("balance",) if balance else ()
 
     def weights(self, gpt):
-        C, hidden = gpt.embed, self.experts * self.units(gpt)
+        C, hidden = gpt.embed, self.experts * (round(gpt.embed * self.ratio) or 1)
         return {
             "router": Shape(self.experts, C),
             "fc1": Linear(hidden, C),
             "fc2": Linear(C, hidden, "residual"),
         }
 
-    def units(self, gpt):
-        return round(gpt.embed * self.ratio) or 1
-
     def tables(self, gpt):
-        units = self.units(gpt)
-        owners = [[float(i // units == e) for i in range(self.experts * units)] for e in range(self.experts)]
-        return {"owners": owners, "ones": [[1.0]] * gpt.block_size}
+        return {"ones": [[1.0]] * gpt.block_size}
 
-    def __call__(self, x, at, router, fc1, fc2, owners, ones):
+    def __call__(self, x, at, router, fc1, fc2, ones):
         p = rest = softmax(x @ router.T)  # (…, T, experts)
         for _ in range(self.top_k - 1):
             rest = where(rest < max(rest), rest, -1.0)
@@ -51,8 +46,8 @@ class MoE:
             used = convolve(chosen, ones, at.places)  # how often, up to each token
             at.charge("balance", sum(used / sum(used) * p) * (self.balance * self.experts))
         gates = at.see("gates", p * chosen)
-        hidden = at.gpt.activation(at.see("pre", fc1(x)))
-        return fc2(at.see("post", hidden * (gates @ owners)))
+        hidden = at.gpt.activation(at.see("pre", fc1(x))).split_heads(self.experts)
+        return fc2(at.see("post", (hidden * gates.split_heads(self.experts)).merge_heads()))
 
 
 @hookimpl

@@ -1,0 +1,84 @@
+"""Check sizes before anything of that size is allocated: of the model, its weights, tables and batches."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from microgpt_lab.core.backend import Backend
+from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.interface import Shape
+from microgpt_lab.core.model import GPT
+from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.errors import UserError
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
+from microgpt_lab.registry.probe import label
+
+LAYER = 1000  # numbers that take as much memory as the names of the weights in a layer
+
+
+def check_size(config: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Raise ValueError for sizes that do not fit into memory, before the model is built.
+
+    The estimates are low, and the exact sizes are checked in `check_model`. But parts that declare their
+    weights, or make tables, may already allocate rows of `embed` or `heads` numbers.
+    """
+    keys = ("layers", "heads", "embed", "block_size")
+    layers, heads, embed, length = (max(0, config[key]) for key in keys)
+    width = max(embed, heads * (getattr(parts["attention"], "head_dim", 0) or 1))
+    sizes = {
+        "layers, embed and the width of heads make a model": layers * max(LAYER, 2 * embed * width),
+        "block_size, embed and the width of heads make a table": length * width,
+        "batch_size, block_size and embed make batches": config["batch_size"] * length * embed,
+    }
+    check_numbers(sizes, parts["backend"], config)
+
+
+def check_model(model: GPT, corpus: Corpus, config: dict[str, Any], backend: Backend) -> None:
+    """Raise ValueError if the weights, or the attention patterns of a batch, do not fit into memory."""
+    weights = {name: shape(name, each, config) for name, each in model.declared.items()}
+    largest = max(weights, key=lambda name: prod(weights[name]))
+    length = min(corpus.longest, corpus.block_size)
+    patterns = config["batch_size"] * model.heads * length**2
+    of_batch = f"batch_size and heads, for documents of {length:,} tokens, make"
+    sizes = {
+        f"the weights ({largest} is {weights[largest]}) make a model": sum(map(prod, weights.values())),
+        f"{of_batch} attention patterns": patterns,
+    }
+    if model.weights_dropped:
+        sizes[f"attention.dropout, layers, {of_batch} masks"] = patterns * model.layers
+    check_numbers(sizes, backend, config)
+
+
+def check_numbers(sizes: dict[str, int], backend: Backend, config: dict[str, Any]) -> None:
+    """Raise ValueError for the first size that is larger than the backend allows."""
+    largest = getattr(backend, "largest", Backend.largest)  # `probe` reports an object that is no backend
+    for what, numbers in sizes.items():
+        if numbers > largest:
+            limit = f"{largest:,}, the limit of backend={config['backend']['name']}"
+            raise ValueError(f"{what} of {numbers:.1e} numbers, more than {limit}")
+
+
+def shape(name: str, each: Any, config: dict[str, Any]) -> tuple[int, int]:
+    """Return the numbers of rows and columns of a declared weight. UserError if the part declares neither."""
+    rows = columns = 0
+    if isinstance(each, Shape):
+        rows, columns = each.out, each.in_
+    elif isinstance(each, list) and all(isinstance(row, list) for row in each):
+        lengths = {len(row) for row in each}
+        rows, columns = len(each), lengths.pop() if len(lengths) == 1 else 0
+    if all(isinstance(size, int) and size > 0 for size in (rows, columns)):
+        return rows, columns
+    kind = name.split(".")[-2]
+    raise UserError(
+        f"{label(kind if kind in MODEL_KINDS else 'norm', config)} declares {name} as {each!r:.40}: "
+        "write Linear(out, in), Shape(out, in), or rows of numbers to start with"
+    )
+
+
+def check_drawn(trainer: Trainer, config: dict[str, Any]) -> None:
+    """Raise UserError if the init returned a matrix of another shape than it was asked for."""
+    for name, each in trainer.model.declared.items():
+        wanted, drawn = shape(name, each, config), trainer.packing.shapes[name]
+        if drawn != wanted:
+            raise UserError(f"{label('init', config)} returned a matrix {drawn} for {name}, not {wanted}")

@@ -1,0 +1,109 @@
+"""Promise: runs from before most parts of the model are listed, compared and reported as then.
+
+Their checkpoints, in which weights have other names, are refused in one line.
+"""
+
+import json
+
+import pytest
+
+from microgpt_lab import UserError
+from microgpt_lab.commands import report, resume, runs, sample
+from microgpt_lab.options.compose import compose
+from microgpt_lab.options.untrusted import dump
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.record import Run
+
+CONFIG = """
+layers: 1
+heads: 4
+embed: 16
+block_size: 16
+tie_embeddings: false
+split: zero2hero
+train_docs: 0
+long_docs: truncate
+seed: {seed}
+steps: 2
+batch_size: 1
+eval_every: 100
+eval_docs: 200
+dropout: 0.0
+grad_clip: 0.0
+init_std: {std}
+zero_init: {zero}
+samples: 20
+temperature: 0.5
+activation: {{name: relu}}
+norm: {{name: rmsnorm, eps: 1.0e-05, gain: false}}
+optimizer: {{name: adam, lr: 0.01, beta1: 0.85, beta2: 0.99, eps: 1.0e-08}}
+scheduler: {{name: linear, warmup: 0.0, final: 0.0}}
+dataset: {{name: us_names}}
+backend: {{name: python}}
+callback: {{jsonl: {{name: jsonl}}}}
+"""
+
+
+@pytest.fixture
+def older(tmp_path, monkeypatch):
+    """A sweep of init_std over two seeds, and a run of the defaults, as that version left them."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(folder, std=0.08, zero="false", seed=42, overrides=(), loss=2.5):
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(CONFIG.format(std=std, zero=zero, seed=seed))
+        (folder / "overrides.yaml").write_text(dump(list(overrides)))
+        (folder / "summary.json").write_text(json.dumps({"status": "ok", "loss/val": loss, "steps": 2}))
+        (folder / "metrics.jsonl").write_text('{"step": 1, "loss/train": 3.3}\n')
+
+    write(tmp_path / "runs" / "one")
+    (tmp_path / "runs" / "swept" / ".jobs").mkdir(parents=True)
+    for std, loss in ((0.02, 2.25), (0.08, 2.75)):
+        for seed in (0, 1):
+            overrides = [f"init_std={std}", "zero_init=true", f"seed={seed}"]
+            folder = tmp_path / "runs" / "swept" / ",".join(overrides)
+            write(folder, std, "true", seed, overrides, loss + seed / 8)
+    return tmp_path / "runs"
+
+
+def test_older_runs_are_listed_with_the_keys_of_this_version(older, capsys):
+    runs.main(["--json"])
+    differs = {run["folder"]: run["differs"] for run in json.loads(capsys.readouterr().out)}
+    few = {"steps": 2, "callback": "[jsonl]"}
+    assert differs["runs/one"] == few
+    assert differs["runs/swept/init_std=0.02,zero_init=true,seed=0"] == few | {
+        "init.std": 0.02,
+        "init.zero": True,
+        "seed": 0,
+    }
+    runs.main(["init.std=0.02", "attention=multihead", "--csv"])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_an_older_run_equals_one_of_today_with_the_same_configuration(older, capsys):
+    today = Run(compose(["steps=2", "callback=[jsonl]"]), older / "today")
+    today.claim()
+    today.write_summary({"status": "ok", "loss/val": 2.5, "steps": 2})
+    (older / "today" / "metrics.jsonl").write_text('{"step": 1, "loss/train": 3.3}\n')
+    runs.main(["diff", "one", "today"])
+    assert "equal: configuration" in capsys.readouterr().out
+
+
+def test_an_older_sweep_is_reported_with_the_keys_of_this_version(older, capsys):
+    report.main(["swept"])
+    output = capsys.readouterr().out
+    assert "init.std, 2 seeds" in output and "init_std" not in output
+    assert "init.zero=True" in (older / "swept" / "report.md").read_text()
+
+
+def test_an_older_checkpoint_is_refused_in_one_line(older):
+    saved = json.loads((older / "one" / "summary.json").read_text())
+    config = {"init_std": 0.08, "zero_init": False, "layers": 1}
+    content = checkpoint.encode(saved | {"config": config, "chars": ["a"]}, {"weights": {}})
+    (older / "one" / checkpoint.CURRENT).write_bytes(content)
+    why = "was made by an older version of microgpt_lab, whose weights have other names"
+    for command in (sample.main, resume.main):
+        with pytest.raises(UserError, match=f"runs/one.* {why}"):
+            command(["one"])
+    with pytest.raises(UserError, match=why):
+        resume.main(["one", "steps=40", "--force"])
