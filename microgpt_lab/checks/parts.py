@@ -14,7 +14,7 @@ from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.registry.hookspecs import EVENTS
+from microgpt_lab.registry.hookspecs import EVENTS, MODEL_KINDS
 from microgpt_lab.registry.parts import Part, options_of
 from microgpt_lab.registry.plugins import collect, part, registry
 from microgpt_lab.tensors.tensor import Tensor
@@ -233,11 +233,12 @@ def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
     """
     parts = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
     built = {kind: chosen.pop(kind, None) or part(kind, name) for kind, name in parts.items()}
+    built |= {kind: chosen.pop(kind) for kind in MODEL_KINDS if kind in chosen}
     sizes: dict[str, Any] = {name: chosen.pop(name) for name in options_of(GPT) if name in chosen}
     sizes = {"embed": 8, "heads": 2, "block_size": 7} | sizes
     documents = ["anna", "bo", "caroline", "d", "ed", "florence"] * 8
     corpus = Corpus(documents, split="none", block_size=sizes["block_size"])
-    model = GPT(corpus.vocab_size, built["activation"], built["norm"], **sizes)
+    model = GPT(corpus.vocab_size, **{kind: built[kind] for kind in MODEL_KINDS if kind in built}, **sizes)
     return Trainer(model, corpus, built["optimizer"], built["scheduler"], backend, steps=steps, **chosen)
 
 
