@@ -7,6 +7,10 @@ from microgpt_lab.testing import check, parts_of
 @pytest.mark.parametrize("part", parts_of(my_module), ids=str)
 def test_part(part):
     check(part)
+
+`check` tries a part of a GPT with its defaults, then each option with another value, then all flags
+together. A part that leaves weights of the model without gradient names them in `without_gradient`, with
+wildcards: an MLP that ignores x has `without_gradient = ("layer*.norm2.*",)`.
 """
 
 from microgpt_lab.checks.alone import (

@@ -148,6 +148,47 @@ class Counts(MLP):
         return super().__call__(x, at, fc1, fc2) * float(len(at.ids))
 
 
+class NeverCharges(MLP):
+    """Lists a cost that it does not charge."""
+
+    charges = ("balance",)
+
+
+class DrawsNoise(MLP):
+    """Draws noise from a generator of its own."""
+
+    def __call__(self, x, at, fc1, fc2):
+        return super().__call__(x, at, fc1, fc2) * random.random()
+
+
+class Explodes(MLP):
+    """Takes the logarithm of negative numbers."""
+
+    def __call__(self, x, at, fc1, fc2):
+        return fc2(log(fc1(x)))
+
+
+class ReadsNumbers(MLP):
+    """Is 0 if the first number is negative."""
+
+    def __call__(self, x, at, fc1, fc2):
+        return super().__call__(x, at, fc1, fc2) * float(x.tolist()[0][0] > 0)
+
+
+class ReadsRows(MLP):
+    """Uses what the tensors of one backend have."""
+
+    def __call__(self, x, at, fc1, fc2):
+        return super().__call__(x, at, fc1, fc2) * (1.0 if x.rows else 0.0)
+
+
+class KnowsItsBackend(MLP):
+    """Computes something else on numpy."""
+
+    def __call__(self, x, at, fc1, fc2):
+        return super().__call__(x, at, fc1, fc2) * (0.5 if type(x).__name__ == "Array" else 1.0)
+
+
 class Normalized:
     """Divides a weight by its norm, through which no gradient flows."""
 
@@ -181,6 +222,11 @@ def unseeded(shape, gpt, rng):
 def likelihood(logits, targets):
     """The log-likelihood, without the minus."""
     return -cross_entropy(logits, targets)
+
+
+def rowwise(logits, targets):
+    """A number for each token of the vocabulary."""
+    return logits - logits.pick(targets)
 
 
 def averaged(logits, targets):
@@ -303,6 +349,12 @@ BROKEN = [
     ("mlp", largest, "not causal"),
     ("mlp", SoFar, "wrong with a cache: .* take states of previous tokens from at.remember"),
     ("mlp", Unlisted, r"the cost 'balence' is charged, but is not in `charges`, \['balance'\]"),
+    ("mlp", NeverCharges, "the cost 'balance' is in `charges`, but is never charged"),
+    ("mlp", DrawsNoise, "not repeatable: the same tokens have other logits the second time"),
+    ("mlp", Explodes, "not finite: the logits at random weights"),
+    ("mlp", ReadsNumbers, "not length-free: a part must not read single numbers: use where"),
+    ("mlp", ReadsRows, "not in the array protocol: tensors of all backends have no 'rows'"),
+    ("mlp", KnowsItsBackend, "the loss of step 1 is .* on NumPy, but .* on the python backend"),
     ("mlp", Foresees, "not causal: the losses before token 1 change when token 1 changes"),
     (
         "mlp",
@@ -319,6 +371,7 @@ BROKEN = [
     ("init", transposed, r"another shape: 7 rows of \[3\] numbers for Shape\(out=3, in_=7"),
     ("init", unseeded, "not repeatable: other numbers for Shape"),
     ("loss", likelihood, "not lowest where it should be: the loss is"),
+    ("loss", rowwise, r"the shape is \(5, 5\) for logits \(5, 5\), not \(5, 1\)"),
     ("loss", averaged, "mixes tokens: another target of token 2 changes the loss of tokens"),
     ("loss", naive, "not finite: the loss or its gradient, for logits of about 100"),
 ]

@@ -11,6 +11,7 @@ from microgpt_lab import GPT, part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, TokensRead, flops_per_token
 from microgpt_lab.testing import (
+    INVARIANTS,
     OPERATIONS,
     assert_length_free,
     assert_padding_is_ignored,
@@ -37,6 +38,20 @@ def test_a_part_that_reads_the_number_of_tokens_is_refused(kind, make):
     built = make() if inspect.isclass(make) else make
     with pytest.raises(AssertionError, match=r"^not length-free: (a part must not|places cannot be)"):
         assert_length_free(small_gpt(**{kind: built}))
+
+
+OPTIONS = [
+    {"tie_embeddings": True, "embed_scale": 3.0, "logit_softcap": 2.0},
+    {"final_norm": True, "embed_norm": False},
+    # With softmax, the bias of keys has no effect: it adds the same number to all scores of a query.
+    {"bias": True, "weighting": part("weighting", "sigmoid"), "mlp": part("mlp", "moe")},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options))
+def test_models_with_other_options_keep_the_invariants(options):
+    for check_invariant in INVARIANTS:
+        check_invariant(small_gpt(**options))
 
 
 class Reader:

@@ -30,14 +30,14 @@ PIECES = [[4, 0, 2, 1, 3, 0, 2, 1], [4, 3, 1], [4, 2, 2, 0, 3]]  # documents of 
 IDS, TARGETS = PIECES[0][:-1], PIECES[0][1:]
 
 
-def small_gpt(**parts: Any) -> GPT:
-    """Return a GPT with these parts, by kind. The others are the defaults, with a norm that has weights."""
+def small_gpt(**chosen: Any) -> GPT:
+    """Return a GPT with these parts, by kind, and options. The norm has weights if no other is chosen."""
     others = {
         "activation": part("activation", "gelu"),
         "norm": part("norm", "layernorm", gain=True, bias=True),
         "attention": part("attention", "multihead", head_dim=4),
     }
-    return GPT(VOCAB_SIZE, **(others | parts), layers=2, heads=4, embed=8, block_size=BLOCK_SIZE)
+    return GPT(VOCAB_SIZE, **(others | chosen), layers=2, heads=4, embed=8, block_size=BLOCK_SIZE)
 
 
 def random_weights(model: GPT) -> Weights:
@@ -52,9 +52,12 @@ def random_weights(model: GPT) -> Weights:
 
 
 def assert_finite(model: GPT) -> None:
-    """Check that logits are finite numbers at random weights."""
-    rows = model.logits(random_weights(model), IDS).tolist()
+    """Check that logits are finite numbers at random weights, and the same each time."""
+    weights = random_weights(model)
+    rows = model.logits(weights, IDS).tolist()
     assert all(math.isfinite(x) for row in rows for x in row), "not finite: the logits at random weights"
+    again = model.logits(weights, IDS).tolist()
+    assert again == rows, "not repeatable: the same tokens have other logits the second time"
 
 
 @contextmanager
@@ -64,6 +67,8 @@ def length_free() -> Iterator[None]:
         yield
     except AssertionError:
         raise
+    except AttributeError as error:
+        raise AssertionError(f"not in the array protocol: {error}") from error
     except Exception as error:
         raise AssertionError(f"not length-free: {error}") from error
 

@@ -17,7 +17,7 @@ from microgpt_lab.core.see import unseen
 
 
 class TokensRead(TypeError):
-    """A part asked for the number of documents or tokens, or for single tokens."""
+    """A part asked for the number of documents or tokens, or for single tokens or numbers."""
 
 
 class Unknown:
@@ -82,6 +82,9 @@ class ShapeTensor:
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.shape}"
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"tensors of all backends have no '{name}' (docs/backends.md)")
+
     def _like(self, *shape: Size) -> ShapeTensor:
         return ShapeTensor(shape, self.products)
 
@@ -103,7 +106,7 @@ class ShapeTensor:
     __neg__ = __pow__ = __rpow__ = apply = softmax = causal = _number
 
     def _refuse(self, *_: Any) -> Any:
-        raise TypeError("a step that is compiled has no single numbers: use where(condition, a, b)")
+        raise TokensRead("a part must not read single numbers: use where(condition, a, b)")
 
     __bool__ = __float__ = __int__ = __iter__ = __len__ = __eq__ = tolist = item = _refuse
 
