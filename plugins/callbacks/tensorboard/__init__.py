@@ -5,7 +5,7 @@ from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.options.untrusted import dump
 
 from .events import Events, own_files, remove_later, scalars
-from .experts import expert_loads
+from .experts import DOCUMENTS, expert_loads
 
 MAX_POINTS = 250  # of a tag, because a chart has too few pixels to tell more apart
 WINDOW = 100  # steps
@@ -22,7 +22,7 @@ DESCRIPTIONS = {
     "optim/lr": "Learning rate of each step.",
     "perf/tokens_per_s": "Training tokens per second.",
 }
-EXPERT = "Share of tokens for which this expert is chosen, on up to 20 held-out documents."
+EXPERT = f"Share of tokens for which this expert is chosen, on up to {DOCUMENTS} held-out documents."
 
 
 class TensorBoard:
