@@ -1,6 +1,7 @@
 """Plugins: they are found in the right folders, one file is enough, and a broken one harms no other."""
 
 import doctest
+import importlib
 import inspect
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from microgpt_lab.core import autograd, reprs, see
 from microgpt_lab.options import keys
 from microgpt_lab.registry import hookspecs, plugins
 from microgpt_lab.registry.hookspecs import EVENTS, KINDS, hook_of
+from microgpt_lab.registry.parts import Part
 from microgpt_lab.run import environment
 
 ROOT = Path(__file__).parents[1]
@@ -75,6 +77,19 @@ def test_a_change_in_any_file_of_a_package_is_a_changed_part(lab, folder):
     (folder / "swish" / "helper.py").write_text("x = 1\n")
     changed = lab("resume", "run", "steps=3", env=env, check=2).stderr
     assert "parts.activation.sha256 was" in changed and "core was" not in changed
+
+
+def test_the_source_of_a_part_is_that_of_its_base_classes_too(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_heads.py").write_text("from microgpt_lab import Heads\nclass Base(Heads): pass\n")
+    (tmp_path / "my_attention.py").write_text("from my_heads import Base\nclass Mine(Base): pass\n")
+    part = Part("attention", "mine", importlib.import_module("my_attention").Mine, "my_attention")
+    hashed = set()
+    for file in (None, "my_heads.py", "my_attention.py"):
+        if file:
+            (tmp_path / file).write_text("# changed\n")
+        hashed.add(environment.source_sha256.__wrapped__(part))
+    assert len(hashed) == 3 and None not in hashed
 
 
 def test_the_core_is_the_code_that_computes(monkeypatch, tmp_path):
@@ -176,7 +191,7 @@ def test_a_plugin_module_can_receive_events(lab, folder):
 
 def test_every_hook_has_an_example_that_runs():
     hooks = {name: f for name, f in vars(hookspecs).items() if hasattr(f, "microgpt_lab_spec")}
-    assert set(hooks) == set(map(hook_of, KINDS)) | set(EVENTS)
+    assert set(hooks) == {*map(hook_of, KINDS), *EVENTS}
     for name, hook in hooks.items():
         test = doctest.DocTestParser().get_doctest(inspect.getdoc(hook), {}, name, None, 0)
         assert test.examples, f"{name} has no example"

@@ -66,14 +66,19 @@ def part_sources(config: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def source_sha256(part: Part) -> str | None:
-    """Hash a part's file and the private files (_*.py) beside it. Of a package, hash all files."""
+    """Hash a part's file, the private files (_*.py) beside it, and the files of its base classes.
+
+    Of a package, hash all files.
+    """
     plugin = sys.modules.get(part.provider)
     module = plugin if hasattr(plugin, "__path__") else sys.modules.get(part.make.__module__)
     if not (name := getattr(module, "__file__", None)):
         return None
     file = Path(name)
     helpers = file.parent.rglob("*.py") if hasattr(module, "__path__") else file.parent.glob("_*.py")
-    return files_sha256([file, *sorted(helpers)])
+    bases = (sys.modules.get(base.__module__) for base in getattr(part.make, "__mro__", ())[1:])
+    inherited = {Path(base.__file__) for base in bases if getattr(base, "__file__", None)}
+    return files_sha256([file, *sorted(helpers), *sorted(inherited - {file})])
 
 
 @functools.cache

@@ -203,8 +203,7 @@ def test_the_recipe_of_the_243_lines_is_configuration_alone(lab):
     shown = yaml.safe_load(lab("experiment=microgpt-243", "--cfg", "job", check=0).stdout)
     expected = {
         "block_size": 8,
-        "init_std": 0.02,
-        "zero_init": True,
+        "init": {"name": "normal", "std": 0.02, "zero": True},
         "steps": 500,
         "split": "none",
         "temperature": 0.5,
