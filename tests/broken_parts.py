@@ -321,6 +321,7 @@ READERS = {
     ],
 }
 BROKEN = [
+    ("norm", unit, "a result is not finite for inputs of about 0.0"),
     ("activation", shares, "it does not work for a single Value, as a function of each number does"),
     (
         "norm",
