@@ -107,10 +107,8 @@ def check_init(init: Callable[..., Any]) -> None:
 def check_loss(loss: Callable[..., Any]) -> None:
     """Check that it is lower where logits favour the target, and that its tokens do not mix."""
     logits, targets = noise(5, 5), [0, 1, 2, 3, 4]
-    favoured, wrong = (
-        tensor([[4.0 * (i == j) for j in range(5)] for i in range(5)]).tracked(),
-        [1, 2, 3, 4, 0],
-    )
+    favoured = tensor([[4.0 * (i == j) for j in range(5)] for i in range(5)]).tracked()
+    wrong = [1, 2, 3, 4, 0]
     at_targets, elsewhere = loss(favoured, targets), loss(favoured, wrong)
     assert at_targets.shape == (5, 1), f"the shape is {at_targets.shape} for logits (5, 5), not (5, 1)"
     for a, b in zip(at_targets.tolist(), elsewhere.tolist()):

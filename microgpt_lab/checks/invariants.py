@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -40,6 +41,7 @@ def small_gpt(**chosen: Any) -> GPT:
     return GPT(VOCAB_SIZE, **(others | chosen), layers=2, heads=4, embed=8, block_size=BLOCK_SIZE)
 
 
+@lru_cache(1)
 def random_weights(model: GPT) -> Weights:
     """Return weights of the python backend: noise, which is added to those that start as numbers."""
     weights = {}

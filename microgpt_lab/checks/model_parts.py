@@ -47,8 +47,9 @@ def check_variant(part: Part, **options: Any) -> None:
         built = part.build(**options)
         if part.kind in ALONE:
             ALONE[part.kind](built)
-        for check in INVARIANTS if part.kind != "init" else ():
-            check(small_gpt(**{part.kind: built}))
+        model = small_gpt(**{part.kind: built})
+        for check in INVARIANTS if part.kind != "init" else ():  # its weights are not used
+            check(model)
         if part.kind == "attention" and not options:
             check_with_positions(built)
         numpy = registry().get("backend", "numpy").build()

@@ -12,7 +12,7 @@ from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import part, registry
 
 # Batches of documents of different lengths, with dropout, in more than one layer.
-LONG: dict[str, Any] = {"steps": 4, "layers": 2, "batch_size": 3, "dropout": 0.2}
+LONG: dict[str, Any] = {"steps": 3, "layers": 2, "batch_size": 3, "dropout": 0.2}
 SHORT = LONG | {"steps": 2}
 
 
