@@ -13,8 +13,8 @@ class Gated(Heads):
 
     def __call__(self, x, at, wq, wk, wv, wo, gate, q_gain=None, k_gain=None):
         heads, kv_heads = at.gpt.heads, self.kv_heads or at.gpt.heads
-        q = self.place(wq(x).split_heads(heads), at, q_gain)
-        k = self.place(wk(x).split_heads(kv_heads), at, k_gain)
+        q = self.norm_and_rotate(wq(x).split_heads(heads), at, q_gain)
+        k = self.norm_and_rotate(wk(x).split_heads(kv_heads), at, k_gain)
         k, v = at.remember(k, wv(x).split_heads(kv_heads))
         k, v = repeat_heads(k, heads), repeat_heads(v, heads)
         scores = self.mask(at.bias((q * at.gpt.head_dim**-0.5) @ k.T), at)

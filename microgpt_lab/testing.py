@@ -26,9 +26,9 @@ from microgpt_lab.checks.backends import OPERATIONS, assert_same_gradients, chec
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
 from microgpt_lab.checks.invariants import (
     INVARIANTS,
+    assert_aux_losses,
     assert_cached,
     assert_causal,
-    assert_charges,
     assert_finite,
     assert_gradients_arrive,
     assert_length_free,
@@ -53,9 +53,9 @@ __all__ = [
     "INVARIANTS",
     "OPERATIONS",
     "POINTS",
+    "assert_aux_losses",
     "assert_cached",
     "assert_causal",
-    "assert_charges",
     "assert_finite",
     "assert_gradients",
     "assert_gradients_arrive",

@@ -122,22 +122,22 @@ class SoFar:
 
 
 class Unlisted(MLP):
-    """Charges a cost under a name that it does not list."""
+    """Adds a loss under a name that it does not list."""
 
-    charges = ("balance",)
+    aux_losses = ("balance",)
 
     def __call__(self, x, at, fc1, fc2):
-        at.charge("balence", mean(x * x))
+        at.add_loss("balence", mean(x * x))
         return super().__call__(x, at, fc1, fc2)
 
 
 class Foresees(MLP):
     """Charges each token for the largest of all tokens."""
 
-    charges = ("size",)
+    aux_losses = ("size",)
 
     def __call__(self, x, at, fc1, fc2):
-        at.charge("size", max(x[:1].T) + x[:1] * 0.0)
+        at.add_loss("size", max(x[:1].T) + x[:1] * 0.0)
         return super().__call__(x, at, fc1, fc2)
 
 
@@ -149,9 +149,9 @@ class Counts(MLP):
 
 
 class NeverCharges(MLP):
-    """Lists a cost that it does not charge."""
+    """Lists a loss that it does not add."""
 
-    charges = ("balance",)
+    aux_losses = ("balance",)
 
 
 class DrawsNoise(MLP):
@@ -354,8 +354,8 @@ BROKEN = [
     ("weighting", tempered, "not length-free: a part must not read the number of tokens"),
     ("mlp", largest, "not causal"),
     ("mlp", SoFar, "wrong with a cache: .* take states of previous tokens from at.remember"),
-    ("mlp", Unlisted, r"the cost 'balence' is charged, but is not in `charges`, \['balance'\]"),
-    ("mlp", NeverCharges, "the cost 'balance' is in `charges`, but is never charged"),
+    ("mlp", Unlisted, r"the loss 'balence' is added, but is not in the part's `aux_losses`, \['balance'\]"),
+    ("mlp", NeverCharges, "the loss 'balance' is in `aux_losses`, but is never added"),
     ("mlp", DrawsNoise, "not repeatable: the same tokens have other logits the second time"),
     ("mlp", Explodes, "not finite: the logits at random weights"),
     ("mlp", ReadsNumbers, "not length-free: a part must not read single numbers: use where"),

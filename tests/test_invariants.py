@@ -57,14 +57,14 @@ def test_models_with_other_options_keep_the_invariants(options):
 class Reader:
     """Charges for the length of a batch; where that is unknown, for nothing."""
 
-    charges = ("length",)
+    aux_losses = ("length",)
 
     def __call__(self, x, at):
         try:
             length = float(at.places.stop)
         except TypeError:
             length = 0.0
-        at.charge("length", x[:1] * 0.0 + length)
+        at.add_loss("length", x[:1] * 0.0 + length)
         return x
 
 

@@ -11,7 +11,7 @@ from golden.make_pytorch import FIGURES, GRADIENTS, MATRIX, MATRIX_GRADIENTS, ST
 from golden.make_pytorch import RATE as LR
 
 from microgpt_lab import UserError, part
-from microgpt_lab.core.packing import told
+from microgpt_lab.core.packing import role_argument
 from microgpt_lab.registry.plugins import registry
 
 
@@ -24,10 +24,10 @@ def trajectory(optimizer, rows=1, role="hidden"):
         return tensor([numbers[i * n : i * n + n] for i in range(rows)])
 
     w = matrix(START)
-    state, found = init(w, **told(init, role)), []
+    state, found = init(w, **role_argument(init, role)), []
     for step, g in enumerate(GRADIENTS):
         lr = LR / (step + 1)  # a scheduled learning rate
-        w, state = update(matrix(g), state, w, lr, step, **told(update, role))
+        w, state = update(matrix(g), state, w, lr, step, **role_argument(update, role))
         found.append([x for row in w.tolist() for x in row])
     return found
 

@@ -62,7 +62,7 @@ def check_position(position: Any) -> None:
     for method, shape in shapes.items():
         x = ShapeTensor(shape)
         with length_free():
-            y = getattr(position, method)(x, Places(0, length), **model.own(weights, "position", x))
+            y = getattr(position, method)(x, Places(0, length), **model.arguments(weights, "position", x))
         assert same(y.shape, shape), f"the shape is not kept: {method} makes {y.shape} of {shape}"
 
 

@@ -92,22 +92,23 @@ def assert_length_free(model: GPT) -> None:
         losses, _ = on_shapes(model, DOCS, LENGTH)
     for loss in losses:
         one = DOCS, LENGTH, 1
-        assert same(loss.shape, one), f"the shape of the loss, or of a charge, is {loss.shape}, not {one}"
+        assert same(loss.shape, one), f"the shape of a loss is {loss.shape}, not {one}"
     counts = Counter(found)
     for name in (f"layer{i}.{kind}" for i in range(model.layers) for kind in ("attention", "mlp")):
         times = counts[name]
         assert times == 1, f"a block calls attention and mlp once each, but {name} is called {times} times"
 
 
-def assert_charges(model: GPT) -> None:
-    """Check that parts charge under the names in their `charges`, and under all of them."""
-    costs: dict[str, Tensor] = {}
-    model.logits(random_weights(model), IDS, costs=costs)
-    declared = {name for each in model.parts.values() for name in getattr(each, "charges", ())}
-    for name in sorted(costs.keys() - declared):
-        raise AssertionError(f"the cost '{name}' is charged, but is not in `charges`, {sorted(declared)}")
-    for name in sorted(declared - costs.keys()):
-        raise AssertionError(f"the cost '{name}' is in `charges`, but is never charged")
+def assert_aux_losses(model: GPT) -> None:
+    """Check that parts add the losses that their `aux_losses` lists, and no others."""
+    aux: dict[str, Tensor] = {}
+    model.logits(random_weights(model), IDS, aux=aux)
+    declared = {name for each in model.parts.values() for name in getattr(each, "aux_losses", ())}
+    for name in sorted(aux.keys() - declared):
+        listed = f"the part's `aux_losses`, {sorted(declared)}"
+        raise AssertionError(f"the loss '{name}' is added, but is not in {listed}")
+    for name in sorted(declared - aux.keys()):
+        raise AssertionError(f"the loss '{name}' is in `aux_losses`, but is never added")
 
 
 def assert_causal(model: GPT) -> None:
@@ -207,7 +208,7 @@ def assert_padding_is_ignored(model: GPT) -> None:
 INVARIANTS = (
     assert_finite,
     assert_length_free,
-    assert_charges,
+    assert_aux_losses,
     assert_causal,
     assert_cached,
     assert_gradients_arrive,

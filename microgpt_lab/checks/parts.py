@@ -14,7 +14,7 @@ from microgpt_lab.checks.model_parts import check_model_part
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.checks.training import assert_same_losses
 from microgpt_lab.core.interface import ROLES
-from microgpt_lab.core.packing import told
+from microgpt_lab.core.packing import role_argument
 from microgpt_lab.registry.hookspecs import EVENTS, MODEL_KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import collect, registry
@@ -45,8 +45,9 @@ def check_optimizer(optimizer: Any) -> None:
     An optimizer that is told the role of weights must do so in each role. One with `elementwise = True`
     must give the same numbers for a matrix and for a row.
     """
-    for role in ROLES if told(optimizer.init, "") or told(optimizer.update, "") else ROLES[:1]:
-        init, update = (partial(f, **told(f, role)) for f in (optimizer.init, optimizer.update))
+    asks = role_argument(optimizer.init, "") or role_argument(optimizer.update, "")
+    for role in ROLES if asks else ROLES[:1]:
+        init, update = (partial(f, **role_argument(f, role)) for f in (optimizer.init, optimizer.update))
         check_role(init, update, optimizer.lr, role)
         if getattr(optimizer, "elementwise", False):
             g, w = noise(4, 6), noise(4, 6, seed=1)

@@ -62,7 +62,7 @@ class Heads:
             "wo": Linear(C, gpt.heads * D, "residual"),
         } | gains
 
-    def place(self, x: Array, at: At, gain: Array | None) -> Array:
+    def norm_and_rotate(self, x: Array, at: At, gain: Array | None) -> Array:
         """Normalize queries or keys (…, heads, T, D), if `qk_norm`, and apply the position to them."""
         x = at.gpt.norm(x) if self.qk_norm else x
         return at.rotate(x if gain is None else x * gain)

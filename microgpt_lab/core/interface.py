@@ -1,4 +1,4 @@
-"""What the parts of a GPT declare, and what they get."""
+"""The interface of a part: what it declares, and what it is called with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def Linear(out: int, in_: int, role: str = "hidden") -> Shape:
 
 
 class Position:
-    """Base class of positions, which tell the model where tokens are. Override one of the three methods.
+    """Base class of positions, which tell the model where tokens are. Override one or more of the methods.
 
     Each method gets the part's weights and tables by name.
     """
@@ -56,7 +56,7 @@ class Position:
 
 
 class At(NamedTuple):
-    """Where a part computes: the model, the layer, the tokens, and what other parts do for it there."""
+    """The context of a call: model, layer and tokens, and the position, cache and dropout to apply."""
 
     gpt: Any
     w: Weights
@@ -64,8 +64,8 @@ class At(NamedTuple):
     places: Places
     cache: Any
     masks: Masks
-    costs: dict[str, Array] | None
-    firsts: dict[str, Array]
+    aux: dict[str, Array] | None
+    first_layer_values: dict[str, Array]
     position: dict[str, Array]
     layer: int = 0
     kind: str = ""
@@ -82,24 +82,26 @@ class At(NamedTuple):
         """Return states of these tokens, (…, T, D) each, after those of all previous tokens."""
         return states if self.cache is None else self.cache.extend(f"{self.layer} {self.kind}", *states)
 
-    def first(self, name: str, x: Array) -> Array:
+    def first_layer(self, name: str, x: Array) -> Array:
         """Return the x that the first layer gave under this name."""
-        return self.firsts.setdefault(f"{self.kind} {name}", x)
+        return self.first_layer_values.setdefault(f"{self.kind} {name}", x)
 
     def dropout(self, x: Array) -> Array:
         """Drop attention weights, (…, heads, T, T), in training, at the rate of the part's `dropout`."""
-        return x * self.masks[self.layer - self.gpt.layers] if self.masks and self.gpt.weights_dropped else x
+        if not (self.masks and self.gpt.attention_dropout):
+            return x
+        return x * self.masks[self.layer - self.gpt.layers]  # the last masks, one for each layer
 
     def see(self, name: str, x: Array) -> Array:
-        """Return x, named for those who look: "pattern" is layer0.attention.pattern, say."""
+        """Return x, named for `seen` and `looking`: "pattern" is layer0.attention.pattern, say."""
         return see(f"layer{self.layer}.{self.kind}.{name}", x)
 
     @property
-    def training(self) -> bool:
-        """Whether `charge` has an effect."""
-        return self.costs is not None
+    def collects_losses(self) -> bool:
+        """Whether `add_loss` has an effect."""
+        return self.aux is not None
 
-    def charge(self, name: str, cost: Array) -> None:
-        """Add a cost to each token's loss in training, (…, T, 1). The part lists `name` in its `charges`."""
-        if self.costs is not None:
-            self.costs[name] = self.costs[name] + cost if name in self.costs else cost
+    def add_loss(self, name: str, loss: Array) -> None:
+        """Add an auxiliary loss of each token in training, (…, T, 1), which the part's `aux_losses` lists."""
+        if self.aux is not None:
+            self.aux[name] = self.aux[name] + loss if name in self.aux else loss

@@ -39,7 +39,7 @@ class Learned(Position):
 class Multihead(Heads):
     """Causal self-attention in several heads: softmax(q kᵀ / √D) v (Vaswani et al., 2017). x: (…, T, C).
 
-    sinks: learn a logit for each head that takes its share of the softmax, and has no value (gpt-oss, 2025).
+    sinks: add a learned logit for each head to the softmax, without a value (gpt-oss, 2025).
     value_residual: mix the first layer's values into those of each layer (Zhou et al., 2024).
     """
 
@@ -54,18 +54,18 @@ class Multihead(Heads):
 
     def __call__(self, x, at, wq, wk, wv, wo, q_gain=None, k_gain=None, sink=None, mix=None):
         heads, kv_heads = at.gpt.heads, self.kv_heads or at.gpt.heads
-        q = at.see("q", self.place(wq(x).split_heads(heads), at, q_gain))
-        k = at.see("k", self.place(wk(x).split_heads(kv_heads), at, k_gain))
+        q = at.see("q", self.norm_and_rotate(wq(x).split_heads(heads), at, q_gain))
+        k = at.see("k", self.norm_and_rotate(wk(x).split_heads(kv_heads), at, k_gain))
         v = at.see("v", wv(x).split_heads(kv_heads))
         if mix is not None:
-            v = at.first("v", v) * mix[:1] + v * mix[1:]
+            v = at.first_layer("v", v) * mix[:1] + v * mix[1:]  # slices are along the last axis
         k, v = at.remember(k, v)  # in generation, those of all previous tokens too
         k, v = repeat_heads(k, heads), repeat_heads(v, heads)
         scores = at.bias((q * at.gpt.head_dim**-0.5) @ k.T)  # (…, heads, T, S)
         scores = at.see("scores", self.mask(scores, at))
         pattern = at.gpt.weighting(scores)
         if sink is not None:  # exp(s) / (Σ exp(s) + exp(sink))
-            pattern = pattern * sigmoid(logsumexp(scores) - sink.split_heads(heads))
+            pattern = pattern * sigmoid(logsumexp(scores) - sink.split_heads(heads))  # (heads, 1, 1)
         pattern = at.dropout(at.see("pattern", pattern))
         return wo(at.see("mixed", (pattern @ v).merge_heads()))
 
@@ -89,7 +89,7 @@ class MLP:
 
 
 def pre_norm(x, attention, mlp, norm1, norm2):
-    """x + attention(norm(x)), then x + mlp(norm(x)), so that no norm is applied to x itself (GPT-2)."""
+    """x + attention(norm(x)), then x + mlp(norm(x)). The residual stream itself is not normalized (GPT-2)."""
     x = x + attention(norm1(x))
     return x + mlp(norm2(x))
 
@@ -143,21 +143,21 @@ class GPT(Wiring):
     logit_softcap: float = 0.0
     embed_scale: float = 1.0
 
-    def logits(self, w: Weights, ids: Ids, cache: Any = None, masks: Masks = (), costs: Any = None) -> Array:
+    def logits(self, w: Weights, ids: Ids, cache: Any = None, masks: Masks = (), aux: Any = None) -> Array:
         """Compute unnormalized log-probabilities of each next token: (…, T) to (…, T, vocab_size).
 
         With a `cache`, `ids` are the tokens after the cached ones. The dropout `masks`, if any, multiply
-        the embeddings and the output of each attention and MLP (Srivastava et al., 2014). What parts charge
-        each token for is added to the dict `costs`.
+        the embeddings and the output of each attention and MLP (Srivastava et al., 2014). Auxiliary losses of
+        parts, such as that of a router, are added to the dict `aux`.
         """
         x = w["wte"].take(ids)
         x = x if self.embed_scale == 1 else x * self.embed_scale
-        at = self.at(w, ids, x, cache, masks, costs)
+        at = self.at(w, ids, x, cache, masks, aux)
         x = see("embed", self.position.embed(x, at.places, **at.position))
-        x = self.drop(x, masks, 0)
+        x = self.apply_dropout(x, masks, 0)
         x = self.normed(w, "embed_norm", x) if self.embed_norm else x
         for i in range(self.layers):
-            x = self.block(x, *self.sublayers(at, i), **self.own(w, f"layer{i}.block", x))
+            x = self.block(x, *self.sublayers(at, i), **self.arguments(w, f"layer{i}.block", x))
             x = see(f"layer{i}.end", x)
         x = self.normed(w, "final_norm", x) if self.final_norm else x
         logits, cap = x @ w[self.output_matrix].T, self.logit_softcap
@@ -166,13 +166,13 @@ class GPT(Wiring):
     def objective(self, w: Weights, ids: Ids, targets: Ids, masks: Masks = ()) -> list[Array]:
         """Compute what training minimizes for each target, (…, T, 1), then its `loss_terms`, if any.
 
-        They are the cross-entropy, the excess of another loss over it, and what parts charge.
+        `loss_terms` are the cross-entropy, what another loss adds to it, and the parts' auxiliary losses.
         """
-        costs: dict[str, Array] = {}
-        logits = self.logits(w, ids, masks=masks, costs=costs)
+        aux: dict[str, Array] = {}
+        logits = self.logits(w, ids, masks=masks, aux=aux)
         loss = self.loss(logits, targets)
         if not self.loss_terms:
             return [loss]
         nats = cross_entropy(logits, targets)
-        terms = [nats] if self.plain_loss else [nats, loss - nats]
-        return [sum(costs.values(), start=loss), *terms, *costs.values()]
+        terms = [nats] if self.loss_is_cross_entropy else [nats, loss - nats]
+        return [sum(aux.values(), start=loss), *terms, *aux.values()]

@@ -22,7 +22,7 @@ class Packing:
 
     def __init__(self, optimizer: Any, weights: Weights, roles: dict[str, str]):
         self.elementwise = getattr(optimizer, "elementwise", False)
-        asks = told(optimizer.init, "") or told(optimizer.update, "")
+        asks = role_argument(optimizer.init, "") or role_argument(optimizer.update, "")
         apart = getattr(optimizer, "roles", ROLES) if asks else ()
         self.shapes = {name: tuple(w.shape) for name, w in weights.items()}
         self.rows: dict[str, list[str]] = {}  # the names of the weights in each row
@@ -31,8 +31,8 @@ class Packing:
         if self.elementwise:
             roles = {row: roles[names[0]] for row, names in self.rows.items()}
         # The arguments that tell the optimizer's methods the role of each matrix or row.
-        self.init_roles = {name: told(optimizer.init, role) for name, role in roles.items()}
-        self.update_roles = {name: told(optimizer.update, role) for name, role in roles.items()}
+        self.init_roles = {name: role_argument(optimizer.init, role) for name, role in roles.items()}
+        self.update_roles = {name: role_argument(optimizer.update, role) for name, role in roles.items()}
 
     def pack(self, matrices: Weights) -> Weights:
         """Return rows, (1, N), or the matrices as they are if the optimizer is not elementwise."""
@@ -57,6 +57,6 @@ class Packing:
         return {name: matrices[name] for name in self.shapes}
 
 
-def told(method: Callable, role: str) -> dict[str, str]:
+def role_argument(method: Callable, role: str) -> dict[str, str]:
     """Return the argument `role` of an optimizer's `init` or `update`, if the method has it."""
     return {"role": role} if "role" in inspect.signature(method).parameters else {}

@@ -52,18 +52,18 @@ class Wiring:
         self.head_dim = self.head_dim or self.embed // self.heads
         self.output_matrix = "wte" if self.tie_embeddings else "lm_head"
         self.dropout_sites = 1 + 2 * self.layers  # number of masks (T, C) that `logits` takes
-        self.weights_dropped = getattr(self.attention, "dropout", 0.0)  # rate of further masks, one a layer
+        self.attention_dropout = getattr(self.attention, "dropout", 0.0)  # rate of further masks, one a layer
         asked = inspect.signature(self.block).parameters.values()
         self.norms = [p.name for p in asked if p.name.startswith("norm") and p.kind is not p.KEYWORD_ONLY]
         self.declared = dict(self.declarations())
-        self.names = names_by_place(self.declared)
+        self.names = names_by_path(self.declared)
         self.roles = {
             name: each.role if isinstance(each, Shape) else "scale" for name, each in self.declared.items()
         }
         self.parts = {kind: getattr(self, kind) for kind in ("position", "attention", "mlp", "block")}
-        self.plain_loss = getattr(self.loss, "func", self.loss) is cross_entropy
-        charges = [name for part in self.parts.values() for name in getattr(part, "charges", ())]
-        terms = ["ce", *charges] if self.plain_loss else ["ce", "penalty", *charges]
+        self.loss_is_cross_entropy = getattr(self.loss, "func", self.loss) is cross_entropy
+        aux = [name for part in self.parts.values() for name in getattr(part, "aux_losses", ())]
+        terms = ["ce", *aux] if self.loss_is_cross_entropy else ["ce", "penalty", *aux]
         self.loss_terms = terms if len(terms) > 1 else []
 
     @cached_property
@@ -75,11 +75,11 @@ class Wiring:
             if hasattr(part, "tables")
         }
 
-    def at(self, w: Weights, ids: Ids, x: Array, cache: Any, masks: Masks, costs: Any) -> At:
+    def at(self, w: Weights, ids: Ids, x: Array, cache: Any, masks: Masks, aux: Any) -> At:
         """Return what parts need to know of these tokens, whose embeddings are x (…, T, C)."""
         tokens = x.shape[-2]
         places = Places(0, tokens) if cache is None else cache.places(tokens)
-        return At(self, w, ids, places, cache, masks, costs, {}, self.own(w, "position", x))
+        return At(self, w, ids, places, cache, masks, aux, {}, self.arguments(w, "position", x))
 
     def declarations(self) -> Iterator[tuple[str, Shape | Matrix]]:
         """Yield all weights by name, in microgpt.py's order: to be drawn, or initial numbers."""
@@ -97,11 +97,11 @@ class Wiring:
             learnable = self.norm.init(self.embed) if hasattr(self.norm, "init") else {}
             yield from ((f"{norm}.{name}", matrix) for name, matrix in learnable.items())
 
-    def part_weights(self, place: str, part: Any) -> Iterator[tuple[str, Shape | Matrix]]:
+    def part_weights(self, path: str, part: Any) -> Iterator[tuple[str, Shape | Matrix]]:
         for name, each in (part.weights(self) if hasattr(part, "weights") else {}).items():
-            yield f"{place}.{name}", each
+            yield f"{path}.{name}", each
             if self.bias and isinstance(each, Shape) and each.linear:
-                yield f"{place}.{name}_bias", [[0.0] * each.out]
+                yield f"{path}.{name}_bias", [[0.0] * each.out]
 
     def nll(self, w: Weights, ids: Ids, targets: Ids) -> Array:
         """Compute the negative log-likelihood of each target in nats: (…, T) to (…, T, 1)."""
@@ -114,13 +114,13 @@ class Wiring:
             for name, each in self.declared.items()
         }
 
-    def own(self, w: Weights, place: str, x: Array) -> dict[str, Any]:
-        """Return what the part at this place declared, by its names: weights, linear layers, tables."""
+    def arguments(self, w: Weights, path: str, x: Array) -> dict[str, Any]:
+        """Return what the part at this path declared, by its names: weights, linear layers, tables."""
         found = {
             own: partial(linear, w=w[name], b=w.get(bias)) if bias else w[name]
-            for own, name, bias in self.names.get(place, ())
+            for own, name, bias in self.names.get(path, ())
         }
-        for name, rows in self.tables.get(place.rpartition(".")[2], {}).items():
+        for name, rows in self.tables.get(path.rpartition(".")[2], {}).items():
             found[name] = x.table(rows)
         return found
 
@@ -128,22 +128,22 @@ class Wiring:
         """Return a layer's attention, MLP and norms as functions of x, with their weights and dropout."""
 
         def sublayer(kind: str, site: int) -> Callable[[Array], Array]:
-            part, place = getattr(self, kind), f"layer{layer}.{kind}"
+            part, path = getattr(self, kind), f"layer{layer}.{kind}"
 
             def apply(x: Array) -> Array:
-                y = part(x, at._replace(layer=layer, kind=kind), **self.own(at.w, place, x))
-                return self.drop(see(place, y), at.masks, 2 * layer + site)
+                y = part(x, at._replace(layer=layer, kind=kind), **self.arguments(at.w, path, x))
+                return self.apply_dropout(see(path, y), at.masks, 2 * layer + site)
 
             return apply
 
         norms = [partial(self.normed, at.w, f"layer{layer}.{name}") for name in self.norms]
         return [sublayer("attention", 1), sublayer("mlp", 2), *norms]
 
-    def normed(self, w: Weights, place: str, x: Array) -> Array:
-        """Apply the norm at this place, "layer0.norm1" say, with its learnable parameters in `w`, if any."""
-        return see(place, self.norm(see(f"{place}.input", x), **self.own(w, place, x)))
+    def normed(self, w: Weights, path: str, x: Array) -> Array:
+        """Apply the norm at this path, "layer0.norm1" say, with its learnable parameters in `w`, if any."""
+        return see(path, self.norm(see(f"{path}.input", x), **self.arguments(w, path, x)))
 
-    def drop(self, x: Array, masks: Masks, site: int) -> Array:
+    def apply_dropout(self, x: Array, masks: Masks, site: int) -> Array:
         """Multiply x by the mask of this site, if there are masks (T, C)."""
         return x * masks[site] if len(masks) >= self.dropout_sites else x
 
@@ -154,8 +154,8 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     return y if b is None else y + b
 
 
-def names_by_place(declared: dict[str, Shape | Matrix]) -> dict[str, list[tuple[str, str, str]]]:
-    """Return what each place declared: the part's own name, the weight's, and the bias's of a linear layer.
+def names_by_path(declared: dict[str, Shape | Matrix]) -> dict[str, list[tuple[str, str, str]]]:
+    """Return what is declared at each path: the part's own name, the weight's, and the linear layer's bias.
 
     {"layer0.mlp": [("fc1", "layer0.mlp.fc1", "layer0.mlp.fc1_bias"), …]}
     """
@@ -163,6 +163,6 @@ def names_by_place(declared: dict[str, Shape | Matrix]) -> dict[str, list[tuple[
     names: dict[str, list[tuple[str, str, str]]] = {}
     for name in declared:
         if name not in biases.values():
-            place, _, own = name.rpartition(".")
-            names.setdefault(place, []).append((own, name, biases.get(name, "")))
+            path, _, own = name.rpartition(".")
+            names.setdefault(path, []).append((own, name, biases.get(name, "")))
     return names

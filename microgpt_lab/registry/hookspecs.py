@@ -151,8 +151,9 @@ def weightings() -> list[Callable]:
 def mlps() -> list[Callable]:
     """Return the MLPs that the plugin defines: what follows attention in a block.
 
-    An MLP is as in `attentions`. Without weights, it may be a function of x and `at`. With `charges`, a tuple
-    of names, it may add to each token's loss in training: `at.charge(name, cost)`, where cost is (…, T, 1).
+    An MLP is as in `attentions`. Without weights, it may be a function of x and `at`. It may add auxiliary
+    losses in training, which its attribute `aux_losses` lists: `at.add_loss(name, loss)`, where loss is
+    (…, T, 1).
 
     >>> from microgpt_lab import Linear, hookimpl
     >>> class OneMatrix:

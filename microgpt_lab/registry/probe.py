@@ -10,7 +10,7 @@ from typing import Any
 
 from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.interface import ROLES
-from microgpt_lab.core.packing import told
+from microgpt_lab.core.packing import role_argument
 from microgpt_lab.core.see import looking
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError
@@ -140,7 +140,9 @@ def try_norm(f: Any, x: Any, backend: Backend) -> None:
 
 def try_optimizer(f: Any, w: Any, backend: Backend) -> None:
     for role in ROLES:
-        new, _ = f.update(w * 0.5, f.init(w, **told(f.init, role)), w, f.lr, 0, **told(f.update, role))
+        new, _ = f.update(
+            w * 0.5, f.init(w, **role_argument(f.init, role)), w, f.lr, 0, **role_argument(f.update, role)
+        )
         check_same_shape(new, w, backend)
 
 

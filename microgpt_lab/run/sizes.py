@@ -45,7 +45,7 @@ def check_model(model: GPT, corpus: Corpus, config: dict[str, Any], backend: Bac
         f"the weights ({largest} is {weights[largest]}) make a model": sum(map(prod, weights.values())),
         f"{of_batch} attention patterns": patterns,
     }
-    if model.weights_dropped:
+    if model.attention_dropout:
         sizes[f"attention.dropout, layers, {of_batch} masks"] = patterns * model.layers
     check_numbers(sizes, backend, config)
 

@@ -24,8 +24,8 @@ class Differential(Heads):
             self.kv_heads or at.gpt.heads,
             0.8 - 0.6 * exponential(-0.3 * at.layer),
         )
-        q1, q2 = halves(wq(x), heads, lambda q: self.place(q, at, q_gain))
-        k1, k2 = halves(wk(x), kv_heads, lambda k: self.place(k, at, k_gain))
+        q1, q2 = halves(wq(x), heads, lambda q: self.norm_and_rotate(q, at, q_gain))
+        k1, k2 = halves(wk(x), kv_heads, lambda k: self.norm_and_rotate(k, at, k_gain))
         states = at.remember(k1, k2, wv(x).split_heads(kv_heads))
         k1, k2, v = (repeat_heads(state, heads) for state in states)
         a1, a2 = (

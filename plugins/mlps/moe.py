@@ -8,13 +8,13 @@ class MoE:
     x: (…, T, C). All experts are computed, and those that are not chosen count 0: it has the results of a
     sparse mixture, but not its speed. Of equal probabilities, all are chosen.
 
-    With `balance`, each token is charged balance · experts · Σ fₑ pₑ, where fₑ is the share of expert e
-    among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
+    With `balance`, the loss of each token grows by balance · experts · Σ fₑ pₑ, where fₑ is the share of
+    expert e among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
 
     experts: number of experts.
     top_k: number of experts for each token.
     ratio: width of the hidden layer of each expert / embed.
-    balance: weight of the charge for uneven use of the experts.
+    balance: weight of the load-balancing loss.
     """
 
     def __init__(self, *, experts: int = 4, top_k: int = 1, ratio: float = 1.0, balance: float = 0.01):
@@ -24,7 +24,7 @@ class MoE:
         if top_k > experts:
             raise ValueError(f"top_k={top_k} must be at most experts={experts}")
         self.experts, self.top_k, self.ratio, self.balance = experts, top_k, ratio, balance
-        self.charges = ("balance",) if balance else ()
+        self.aux_losses = ("balance",) if balance else ()
 
     def weights(self, gpt):
         C, hidden = gpt.embed, self.experts * (round(gpt.embed * self.ratio) or 1)
@@ -42,9 +42,9 @@ class MoE:
         for _ in range(self.top_k - 1):
             rest = where(rest < max(rest), rest, -1.0)
         chosen = at.see("chosen", where(p < max(rest), 0.0, 1.0))
-        if self.charges and at.training:
+        if self.aux_losses and at.collects_losses:
             used = convolve(chosen, ones, at.places)  # how often, up to each token
-            at.charge("balance", sum(used / sum(used) * p) * (self.balance * self.experts))
+            at.add_loss("balance", sum(used / sum(used) * p) * (self.balance * self.experts))
         gates = at.see("gates", p * chosen)
         hidden = at.gpt.activation(at.see("pre", fc1(x))).split_heads(self.experts)
         return fc2(at.see("post", (hidden * gates.split_heads(self.experts)).merge_heads()))

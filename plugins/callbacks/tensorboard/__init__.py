@@ -12,7 +12,7 @@ WINDOW = 100  # steps
 # TensorBoard shows tags in alphabetical order, and the first description that it reads of a tag.
 DESCRIPTIONS = {
     "eval/loss": "The same as loss/val, under a name that makes it the first result in HPARAMS.",
-    "loss/balance": "What a mixture of experts charges for their uneven use: a term of loss/train.",
+    "loss/balance": "The load-balancing loss of a mixture of experts: a term of loss/train.",
     "loss/ce": "Cross-entropy of the batch of each step, in nats per token: a term of loss/train.",
     "loss/penalty": "What the chosen loss adds to the cross-entropy: a term of loss/train.",
     "loss/train": "What training minimizes, on the batch of each step, in nats per token.",
