@@ -78,7 +78,7 @@ def test_scalars_texts_and_histograms_match_the_run(lab, tmp_path, events):
     figures = [*board.Tags()["scalars"], *board.Tags()["histograms"]]
     groups = sorted({tag.partition("/")[0] for tag in figures})
     assert groups == ["eval", "loss", "model", "optim", "perf"]
-    assert {"model/weights/wte", "model/gradients/layer0.wo"} <= set(figures)
+    assert {"model/weights/wte", "model/gradients/layer0.attention.wo"} <= set(figures)
 
 
 def test_values_from_a_recipe_count_as_differences(lab, tmp_path):

@@ -63,9 +63,9 @@ class Poisoned(Backend):
         value, grads = self.python.value_and_grad(loss, weights)
         self.calls += 1
         if self.calls >= 5:
-            rows = grads["layer0.fc1"].tolist()
+            rows = grads["layer0.mlp.fc1"].tolist()
             rows[3][2] = self.value
-            grads["layer0.fc1"] = self.tensor(rows)
+            grads["layer0.mlp.fc1"] = self.tensor(rows)
         return value, grads
 
 
@@ -73,7 +73,7 @@ class Poisoned(Backend):
 def test_a_gradient_that_is_not_finite_stops_the_run(value):
     run = trainer("python")
     poisoned = Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, Poisoned(value), steps=40)
-    with pytest.raises(FloatingPointError, match=rf"step 5: gradient of layer0.fc1 is {value} at \[3, 2\]"):
+    with pytest.raises(FloatingPointError, match=rf"step 5: gradient of layer0.mlp.fc1 is {value} at \[3, 2\]"):
         poisoned.train()
     assert poisoned.step == 4
 
@@ -93,9 +93,9 @@ def test_an_infinite_loss_stops_the_run():
 def test_relu_does_not_hide_a_nan():
     run = trainer("python")
     weights = run.weights
-    weights["layer0.fc1"] = run.backend.tensor([[math.nan] * 8] * 32)
+    weights["layer0.mlp.fc1"] = run.backend.tensor([[math.nan] * 8] * 32)
     run.carry = run.packing.pack(weights), run.carry[1]
-    with pytest.raises(FloatingPointError, match=r"step 1: weight layer0.fc1 is nan at \[0, 0\]"):
+    with pytest.raises(FloatingPointError, match=r"step 1: weight layer0.mlp.fc1 is nan at \[0, 0\]"):
         run.train()
 
 

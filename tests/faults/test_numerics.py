@@ -164,5 +164,5 @@ def test_the_smallest_models_train_and_sample(backend, documents, options):
 def test_a_vocabulary_of_one_token_has_loss_0(backend):
     model = GPT(1, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, heads=2, block_size=4)
     tensor = part("backend", backend).tensor
-    weights = {n: tensor(w) for n, w in model.init(Corpus(["a"] * 9).rng, std=0.1, zero=False).items()}
+    weights = {n: tensor(w) for n, w in model.initial_weights(Corpus(["a"] * 9).rng).items()}
     assert flat(model.nll(weights, [0, 0, 0], [0, 0, 0])) == [0.0] * 3
