@@ -73,7 +73,9 @@ class Poisoned(Backend):
 def test_a_gradient_that_is_not_finite_stops_the_run(value):
     run = trainer("python")
     poisoned = Trainer(run.model, Corpus(DOCUMENTS), run.optimizer, run.scheduler, Poisoned(value), steps=40)
-    with pytest.raises(FloatingPointError, match=rf"step 5: gradient of layer0.mlp.fc1 is {value} at \[3, 2\]"):
+    with pytest.raises(
+        FloatingPointError, match=rf"step 5: gradient of layer0.mlp.fc1 is {value} at \[3, 2\]"
+    ):
         poisoned.train()
     assert poisoned.step == 4
 
