@@ -38,3 +38,12 @@ def erase(console: Console) -> None:
     from rich.segment import ControlType
 
     console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+
+
+def with_prefix(number: float) -> str:
+    """Format a number with three digits and the prefix of its thousands: 25632 as "25.6 k"."""
+    for prefix in ("", " k", " M", " G"):
+        if number < 999.5:
+            return f"{number:.3g}{prefix}"
+        number /= 1000
+    return f"{number:,.3g} T" if number < 999.5 else f"{number:,.0f} T"

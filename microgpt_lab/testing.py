@@ -7,36 +7,60 @@ from microgpt_lab.testing import check, parts_of
 @pytest.mark.parametrize("part", parts_of(my_module), ids=str)
 def test_part(part):
     check(part)
+
+`check` tries a part of a GPT with its defaults, then each option with another value, then all flags
+together. A part that leaves weights of the model without gradient names them in `without_gradient`, with
+wildcards: an MLP that ignores x has `without_gradient = ("layer*.norm2.*",)`.
 """
 
+from microgpt_lab.checks.alone import (
+    POINTS,
+    check_activation,
+    check_init,
+    check_loss,
+    check_norm,
+    check_position,
+    check_weighting,
+)
+from microgpt_lab.checks.backends import OPERATIONS, assert_same_gradients, check_backend
+from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
+from microgpt_lab.checks.invariants import (
+    INVARIANTS,
+    assert_cached,
+    assert_causal,
+    assert_charges,
+    assert_finite,
+    assert_gradients_arrive,
+    assert_length_free,
+    assert_padding_is_ignored,
+    small_gpt,
+)
+from microgpt_lab.checks.model_parts import check_model_part, check_variant
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.checks.parts import (
     CHECKS,
-    OPERATIONS,
-    POINTS,
-    assert_gradients,
-    assert_same_gradients,
-    assert_same_losses,
     check,
-    check_activation,
-    check_backend,
     check_callback,
     check_dataset,
-    check_norm,
     check_optimizer,
     check_scheduler,
-    losses,
-    noise,
     parts_of,
-    small_trainer,
-    tensor,
 )
+from microgpt_lab.checks.training import assert_same_losses, losses, small_trainer
 
 __all__ = [
     "CHECKS",
+    "INVARIANTS",
     "OPERATIONS",
     "POINTS",
+    "assert_cached",
+    "assert_causal",
+    "assert_charges",
+    "assert_finite",
     "assert_gradients",
+    "assert_gradients_arrive",
+    "assert_length_free",
+    "assert_padding_is_ignored",
     "assert_same_gradients",
     "assert_same_losses",
     "check",
@@ -44,13 +68,20 @@ __all__ = [
     "check_backend",
     "check_callback",
     "check_dataset",
+    "check_init",
+    "check_loss",
+    "check_model_part",
     "check_norm",
     "check_optimizer",
     "check_options",
+    "check_position",
     "check_scheduler",
+    "check_variant",
+    "check_weighting",
     "losses",
     "noise",
     "parts_of",
+    "small_gpt",
     "small_trainer",
     "tensor",
 ]

@@ -170,7 +170,7 @@ def test_products_of_wrong_shapes_are_an_error(a, b):
         noise(*a) @ noise(*b)
 
 
-@pytest.mark.parametrize(("a", "b"), [((4, 3), (2, 4, 3)), ((2, 1, 3), (2, 4, 3))])
+@pytest.mark.parametrize(("a", "b"), [((2, 3), (4, 3)), ((2, 2, 3), (3, 2, 3))])
 def test_shapes_that_do_not_broadcast_are_an_error(a, b):
     with pytest.raises(ValueError, match="cannot be broadcast together"):
         Tensor([1.0] * math.prod(a), a) + Tensor([1.0] * math.prod(b), b)

@@ -147,7 +147,7 @@ def test_weights_without_a_gradient_get_zeros(name):
     losses(trainer)
     gradients = trainer.gradients()
     assert {n: g.shape for n, g in gradients.items()} == {n: w.shape for n, w in trainer.weights.items()}
-    assert not np.any(gradients["layer0.fc1"].tolist())
+    assert not np.any(gradients["layer0.mlp.fc1"].tolist())
 
 
 def test_padding_has_no_loss_weight():
@@ -171,10 +171,13 @@ def test_padded_lengths_are_at_most_the_block_size(name):
 
 
 def test_numpy_and_python_draw_the_same_dropout_masks():
-    dropout = Dropout("any key", 0.3, sites=3, width=5)
-    batch = Batch([[0] * 4, [0] * 8], 16, mean=True, dropout=dropout)
-    for kept, matrices in zip(draw_masks(batch), dropout.masks([3, 7]), strict=True):
-        assert (kept * dropout.scale).tolist() == matrices
+    batch = Batch([[0] * 4, [0] * 8], 16, mean=True)
+    for dropout in Dropout("any key", 0.3, sites=3, width=5), Dropout("other", 0.3, sites=2, heads=2):
+        for kept, matrices in zip(draw_masks(dropout, batch), dropout.masks([3, 7]), strict=True):
+            for mask, rows in zip(kept * dropout.scale, matrices, strict=True):
+                length = len(rows)
+                heads = mask.swapaxes(0, 1).reshape(length, -1) if mask.ndim == 3 else mask
+                assert heads.tolist() == rows
 
 
 @pytest.mark.parametrize("name", BACKENDS)

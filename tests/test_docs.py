@@ -2,13 +2,24 @@
 
 import doctest
 import re
+import types
 from pathlib import Path
 
+import pytest
+
+from microgpt_lab import GPT, UserError
+from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import run_options
-from microgpt_lab.registry.hookspecs import EVENTS, KINDS
+from microgpt_lab.registry.hookspecs import EVENTS, KINDS, MODEL_KINDS, hook_of
+from microgpt_lab.registry.parts import options_of
+from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.assemble import assemble
 from microgpt_lab.testing import check, parts_of
 
 ROOT = Path(__file__).parents[1]
+MODEL = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python -m microgpt_lab (.*)", MODEL, flags=re.M)
+REFUSED = re.findall(r"^\| `([^`]*=[^`]*)` \|", MODEL.partition("## What is refused")[2], flags=re.M)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -22,29 +33,73 @@ def test_the_notebook_example_trains(capsys):
     assert re.match(r"\d\.\d+ \[", capsys.readouterr().out)
 
 
-def test_the_example_of_a_part_passes_its_check():
-    import types
+def parts_in(page):
+    """The parts that the Python blocks of a page define."""
+    for source in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.S):
+        if "@hookimpl" in source:
+            module = types.ModuleType("example")
+            exec(source, module.__dict__)
+            yield from parts_of(module)
 
-    module = types.ModuleType("swish_plugin")
-    exec(block("swish"), module.__dict__)
-    (swish,) = parts_of(module)
-    check(swish)
+
+PARTS = [*parts_in("README.md"), *parts_in("docs/plugins.md")]
 
 
-def test_the_python_session_gives_the_documented_output():
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_the_examples_of_parts_pass_their_checks(part):
+    check(part)
+
+
+def test_the_examples_of_parts_are_complete():
+    assert [part.name for part in PARTS] == ["swish", "gated", "distances", "shifted"]
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert (ROOT / "examples" / "gated.py").read_text(encoding="utf-8") in page
+
+
+SESSIONS = {"python": 30, "inside": 15}  # pages, with their smallest number of examples
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_the_session_of_a_page_gives_the_documented_output(name):
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     session = "".join(re.findall(r"```pycon\n(.*?)```", page, flags=re.S))
-    test = doctest.DocTestParser().get_doctest(session, {}, "docs/python.md", None, 0)
+    test = doctest.DocTestParser().get_doctest(session, {}, f"docs/{name}.md", None, 0)
     output = []
     doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=output.append)
-    assert len(test.examples) > 30 and not output, "".join(output)
+    assert len(test.examples) > SESSIONS[name] and not output, "".join(output)
+
+
+def test_all_parts_of_the_model_and_their_options_are_documented():
+    ours = [p for p in registry().parts.values() if p.first_party and p.kind in MODEL_KINDS[2:]]
+    assert len(ours) > 20
+    for each in ours:
+        assert f"| `{each.name}` |" in MODEL, f"{each.kind}={each.name}"
+        assert all(f"`{each.kind}.{name}`" in MODEL for name in each.options), f"{each.kind}={each.name}"
+    assert all(f"`{key}`" in MODEL for key in options_of(GPT))
+
+
+def trainer(words):
+    """What a run with these overrides trains, on a few words."""
+    return assemble(compose([*words.split(), "dataset=reverse"]), ["abc=cba", "bd=db", "e=e"] * 20)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_commands_of_the_page_on_the_model_train(words):
+    (metrics,) = trainer(words).advance()
+    assert 0 < metrics["loss/train"] < 9
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_the_page_on_the_model_calls_refused_is_one_line(words):
+    with pytest.raises(UserError, match=r"^[^\n]+$"):
+        trainer(words)
 
 
 def test_every_key_hook_and_page_is_documented():
     configuration = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     plugins = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert all(f"`{key}`" in configuration for key in run_options())
-    assert all(f"`{kind}s`" in plugins for kind in KINDS)
+    assert all(f"`{hook_of(kind)}`" in plugins for kind in KINDS)
     assert all(f"`{event}`" in plugins for event in EVENTS)
     assert all(f"docs/{page.name}" in README for page in (ROOT / "docs").glob("*.md"))
 

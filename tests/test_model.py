@@ -13,9 +13,10 @@ IDS, TARGETS = [4, 0, 2, 1, 3], [0, 2, 1, 3, 4]
 
 def small_model(**options):
     norm = options.pop("norm", part("norm", "layernorm", gain=True, bias=True))
+    init = options.pop("init", part("init", "normal", std=0.5))
     sizes = {"layers": 2, "heads": 2, "embed": 4, "block_size": 6} | options
-    model = GPT(5, part("activation", "gelu"), norm, **sizes)
-    return model, {name: tensor(rows) for name, rows in model.init(random.Random(1), std=0.5).items()}
+    model = GPT(5, part("activation", "gelu"), norm, init=init, **sizes)
+    return model, {name: tensor(rows) for name, rows in model.initial_weights(random.Random(1)).items()}
 
 
 @pytest.mark.parametrize("tie", [False, True])
@@ -49,12 +50,14 @@ def test_tied_embeddings_share_one_matrix():
 
 
 def test_zero_init_draws_as_many_random_numbers():
-    model, _ = small_model()
     rngs = random.Random(3), random.Random(3)
-    plain, zero = model.init(rngs[0]), model.init(rngs[1], zero=True)
+    plain, zero = (
+        small_model(init=part("init", "normal", zero=zero))[0].initial_weights(rng)
+        for zero, rng in zip((False, True), rngs, strict=True)
+    )
     assert rngs[0].getstate() == rngs[1].getstate()
-    assert not any(x for name in ("layer0.wo", "layer1.fc2") for row in zero[name] for x in row)
-    assert plain["layer1.fc1"] == zero["layer1.fc1"]
+    assert not any(x for name in ("layer0.attention.wo", "layer1.mlp.fc2") for row in zero[name] for x in row)
+    assert plain["layer1.mlp.fc1"] == zero["layer1.mlp.fc1"]
 
 
 @pytest.mark.parametrize("wrong", [{"embed": 5}, {"layers": 0}, {"heads": 0}, {"block_size": -1}])
@@ -78,13 +81,15 @@ def test_loss_and_gradients_equal_pytorch():
     def norm(x):
         return x * (x.pow(2).mean(-1, keepdim=True) + 1e-5) ** -0.5
 
-    x = norm(w["wte"][IDS] + w["wpe"][: len(IDS)])
+    x = norm(w["wte"][IDS] + w["position.wpe"][: len(IDS)])
     for i in range(2):
         h = norm(x)
-        q, k, v = ((h @ w[f"layer{i}.{n}"].T).view(-1, 2, 2).transpose(0, 1) for n in ("wq", "wk", "wv"))
+        q, k, v = (
+            (h @ w[f"layer{i}.attention.{n}"].T).view(-1, 2, 2).transpose(0, 1) for n in ("wq", "wk", "wv")
+        )
         y = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
-        x = x + y.transpose(0, 1).reshape(-1, 4) @ w[f"layer{i}.wo"].T
-        x = x + torch.nn.functional.gelu(norm(x) @ w[f"layer{i}.fc1"].T) @ w[f"layer{i}.fc2"].T
+        x = x + y.transpose(0, 1).reshape(-1, 4) @ w[f"layer{i}.attention.wo"].T
+        x = x + torch.nn.functional.gelu(norm(x) @ w[f"layer{i}.mlp.fc1"].T) @ w[f"layer{i}.mlp.fc2"].T
     expected = torch.nn.functional.cross_entropy(x @ w["lm_head"].T, torch.tensor(TARGETS), reduction="sum")
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)

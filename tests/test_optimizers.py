@@ -11,21 +11,23 @@ from golden.make_pytorch import FIGURES, GRADIENTS, MATRIX, MATRIX_GRADIENTS, ST
 from golden.make_pytorch import RATE as LR
 
 from microgpt_lab import UserError, part
+from microgpt_lab.core.packing import told
 from microgpt_lab.registry.plugins import registry
 
 
-def trajectory(optimizer, rows=1):
-    """Weights of a (rows, n) matrix after each step."""
-    tensor = part("backend", "python").tensor
+def trajectory(optimizer, rows=1, role="hidden"):
+    """Weights of a (rows, n) matrix of this role after each step."""
+    tensor, init, update = part("backend", "python").tensor, optimizer.init, optimizer.update
 
     def matrix(numbers):
         n = len(numbers) // rows
         return tensor([numbers[i * n : i * n + n] for i in range(rows)])
 
     w = matrix(START)
-    state, found = optimizer.init(w), []
+    state, found = init(w, **told(init, role)), []
     for step, g in enumerate(GRADIENTS):
-        w, state = optimizer.update(matrix(g), state, w, LR / (step + 1), step)  # a scheduled learning rate
+        lr = LR / (step + 1)  # a scheduled learning rate
+        w, state = update(matrix(g), state, w, lr, step, **told(update, role))
         found.append([x for row in w.tolist() for x in row])
     return found
 
@@ -137,11 +139,14 @@ def test_a_weight_with_gradient_0_does_not_change():
         assert {row[2] for row in trajectory(part("optimizer", name, **decay))} == {2.0}
 
 
-@pytest.mark.parametrize("rows", [1, 6])
-def test_muon_uses_adam_for_a_row_or_a_column(rows):
-    options = {"beta1": 0.6, "beta2": 0.7, "eps": 0.5}
+@pytest.mark.parametrize(
+    ("role", "rows"),
+    [("embedding", 2), ("head", 3), ("scale", 1), ("scale", 2), ("hidden", 1), ("residual", 6)],
+)
+def test_muon_takes_adamws_step_for_all_but_matrices_of_hidden_layers(role, rows):
+    options = {"beta1": 0.6, "beta2": 0.7, "eps": 0.5, "weight_decay": 0.4}
     muon = part("optimizer", "muon", lr=LR, adam_lr=0.12, **options)
-    assert nearly_equal(trajectory(muon, rows), expected(adamw(0.6, 0.7, 0.5, factor=0.12 / LR)))
+    assert nearly_equal(trajectory(muon, rows, role), expected(adamw(0.6, 0.7, 0.5, 0.4, factor=0.12 / LR)))
 
 
 def newton_schulz(x, rounds=5):
@@ -154,20 +159,21 @@ def newton_schulz(x, rounds=5):
     return x
 
 
+@pytest.mark.parametrize("role", ["hidden", "residual"])
 @pytest.mark.parametrize(("out", "in_"), [(2, 5), (5, 2), (3, 3)])
-def test_muon_orthogonalizes_its_momentum(out, in_):
+def test_muon_orthogonalizes_its_momentum(out, in_, role):
     numpy = pytest.importorskip("numpy")
     rng, tensor = numpy.random.default_rng(0), part("backend", "python").tensor
-    muon = part("optimizer", "muon", lr=LR, momentum=0.6)
+    muon = part("optimizer", "muon", lr=LR, momentum=0.6, weight_decay=0.4)
     start = rng.normal(size=(out, in_))
     w, expected = tensor(start.tolist()), start
-    state, v = muon.init(w), numpy.zeros((out, in_))
+    state, v = muon.init(w, role), numpy.zeros((out, in_))
     for step in range(4):
-        g = rng.normal(size=(out, in_))
-        w, new = muon.update(tensor(g.tolist()), state, w, LR / (step + 1), step)
-        assert len(new) == len(state)
-        state, v = new, 0.6 * v + g
-        expected = expected - LR / (step + 1) * max(1, out / in_) ** 0.5 * newton_schulz(g + 0.6 * v)
+        g, lr = rng.normal(size=(out, in_)), LR / (step + 1)
+        w, state = muon.update(tensor(g.tolist()), state, w, lr, step, role)
+        v = 0.6 * v + g
+        expected = expected * (1 - lr * 0.4)
+        expected -= lr * max(1, out / in_) ** 0.5 * newton_schulz(g + 0.6 * v)
         numpy.testing.assert_allclose(numpy.array(w.tolist()), expected, rtol=1e-9)
 
 
@@ -175,9 +181,9 @@ def test_muon_nearly_equals_pytorch():
     """PyTorch orthogonalizes in bfloat16, which has 8 significant bits."""
     tensor = part("backend", "python").tensor
     muon, w = part("optimizer", "muon", lr=LR), tensor(MATRIX)
-    state = muon.init(w)
+    state = muon.init(w, "hidden")
     for step, (g, expected) in enumerate(zip(MATRIX_GRADIENTS, PYTORCH["muon"], strict=True)):
-        w, state = muon.update(tensor(g), state, w, LR / (step + 1), step)
+        w, state = muon.update(tensor(g), state, w, LR / (step + 1), step, "hidden")
         for row, wanted in zip(w.tolist(), expected, strict=True):
             assert row == pytest.approx(wanted, abs=0.05 * LR)
 
@@ -187,13 +193,26 @@ def test_muon_does_not_depend_on_the_size_of_the_gradient():
     steps = []
     for size in (1e-3, 1.0, 1e3):
         muon, w = part("optimizer", "muon"), tensor([[0.0, 0.0], [0.0, 0.0]])
-        new, _ = muon.update(tensor([[3 * size, size], [-size, size]]), muon.init(w), w, 1.0, 0)
+        g, state = tensor([[3 * size, size], [-size, size]]), muon.init(w, "hidden")
+        new, _ = muon.update(g, state, w, 1.0, 0, "hidden")
         steps.append([x for row in new.tolist() for x in row])
     assert all(math.isclose(x, y, rel_tol=1e-3) for step in steps for x, y in zip(step, steps[1]))
 
 
-def test_muon_accepts_a_learning_rate_of_0():
-    assert part("optimizer", "muon", lr=0.0).adam_to_lr == 0.0
+def test_muon_refuses_a_learning_rate_of_0():
+    """`adam_lr` has the schedule of `lr`, which is lost if `lr` is 0."""
+    with pytest.raises(UserError, match=r"^optimizer=muon: lr must be above 0, not 0\.0$"):
+        part("optimizer", "muon", lr=0.0)
+
+
+@pytest.mark.parametrize("role", ["embedding", "hidden", "residual", "head", "scale"])
+def test_adamw_knows_what_decays_and_how_fast_it_learns(role):
+    mults = {"embedding_lr_mult": 0.5, "head_lr_mult": 3.0, "scale_lr_mult": 0.25}
+    optimizer = part("optimizer", "adamw", lr=LR, weight_decay=0.4, decay="linear", **mults)
+    decay = 0.0 if role in ("embedding", "scale") else 0.4
+    factor = mults.get(f"{role}_lr_mult", 1.0)
+    wanted = expected(adamw(0.9, 0.999, 1e-8, decay, factor))
+    assert nearly_equal(trajectory(optimizer, 2, role), wanted)
 
 
 def test_all_optimizers_but_muon_are_elementwise():
@@ -219,4 +238,4 @@ def test_betas_are_from_0_to_below_1(name, wrong):
 def test_nesterov_needs_a_momentum():
     with pytest.raises(UserError) as caught:
         part("optimizer", "sgd", nesterov=True)
-    assert str(caught.value) == "optimizer=sgd: nesterov=true needs a momentum, such as 0.9"
+    assert str(caught.value).endswith("nesterov=true needs a momentum, such as 0.9")

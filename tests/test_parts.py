@@ -7,11 +7,13 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, hookimpl, part
 from microgpt_lab.core.backend import Dropout
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
-from microgpt_lab.testing import check
+from microgpt_lab.testing import CHECKS, check, check_variant
 
-TESTED_ELSEWHERE = {"text", "karpathy_names", "jax"}  # the first two need a file; jax is in test_backends.py
+# The first two need a file, jax is in test_backends.py, and python is what others are compared with.
+TESTED_ELSEWHERE = {"text", "karpathy_names", "jax", "python"}
 PARTS = [p for p in registry().parts.values() if p.name not in TESTED_ELSEWHERE]
 
 
@@ -20,17 +22,21 @@ def test_every_part_passes_its_check(each):
     check(each)
 
 
+# `check` tries each option of the parts of a model by itself. These are combinations, and options of others.
+ALL = {"kv_heads": 2, "window": 3, "window_pattern": "SL", "qk_norm": True, "qk_gain": True, "head_dim": 6}
 VARIANTS = [
-    ("activation", "gelu", {"approximate": "tanh"}),
-    ("activation", "leaky_relu", {"slope": 0.3}),
-    ("activation", "elu", {"alpha": 0.5}),
-    ("norm", "rmsnorm", {"gain": True}),
     ("norm", "layernorm", {"gain": True, "bias": True}),
-    ("norm", "layernorm", {"bias": True}),
-    ("norm", "dyt", {"affine": False}),
+    ("position", "rope", {"partial": 0.5, "base": 3.0}),
+    ("attention", "multihead", ALL | {"dropout": 0.3, "sinks": True, "value_residual": True}),
+    ("attention", "multihead", {"kv_heads": 1, "window": 2, "window_pattern": "LS"}),
+    ("attention", "differential", ALL | {"dropout": 0.3}),
+    ("attention", "differential", {"kv_heads": 1, "window": 2, "window_pattern": "S"}),
+    ("mlp", "moe", {"experts": 3, "top_k": 2, "balance": 0.0, "ratio": 2.0}),
+    ("init", "normal", {"std": 0.3, "zero": True}),
     ("optimizer", "sgd", {"momentum": 0.9}),
     ("optimizer", "sgd", {"momentum": 0.9, "nesterov": True}),
     ("optimizer", "adamw", {"weight_decay": 0.1}),
+    ("optimizer", "adamw", {"decay": "linear", "embedding_lr_mult": 0.3}),
     ("optimizer", "lion", {"weight_decay": 0.1}),
     *(
         ("scheduler", name, {"warmup": 0.2})
@@ -41,28 +47,30 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("kind", "name", "options"), VARIANTS, ids=str)
 def test_parts_with_options_pass_their_check(kind, name, options):
-    from microgpt_lab.testing import CHECKS
+    if kind in MODEL_KINDS:
+        check_variant(registry().get(kind, name), **options)
+    else:
+        CHECKS[kind](part(kind, name, **options))
 
-    CHECKS[kind](part(kind, name, **options))
 
-
-def tiny_trainer(watch=None, **parts):
+def tiny_trainer(watch=None, backend="python", **parts):
     corpus = Corpus(["anna", "bob", "cara", "dan"] * 10)
     chosen = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"} | parts
     built = {kind: part(kind, name) for kind, name in chosen.items()}
-    model = GPT(corpus.vocab_size, built["activation"], built["norm"], embed=8, heads=2, block_size=6)
+    of_model = {kind: built[kind] for kind in MODEL_KINDS if kind in built}
+    model = GPT(corpus.vocab_size, **of_model, embed=8, heads=2, block_size=6)
     watching = {"watch": watch} if watch else {}
     return Trainer(
-        model, corpus, built["optimizer"], built["scheduler"], part("backend", "python"), steps=40, **watching
+        model, corpus, built["optimizer"], built["scheduler"], part("backend", backend), steps=40, **watching
     )
 
 
-SWAPPED = [(p.kind, p.name) for p in PARTS if p.kind in ("activation", "norm", "optimizer", "scheduler")]
+SWAPPED = [(p.kind, p.name) for p in PARTS if p.kind in (*MODEL_KINDS, "optimizer", "scheduler")]
 
 
 @pytest.mark.parametrize(("kind", "name"), SWAPPED, ids=str)
 def test_training_with_any_part_learns(kind, name):
-    trainer = tiny_trainer(**{kind: name})
+    trainer = tiny_trainer(backend="numpy", **{kind: name})
     before = trainer.evaluate(trainer.corpus.train)
     trainer.train()
     assert trainer.evaluate(trainer.corpus.train) < before
@@ -88,7 +96,7 @@ def test_muon_steps_are_nearly_orthogonal():
 
     muon = part("optimizer", "muon")
     w = noise(3, 5)
-    step = (w - muon.update(noise(3, 5, seed=1), muon.init(w), w, 1.0, 0)[0]).tolist()
+    step = (w - muon.update(noise(3, 5, seed=1), muon.init(w, "hidden"), w, 1.0, 0, "hidden")[0]).tolist()
     for i, a in enumerate(step):
         for j, b in enumerate(step):
             product = sum(x * y for x, y in zip(a, b, strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_lab.core import autograd, reprs
+from microgpt_lab.core import autograd, reprs, see
 from microgpt_lab.options import keys
 from microgpt_lab.registry import hookspecs, plugins
 from microgpt_lab.registry.hookspecs import EVENTS, KINDS, hook_of
@@ -200,7 +200,7 @@ def test_every_hook_has_an_example_that_runs():
         assert not runner.failures, name
 
 
-@pytest.mark.parametrize("module", [autograd, plugins, reprs])
+@pytest.mark.parametrize("module", [autograd, plugins, reprs, see])
 def test_examples_in_docstrings_run(module):
     results = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert results.attempted and not results.failed

@@ -34,7 +34,7 @@ def objects():
     """Objects that the public names create, by name."""
     small, value, rows = trainer(), Value(2.0), Tensor([0.5, -1.0], (1, 2))
     dropout = Dropout("key", 0.5, sites=3, width=4)
-    batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropout=dropout)
+    batch = Batch([[3, 0, 1, 3]] * 200, 16, mean=True, dropouts=[dropout])
     found = {
         "value": value,
         "a value of others": value * 3.0 + value,
@@ -64,6 +64,19 @@ def test_the_repr_of_every_object_is_one_short_line():
     for name, thing in objects().items():
         text = repr(thing)
         assert "0x" not in text and "\n" not in text and len(text) <= 240, f"{name}: {text}"
+
+
+def test_the_repr_of_a_model_shows_what_is_not_at_its_default():
+    activation, norm = part("activation", "gelu"), part("norm", "rmsnorm", gain=True)
+    assert repr(GPT(5, activation, norm)) == "GPT(vocab_size=5, activation=gelu(), norm=RMSNorm(gain=True))"
+    parts = {kind: part(kind, name) for kind, name in (("weighting", "softmax"), ("block", "parallel"))}
+    parts |= {
+        "attention": part("attention", "multihead", kv_heads=2),
+        "init": part("init", "normal", std=0.1),
+    }
+    assert repr(GPT(5, activation, norm, **parts, layers=2)).endswith(
+        "attention=Multihead(kv_heads=2), block=parallel(), init=normal(std=0.1), layers=2)"
+    )
 
 
 def test_public_names_are_functions_classes_modules_or_hookimpl():

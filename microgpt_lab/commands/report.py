@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from microgpt_lab.report.analysis import Analysis
 
-WIDE = 100  # columns; a narrower terminal gets no parameters and seconds
+WIDE = 97  # columns beside those of the swept keys; a narrower terminal gets no sizes and seconds
 
 
 def main(arguments: list[str]) -> int:
@@ -72,16 +72,21 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     table.add_column("#", justify="right")
     for key in facts["keys"]:
         table.add_column(escape(key), style="cyan")
-    headings = (facts["metric"], "sd", "seeds", "params", "s/run")[: 5 if console.width >= WIDE else 3]
+    headings = (facts["metric"], "sd", "seeds", "params", "FLOPs/token", "s/run")
+    widths = [
+        max(map(len, column)) + 2 for column in zip(facts["keys"], *(row["keys"] for row in facts["rows"]))
+    ]
+    headings = headings if console.width >= sum(widths) + WIDE else headings[:3]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(escape(facts["compared_with"]))
+    table.add_column(escape(facts["compared_with"]), overflow="fold")
     for row in facts["rows"]:
         numbers = (
             f"[bold]{row['mean']}[/]",
             row["deviation"],
             row["seeds"],
             row["parameters"],
+            row["flops"],
             row["seconds"],
         )
         style = "dim" if row["style"] == "aside" else ""

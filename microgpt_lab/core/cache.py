@@ -20,6 +20,8 @@ class Cache:
         """Append what `owner` remembers of new tokens, (…, T, D) each, and return it for all tokens."""
         new = [state.T for state in states]
         if owner in self.states:
+            if self.states[owner][0].shape[-1] == self.length:
+                raise ValueError("at.remember is called twice: call it once, with all states")
             new = [old.concat(x) for old, x in zip(self.states[owner], new, strict=True)]
         self.states[owner] = new
         return [state.T for state in new]

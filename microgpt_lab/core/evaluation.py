@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from random import Random
-from typing import Any
 
 from microgpt_lab.core.backend import Backend, Batch, Block
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array
-from microgpt_lab.core.reprs import line
 from microgpt_lab.core.sampler import generate
 from microgpt_lab.core.see import unseen
 
 BATCH_SIZE = 64  # documents in a batch of an evaluation
+KINDS_OF_WEIGHTS = ("embedding", "position", "attention", "mlp", "block", "norm", "head")
 
 
 class Evaluator:
@@ -25,13 +24,6 @@ class Evaluator:
     # Defined in Trainer.
     weights: Weights
     step: int
-    steps: int
-    eval_every: int
-    steps_per_second: int
-    watch: Any
-    optimizer: Any
-    inputs: Callable
-    gradient_scan: Callable
 
     def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
         self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
@@ -44,22 +36,27 @@ class Evaluator:
         self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(unseen(lambda w, blocks: (w, (self.loss(w, blocks),))))
 
-    def __repr__(self) -> str:
-        parts = f"{self.optimizer}, {self.backend}, {self.model}"
-        return line(f"{type(self).__name__}(step {self.step} of {self.steps}, {parts})")
-
     @property
     def parameters(self) -> int:
         """The number of trainable parameters."""
-        return sum(math.prod(w.shape) for w in self.weights.values())
+        return sum(self.parameters_by_kind.values())
+
+    @property
+    def parameters_by_kind(self) -> dict[str, int]:
+        """The number of trainable parameters of each kind: those of embedding, attention, mlp, head …"""
+        numbers: dict[str, int] = dict.fromkeys(KINDS_OF_WEIGHTS, 0)
+        for name, w in self.weights.items():
+            numbers[kind_of_weight(name)] += math.prod(w.shape)
+        return {kind: number for kind, number in numbers.items() if number}
+
+    @property
+    def minimized(self) -> str:
+        """What training minimizes, such as "cross-entropy + balance". Evaluations are cross-entropy alone."""
+        return " + ".join(["cross-entropy", *self.model.loss_terms[1:]])
 
     def loss(self, w: Weights, blocks: list[Block]) -> Array:
         """Compute the negative log-likelihood of a batch, (1, 1), each token weighted by its loss_weight."""
         return weighted_sum(blocks, [self.model.nll(w, b.ids, b.targets) for b in blocks])
-
-    def gradients(self) -> Weights:
-        """Compute the gradients of the next step. The weights do not change."""
-        return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
 
     def nats(self, pieces: list[list[int]]) -> tuple[float, int]:
         """Return the loss in nats, summed over all tokens, and the number of tokens. Computes no gradient."""
@@ -133,19 +130,24 @@ class Evaluator:
             self.last_preview = self.step, self.sample(Random(0), samples=samples)
         return self.last_preview[1][:samples]
 
-    def next_evaluation(self, step: int) -> int:
-        """Return the next step, after this one, that ends with an evaluation."""
-        every = self.eval_every or self.steps
-        return min(self.steps, step - step % every + every)
-
-    def next_observation(self) -> int:
-        """Return the step up to which a backend may compute in one call, of about a second at most."""
-        watched = [self.step - self.step % n + n for n in getattr(self.watch, "every", ())]
-        fused = min(self.steps_per_second, self.backend.fused)
-        return min(self.step + fused, self.next_evaluation(self.step), *watched)
-
 
 def weighted_sum(blocks: list[Block], losses: list[Array]) -> Array:
     """Sum the losses of tokens, (…, T, 1) for each block, each times its loss_weight: (1, 1)."""
     first, *others = [(x * block.loss_weight).total() for block, x in zip(blocks, losses, strict=True)]
     return sum(others, start=first)
+
+
+def kind_of_weight(name: str) -> str:
+    """Return what a weight belongs to: "wte" to the embedding, "layer0.mlp.fc1" to the mlp."""
+    place, *rest = name.split(".")
+    if not rest:
+        return "embedding" if place == "wte" else "head"
+    place = rest[0] if place.startswith("layer") else place
+    return "norm" if "norm" in place else place
+
+
+def objective(model: GPT, w: Weights, blocks: list[Block]) -> Array:
+    """Compute what training minimizes on a batch, and its terms, in a row (1, K). See `GPT.objective`."""
+    each = [model.objective(w, b.ids, b.targets, b.masks) for b in blocks]
+    first, *terms = [weighted_sum(blocks, list(losses)) for losses in zip(*each, strict=True)]
+    return first.concat(*terms)

@@ -13,6 +13,7 @@ Matrix = list[list[float]]
 Weights = dict[str, Array]
 Ids = Sequence[int]  # or an integer array (…, T)
 Masks = Sequence[Array]
+ROLES = ("embedding", "hidden", "residual", "head", "scale")
 
 
 class Shape(NamedTuple):
@@ -65,16 +66,17 @@ class At(NamedTuple):
     masks: Masks
     costs: dict[str, Array] | None
     firsts: dict[str, Array]
+    position: dict[str, Array]
     layer: int = 0
     kind: str = ""
 
     def rotate(self, x: Array) -> Array:
         """Apply the position to queries or keys, (…, heads, T, D)."""
-        return self.gpt.position.rotate(x, self.places, **self.gpt.own(self.w, "position", x))
+        return self.gpt.position.rotate(x, self.places, **self.position)
 
     def bias(self, scores: Array) -> Array:
         """Apply the position to scores, (…, heads, T, S)."""
-        return self.gpt.position.bias(scores, self.places, **self.gpt.own(self.w, "position", scores))
+        return self.gpt.position.bias(scores, self.places, **self.position)
 
     def remember(self, *states: Array) -> Sequence[Array]:
         """Return states of these tokens, (…, T, D) each, after those of all previous tokens."""

@@ -54,13 +54,15 @@ class Multihead(Heads):
 
     def __call__(self, x, at, wq, wk, wv, wo, q_gain=None, k_gain=None, sink=None, mix=None):
         heads, kv_heads = at.gpt.heads, self.kv_heads or at.gpt.heads
-        q, k, v = wq(x).split_heads(heads), wk(x).split_heads(kv_heads), wv(x).split_heads(kv_heads)
-        q, k = self.place(q, at, q_gain), self.place(k, at, k_gain)  # norm and rotation, if any
+        q = at.see("q", self.place(wq(x).split_heads(heads), at, q_gain))
+        k = at.see("k", self.place(wk(x).split_heads(kv_heads), at, k_gain))
+        v = at.see("v", wv(x).split_heads(kv_heads))
         if mix is not None:
             v = at.first("v", v) * mix[:1] + v * mix[1:]
         k, v = at.remember(k, v)  # in generation, those of all previous tokens too
         k, v = repeat_heads(k, heads), repeat_heads(v, heads)
-        scores = self.mask(at.bias((q * at.gpt.head_dim**-0.5) @ k.T), at)  # (…, heads, T, S)
+        scores = at.bias((q * at.gpt.head_dim**-0.5) @ k.T)  # (…, heads, T, S)
+        scores = at.see("scores", self.mask(scores, at))
         pattern = at.gpt.weighting(scores)
         if sink is not None:  # exp(s) / (Σ exp(s) + exp(sink))
             pattern = pattern * sigmoid(logsumexp(scores) - sink.split_heads(heads))
@@ -151,11 +153,11 @@ class GPT(Wiring):
         x = w["wte"].take(ids)
         x = x if self.embed_scale == 1 else x * self.embed_scale
         at = self.at(w, ids, x, cache, masks, costs)
-        x = see("embed", self.position.embed(x, at.places, **self.own(w, "position", x)))
+        x = see("embed", self.position.embed(x, at.places, **at.position))
         x = self.drop(x, masks, 0)
         x = self.normed(w, "embed_norm", x) if self.embed_norm else x
         for i in range(self.layers):
-            x = self.block(x, *self.sublayers(at._replace(layer=i)), **self.own(w, f"layer{i}.block", x))
+            x = self.block(x, *self.sublayers(at, i), **self.own(w, f"layer{i}.block", x))
             x = see(f"layer{i}.end", x)
         x = self.normed(w, "final_norm", x) if self.final_norm else x
         logits, cap = x @ w[self.output_matrix].T, self.logit_softcap

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
-from microgpt_lab.core.model import Weights
+from microgpt_lab.core.interface import ROLES, Weights
 
 ROW = "weights"
 
@@ -14,18 +15,24 @@ ROW = "weights"
 class Packing:
     """Pack all weights into one row if the optimizer is `elementwise`: one call instead of dozens.
 
-    If the optimizer's `update` has an argument `role`, weights of different roles are packed into different
-    rows, and its methods get the role of what they are called with.
+    If the optimizer's `init` or `update` has an argument `role`, weights of different roles are packed into
+    different rows. An optimizer that treats only some roles differently lists them in `roles`: all others
+    then share a row, because each row costs time.
     """
 
     def __init__(self, optimizer: Any, weights: Weights, roles: dict[str, str]):
-        self.optimizer, self.elementwise = optimizer, getattr(optimizer, "elementwise", False)
-        self.asks_role = "role" in inspect.signature(optimizer.update).parameters
+        self.elementwise = getattr(optimizer, "elementwise", False)
+        asks = told(optimizer.init, "") or told(optimizer.update, "")
+        apart = getattr(optimizer, "roles", ROLES) if asks else ()
         self.shapes = {name: tuple(w.shape) for name, w in weights.items()}
         self.rows: dict[str, list[str]] = {}  # the names of the weights in each row
         for name in weights:
-            self.rows.setdefault(roles[name] if self.asks_role else ROW, []).append(name)
-        self.roles = {row: row for row in self.rows} if self.elementwise else roles
+            self.rows.setdefault(roles[name] if roles[name] in apart else ROW, []).append(name)
+        if self.elementwise:
+            roles = {row: roles[names[0]] for row, names in self.rows.items()}
+        # The arguments that tell the optimizer's methods the role of each matrix or row.
+        self.init_roles = {name: told(optimizer.init, role) for name, role in roles.items()}
+        self.update_roles = {name: told(optimizer.update, role) for name, role in roles.items()}
 
     def pack(self, matrices: Weights) -> Weights:
         """Return rows, (1, N), or the matrices as they are if the optimizer is not elementwise."""
@@ -49,6 +56,7 @@ class Packing:
                 matrices[name], start = packed[row][start:stop].reshape(*self.shapes[name]), stop
         return {name: matrices[name] for name in self.shapes}
 
-    def role(self, name: str) -> dict[str, str]:
-        """Return the argument that tells the optimizer the role of a matrix or row, if it asks for it."""
-        return {"role": self.roles[name]} if self.asks_role else {}
+
+def told(method: Callable, role: str) -> dict[str, str]:
+    """Return the argument `role` of an optimizer's `init` or `update`, if the method has it."""
+    return {"role": role} if "role" in inspect.signature(method).parameters else {}

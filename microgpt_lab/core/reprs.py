@@ -27,24 +27,43 @@ def line(text: str) -> str:
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
 
-def call_repr(self: Any) -> str:
-    """Show a bound function or an object as a call, with its name and options.
+def call_repr(self: Any, *, brief: bool = False) -> str:
+    """Show a function or an object as a call, with its name and options.
 
-    The options of an object are the parameters of its class that it stores under their own names.
+    The options of an object are the parameters of its class that it stores under their own names. If `brief`,
+    those at their default are left out, also inside of the parts of a model.
 
     >>> def gelu(x, *, approximate: str = "none"): ...
     >>> call_repr(functools.partial(gelu, approximate="tanh"))
     "gelu(approximate='tanh')"
     """
-    if isinstance(self, functools.partial):
-        parameters = inspect.signature(self).parameters.values()
-        options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-        name = getattr(self.func, "__name__", "partial").strip("_")
+
+    def shown(value: Any) -> str:
+        return (
+            call_repr(value, brief=True)
+            if brief and not isinstance(value, (Real, str))
+            else short.repr(value)
+        )
+
+    is_function = isinstance(self, functools.partial) or inspect.isroutine(self)
+    make = getattr(self, "func", self) if is_function else type(self)
+    parameters = inspect.signature(make).parameters
+    if is_function:
+        bound = inspect.signature(self).parameters
+        options = {key: bound[key].default for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
     else:
-        name = type(self).__name__
-        parameters = inspect.signature(type(self)).parameters
         options = {key: getattr(self, key) for key in parameters if hasattr(self, key)}
-    return line(f"{name}({', '.join(f'{key}={short.repr(value)}' for key, value in options.items())})")
+    texts = {key: shown(value) for key, value in options.items()}
+    if brief:
+        defaults = {key: shown(p.default) for key, p in parameters.items() if p.default is not p.empty}
+        texts = {key: text for key, text in texts.items() if text != defaults.get(key)}
+    name = getattr(make, "__name__", "partial").strip("_")
+    return line(f"{name}({', '.join(f'{key}={text}' for key, text in texts.items())})")
+
+
+def trainer_repr(self: Any) -> str:
+    """Show how far a trainer is, its optimizer, backend and model."""
+    return line(f"Trainer(step {self.step} of {self.steps}, {self.optimizer}, {self.backend}, {self.model})")
 
 
 def preview(name: str, shape: Sequence[int], numbers: Iterable[Any]) -> str:

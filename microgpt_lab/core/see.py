@@ -1,16 +1,18 @@
-"""Name the tensors inside a model, to collect or replace them.
+"""Name the tensors inside a model, to collect or replace them (docs/inside.md).
 
 Model and parts call `see("layer0.attention.pattern", x)`, which returns x. Code that looks gets each named
 tensor, and may return another in its place. A step that a backend records or compiles runs unseen.
 
->>> with seen("layer*.pattern") as inside:                     # doctest: +SKIP
-...     model.logits(weights, ids)
->>> inside["layer0.attention.pattern"].shape                   # doctest: +SKIP
-(4, 5, 5)
+>>> with seen("layer*.pattern") as inside:
+...     see("layer0.attention.pattern", 0.25)
+0.25
+>>> inside
+{'layer0.attention.pattern': 0.25}
 >>> def without_mlp(name, x):
 ...     return x * 0.0 if name == "layer0.mlp" else x
->>> with looking(without_mlp):                                 # doctest: +SKIP
-...     model.logits(weights, ids)
+>>> with looking(without_mlp):
+...     see("layer0.mlp", 2.0)
+0.0
 """
 
 from __future__ import annotations

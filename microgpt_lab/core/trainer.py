@@ -10,10 +10,12 @@ from typing import Any
 from microgpt_lab.core.backend import Backend, Batch, Block, Dropout
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.divergence import is_finite, until_divergence
-from microgpt_lab.core.evaluation import Evaluator, weighted_sum
+from microgpt_lab.core.evaluation import Evaluator, objective
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array, where
+from microgpt_lab.core.pacing import next_evaluation, next_observation
 from microgpt_lab.core.packing import Packing
+from microgpt_lab.core.reprs import trainer_repr
 from microgpt_lab.core.see import unseen
 from microgpt_lab.errors import at_least, between
 
@@ -21,9 +23,9 @@ from microgpt_lab.errors import at_least, between
 class Trainer(Evaluator):
     """Train a model on a corpus with `train()`, then use `evaluate`, `sample` and `weights`.
 
-    `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`. `scheduler(step, steps)` returns
-    a factor of lr. `backend` makes tensors and computes gradients. `watch(event, **facts)` is called
-    at each event and may ask to stop the training, but changes no numbers.
+    `optimizer` has `lr`, `init(w)` and `update(g, state, w, lr, step)`, which may have an argument `role`.
+    `scheduler(step, steps)` returns a factor of lr. `backend` makes tensors and computes gradients.
+    `watch(event, **facts)` is called at each event and may ask to stop the training, but changes no numbers.
 
     steps: number of optimizer updates.
     batch_size: number of documents in each step; the loss is the mean over their tokens.
@@ -62,14 +64,13 @@ class Trainer(Evaluator):
         self.grad_clip, self.eval_every = grad_clip, eval_every
         weights = {name: backend.tensor(rows) for name, rows in model.initial_weights(corpus.rng).items()}
         self.packing = Packing(optimizer, weights, model.roles)
-        packed = self.packing.pack(weights)
-        self.carry = (
-            packed,
-            {name: optimizer.init(w, **self.packing.role(name)) for name, w in packed.items()},
-        )
+        packed, roles = self.packing.pack(weights), self.packing.init_roles
+        self.carry = packed, {name: optimizer.init(w, **roles[name]) for name, w in packed.items()}
         self.step, self.steps_per_second = 0, 1
         self.train_scan = backend.scan(unseen(self.update))
         self.gradient_scan = backend.scan(unseen(lambda w, blocks: (self.value_and_grad(w, blocks)[1], ())))
+
+    __repr__ = trainer_repr
 
     @property
     def weights(self) -> Weights:
@@ -77,13 +78,11 @@ class Trainer(Evaluator):
 
     def value_and_grad(self, w: Weights, blocks: list[Block]) -> tuple[Array, Weights]:
         """Compute the loss and its terms, in one row (1, K), and the gradients of the loss."""
+        return self.backend.value_and_grad(lambda w: objective(self.model, w, blocks), w)
 
-        def loss(w: Weights) -> Array:
-            each = [self.model.objective(w, b.ids, b.targets, b.masks) for b in blocks]
-            first, *terms = [weighted_sum(blocks, list(losses)) for losses in zip(*each)]
-            return first.concat(*terms)
-
-        return self.backend.value_and_grad(loss, w)
+    def gradients(self) -> Weights:
+        """Compute the gradients of the next step. The weights do not change."""
+        return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
         """Make a step, as a pure function that a backend may compile.
@@ -98,8 +97,8 @@ class Trainer(Evaluator):
         if self.grad_clip:
             factor = where(norm > self.grad_clip, self.grad_clip / norm, 1.0)
             grads = {name: g * factor for name, g in grads.items()}
-        update, role = self.optimizer.update, self.packing.role
-        new = {n: update(grads[n], state[n], w, lr, step, **role(n)) for n, w in packed.items()}
+        update, roles = self.optimizer.update, self.packing.update_roles
+        new = {n: update(grads[n], state[n], w, lr, step, **roles[n]) for n, w in packed.items()}
         results = norm, *(row[i : i + 1] for i in range(row.shape[-1]))
         return ({n: w for n, (w, _) in new.items()}, {n: s for n, (_, s) in new.items()}), results
 
@@ -134,8 +133,8 @@ class Trainer(Evaluator):
         """Run all steps, or until a callback asks to stop."""
         while self.step < self.steps:
             old_carry, done = self.carry, self.step
-            for step, metrics in enumerate(self.advance(self.next_observation() - done), start=done + 1):
-                if self.held_out and step == self.next_evaluation(step - 1):
+            for step, metrics in enumerate(self.advance(next_observation(self) - done), start=done + 1):
+                if self.held_out and step == next_evaluation(self, step - 1):
                     loss = metrics["loss/val"] = self.validate()
                     self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
                 self.watch("step_finished", step=step, metrics=metrics)

@@ -40,7 +40,8 @@ class Wiring:
     embed_scale: float
     logits: Callable[..., Array]
 
-    __repr__ = call_repr
+    def __repr__(self) -> str:
+        return call_repr(self, brief=True)
 
     def __post_init__(self) -> None:
         at_least(1, layers=self.layers, heads=self.heads, embed=self.embed, block_size=self.block_size)
@@ -55,6 +56,7 @@ class Wiring:
         asked = inspect.signature(self.block).parameters.values()
         self.norms = [p.name for p in asked if p.name.startswith("norm") and p.kind is not p.KEYWORD_ONLY]
         self.declared = dict(self.declarations())
+        self.names = names_by_place(self.declared)
         self.roles = {
             name: each.role if isinstance(each, Shape) else "scale" for name, each in self.declared.items()
         }
@@ -77,7 +79,7 @@ class Wiring:
         """Return what parts need to know of these tokens, whose embeddings are x (…, T, C)."""
         tokens = x.shape[-2]
         places = Places(0, tokens) if cache is None else cache.places(tokens)
-        return At(self, w, ids, places, cache, masks, costs, {})
+        return At(self, w, ids, places, cache, masks, costs, {}, self.own(w, "position", x))
 
     def declarations(self) -> Iterator[tuple[str, Shape | Matrix]]:
         """Yield all weights by name, in microgpt.py's order: to be drawn, or initial numbers."""
@@ -114,32 +116,32 @@ class Wiring:
 
     def own(self, w: Weights, place: str, x: Array) -> dict[str, Any]:
         """Return what the part at this place declared, by its names: weights, linear layers, tables."""
-        found: dict[str, Any] = under(w, place)
-        for name in list(found):
-            each = self.declared[f"{place}.{name}"]
-            if isinstance(each, Shape) and each.linear:
-                found[name] = partial(linear, w=found[name], b=found.pop(f"{name}_bias", None))
-        tables = self.tables.get(place.rpartition(".")[2], {})
-        return found | {name: x.table(rows) for name, rows in tables.items()}
+        found = {
+            own: partial(linear, w=w[name], b=w.get(bias)) if bias else w[name]
+            for own, name, bias in self.names.get(place, ())
+        }
+        for name, rows in self.tables.get(place.rpartition(".")[2], {}).items():
+            found[name] = x.table(rows)
+        return found
 
-    def sublayers(self, at: At) -> list[Callable[[Array], Array]]:
+    def sublayers(self, at: At, layer: int) -> list[Callable[[Array], Array]]:
         """Return a layer's attention, MLP and norms as functions of x, with their weights and dropout."""
 
         def sublayer(kind: str, site: int) -> Callable[[Array], Array]:
-            part, here, place = getattr(self, kind), at._replace(kind=kind), f"layer{at.layer}.{kind}"
+            part, place = getattr(self, kind), f"layer{layer}.{kind}"
 
             def apply(x: Array) -> Array:
-                y = see(place, part(x, here, **self.own(at.w, place, x)))
-                return self.drop(y, at.masks, 2 * at.layer + site)
+                y = part(x, at._replace(layer=layer, kind=kind), **self.own(at.w, place, x))
+                return self.drop(see(place, y), at.masks, 2 * layer + site)
 
             return apply
 
-        norms = [partial(self.normed, at.w, f"layer{at.layer}.{name}") for name in self.norms]
+        norms = [partial(self.normed, at.w, f"layer{layer}.{name}") for name in self.norms]
         return [sublayer("attention", 1), sublayer("mlp", 2), *norms]
 
     def normed(self, w: Weights, place: str, x: Array) -> Array:
         """Apply the norm at this place, "layer0.norm1" say, with its learnable parameters in `w`, if any."""
-        return see(place, self.norm(see(f"{place}.input", x), **under(w, place)))
+        return see(place, self.norm(see(f"{place}.input", x), **self.own(w, place, x)))
 
     def drop(self, x: Array, masks: Masks, site: int) -> Array:
         """Multiply x by the mask of this site, if there are masks (T, C)."""
@@ -152,7 +154,15 @@ def linear(x: Array, w: Array, b: Array | None = None) -> Array:
     return y if b is None else y + b
 
 
-def under(w: Weights, place: str) -> Weights:
-    """Return the weights of the part at this place, by its own names."""
-    prefix = f"{place}."
-    return {name.removeprefix(prefix): w[name] for name in w if name.startswith(prefix)}
+def names_by_place(declared: dict[str, Shape | Matrix]) -> dict[str, list[tuple[str, str, str]]]:
+    """Return what each place declared: the part's own name, the weight's, and the bias's of a linear layer.
+
+    {"layer0.mlp": [("fc1", "layer0.mlp.fc1", "layer0.mlp.fc1_bias"), …]}
+    """
+    biases = {n: f"{n}_bias" for n, each in declared.items() if isinstance(each, Shape) and each.linear}
+    names: dict[str, list[tuple[str, str, str]]] = {}
+    for name in declared:
+        if name not in biases.values():
+            place, _, own = name.rpartition(".")
+            names.setdefault(place, []).append((own, name, biases.get(name, "")))
+    return names

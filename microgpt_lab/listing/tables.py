@@ -24,7 +24,7 @@ from microgpt_lab.terminal import terminal
 
 WIDE = 100  # columns; a narrower terminal gets no steps and seconds
 COLOURS = {"ok": "green", "interrupted": "yellow", "unfinished": "yellow"}  # all other statuses are red
-DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # all other numbers have four decimals
+DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # other fractions have four decimals
 
 
 def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None = None) -> None:
@@ -64,7 +64,8 @@ def cells(row: Row, names: list[str], common: dict[str, Any]) -> list[str]:
 def shortened(row: Row, name: str) -> str:
     """Format a number in summary.json with few digits, or a value of the configuration."""
     if name in row.figures:
-        return format(row.figures[name], DIGITS.get(name, ".4f"))
+        figure = row.figures[name]
+        return format(figure, DIGITS.get(name, "d" if isinstance(figure, int) else ".4f"))
     value = value_of(row, name)
     return "" if value is None else format_value(value)
 

@@ -229,9 +229,9 @@ def optimizers() -> list[Callable]:
     `init(w)` returns the initial state, and `update(g, state, w, lr, step)` returns the new weights and
     the new state. `g` is the gradient, `lr` the scheduled learning rate, and `step` counts from 0. An
     optimizer that works element by element may set `elementwise = True`. It then gets all weights in one
-    row (1, N). If both methods have an argument `role`, they are told what a weight is for: "embedding",
-    "hidden", "residual", "head" or "scale" (gains and biases). An elementwise optimizer then gets a row for
-    each role.
+    row (1, N). A method with an argument `role` is told what a weight is for: "embedding", "hidden",
+    "residual", "head" or "scale" (gains and biases). An elementwise optimizer then gets a row for each role,
+    or for each of those in its attribute `roles` and one for all others.
 
     >>> from microgpt_lab import hookimpl, ops
     >>> class SignSGD:
@@ -294,7 +294,7 @@ def backends() -> list[Callable]:
 
     A backend is a subclass of `Backend` with two methods. `tensor(rows)` returns a tensor that implements
     the array protocol (docs/backends.md). `value_and_grad(loss, weights)` returns the value of the loss, a
-    tensor (1, 1), and its gradients by name.
+    row (1, K), and the gradients of its first number by name.
 
     >>> from microgpt_lab import hookimpl, part
     >>> Python = type(part("backend", "python"))
@@ -354,8 +354,8 @@ def step_finished(step: int, metrics: dict[str, float]) -> None:
     """Called after each step.
 
     step: the number of finished steps.
-    metrics: loss/train, optim/lr, optim/grad_norm and perf/tokens_per_s, and loss/val if the step was
-        followed by an evaluation.
+    metrics: loss/train, optim/lr, optim/grad_norm and perf/tokens_per_s; loss/ce and other terms of the loss
+        if it has several; loss/val if the step was followed by an evaluation.
 
     >>> from microgpt_lab import hookimpl
     >>> @hookimpl

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import traceback
 import types
 from collections.abc import Iterator
 from typing import Any
 
 from microgpt_lab.core.backend import Backend
+from microgpt_lab.core.interface import ROLES
+from microgpt_lab.core.packing import told
 from microgpt_lab.core.see import looking
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError
@@ -138,9 +139,9 @@ def try_norm(f: Any, x: Any, backend: Backend) -> None:
 
 
 def try_optimizer(f: Any, w: Any, backend: Backend) -> None:
-    role = {"role": "hidden"} if "role" in inspect.signature(f.update).parameters else {}
-    new, _ = f.update(w * 0.5, f.init(w, **role), w, f.lr, 0, **role)
-    check_same_shape(new, w, backend)
+    for role in ROLES:
+        new, _ = f.update(w * 0.5, f.init(w, **told(f.init, role)), w, f.lr, 0, **told(f.update, role))
+        check_same_shape(new, w, backend)
 
 
 def check_same_shape(y: Any, x: Any, backend: Backend, part: Any = None) -> None:

@@ -15,7 +15,7 @@ from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
 from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
-from microgpt_lab.sweeps.table import mean_of_last_steps
+from microgpt_lab.sweeps.table import curve, mean_of_last_steps
 
 if TYPE_CHECKING:
     import pandas
@@ -109,7 +109,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     comparison = compare(table, baseline, candidates)
     rows = [make_row(runs, aligned, comparison, columns, i) for i in range(len(runs.settings))]
     rows.sort(key=lambda r: (r.column is None, r.mean is None, sign * (r.mean or 0.0)))
-    notes = alignment_notes(runs, aligned)
+    notes = alignment_notes(runs, aligned) + objective_notes(frame, question.metric, sweep)
     if comparison:
         notes += wording.notes(comparison, question.best, candidates)
         notes += [wording.gap_note(comparison, question.gap)] if question.gap else []
@@ -226,3 +226,17 @@ def alignment_notes(runs: Runs, aligned: Alignment) -> list[str]:
     if not compared:
         return []
     return [f"The comparison uses only the {' and the '.join(compared)} that all compared rows have."]
+
+
+def objective_notes(frame: pandas.DataFrame, metric: str, sweep: Path) -> list[str]:
+    """Say what a loss is, if training minimizes more than the cross-entropy in some runs."""
+    if metric == "loss/train" and any(has_terms(sweep / run) for run in frame.index):
+        return [wording.TRAINING_LOSS]
+    if metric == "loss/val" and any(key.partition(".")[0] == "loss" for key in frame.attrs["swept"]):
+        return [wording.VALIDATION_LOSS]
+    return []
+
+
+def has_terms(run: Path) -> bool:
+    """Return whether training minimizes more than the cross-entropy."""
+    return curve(run, "loss/ce") != curve(run, "loss/train")

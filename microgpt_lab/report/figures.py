@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from microgpt_lab.sweeps.table import curve
 INK, GRID = "#24292f", "#d8dee4"
 WORSE, BETTER, OPEN = "#d1495b", "#2a9d8f", "#6e8bb0"
 MOST_ROWS, MOST_CURVES, FEWEST_POINTS = 60, 6, 10
+LONGEST_NAME = 32  # characters of a setting in a title
 STYLE = f"""<style>
 :root {{ --ink: {INK}; --grid: {GRID}; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #d7dde3; --grid: #3b434b; }} }}
@@ -100,9 +102,13 @@ def forest(analysis: Analysis) -> str:
 
 
 def label(row: Row) -> str:
-    """The name of the setting; with a single key, only its value."""
-    values = list(row.setting.keys.values())
-    return str(values[0]) if len(values) == 1 else row.setting.name
+    """The name of the setting, with `window` for attention.window; with a single key, only its value."""
+    keys = row.setting.keys
+    if len(keys) == 1:
+        return str(*keys.values())
+    ends = Counter(key.rpartition(".")[2] for key in keys)
+    short = {key: end if ends[end := key.rpartition(".")[2]] == 1 else key for key in keys}
+    return ", ".join(f"{short[key]}={value}" for key, value in keys.items()) or row.setting.name
 
 
 def scale_gaps(axes: Any, rows: list[Row], gaps: Any) -> None:
@@ -134,9 +140,10 @@ def logarithmic(axes: Any, which: str, limit: float) -> None:
 def curves(analysis: Analysis, sweep: Path) -> str:
     """Draw means over seeds by step, and gaps to the reference with their intervals at each step.
 
-    If the metric has fewer than ten points, the training loss is drawn instead. '' if it has fewer too.
+    If the metric has fewer than ten points, the cross-entropy in training is drawn instead, which compares
+    runs that minimize different losses. '' if it has fewer too.
     """
-    for metric in (analysis.question.metric, "loss/train"):
+    for metric in (analysis.question.metric, "loss/ce"):
         steps, tables = by_step(analysis, sweep, metric)
         if len(steps) >= FEWEST_POINTS:
             break
@@ -151,7 +158,8 @@ def curves(analysis: Analysis, sweep: Path) -> str:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
     if tables.min() > 0 and tables.max() > 40 * np.median(tables):
         logarithmic(left, "y", float(tables.min()))  # one exploded curve would flatten all others
-    left.set_title(f"{metric}, mean over seeds", loc="left", fontsize=9)
+    shown = "cross-entropy in training" if metric == "loss/ce" else metric
+    left.set_title(f"{shown}, mean over seeds", loc="left", fontsize=9)
     if right is not None:
         family = analysis.comparison.family if analysis.comparison else len(rows)
         has_baseline = analysis.baseline is not None
@@ -166,11 +174,14 @@ def curves(analysis: Analysis, sweep: Path) -> str:
         gaps = np.abs([c.gap for c in comparisons])
         if gaps.max() > 40 * np.median(gaps) > 0:
             logarithmic(right, "y", float(np.median(gaps)))
-        right.set_title(f"gap to {label(reference)}, 95 % at each step", loc="left", fontsize=9)
+        name = label(reference) if len(label(reference)) <= LONGEST_NAME else analysis.reference_name
+        right.set_title(f"gap to {name}, 95 % at each step", loc="left", fontsize=9)
     for each in (left, right) if right is not None else (left,):
         each.set_xlabel("step")
         each.grid(axis="y", color=GRID, linewidth=0.6)
-    figure.legend(loc="outside lower center", ncols=min(3, len(rows)), frameon=False, fontsize=8)
+    fitting = int(14 * figure.get_figwidth()) // (max(len(label(row)) for row in rows) + 8)
+    columns = max(1, min(3, len(rows), fitting))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return as_svg(figure)
 
 

@@ -107,6 +107,7 @@ def row_cells(analysis: Analysis, rank: int, row: Row) -> dict[str, Any]:
         "deviation": "" if row.deviation is None else wording.amount(row.deviation, 4),
         "seeds": str(len(row.figures)),
         "parameters": f"{setting.parameters:,.0f}" if setting.parameters else "",
+        "flops": f"{setting.flops_per_token:,.0f}" if setting.flops_per_token else "",
         "seconds": f"{setting.seconds:.1f}" if setting.seconds else "",
         "verdict": row.verdict,
         "p": "" if row.p is None else f"{row.p:.2g}" if row.p >= 0.0002 else "< 0.0002",

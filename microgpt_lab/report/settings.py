@@ -24,12 +24,13 @@ def direction(metric: str) -> int:
 
 @dataclass
 class Setting:
-    """One combination of the compared keys, with the statuses, mean size and mean duration of its runs."""
+    """One combination of the compared keys, with the statuses, mean sizes and mean duration of its runs."""
 
     keys: dict[str, Any]
     runs: int
     statuses: dict[str, int]
     parameters: float | None
+    flops_per_token: float | None
     seconds: float | None
 
     @property
@@ -113,7 +114,8 @@ def summarize(keys: dict[str, Any], rows: pandas.DataFrame) -> Setting:
 
     finished = cast("pandas.DataFrame", rows[rows["status"] == "ok"])
     statuses = rows["status"].value_counts().to_dict()
-    return Setting(keys, len(rows), statuses, mean("parameters", rows), mean("seconds", finished))
+    sizes = mean("parameters", rows), mean("flops_per_token", rows)
+    return Setting(keys, len(rows), statuses, *sizes, mean("seconds", finished))
 
 
 def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.DataFrame, int]:

@@ -12,6 +12,12 @@ from statistics import median_low
 from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
 from microgpt_lab.report.settings import Setting
 
+TRAINING_LOSS = (
+    "loss/train is what a run minimizes. In some of these runs that is more than the cross-entropy, so that "
+    "rows may not be comparable. --metric loss/ce compares the cross-entropy in training."
+)
+VALIDATION_LOSS = "loss/val is the cross-entropy alone, whatever training minimizes."
+
 
 def decimals(comparison: Comparison) -> int:
     """The number of decimals that shows a typical half-width of an interval with two significant digits."""

@@ -76,8 +76,8 @@ def source_sha256(part: Part) -> str | None:
         return None
     file = Path(name)
     helpers = file.parent.rglob("*.py") if hasattr(module, "__path__") else file.parent.glob("_*.py")
-    bases = (sys.modules.get(base.__module__) for base in getattr(part.make, "__mro__", ()))
-    inherited = {Path(name) for name in (getattr(base, "__file__", None) for base in bases) if name}
+    bases = (sys.modules.get(base.__module__) for base in getattr(part.make, "__mro__", ())[1:])
+    inherited = {Path(path) for base in bases if (path := getattr(base, "__file__", None))}
     return files_sha256([file, *sorted(helpers), *sorted(inherited - {file})])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import shlex
@@ -20,6 +21,7 @@ from microgpt_lab.run.checkpoint import Saved
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.signals import StopOnSignal, Terminated
 from microgpt_lab.run.watchers import Watchers
+from microgpt_lab.tensors.shapes import flops_per_token
 
 log = logging.getLogger("microgpt_lab")
 
@@ -35,7 +37,9 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
     callbacks = [stopping, *(build("callback", chosen) for chosen in run.config["callback"].values())]
     trainer.watch = Watchers(callbacks, warn=log.warning)
     run.prepare_folder(documents, trainer, saved)
-    summary: dict[str, Any] = {"status": "failed", "parameters": trainer.parameters}
+    with contextlib.suppress(Exception):  # a part may need numbers, which shapes do not have
+        run.flops_per_token = flops_per_token(trainer.model)
+    summary: dict[str, Any] = {"status": "failed", **sizes(run, trainer)}
     with explain_storage_errors(run), run.exclusive(), log_to(run.folder / "log.txt"):
         log.info("run %s: %d parameters, %d documents", run.name, trainer.parameters, len(documents))
         try:
@@ -67,6 +71,13 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             run.write_summary(summary)
             log.info("run %s: %s", run.name, summary["status"])
     return summary
+
+
+def sizes(run: Run, trainer: Trainer) -> dict[str, Any]:
+    """Return what the summary says of the model's size."""
+    flops = {"flops_per_token": run.flops_per_token} if run.flops_per_token else {}
+    kinds = {"parameters_by_kind": trainer.parameters_by_kind}
+    return {"parameters": trainer.parameters} | kinds | flops
 
 
 @contextmanager

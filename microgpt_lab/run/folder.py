@@ -32,6 +32,8 @@ Summary = TypedDict(
         "error": str,
         "signal": str,
         "parameters": Figure | None,
+        "parameters_by_kind": dict[str, Figure],
+        "flops_per_token": Figure | None,
         "steps": Figure | None,
         "seconds": Figure | None,
         "resumed": list[Step],

@@ -52,6 +52,7 @@ class Run:
     progress: how far the sweep was when this job ended, such as '[3/6 2min left]'.
     parallel: whether other jobs of the sweep print on the same terminal.
     environment: the content of environment.json.
+    flops_per_token: floating-point operations of training for each token (0: unknown).
     owns_folder: whether `folder` contains this run, because it was created or is reopened.
     finished: whether summary.json is written.
     started: `time.perf_counter()` at the start, minus the time before a resume.
@@ -66,6 +67,7 @@ class Run:
     progress: str = ""
     parallel: bool = False
     environment: dict[str, Any] = field(default_factory=dict)
+    flops_per_token: int = 0
     owns_folder: bool = False
     finished: bool = False
     started: float = field(default_factory=time.perf_counter)

@@ -107,11 +107,15 @@ def is_number(value: Any) -> bool:
 
 
 def curve(run: Path, metric: str) -> dict[int, float]:
-    """Return a metric by step from metrics.jsonl; empty if the file is missing or cannot be read."""
+    """Return a metric by step from metrics.jsonl; empty if the file is missing or cannot be read.
+
+    A run that minimizes nothing but the cross-entropy has it as loss/train, which is returned for loss/ce.
+    """
     try:
         if not run.exists():  # a name from `load_sweep` has escapes in place of control characters
             run = next((path for path in run.parent.iterdir() if clean(path.name) == run.name), run)
-        return read_metric(run / "metrics.jsonl", metric)
+        points = read_metric(run / "metrics.jsonl", metric)
+        return points or (read_metric(run / "metrics.jsonl", "loss/train") if metric == "loss/ce" else {})
     except (FileNotFoundError, UserError):
         return {}
 

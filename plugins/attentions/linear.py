@@ -5,9 +5,9 @@ from microgpt_lab.ops import exp, softmax, sum, where
 
 
 class LinearAttention:
-    """Linear attention: Σ φ(q)·φ(k) v / Σ φ(q)·φ(k), φ(x) = elu(x) + 1 (Katharopoulos et al., 2020). x: (…, T, C).
+    """Linear attention: Σ φ(q)·φ(k) v / Σ φ(q)·φ(k), φ(x) = elu(x) + 1 (Katharopoulos et al., 2020).
 
-    It is computed with all pairs of tokens, which gives the same numbers as the paper's recurrence.
+    x: (…, T, C). It is computed with all pairs of tokens, which gives the numbers of the paper's recurrence.
     """
 
     name = "linear"

@@ -3,13 +3,13 @@ from microgpt_lab.ops import convolve, max, softmax, sum, where
 
 
 class MoE:
-    """Mixture of experts: Σ pₑ MLPₑ(x) over the `top_k` of largest p = softmax(x Rᵀ) (Shazeer et al., 2017).
+    """Mixture of experts: Σ pₑ MLPₑ(x) over the `top_k` of largest p = softmax(x Rᵀ) (Fedus et al., 2021).
 
     x: (…, T, C). All experts are computed, and those that are not chosen count 0: it has the results of a
     sparse mixture, but not its speed. Of equal probabilities, all are chosen.
 
     With `balance`, each token is charged balance · experts · Σ fₑ pₑ, where fₑ is the share of expert e
-    among those that it and the tokens before it have chosen (Fedus et al., 2021, take that of a batch).
+    among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
 
     experts: number of experts.
     top_k: number of experts for each token.

@@ -6,6 +6,9 @@ def none(x, at):
     return x * 0.0
 
 
+none.without_gradient = ("layer*.norm2.*",)  # the norm before it
+
+
 @hookimpl
 def mlps():
     return [none]

@@ -1,20 +1,23 @@
-from microgpt_lab import at_least, hookimpl
+from microgpt_lab import above, at_least, hookimpl
 from microgpt_lab.ops import sqrt
 
 
 class Muon:
-    """Orthogonalized momentum for matrices, Adam for gains and biases (Jordan et al., 2024).
+    """Orthogonalized momentum for the matrices of hidden layers, AdamW for all others (Jordan et al., 2024).
 
-    w - lr √max(1, out / in) U Vᵀ, where v ← μ v + g, u = g + μ v, and u = U S Vᵀ is its singular value
-    decomposition. Five rounds of the quintic Newton-Schulz iteration approximate U Vᵀ. Weights with a
-    single row or column (gains, biases) take Adam's step with `adam_lr`, on the same schedule.
+    w (1 - lr · weight_decay) - lr √max(1, out / in) U Vᵀ, where v ← μ v + g, u = g + μ v, and u = U S Vᵀ is
+    its singular value decomposition. Five rounds of the quintic Newton-Schulz iteration approximate U Vᵀ.
+    Embeddings, the output matrix, gains, biases, and matrices of a single row or column take AdamW's step
+    with `adam_lr`, on the same schedule.
 
-    lr: base learning rate of matrices, which the scheduler multiplies by its factor.
+    lr: base learning rate of hidden layers, which the scheduler multiplies by its factor.
     momentum: μ, momentum factor.
-    adam_lr: base learning rate of gains and biases, on the same schedule.
-    beta1: Adam's beta1, for gains and biases.
-    beta2: Adam's beta2, for gains and biases.
-    eps: Adam's eps, for gains and biases.
+    weight_decay: strength of the decay, because each step multiplies the weights by 1 - lr · weight_decay,
+        or 1 - adam_lr · weight_decay.
+    adam_lr: base learning rate of AdamW's steps.
+    beta1: AdamW's beta1.
+    beta2: AdamW's beta2.
+    eps: AdamW's eps.
     """
 
     def __init__(
@@ -22,31 +25,38 @@ class Muon:
         *,
         lr: float = 0.02,
         momentum: float = 0.95,
+        weight_decay: float = 0.0,
         adam_lr: float = 0.01,
         beta1: float = 0.9,
         beta2: float = 0.95,
         eps: float = 1e-8,
     ):
+        above(0, lr=lr)  # adam_lr follows the schedule of lr, which lr=0 would hide
         at_least(0, below=1, momentum=momentum, beta1=beta1, beta2=beta2)
-        at_least(0, adam_lr=adam_lr, eps=eps)
-        self.lr, self.momentum, self.adam_to_lr = lr, momentum, adam_lr / lr if lr else 0.0
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        at_least(0, weight_decay=weight_decay, adam_lr=adam_lr, eps=eps)
+        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.adam_lr, self.beta1, self.beta2, self.eps = adam_lr, beta1, beta2, eps
 
-    def init(self, w):
-        return (w * 0.0,) if min(w.shape) > 1 else (w * 0.0, w * 0.0)
+    def init(self, w, role):
+        return (w * 0.0,) if orthogonalizes(w, role) else (w * 0.0, w * 0.0)
 
-    def update(self, g, state, w, lr, step):
-        if min(w.shape) == 1:
-            return self.adam(g, state, w, lr * self.adam_to_lr, step)
+    def update(self, g, state, w, lr, step, role):
+        if not orthogonalizes(w, role):
+            return self.adamw(g, state, w, lr * (self.adam_lr / self.lr), step)
         v = state[0] * self.momentum + g
         out, in_ = w.shape
-        return w - orthogonalized(g + v * self.momentum) * (lr * max(1, out / in_) ** 0.5), (v,)
+        u = orthogonalized(g + v * self.momentum) * max(1, out / in_) ** 0.5
+        return w * (1 - lr * self.weight_decay) - u * lr, (v,)
 
-    def adam(self, g, state, w, lr, step):
+    def adamw(self, g, state, w, lr, step):
         m = state[0] * self.beta1 + g * (1 - self.beta1)
         v = state[1] * self.beta2 + g * g * (1 - self.beta2)
         m_hat, v_hat = m / (1 - self.beta1 ** (step + 1)), v / (1 - self.beta2 ** (step + 1))
-        return w - m_hat * lr / (sqrt(v_hat) + self.eps), (m, v)
+        return w * (1 - lr * self.weight_decay) - m_hat * lr / (sqrt(v_hat) + self.eps), (m, v)
+
+
+def orthogonalizes(w, role):
+    return role in ("hidden", "residual") and min(w.shape) > 1
 
 
 def orthogonalized(x):

@@ -9,7 +9,7 @@ class RoPE(Position):
     Numbers i and i + D/2 are a point in the plane, rotated by t base^(-2i / D) at place t. So q · k depends
     on the distance of two tokens, not on their places.
 
-    base: ratio of the fastest to the slowest rotation. The paper's 10000 suits heads of 64 numbers and
+    base: the larger it is, the slower the slow rotations. The paper's 10000 suits heads of 64 numbers and
         thousands of tokens; 100 suits heads of 4 and tens of tokens.
     partial: share of each head that is rotated, as in GPT-NeoX (Black et al., 2022).
     """

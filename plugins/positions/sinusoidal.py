@@ -8,7 +8,7 @@ class Sinusoidal(Position):
 
     x[t, 2i] + sin(t / base^(2i / C)) and x[t, 2i+1] + cos(t / base^(2i / C)).
 
-    base: the longest wavelength is 2π base tokens.
+    base: wavelengths are from 2π to almost 2π base tokens.
     """
 
     def __init__(self, *, base: float = 10000.0):

@@ -73,11 +73,17 @@ def boxes():
 
 
 def arrow(source, target):
-    """A line from a box down to another: straight where one is above the other, else to the other's side."""
+    """A line from a box down to another.
+
+    It is straight where one is above the other, enters a box to the left at its side, and one to the right
+    from above.
+    """
     (x, y, width, height), (x2, y2, width2, height2) = source, target
     left, right = max(x, x2), min(x + width, x2 + width2)
     if left < right:
         return f'<path d="M{(left + right) // 2} {y + height} V{y2 - 2}"/>'
+    if x < x2:
+        return f'<path d="M{x + width} {y + height * 3 // 4} H{x2 + width2 // 2} V{y2 - 2}"/>'
     return f'<path d="M{x + width // 4} {y + height} V{y2 + height2 // 2} H{x2 + width2 + 2}"/>'
 
 

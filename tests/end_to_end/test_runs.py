@@ -58,6 +58,14 @@ def test_a_list_contains_the_matching_runs_in_order(lab, home, arguments, names)
     assert listed(lab, *arguments) == names
 
 
+def test_whole_numbers_are_listed_without_decimals(lab, tmp_path, config):
+    sizes = {"parameters": 4192, "parameters_by_kind": {"mlp": 2048}, "flops_per_token": 24096}
+    made(tmp_path / "runs" / "one", config, status="ok", steps=20, **sizes)
+    for name, number in (("flops_per_token", "24096"), ("parameters_by_kind.mlp", "2048")):
+        heading, line = lab("runs", "--sort", name, check=0).stdout.splitlines()
+        assert name in heading.split() and number in line.split()
+
+
 def test_json_and_csv_contain_the_same_values_with_all_digits(lab, home):
     objects = json.loads(lab("runs", "--json", check=0).stdout)
     rows = list(csv.DictReader(io.StringIO(lab("runs", "--csv", check=0).stdout)))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -14,12 +16,16 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from microgpt_lab import UserError, part
+from microgpt_lab import UserError, part, seen
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.differences import differences
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.watchers import Watchers
+
+registry()
+experts = import_module("microgpt_lab_plugins.callbacks.tensorboard.experts")
 
 SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
 
@@ -71,8 +77,12 @@ def test_scalars_texts_and_histograms_match_the_run(lab, tmp_path, events):
     assert "activation:" in texts["settings/configuration"]
     assert all(f"`{key}`" in texts["settings/changed"] for key in ("embed=8", "activation=gelu"))
     assert "seed" not in texts["settings/changed"]
-    samples = json.loads((run / "summary.json").read_text())["samples"]
-    assert all(sample in texts["samples"] for sample in samples)
+    summary = json.loads((run / "summary.json").read_text())
+    for kind, number in summary["parameters_by_kind"].items():
+        assert f"| {kind} | {number:,} |" in texts["settings/model"]
+    assert f"{summary['flops_per_token']:,}" in texts["settings/model"]
+    assert "Training minimizes cross-entropy." in texts["settings/model"]
+    assert all(sample in texts["samples"] for sample in summary["samples"])
     # TensorBoard sorts tags, so the names decide what a page shows first.
     assert sorted(texts)[:2] == ["samples", "settings/changed"]
     figures = [*board.Tags()["scalars"], *board.Tags()["histograms"]]
@@ -111,7 +121,7 @@ def config():
 
 
 def trained(config, folder, **options):
-    """Train with TensorBoard's callback, built with these options, as the only callback."""
+    """Train with TensorBoard's callback, built with these options, alone. Return the trainer."""
     trainer = assemble(config, load_documents(config))
     trainer.watch = Watchers([part("callback", "tensorboard", **options)], warn=pytest.fail)
     run = Run(config, folder)
@@ -119,6 +129,7 @@ def trained(config, folder, **options):
     trainer.train()
     summary = {"status": "ok", "steps": trainer.step, "samples": ["anna"]}
     trainer.watch("run_finished", run=run, summary=summary)
+    return trainer
 
 
 @pytest.mark.parametrize(("steps", "apart"), [(1000, 4), (998, 4), (1001, 5)])
@@ -150,6 +161,50 @@ def test_points_are_as_far_apart_as_configured(steps, eval_every, every):
                 continue
             step = min(steps, number * apart)
             assert board.is_point(step, evaluation=evaluation) == (number % gap == 0 or number == count)
+
+
+def test_all_terms_of_the_training_loss_are_shown(tmp_path, events, config):
+    parts = {"loss": {"name": "z_loss", "weight": 0.5}, "mlp": MIXTURE}
+    trained(config | parts | {"steps": 3}, tmp_path)
+    board = events(tmp_path)
+    terms = [shown(board, f"loss/{name}") for name in ("ce", "penalty", "balance")]
+    for step, loss in shown(board, "loss/train").items():
+        assert loss == pytest.approx(sum(term[step] for term in terms), rel=1e-6)
+        assert all(term[step] > 0 for term in terms)
+    (text,) = board.Tensors("settings/model/text_summary")[-1].tensor_proto.string_val
+    assert "Training minimizes cross-entropy + penalty + balance." in text.decode()
+
+
+MIXTURE = {"name": "moe", "experts": 3, "top_k": 2, "ratio": 1.0, "balance": 0.1}
+
+
+@pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
+def test_the_load_of_an_expert_is_the_share_of_tokens_that_choose_it(config, backend):
+    if backend == "jax":
+        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    sizes = {"layers": 2, "steps": 0, "eval_docs": 5, "block_size": 4, "embed": 8, "mlp": MIXTURE}
+    config = config | sizes | {"backend": {"name": backend}}
+    trainer = assemble(config, load_documents(config))
+    with_gate, tokens = Counter(), 0
+    for piece in trainer.pieces(trainer.held_out):
+        with seen("layer*.mlp.gates") as inside:
+            trainer.model.logits(trainer.weights, piece[:-1])
+        tokens += len(piece) - 1
+        for i in range(2):
+            for row in inside[f"layer{i}.mlp.gates"].tolist():
+                with_gate.update(f"moe/layer{i}/expert{e}" for e, gate in enumerate(row) if gate)
+    assert sum(with_gate.values()) == 2 * MIXTURE["top_k"] * tokens
+    loads = experts.expert_loads(trainer)
+    assert loads == pytest.approx({tag: count / tokens for tag, count in with_gate.items()})
+
+
+def test_loads_of_experts_are_shown_at_each_evaluation(tmp_path, events, config):
+    trainer = trained(config | {"steps": 4, "eval_every": 2, "mlp": MIXTURE}, tmp_path)
+    board, last = events(tmp_path), experts.expert_loads(trainer)
+    for tag, load in last.items():
+        assert list(shown(board, tag)) == [2, 4]
+        assert shown(board, tag)[4] == pytest.approx(load, rel=1e-6)
+    assert len(last) == MIXTURE["experts"]
 
 
 def test_every_sets_the_number_of_steps_between_points(tmp_path, events, config):
@@ -249,6 +304,7 @@ def test_the_viewer_shows_a_run_per_job_and_swept_hyperparameters_first(viewer):
     assert set(activation["domainDiscrete"]) == {"relu", "gelu"}
     results = [info["name"]["tag"] for info in experiment["metricInfos"]]
     assert results[0] == "eval/loss" and "loss/val" in results
+    assert {"size.parameters", "size.flops"} <= {info["name"] for info in experiment["hparamInfos"]}
 
 
 def test_a_browser_shows_the_sweep(viewer, tmp_path):

@@ -255,11 +255,11 @@ def test_runs_without_a_result_have_no_value_and_failed_runs_are_marked():
     assert runs.failed[0, 0].tolist() == [False, True, False, True, False]
     (setting,) = runs.settings
     assert (setting.failed, setting.parameters, setting.seconds) == (2, 15.0, 3.0)
-    assert Setting({}, 1, {}, None, None).name == "all runs"
+    assert Setting({}, 1, {}, None, None, None).name == "all runs"
 
 
 def setting(**statuses):
-    return Setting({}, sum(statuses.values()), statuses, None, None)
+    return Setting({}, sum(statuses.values()), statuses, None, None, None)
 
 
 def test_reasons_to_leave_a_setting_out():

@@ -5,19 +5,24 @@ from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.options.untrusted import dump
 
 from .events import Events, own_files, remove_later, scalars
+from .experts import DOCUMENTS, expert_loads
 
 MAX_POINTS = 250  # of a tag, because a chart has too few pixels to tell more apart
 WINDOW = 100  # steps
 # TensorBoard shows tags in alphabetical order, and the first description that it reads of a tag.
 DESCRIPTIONS = {
     "eval/loss": "The same as loss/val, under a name that makes it the first result in HPARAMS.",
-    "loss/train": "Loss of the batch of each step, in nats per token.",
+    "loss/balance": "What a mixture of experts charges for their uneven use: a term of loss/train.",
+    "loss/ce": "Cross-entropy of the batch of each step, in nats per token: a term of loss/train.",
+    "loss/penalty": "What the chosen loss adds to the cross-entropy: a term of loss/train.",
+    "loss/train": "What training minimizes, on the batch of each step, in nats per token.",
     "loss/train_mean": f"Mean of loss/train over the last {WINDOW} steps (of all, before step {WINDOW}).",
-    "loss/val": "Validation loss, in nats per token.",
+    "loss/val": "Validation loss: always the cross-entropy alone, in nats per token.",
     "optim/grad_norm": "Norm of the gradient over all weights, before clipping.",
     "optim/lr": "Learning rate of each step.",
     "perf/tokens_per_s": "Training tokens per second.",
 }
+EXPERT = f"Share of tokens for which this expert is chosen, on up to {DOCUMENTS} held-out documents."
 
 
 class TensorBoard:
@@ -51,12 +56,16 @@ class TensorBoard:
         ordered = {
             key: flat[key] for key in sorted(flat, key=lambda key: key.removesuffix(".name") not in swept)
         }
-        start, _ = session({key.removesuffix(".name"): value for key, value in ordered.items()})
+        hparams = {key.removesuffix(".name"): value for key, value in ordered.items()}
+        # Named so that they come after most keys: HPARAMS sorts by name, and shows the first five at once.
+        sizes = {"parameters": trainer.parameters, "flops": run.flops_per_token}
+        start, _ = session(hparams | {f"size.{name}": number for name, number in sizes.items()})
         self.events.write(summary=start)
         # Named so that the alphabetical order is: samples, changed keys, everything else.
         self.write_text("settings/changed", changed_keys(run.differences), 0)
         for name, content in (("configuration", run.config), ("environment", run.environment)):
             self.write_text(f"settings/{name}", f"```yaml\n{dump(content, ascii=True)}```", 0)
+        self.write_text("settings/model", model_table(run, trainer), 0)
 
     def write_restart(self, step):
         """Make an open TensorBoard drop the later steps that it has already read."""
@@ -101,6 +110,7 @@ class TensorBoard:
             return
         if step < self.trainer.steps or not self.run.config["samples"]:  # else run_finished writes samples
             self.write_text("samples", sample_list(self.trainer.preview(5)), step)
+        self.write_scalars({tag: (step, share) for tag, share in expert_loads(self.trainer).items()})
         if self.histograms:
             self.write_histograms("model/weights", self.trainer.weights, step)
             self.write_histograms("model/gradients", self.trainer.gradients(), step)
@@ -145,7 +155,8 @@ def described_scalar(tag, value):
     """Serialize a scalar with its description."""
     from tensorboardX.summary import scalar
 
-    return scalar(tag, value, summary_description=DESCRIPTIONS.get(tag, "")).SerializeToString()
+    about = EXPERT if tag.startswith("moe/") else DESCRIPTIONS.get(tag, "")
+    return scalar(tag, value, summary_description=about).SerializeToString()
 
 
 def session(hparams):
@@ -175,9 +186,19 @@ def changed_keys(differences):
     )
 
 
+def model_table(run, trainer):
+    """The size of the model as a Markdown table, and what training minimizes."""
+    kinds = (f"| {kind} | {number:,} |" for kind, number in trainer.parameters_by_kind.items())
+    lines = [f"| parameters | {trainer.parameters:,} |", "|---|---:|", *kinds]
+    if run.flops_per_token:
+        lines.append(f"| FLOPs per token, forward and backward | {run.flops_per_token:,} |")
+    return "\n".join([*lines, "", f"Training minimizes {trainer.minimized}."])
+
+
 def code(value):
-    """The value as Markdown code."""
-    return f"`{printable(str(value)).replace('`', '')}`"
+    """The value as Markdown code. Code cannot be empty, so that nothing is shown as ''."""
+    text = printable(str(value)).replace("`", "")
+    return f"`{text}`" if text else "`''`"
 
 
 def flatten(config, prefix=""):

@@ -6,10 +6,11 @@ import time
 from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.terminal import erase, terminal
 
+from .header import header_rows, panel, share_in_training
+
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
 
 LAB = "python -m microgpt_lab"
-LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
 MAX_SEEN = 0.25  # share of validation documents also in the training split, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
@@ -58,30 +59,16 @@ class Console:
         self.progress.start()
 
     def header(self):
-        run, corpus = self.run, self.trainer.corpus
-        commit = (run.environment["git_commit"] or "none")[:7] + (
-            "+dirty" if run.environment["git_dirty"] else ""
-        )
-        sizes = "/".join(f"{len(part):,}" for part in (corpus.train, corpus.validation, corpus.test))
-        long = f", {corpus.long:,} long ones {LONG_DOCS[corpus.long_docs]}" if corpus.long else ""
-        facts = {
-            "params": f"{self.trainer.parameters:,}",
-            "data": f"{run.config['dataset']['name']} {run.environment['documents']:,} docs{long}",
-            "split": f"{run.config['split']} {sizes}",
-        }
-        new = corpus.new(corpus.validation)
-        seen = sum(not any(pieces) for pieces in new) / max(1, len(new))
-        facts |= {"validation": f"{seen:.1%} also in training"} if new else {}
-        facts["git"] = commit
+        corpus, rows = self.trainer.corpus, header_rows(self.run, self.trainer)
         if self.live:
-            from rich.panel import Panel
-
-            text = "   ".join(f"[dim]{name}[/] [bold]{escaped(fact)}[/]" for name, fact in facts.items())
-            self.terminal.print(
-                Panel(text, title=f"[bold cyan]{escaped(run.name)}", title_align="left", expand=False)
-            )
+            self.terminal.print(panel(self.run, rows, self.terminal.width))
         else:
-            self.print_line(f"{run.name}: " + ", ".join(f"{name} {fact}" for name, fact in facts.items()))
+            for line in (
+                self.run.name,
+                *(f"  {name:<5}  {', '.join(facts)}" for name, facts in rows.items()),
+            ):
+                self.print_line(line)
+        seen = share_in_training(corpus)
         if seen > MAX_SEEN:
             truncated = f", cut at block_size={corpus.block_size}," if corpus.long else ""
             self.print_line(
@@ -147,7 +134,8 @@ class Console:
         from rich.table import Table
 
         table = Table(box=None, show_header=False, title="result", title_justify="left")
-        for name, value in result_rows(summary, self.losses):
+        terms = f" ({self.trainer.minimized})" if self.trainer.model.loss_terms else ""
+        for name, value in result_rows(summary, self.losses, terms):
             table.add_row(f"[dim]{name}[/]", value)
         samples = Table(box=None, title="samples", title_justify="left")
         for name in ("#", "sample", "nll", "new?"):
@@ -167,7 +155,7 @@ class Console:
         if self.losses:
             curve = sparkline(self.losses)
             first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
-            self.terminal.print(f"[dim]training loss[/] {first} [yellow]{curve}[/] {last}")
+            self.terminal.print(f"[dim]training loss{terms}[/] {first} [yellow]{curve}[/] {last}")
         for name, command in self.next_commands():
             self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
 
@@ -185,8 +173,11 @@ class Console:
         self.terminal.print(escaped(line), soft_wrap=True)
 
 
-def result_rows(summary, losses):
-    """Yield the names and values of the result, with the validation loss against the baselines."""
+def result_rows(summary, losses, terms):
+    """Yield the names and values of the result, with the validation loss against the baselines.
+
+    terms: " (what training minimizes)", if that is more than the cross-entropy.
+    """
     if "loss/val" in summary:
         val = summary["loss/val"]
         yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {summary['documents/val']:,} documents"
@@ -201,7 +192,8 @@ def result_rows(summary, losses):
             yield f"  {name}", f"{nats:.4f} [dim]{worse}[/]"
         yield "perplexity", f"[bold]{math.exp(min(val, 700)):.2f}[/]"
     elif losses:
-        yield "train loss", f"[bold]{mean(losses[-100:]):.4f}[/] mean of the last {len(losses[-100:])} steps"
+        last = losses[-100:]
+        yield "train loss", f"[bold]{mean(last):.4f}[/] mean of the last {len(last)} steps{terms}"
     if "exact_match" in summary:
         share, documents = summary["exact_match"], summary["documents/exact_match"]
         yield "exact match", f"[bold]{share:.0%}[/] of the answers, on {documents} documents"

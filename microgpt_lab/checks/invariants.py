@@ -1,0 +1,215 @@
+"""Check what must hold for every part of a GPT, in a small GPT whose weights are all random.
+
+Each function takes a model. It raises AssertionError with the name of the invariant, and where it fails.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+
+from microgpt_lab.checks.gradients import noise, tensor
+from microgpt_lab.core.backend import Batch
+from microgpt_lab.core.cache import Cache
+from microgpt_lab.core.interface import Shape, Weights
+from microgpt_lab.core.model import GPT
+from microgpt_lab.core.see import looking, seen
+from microgpt_lab.registry.plugins import part, registry
+from microgpt_lab.tensors.padding import padded
+from microgpt_lab.tensors.shapes import DOCS, LENGTH, on_shapes, same
+from microgpt_lab.tensors.tensor import Tensor
+
+VOCAB_SIZE, BLOCK_SIZE = 5, 7
+PIECES = [[4, 0, 2, 1, 3, 0, 2, 1], [4, 3, 1], [4, 2, 2, 0, 3]]  # documents of 7, 2 and 4 tokens to predict
+IDS, TARGETS = PIECES[0][:-1], PIECES[0][1:]
+
+
+def small_gpt(**chosen: Any) -> GPT:
+    """Return a GPT with these parts, by kind, and options. The norm has weights if no other is chosen."""
+    others = {
+        "activation": part("activation", "gelu"),
+        "norm": part("norm", "layernorm", gain=True, bias=True),
+        "attention": part("attention", "multihead", head_dim=4),
+    }
+    return GPT(VOCAB_SIZE, **(others | chosen), layers=2, heads=4, embed=8, block_size=BLOCK_SIZE)
+
+
+@lru_cache(1)
+def random_weights(model: GPT) -> Weights:
+    """Return weights of the python backend: noise, which is added to those that start as numbers."""
+    weights = {}
+    for seed, (name, each) in enumerate(model.declared.items()):
+        if isinstance(each, Shape):
+            weights[name] = noise(each.out, each.in_, seed) * 0.5
+        else:
+            weights[name] = tensor(each) + noise(len(each), len(each[0]), seed) * 0.3
+    return weights
+
+
+def assert_finite(model: GPT) -> None:
+    """Check that logits are finite numbers at random weights, and the same each time."""
+    weights = random_weights(model)
+    rows = model.logits(weights, IDS).tolist()
+    assert all(math.isfinite(x) for row in rows for x in row), "not finite: the logits at random weights"
+    again = model.logits(weights, IDS).tolist()
+    assert again == rows, "not repeatable: the same tokens have other logits the second time"
+
+
+@contextmanager
+def length_free() -> Iterator[None]:
+    """Say of an error in a computation with shapes alone which invariant it breaks."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except AttributeError as error:
+        raise AssertionError(f"not in the array protocol: {error}") from error
+    except Exception as error:
+        raise AssertionError(f"not length-free: {error}") from error
+
+
+def assert_length_free(model: GPT) -> None:
+    """Check that no part reads the number of documents or tokens, or tokens, and that shapes are kept.
+
+    The model computes with tensors that have no numbers (see `microgpt_lab.tensors.shapes`).
+    """
+    stream, found = (DOCS, LENGTH, model.embed), []
+
+    def look(name: str, x: Any) -> Any:
+        if re.fullmatch(r"embed|layer\d+\.(attention|mlp|end)", name):
+            found.append(name)
+            assert same(x.shape, stream), f"the shape is not kept: {name} is {x.shape}, not {stream}"
+        return x
+
+    with length_free(), looking(look):
+        losses, _ = on_shapes(model, DOCS, LENGTH)
+    for loss in losses:
+        one = DOCS, LENGTH, 1
+        assert same(loss.shape, one), f"the shape of the loss, or of a charge, is {loss.shape}, not {one}"
+    counts = Counter(found)
+    for name in (f"layer{i}.{kind}" for i in range(model.layers) for kind in ("attention", "mlp")):
+        times = counts[name]
+        assert times == 1, f"a block calls attention and mlp once each, but {name} is called {times} times"
+
+
+def assert_charges(model: GPT) -> None:
+    """Check that parts charge under the names in their `charges`, and under all of them."""
+    costs: dict[str, Tensor] = {}
+    model.logits(random_weights(model), IDS, costs=costs)
+    declared = {name for each in model.parts.values() for name in getattr(each, "charges", ())}
+    for name in sorted(costs.keys() - declared):
+        raise AssertionError(f"the cost '{name}' is charged, but is not in `charges`, {sorted(declared)}")
+    for name in sorted(declared - costs.keys()):
+        raise AssertionError(f"the cost '{name}' is in `charges`, but is never charged")
+
+
+def assert_causal(model: GPT) -> None:
+    """Check that a token changes no logits and no loss before it, exactly."""
+    weights = random_weights(model)
+
+    def rows(ids: list[int]) -> dict[str, list]:
+        with seen("logits") as inside:
+            losses = model.objective(weights, ids, TARGETS)
+        return {"logits": inside["logits"].tolist(), "losses": losses[0].tolist()}
+
+    before = rows(IDS)
+    for t in range(1, len(IDS)):
+        after = rows([*IDS[:t], (IDS[t] + 1) % VOCAB_SIZE, *IDS[t + 1 :]])
+        for name, numbers in before.items():
+            assert after[name][:t] == numbers[:t], (
+                f"not causal: the {name} before token {t} change when token {t} changes"
+            )
+
+
+def assert_cached(model: GPT) -> None:
+    """Check that the logits of tokens in several pieces, with a cache, are those of all tokens at once."""
+    weights = random_weights(model)
+    whole = model.logits(weights, IDS).tolist()
+    advice = "take states of previous tokens from at.remember, and places from at.places"
+    for sizes in ([1] * len(IDS), [2, 1, 4], [3, 4]):
+        cache, wrong = Cache(), f"wrong with a cache: in pieces of {', '.join(map(str, sizes))} tokens, token"
+        for stop in accumulate(sizes):
+            start = cache.length
+            try:
+                rows = model.logits(weights, IDS[start:stop], cache).tolist()
+            except (ValueError, IndexError, TypeError) as error:
+                what = f"{type(error).__name__}: {error}"
+                raise AssertionError(f"{wrong} {start} raises {what}: {advice}") from error
+            for t, row in enumerate(rows, start):
+                same_row = t < stop and close(row, whole[t])
+                assert same_row, f"{wrong} {t} has other logits than in the whole sequence: {advice}"
+
+
+def close(a: list[float], b: list[float], tolerance: float = 1e-9) -> bool:
+    return all(math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance) for x, y in zip(a, b, strict=True))
+
+
+def total_loss(model: GPT, weights: Weights) -> Any:
+    """The sum of what training minimizes, over all tokens of `PIECES`: (1, 1)."""
+    first, *others = (model.objective(weights, ids[:-1], ids[1:])[0].total() for ids in PIECES)
+    return sum(others, start=first)
+
+
+def assert_gradients_arrive(model: GPT) -> None:
+    """Check that each weight receives gradient, and that gradients equal central differences.
+
+    Names in a part's `without_gradient`, which may have wildcards as in `seen`, are exceptions.
+    """
+    weights = random_weights(model)
+    leaves = {name: w.tracked() for name, w in weights.items()}
+    total_loss(model, leaves).backward()
+    grads = {name: [x.grad for x in leaf.data] for name, leaf in leaves.items()}
+    parts = [getattr(each, "func", each) for each in (*model.parts.values(), model.norm)]
+    exceptions = [name for each in parts for name in getattr(each, "without_gradient", ())]
+    for name, grad in grads.items():
+        if not any(fnmatchcase(name, pattern) for pattern in exceptions):
+            assert max(map(abs, grad)) > 1e-12, f"dead weight: {name} receives no gradient"
+    if not slopes_agree(model, weights, grads, list(grads)):
+        wrong = [name for name in grads if not slopes_agree(model, weights, grads, [name])]
+        raise AssertionError(f"wrong gradient: that of {', '.join(wrong)} is not that of central differences")
+
+
+def slopes_agree(model: GPT, weights: Weights, grads: dict[str, list[float]], names: list[str]) -> bool:
+    """Whether Σ gradient · d is (f(w + h d) - f(w - h d)) / 2h, for a random direction d of these weights."""
+    h = 1e-6
+    steps = {name: noise(*weights[name].shape, seed=5) for name in names}
+    losses = [
+        total_loss(model, weights | {name: weights[name] + d * sign for name, d in steps.items()}).item()
+        for sign in (h, -h)
+    ]
+    slope = math.fsum(g * x for name, d in steps.items() for g, x in zip(grads[name], d.data, strict=True))
+    return math.isclose((losses[0] - losses[1]) / (2 * h), slope, rel_tol=1e-5, abs_tol=1e-5)
+
+
+def assert_padding_is_ignored(model: GPT) -> None:
+    """Check that the losses of a document in a padded batch are those of the document alone, on numpy."""
+    backend = registry().get("backend", "numpy").build()
+    weights = {name: backend.tensor(w.tolist()) for name, w in random_weights(model).items()}
+    batch = padded([Batch(PIECES, BLOCK_SIZE, mean=False)], "float64")
+    together = model.objective(weights, batch.ids[0], batch.targets[0])[0].tolist()
+    for i, piece in enumerate(PIECES):
+        alone = model.objective(weights, piece[:-1], piece[1:])[0].tolist()
+        for t, row in enumerate(alone):
+            padded_row = together[i * BLOCK_SIZE + t]
+            assert close(row, padded_row), (
+                f"depends on padding: the loss of token {t} of {len(alone)} is {row[0]} in a document alone, "
+                f"but {padded_row[0]} in a batch with longer ones"
+            )
+
+
+INVARIANTS = (
+    assert_finite,
+    assert_length_free,
+    assert_charges,
+    assert_causal,
+    assert_cached,
+    assert_gradients_arrive,
+    assert_padding_is_ignored,
+)
