@@ -41,6 +41,18 @@ def test_a_sweep_has_a_line_and_a_folder_per_job(lab, tmp_path):
     assert {found["status"] for found in summaries(tmp_path / "sweep").values()} == {"ok"}
 
 
+def test_a_sweep_over_parts_of_the_model_refuses_what_contradicts(lab, tmp_path):
+    done = lab(*SWEEP, "steps=1", "samples=0", "attention=multihead,linear", "position=rope,alibi", check=2)
+    assert "attention=linear: it has no scores that a position such as alibi can bias" in done.stderr
+    assert done.stdout.splitlines()[-1] == "3 ok, 1 refused in sweep"
+    found = summaries(tmp_path / "sweep").items()
+    assert {name.partition("samples=0,")[2] for name, summary in found if summary["status"] == "ok"} == {
+        "attention=multihead,position=rope",
+        "attention=multihead,position=alibi",
+        "attention=linear,position=rope",
+    }
+
+
 def test_a_job_that_is_requested_twice_runs_once(lab, tmp_path):
     done = lab(*SWEEP, "seed=1,1", "jobs=2", check=0)
     assert done.stdout.count("already finished") == 1 and "1 ok in sweep" in done.stdout
