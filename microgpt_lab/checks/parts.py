@@ -13,6 +13,7 @@ from microgpt_lab.checks.options import check_options
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
+from microgpt_lab.core.places import Places, Table
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.hookspecs import EVENTS, MODEL_KINDS
 from microgpt_lab.registry.parts import Part, options_of
@@ -190,6 +191,10 @@ def check_backend(backend: Any) -> None:
             assert_same_losses(backend, **{each.kind: each.build()})
 
 
+TABLE = Table([[0.5, -1.0, 2.0, 0.25], [1.5, 0.0, -0.5, 3.0], [-2.0, 1.0, 0.75, -1.5]])
+BARRED = Table([[0.0], [-math.inf]])  # by distance: the token before each is hidden
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b * 2.0 + 1.0,
     "subtract": lambda a, b: 1.0 - (a - b) - 0.5,
@@ -205,6 +210,16 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "where": lambda a, b: (a > b).where(a * 2.0, b) + (a < 0.0).where(1.0, a),
     "reductions": lambda a, b: a.sum() * b.max() + a.logsumexp() * b.total() - a.softmax(),
     "rows and numbers": lambda a, b: a.take([2, 0, 2]) * b.pick([1, 3, 0]) + a.take(range(3)),
+    "places": lambda a, b: a.take(Places(1, 3)) * b.table(TABLE).take(Places(0, 2)),
+    "window": lambda a, b: (a.take([1, 2]) @ b.T).causal(2).softmax() ** 2.0,
+    "distances": lambda a, b: (
+        (a.by_distance(Places(2, 5)) + b.table(BARRED).by_distance(Places(2, 5))).softmax() ** 2.0
+    ),
+    "one number for each head": lambda a, b: a.by_distance(Places(0, 3)) * b.take([1]).split_heads(4),
+    "one condition for each row": lambda a, b: (a[:1] > 0.0).where(a, b),
+    "concat of heads": lambda a, b: (
+        a.split_heads(2).concat(b.split_heads(2)).merge_heads() * b.table(TABLE).concat(a * 2.0)
+    ),
     **{name: lambda a, b, name=name: (a * b).apply(name) for name in ("exp", "tanh", "erf", "sigmoid")},
     **{name: lambda a, b, name=name: (a + b).apply(name) for name in ("softplus", "relu", "abs")},
     **{name: lambda a, b, name=name: (a * a + 0.1).apply(name) * b for name in ("log", "sqrt")},
