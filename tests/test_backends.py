@@ -16,7 +16,14 @@ from microgpt_lab.core.data import lines
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.tensors.padding import draw_masks, padded
-from microgpt_lab.testing import OPERATIONS, assert_same_gradients, losses, small_trainer
+from microgpt_lab.testing import (
+    OPERATIONS,
+    assert_gradients,
+    assert_same_gradients,
+    losses,
+    noise,
+    small_trainer,
+)
 
 BACKENDS = [name for name in registry().names("backend") if name != "python"]
 SWAPPED = [
@@ -35,6 +42,11 @@ def backend(name, **options):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_operations_and_their_gradients_equal_the_reference(name, operation):
     assert_same_gradients(backend(name), OPERATIONS[operation], operation)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_gradients_of_operations_equal_central_differences(operation):
+    assert_gradients(OPERATIONS[operation], noise(3, 4), noise(3, 4, seed=1))
 
 
 @functools.cache

@@ -183,7 +183,8 @@ def decided_by_rounding(combination, name):
                 a, b = np.array(ours.tolist()), np.array(theirs[weight].tolist())
                 if np.any((np.sign(a) != np.sign(b)) & (np.abs(a - b) < 1e-15)):
                     return weight
-        one.advance(), other.advance()
+        for trainer in one, other:
+            trainer.advance()
     return ""
 
 

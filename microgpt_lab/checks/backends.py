@@ -14,6 +14,7 @@ from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import part, registry
 
 TABLE = Table([[0.5, -1.0, 2.0, 0.25], [1.5, 0.0, -0.5, 3.0], [-2.0, 1.0, 0.75, -1.5]])
+BARRED = Table([[0.0], [-math.inf]])  # by distance: the token before each is hidden
 
 
 def check_backend(backend: Any) -> None:
@@ -47,11 +48,16 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "slice and concat": lambda a, b: a[1:3].concat(b, a[:1]) ** 2.0,
     "where": lambda a, b: (a > b).where(a * 2.0, b) + (a < 0.0).where(1.0, a),
     "reductions": lambda a, b: a.sum() * b.max() + a.logsumexp() * b.total() - a.softmax(),
-    "window": lambda a, b: (a @ b.T).causal(2).softmax() * 2.0,
+    "window": lambda a, b: (a.take([1, 2]) @ b.T).causal(2).softmax() ** 2.0,
     "places": lambda a, b: a.take(Places(1, 3)) * b.table(TABLE).take(Places(0, 2)),
     "distances": lambda a, b: (
-        b.by_distance(Places(1, 3))[:2] + b.table(TABLE).by_distance(Places(0, 2))
-    ).merge_heads(),
+        (a.by_distance(Places(2, 5)) + b.table(BARRED).by_distance(Places(2, 5))).softmax() ** 2.0
+    ),
+    "one number for each head": lambda a, b: a.by_distance(Places(0, 3)) * b.take([1]).split_heads(4),
+    "one condition for each row": lambda a, b: (a[:1] > 0.0).where(a, b),
+    "concat of heads": lambda a, b: (
+        a.split_heads(2).concat(b.split_heads(2)).merge_heads() * b.table(TABLE).concat(a * 2.0)
+    ),
     "rows and numbers": lambda a, b: a.take([2, 0, 2]) * b.pick([1, 3, 0]) + a.take(range(3)),
     **{name: lambda a, b, name=name: (a * b).apply(name) for name in ("exp", "tanh", "erf", "sigmoid")},
     **{name: lambda a, b, name=name: (a + b).apply(name) for name in ("softplus", "relu", "abs")},

@@ -156,9 +156,10 @@ class Tensor(Views):
         a, b = (t if isinstance(t, Tensor) else Tensor([t], (1, 1)) for t in (a, b))
         if a.is_tracked or b.is_tracked:
             a, b = a.tracked(), b.tracked()
-        a, b = a.broadcast_to(self.shape), b.broadcast_to(self.shape)
-        picked = [x if c else y for c, x, y in zip(self.data, a.data, b.data, strict=True)]
-        return Tensor(picked, self.shape, (a, b), is_view=True)
+        shape = common_shape(self.shape, a.shape, b.shape)
+        condition, a, b = (t.broadcast_to(shape) for t in (self, a, b))
+        picked = [x if c else y for c, x, y in zip(condition.data, a.data, b.data, strict=True)]
+        return Tensor(picked, shape, (a, b), is_view=True)
 
     def reduce(self, f, derivatives) -> Tensor:
         """Apply `f` to each row: (…, C) to (…, 1). `derivatives(row, y)` are those of y = f(row)."""

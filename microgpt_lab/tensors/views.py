@@ -17,7 +17,9 @@ class Views:
     # Defined in Tensor.
     data: list[Any]
     shape: tuple[int, ...]
+    is_tracked: bool
     constant: Callable[[float], Any]
+    tracked: Callable[[], Any]
     sum: Callable[[], Any]
     _view: Callable[..., Any]
 
@@ -63,10 +65,14 @@ class Views:
 
     def concat(self, *others: Self) -> Self:
         """Concatenate along the last axis."""
-        parts = zip(self.rows, *(other.rows for other in others), strict=True)
-        width = self.shape[-1] + sum(other.shape[-1] for other in others)
-        return self._view(
-            [x for rows in parts for row in rows for x in row], (*self.shape[:-1], width), *others
+        tensors = [self, *others]
+        if any(each.is_tracked for each in tensors):
+            tensors = [each.tracked() for each in tensors]
+        first, *others = tensors
+        parts = zip(*(each.rows for each in tensors), strict=True)
+        width = sum(each.shape[-1] for each in tensors)
+        return first._view(
+            [x for rows in parts for row in rows for x in row], (*first.shape[:-1], width), *others
         )
 
     def reshape(self, height: int, width: int) -> Self:
@@ -130,10 +136,11 @@ class Views:
         return self._view([row[i] for row, i in zip(self.rows, ids, strict=True)], (*self.shape[:-1], 1))
 
 
-def common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that both are broadcast to."""
-    longest = max(len(a), len(b))
-    pairs = list(zip((1,) * (longest - len(a)) + a, (1,) * (longest - len(b)) + b, strict=True))
-    if any(x != y and 1 not in (x, y) for x, y in pairs):
-        raise ValueError(f"shapes {a} and {b} cannot be broadcast together")
-    return tuple(max(pair) for pair in pairs)
+def common_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that all are broadcast to."""
+    longest = max(map(len, shapes))
+    axes = list(zip(*((1,) * (longest - len(shape)) + shape for shape in shapes)))
+    sizes = tuple(map(max, axes))
+    if any(n not in (1, size) for axis, size in zip(axes, sizes) for n in axis):
+        raise ValueError(f"shapes {' and '.join(map(str, shapes))} cannot be broadcast together")
+    return sizes

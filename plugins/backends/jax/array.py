@@ -150,7 +150,7 @@ class Array:
 
     def table(self, rows):
         """Return a table as a matrix of constants."""
-        return Array(constants(rows, self.data.dtype))
+        return Array(self.xp.asarray(constants(rows, self.data.dtype)))
 
     @property
     def T(self):

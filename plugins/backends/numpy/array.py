@@ -15,8 +15,6 @@ from .calls import (
     causal_masks,
     constants,
     copy,
-    diagonals,
-    distances,
     empty,
     fit,
     joined,
@@ -29,10 +27,12 @@ from .calls import (
     row_sum,
     scatter,
     select,
+    spread,
     sum_rows,
     swap,
     take,
 )
+from .distances import by_distance
 from .functions import FUNCTIONS, power, power_slope
 from .tape import call, into, recording
 
@@ -152,14 +152,8 @@ class Array:
 
     def __getitem__(self, columns):
         """A slice of the last axis."""
-        x = self.data
-
-        def pull(g):
-            whole = np.zeros_like(x)
-            into(whole[..., columns], copy, g)
-            return whole
-
-        return Array(x[..., columns], [(self, pull)])
+        x, index = self.data, (..., columns)
+        return Array(x[index], [(self, lambda g: spread(g, x, index))])
 
     def concat(self, *others):
         """Joined along the last axis."""
@@ -170,11 +164,7 @@ class Array:
             stop = start + array.shape[-1]
             links.append((array, lambda g, start=start, stop=stop: g[..., start:stop]))
             start = stop
-        whole = tuple(array.data for array in arrays)
-        if self.data.ndim < 3:
-            return Array(call(joined, whole), links)
-        y = empty((*self.shape[:-1], start), self.data.dtype)
-        return Array(into(y, joined, whole), links)
+        return Array(call(joined, tuple(array.data for array in arrays)), links)
 
     def reshape(self, height, width):
         x = self.data
@@ -205,33 +195,16 @@ class Array:
         """Rows by index or at places: (T, C), or (B, T, C) for ids (B, T)."""
         w = self.data
         if isinstance(ids, Places):
-
-            def pull_slice(g):
-                whole = np.zeros_like(w)
-                into(whole[ids.start : ids.stop], copy, g)
-                return whole
-
-            chosen = w[ids.start : ids.stop]
-            return Array(into(empty(chosen.shape, w.dtype), copy, chosen), [(self, pull_slice)])
+            rows = slice(ids.start, ids.stop)
+            y = into(empty(w[rows].shape, w.dtype), copy, w[rows])
+            return Array(y, [(self, lambda g: spread(g, w, rows))])
         ids = np.asarray(ids)
         y = into(empty((*ids.shape, w.shape[1]), w.dtype), copy, call(take, w, ids, 0))
         return Array(y, [(self, lambda g: sum_rows(reshape(g, (-1, w.shape[1])), ids.reshape(-1), len(w)))])
 
     def by_distance(self, places):
         """(N, heads) to (heads, T, S): row t - s where a token at t looks back at one at s, else 0."""
-        w = self.data
-        size, heads = w.shape
-        apart, seen = distances(places.start, places.stop, size, w.dtype)
-        height, width = apart.shape
-        rows = np.moveaxis(call(take, w, apart, 0), -1, 0)
-        y = np.empty((heads, width, height), w.dtype).swapaxes(1, 2)
-        into(y, np.multiply, rows, seen)
-
-        def pull(g):
-            sums, grad, n = diagonals(call(np.multiply, g, seen)), np.zeros_like(w), min(size, width)
-            into(grad[:n], copy, sums[:, height - 1 : height - 1 + n].T)  # from distance 0 on
-            return grad
-
+        y, pull = by_distance(self.data, places)
         return Array(y, [(self, pull)])
 
     def pick(self, ids):

@@ -78,7 +78,10 @@ def scatter(values, places, size, out=None):
 
 
 def joined(arrays, out=None):
-    """Along the last axis."""
+    """Along the last axis. Matrices lie row by row, so that a row of all weights can be cut into them."""
+    *lead, _ = arrays[0].shape
+    if out is None and len(lead) > 1:
+        out = empty((*lead, sum(array.shape[-1] for array in arrays)), arrays[0].dtype)
     return np.concatenate(arrays, -1, out)
 
 
@@ -128,21 +131,11 @@ def causal_masks(height: int, width: int, window: int, dtype: Any) -> tuple[np.n
     return seen, np.where(seen, 0.0, -np.inf).astype(dtype)
 
 
-def distances(start: int, stop: int, size: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(T, S): how far back each token is, at most size - 1, and 1 where that is its distance, else 0."""
-    apart = np.arange(start, stop)[:, None] - np.arange(stop)
-    seen = np.asfortranarray(((apart >= 0) & (apart < size)).astype(dtype))
-    return apart.clip(0, size - 1), seen
-
-
-def diagonals(g: np.ndarray) -> np.ndarray:
-    """(heads, T, S) to (heads, T + S - 1): the sums along diagonals, from that of the first row's end."""
-    heads, height, width = g.shape
-    slanted = np.zeros((heads, height, height + width - 1), g.dtype)  # each row begins one further right
-    size = g.itemsize
-    view = np.ndarray(g.shape, g.dtype, slanted, 0, (slanted.strides[0], slanted.strides[1] + size, size))
-    into(view, copy, g[..., ::-1])
-    return call(axes_sum, slanted, (1,))[:, 0]
+def spread(g: np.ndarray, x: np.ndarray, index: Any) -> np.ndarray:
+    """The gradient of `x` from that of `x[index]`: zeros elsewhere."""
+    whole = np.zeros_like(x)
+    into(whole[index], copy, g)
+    return whole
 
 
 def sum_rows(g: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
