@@ -126,7 +126,7 @@ CONTRADICTIONS = {
         "the last layer is always L"
     ),
     "attention.qk_norm=true norm=none": (
-        "attention=multihead: attention.qk_norm=true needs a norm, such as norm=rmsnorm, and norm=none is none"
+        "attention=multihead: attention.qk_norm=true needs a norm: choose another than norm=none"
     ),
     "attention.qk_norm=true norm=dyt": (
         "attention=multihead: attention.qk_norm=true needs a norm without initial parameters, such as rmsnorm"

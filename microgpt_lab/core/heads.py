@@ -58,7 +58,7 @@ class Heads:
         if self.qk_norm and any(p.default is p.empty for p in others):
             raise ValueError("qk_norm=true needs a norm without initial parameters, such as rmsnorm")
         if self.qk_norm and getattr(getattr(gpt.norm, "func", gpt.norm), "__name__", "") == "none":
-            raise ValueError("qk_norm=true needs a norm, such as norm=rmsnorm, and norm=none is none")
+            raise ValueError("qk_norm=true needs a norm: choose another than norm=none")
         gains = {name: [[1.0] * D] for name in ("q_gain", "k_gain") if self.qk_gain}
         return {
             "wq": Linear(gpt.heads * D * queries, C),

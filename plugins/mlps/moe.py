@@ -11,9 +11,9 @@ class MoE:
     With `balance`, the loss of each token grows by balance · experts · Σ fₑ pₑ, where fₑ is the share of
     expert e among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
 
-    The experts' weights are two matrices, fc1 and fc2, with the experts one above or beside the other, and an
-    init or optimizer gets them as such: muon and orthogonal orthogonalize them as a whole, and xavier sees the
-    width of all experts. With bias=true, the bias of fc2 is shared by all experts, and no gate multiplies it.
+    fc1 and fc2 hold the weights of all experts, and an init or optimizer gets each as one matrix: muon and
+    orthogonal make all of it orthogonal, and xavier sees the width of all experts together. With bias=true,
+    fc2 has a single bias, which all experts share and no gate multiplies.
 
     experts: number of experts.
     top_k: number of experts for each token.
