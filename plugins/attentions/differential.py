@@ -10,10 +10,10 @@ class Differential(Heads):
     """Differential attention: (A₁ - λ A₂) v, of two attention patterns (Ye et al., 2024). x: (…, T, C).
 
     λ = exp(λq₁ · λk₁) - exp(λq₂ · λk₂) + λ₀, with learned vectors of D numbers (shared by the heads), and
-    λ₀ = 0.8 - 0.6 exp(-0.3 · layer). The result of each head is divided by its root mean square and multiplied
-    by 1 - λ₀. Queries and keys of both patterns are as wide as values, so that it has more parameters than
-    `multihead`. Unlike in the authors' code, the run's init draws the vectors (theirs: Gaussian, standard
-    deviation 0.1), and the norm of each head has no learnable gain.
+    λ₀ = 0.8 - 0.6 exp(-0.3 · layer). The result of each head is divided by its root mean square and
+    multiplied by 1 - λ₀. Queries and keys of both patterns are as wide as values, so that it has more
+    parameters than `multihead`. Unlike in the authors' code, the run's init draws the vectors (theirs:
+    Gaussian, standard deviation 0.1), and the norm of each head has no learnable gain.
     """
 
     def weights(self, gpt):

@@ -128,6 +128,8 @@ def test_a_report_compares_settings_and_counts_statuses(lab, tmp_path):
     done = lab("report", "sweep", "--against", "activation=relu,optimizer.lr=0.01", check=0)
     assert "8 runs: 4 ok, 4 diverged" in done.stdout
     assert "set aside: 2 of 2 runs diverged" in done.stdout and "the baseline" in done.stdout
+    assert "written: report.md, report.html, report.json, report.svg" in done.stdout.splitlines()[-1]
+    assert done.stdout.endswith(" in sweep\n")
     html = (tmp_path / "sweep" / "report.html").read_text()
     assert "<svg" in html and not re.search(r'(src|href)="?http|<script|@import', html)
     table = (tmp_path / "sweep" / "report.md").read_text()
