@@ -56,7 +56,7 @@ def test_curves_compare_the_cross_entropy_in_training(sweep):
 
 def test_a_title_that_would_be_cut_off_names_the_reference_briefly(sweep):
     frame, folder = sweep
-    for more, title in (("", "gap to cross_entropy"), ("W" * 30, "gap to the best row")):
+    for more, title in (("", "gap to cross_entropy"), ("W" * 19, "gap to the best row")):
         named = frame.assign(loss=frame["loss"] + more)
         named.attrs |= frame.attrs
         drawn = curves(analyse(named, Question(), folder), folder)
