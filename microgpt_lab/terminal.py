@@ -32,6 +32,13 @@ def terminal(width: int | None = None) -> Console:
     return Console(highlight=False, emoji=False, file=Pipe(), width=width)  # type: ignore[arg-type]
 
 
+def print_table(console: Console, table: Any) -> None:
+    """Print a table without the spaces that pad its last column, which would be copied with it."""
+    with console.capture() as capture:
+        console.print(table)
+    sys.stdout.write(re.sub(r" +(\x1b\[0m)?\n", r"\1\n", capture.get()))
+
+
 def erase(console: Console) -> None:
     """Erase the current line, where a sweep shows its progress, so that other output can take its place."""
     from rich.control import Control

@@ -105,10 +105,11 @@ def test_losses_by_role_are_the_same_on_every_backend(name, backend):
 
 @pytest.mark.parametrize("backend", ["python", "numpy"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_run_with_options_by_role_resumes_exactly(name, backend):
+def test_a_run_with_options_by_role_resumes_exactly(name, backend, capsys):
     whole, second = (trainer(backend, part("optimizer", name, **SETTINGS[name])) for _ in range(2))
     whole.advance(5)
     restore(second, checkpoint.Saved(*checkpoint.decode(capture(whole)), "checkpoint"))
+    assert not capsys.readouterr().err
     first, other = ([metrics["loss/train"] for metrics in run.advance(7)] for run in (whole, second))
     assert first == other
     assert numbers(whole) == numbers(second)
@@ -126,12 +127,13 @@ def test_muon_orthogonalizes_only_the_matrices_of_hidden_layers():
         assert any(gradients[name].data)
 
 
-def test_a_change_of_the_roles_starts_with_a_new_optimizer_state():
+def test_a_change_of_the_roles_starts_with_a_new_optimizer_state_and_a_warning(capsys):
     """The weights of a checkpoint still fit, and its optimizer's state does not."""
     first = trainer("numpy", part("optimizer", "adamw"))
     first.advance(3)
     second = trainer("numpy", part("optimizer", "adamw", **SETTINGS["adamw"]))
     restore(second, checkpoint.Saved(*checkpoint.decode(capture(first)), "checkpoint"))
+    assert capsys.readouterr().err.startswith("warning: the optimizer's state")
     assert numbers(first) == numbers(second)
     assert not any(x for moments in second.carry[1].values() for m in moments for x in m.tolist()[0])
     second.advance(1)

@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
@@ -19,6 +20,8 @@ from rich.table import Table
 from microgpt_lab.commands import KEY_VALUE, Parser
 from microgpt_lab.errors import UserError, at_least
 from microgpt_lab.options.compose import compose
+from microgpt_lab.options.differences import differences
+from microgpt_lab.options.keys import format_value
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.plugins import registry
@@ -159,6 +162,14 @@ def table(contestants: list[Contestant], losses: dict[str, list[float]]) -> Tabl
     return result
 
 
+def described(config: dict[str, Any], ignored: Iterable[str]) -> dict[str, Any]:
+    """Return the sizes, and the keys that differ from their defaults and may change the time of a step."""
+    sizes = {key: config[key] for key in ("layers", "embed", "heads", "block_size", "batch_size")}
+    chosen = {key: format_value(value) for key, (value, _) in differences(config).items()}
+    without = {*ignored, *sizes, "backend", "callback", "seed"}
+    return sizes | {key: value for key, value in chosen.items() if key.partition(".")[0] not in without}
+
+
 def main(arguments: list[str]) -> int:
     parser = Parser("bench", description="Time a configuration on every installed backend, in turns.")
     parser.add_argument("overrides", nargs="*", metavar=KEY_VALUE, help="the configuration, as in training")
@@ -194,9 +205,7 @@ def main(arguments: list[str]) -> int:
             ):
                 each.turn(args.seconds)
     losses = {each.name: each.finish() for each in contestants}
-    sizes = ", ".join(
-        f"{key} {config[key]}" for key in ("layers", "embed", "heads", "block_size", "batch_size")
-    )
-    console.print(f"[bold]{sizes}[/], medians of {args.turns} turns of {args.seconds:g} s")
+    what = ", ".join(f"{key} {value}" for key, value in described(config, endless).items())
+    console.print(f"[bold]{escape(what)}[/], medians of {args.turns} turns of {args.seconds:g} s")
     console.print(table(contestants, losses))
     return 0

@@ -10,7 +10,14 @@ from typing import Any
 from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.errors import UserError, nearest, suggest
-from microgpt_lab.options.keys import OWNERS, defaults, format_value, option_descriptions, recipes
+from microgpt_lab.options.keys import (
+    OWNERS,
+    defaults,
+    format_default,
+    is_default,
+    option_descriptions,
+    recipes,
+)
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import options_of
@@ -46,6 +53,9 @@ def main(arguments: list[str]) -> int:
     names, overrides = [w for w in words if "=" not in w], [w for w in words if "=" in w]
     if names:
         print("\n".join(entry(*row, width) for name in names for row in explain(name)))
+        for name in names:
+            if name in KINDS:
+                print(f"Their options: {PROGRAM} plugins {name}")
         return 0
     check_parts(overrides)
     print(HEADER)
@@ -61,6 +71,7 @@ def main(arguments: list[str]) -> int:
 def explain(word: str) -> list[tuple[str, str]]:
     """List a key, all parts of a kind, or a part with its options, each with a sentence.
 
+    An option that several parts share is listed once, below them.
     UserError if the word is none of these.
     """
     if word == "experiment":
@@ -69,12 +80,18 @@ def explain(word: str) -> list[tuple[str, str]]:
         return [("jobs=2", FLAGS["jobs=2"])]
     keys = {row[0].partition("=")[0]: row for owner in reversed(OWNERS.values()) for row in options(owner)}
     entries, known = [keys[word]] if word in keys else [], {*COMMANDS, *keys, *KINDS}
+    parts_with: dict[tuple[str, str], list[tuple[str, str]]] = {}  # by option
     for (kind, name), part in sorted(registry().parts.items()):
         rows = options(part.make, prefix=f"callback.{name}." if kind == "callback" else f"{kind}.")
         known |= {name, *(row[0].partition("=")[0] for row in rows)}
-        rows = rows if word == name else [row for row in rows if row[0].startswith(f"{word}=")]
-        if word in (kind, name) or rows:
-            entries += [(f"{kind}={name}", part.summary), *rows]
+        shown = f"{kind}={name}{' (default)' * is_default(part)}", part.summary
+        if word in (kind, name):
+            entries += [shown, *(rows if word == name else ())]
+        for row in rows:
+            if row[0].startswith(f"{word}="):
+                parts_with.setdefault(row, []).append(shown)
+    for row, parts in parts_with.items():
+        entries += [*parts, row]
     if not entries:
         near = nearest(word, known, KEY_OF)
         raise UserError(
@@ -123,7 +140,7 @@ def options(
     """List the options of a part or class, with their defaults and the sentences from its docstring."""
     sentences = option_descriptions(owner)
     return [
-        (f"{prefix}{name}={format_value(option.default)}", sentences.get(name, ""))
+        (f"{prefix}{name}={format_default(option.default)}", sentences.get(name, ""))
         for name, option in options_of(owner).items()
         if name not in left_out
     ]

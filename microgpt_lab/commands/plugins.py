@@ -9,11 +9,11 @@ from rich.table import Table
 
 from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.options.keys import format_value, option_descriptions
+from microgpt_lab.options.keys import format_default, is_default, option_descriptions
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.terminal import terminal
+from microgpt_lab.terminal import print_table, terminal
 
 
 def main(arguments: list[str]) -> int:
@@ -35,13 +35,14 @@ def main(arguments: list[str]) -> int:
         table.add_column(heading, overflow="fold", no_wrap=heading == "part")
     for part in parts:
         provider = [] if part.first_party else [f"[dim]{escape(part.provider)}[/]"]
-        table.add_row(f"[cyan]{part.kind}={part.name}[/]", escape(part.summary), *provider)
+        mark = " [dim](default)[/]" if is_default(part) else ""
+        table.add_row(f"[cyan]{part.kind}={part.name}[/]{mark}", escape(part.summary), *provider)
         for row in option_rows(part) if kind else ():
             table.add_row(*row)
         if part.options and not kind:
-            options = (f"{name}={format_value(option.default)}" for name, option in part.options.items())
+            options = (f"{name}={format_default(option.default)}" for name, option in part.options.items())
             table.add_row("", f"[dim]{escape(' '.join(options))}[/]")
-    console.print(table)
+    print_table(console, table)
     for plugin, why in registry().skipped.items():
         console.print(f"[red]skipped[/] {escape(plugin)}: {escape(why)}", soft_wrap=True)
     for clash in registry().clashes.values():
@@ -54,4 +55,4 @@ def option_rows(part: Part) -> Iterator[tuple[str, str]]:
     sentences = option_descriptions(part.make)
     prefix = f"callback.{part.name}" if part.kind == "callback" else part.kind
     for name, option in part.options.items():
-        yield f"  {prefix}.{name}={format_value(option.default)}", escape(sentences.get(name, ""))
+        yield f"  {prefix}.{name}={format_default(option.default)}", escape(sentences.get(name, ""))

@@ -13,7 +13,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.listing import find
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.sweeps.table import load_sweep
-from microgpt_lab.terminal import terminal
+from microgpt_lab.terminal import print_table, terminal
 
 if TYPE_CHECKING:
     import pandas
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         raise UserError(f"report needs {error.name}: {install_module(error.name or 'pandas')}") from None
     show(analysis, frame, sweep)
-    print(f"written: {', '.join(map(str, files))}")
+    print(f"written: {', '.join(file.name for file in files)} in {sweep}")
     return 0
 
 
@@ -97,7 +97,7 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
             escape(row["verdict"]),
             style=style,
         )
-    console.print(table)
+    print_table(console, table)
     for note in facts["notes"]:
         console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
     for line in facts["without_result"]:

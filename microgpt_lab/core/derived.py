@@ -26,7 +26,7 @@ def log_softmax(x: Array) -> Array:
 
 
 def cross_entropy(logits: Array, targets: Sequence[int]) -> Array:
-    """-log softmax(logits)[target], in nats: (…, T, vocab_size) to (…, T, 1)."""
+    """Cross-entropy, -log softmax(logits)[target], in nats: (…, T, vocab_size) to (…, T, 1)."""
     return logsumexp(logits) - logits.pick(targets)
 
 

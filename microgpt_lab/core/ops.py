@@ -77,5 +77,5 @@ def logsumexp(x: Array) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    """exp(x) / Σ exp(x) over the last axis: positive numbers that sum to 1. (…, C) to (…, C)."""
+    """Softmax, exp(x) / Σ exp(x) over the last axis: positive numbers that sum to 1. (…, C) to (…, C)."""
     return x.softmax()

@@ -75,12 +75,22 @@ def format_value(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def format_default(value: Any) -> str:
+    """Return a default as a list of options shows it: a long fraction has four digits."""
+    return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 8 else format_value(value)
+
+
 @functools.cache
 def defaults() -> dict[str, list[str]]:
     """Return the names of the default parts by kind."""
     listed = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))["defaults"]
     chosen = {kind: part for entry in listed if isinstance(entry, dict) for kind, part in entry.items()}
     return {kind: part if isinstance(part, list) else [part] for kind, part in chosen.items()}
+
+
+def is_default(part: Part) -> bool:
+    """Return whether a run has this part if nothing else is chosen."""
+    return part.name in defaults().get(part.kind, ())
 
 
 def turned_on_by() -> dict[str, list[str]]:

@@ -23,7 +23,7 @@ from microgpt_lab.registry import hookspecs
 from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_if_unsafe
 from microgpt_lab.registry.hookspecs import KINDS, hook_of
 from microgpt_lab.registry.parts import Part, part_name, unavailable
-from microgpt_lab.registry.synonyms import PART_OF
+from microgpt_lab.registry.synonyms import OPTION_OF, PART_OF
 
 SLOW = 3.0  # seconds to import
 
@@ -70,6 +70,8 @@ class Registry:
             raise UserError(
                 f"{kind}={name} is unknown: its file needs a function {hook_of(kind)}() with @hookimpl"
             )
+        if advice := OPTION_OF.get((kind, name.lower())):
+            raise UserError(f"{kind}={name} is unknown: {advice}")
         raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind), PART_OF.get(kind))}")
 
     def add(self, part: Part) -> None:

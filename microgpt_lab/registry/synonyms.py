@@ -121,6 +121,12 @@ PARTS = {
     "weighting": {"relu2": "relu_squared squared_relu", "sigmoid": "sigmoid_attention", "softmax": "exp"},
 }
 
+# What is a part in other programs, and an option here.
+OPTION_OF = {
+    ("attention", "gqa"): "write attention.kv_heads=N (GQA; 1: MQA)",
+    ("attention", "mqa"): "write attention.kv_heads=1 (MQA)",
+}
+
 
 def by_synonym(table: dict[str, str]) -> dict[str, str]:
     """Map each synonym to the lab's name."""

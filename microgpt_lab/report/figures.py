@@ -19,8 +19,8 @@ from microgpt_lab.sweeps.table import curve
 
 INK, GRID = "#24292f", "#d8dee4"
 WORSE, BETTER, OPEN = "#d1495b", "#2a9d8f", "#6e8bb0"
+GAP = "gap to {}, 95 % at each step"
 MOST_ROWS, MOST_CURVES, FEWEST_POINTS = 60, 6, 10
-LONGEST_NAME = 32  # characters of a setting in a title
 STYLE = f"""<style>
 :root {{ --ink: {INK}; --grid: {GRID}; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #d7dde3; --grid: #3b434b; }} }}
@@ -154,6 +154,7 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     paired = len(analysis.rows) > 1 and tables.shape[1] >= FEWEST
     figure, axes = new_figure(8.5 if paired else 6, 3.6, columns=2 if paired else 1)
     left, right = axes if paired else (axes, None)
+    title: Any = None
     for row in rows:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
     if tables.min() > 0 and tables.max() > 40 * np.median(tables):
@@ -174,14 +175,16 @@ def curves(analysis: Analysis, sweep: Path) -> str:
         gaps = np.abs([c.gap for c in comparisons])
         if gaps.max() > 40 * np.median(gaps) > 0:
             logarithmic(right, "y", float(np.median(gaps)))
-        name = label(reference) if len(label(reference)) <= LONGEST_NAME else analysis.reference_name
-        right.set_title(f"gap to {name}, 95 % at each step", loc="left", fontsize=9)
+        title = right.set_title(GAP.format(label(reference)), loc="left", fontsize=9)
     for each in (left, right) if right is not None else (left,):
         each.set_xlabel("step")
         each.grid(axis="y", color=GRID, linewidth=0.6)
     fitting = int(14 * figure.get_figwidth()) // (max(len(label(row)) for row in rows) + 8)
     columns = max(1, min(3, len(rows), fitting))
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    figure.draw_without_rendering()  # lays the axes out
+    if title and title.get_window_extent().x1 > figure.bbox.x1:
+        title.set_text(GAP.format(analysis.reference_name))
     return as_svg(figure)
 
 

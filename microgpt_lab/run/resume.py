@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from typing import Any, TypedDict
 
@@ -19,6 +20,7 @@ from microgpt_lab.run.folder import Figure, Step
 
 # The keys of environment.json that decide the numbers of a run.
 INPUTS = ("documents_sha256", "parts", "core", "packages", "python")
+RESET = "the optimizer's state (its moving averages, say) starts anew, because its shapes have changed"
 
 
 class Facts(TypedDict):
@@ -58,7 +60,8 @@ def check_facts(saved: Saved) -> None:
 def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
     """Set a new trainer to the step, the weights and the generator of a checkpoint.
 
-    optimizer: restore the optimizer's state too, if its structure and shapes are still the same.
+    optimizer: restore the optimizer's state too. If its structure or shapes have changed, it starts anew, and
+        a warning says so.
     """
     facts, numbers = saved.facts, iter(saved.numbers)
     try:
@@ -73,6 +76,8 @@ def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
         state = trainer.carry[1]
         if optimizer and same_structure(shapes["optimizer"], checkpoint.flatten(state, array("d"))):
             state = checkpoint.unflatten(shapes["optimizer"], numbers, tensor, like=state)
+        elif optimizer:
+            print(f"warning: {RESET}", file=sys.stderr)
         version, internal, gauss = facts["rng"]
         trainer.corpus.rng.setstate((version, tuple(internal), gauss))
         trainer.carry, trainer.step = (trainer.packing.pack(weights), state), facts["step"]

@@ -11,6 +11,10 @@ class MoE:
     With `balance`, the loss of each token grows by balance · experts · Σ fₑ pₑ, where fₑ is the share of
     expert e among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
 
+    fc1 and fc2 hold the weights of all experts, and an init or optimizer gets each as one matrix: muon and
+    orthogonal make all of it orthogonal, and xavier sees the width of all experts together. With bias=true,
+    fc2 has a single bias, which all experts share and no gate multiplies.
+
     experts: number of experts.
     top_k: number of experts for each token.
     ratio: width of the hidden layer of each expert / embed.

@@ -227,8 +227,11 @@ def test_plugins_lists_every_part(lab):
 
 
 def test_bench_compares_the_backends(lab):
-    small = ("embed=8", "batch_size=2", "--turns", "2", "--seconds", "0.05")
+    small = ("embed=8", "batch_size=2", "mlp.ratio=2", "steps=5", "--turns", "2", "--seconds", "0.05")
     output = lab("bench", *small, check=0).stdout
+    assert output.startswith(
+        "layers 1, embed 8, heads 4, block_size 16, batch_size 2, mlp.ratio 2.0, medians"
+    )
     rows = {line.split()[0]: line for line in output.splitlines() if "MiB" in line}
     assert {"python", "numpy"} <= set(rows)
     differences = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import microgpt_lab
-from microgpt_lab.commands import COMMANDS
+from microgpt_lab.commands import COMMANDS, main
 from microgpt_lab.options.keys import OWNERS, option_descriptions, run_options
 from microgpt_lab.registry import extras
 from microgpt_lab.registry.parts import options_of
@@ -39,7 +39,18 @@ def test_help_shows_the_options_of_the_chosen_parts(lab):
     [
         ("layers", ["  layers=1 "]),
         ("gelu", ["  activation=gelu ", "  activation.approximate=none"]),
-        ("norm", ["  norm=dyt ", "  norm=layernorm ", "  norm=none ", "  norm=rmsnorm "]),
+        ("norm", ["  norm=dyt ", "  norm=layernorm ", "  norm=none ", "  norm=rmsnorm (default)"]),
+        (
+            "attention.window",
+            ["  attention=differential ", "  attention=multihead (", "  attention.window=0 "],
+        ),
+        (
+            "mlp.ratio",
+            [
+                *("  mlp=glu ", "  mlp.ratio=2.667 ", "  mlp=mlp (default)", "  mlp.ratio=4.0 "),
+                *("  mlp=moe ", "  mlp.ratio=1.0 "),
+            ],
+        ),
         ("scheduler.every", ["  scheduler=step ", "  scheduler.every="]),
         ("experiment", ["  experiment=NAME "]),
     ],
@@ -48,6 +59,10 @@ def test_help_of_a_key_a_part_or_a_kind_shows_its_entries(lab, word, lines):
     shown = lab("help", word, env={"COLUMNS": "100"}, check=0).stdout
     rows = [line for line in shown.splitlines() if re.match(r"  \S", line)]
     assert all(row.startswith(line) for row, line in zip(rows, lines, strict=True))
+
+
+def test_help_of_a_kind_says_where_its_options_are_explained(lab):
+    assert lab("help", "attention", check=0).stdout.endswith(": python -m microgpt_lab plugins attention\n")
 
 
 def test_every_option_of_the_lab_is_described_in_a_docstring():
@@ -76,7 +91,7 @@ def test_descriptions_of_options_are_read_from_a_docstring():
 def test_descriptions_of_inherited_options_are_read_from_the_base_class():
     descriptions = option_descriptions(registry().get("attention", "multihead").make)
     assert descriptions["window"].startswith("number of last tokens")  # of Heads
-    assert descriptions["sinks"].startswith("learn a logit for each head")  # its own
+    assert descriptions["sinks"].startswith("add a learned logit for each head")  # its own
 
 
 def test_help_of_a_command_and_the_version_are_printed(lab):
@@ -93,6 +108,21 @@ def test_help_does_not_import_hydra():
 def test_plugins_of_a_kind_describes_each_option(lab):
     shown = lab("plugins", "norm", check=0).stdout
     assert re.search(r"norm\.eps=1e-05 +added to", shown)
+
+
+def test_plugins_marks_the_default_parts_and_shortens_long_fractions(lab):
+    shown = lab("plugins", check=0).stdout
+    marked = re.findall(r"^(\w+)=\w+ \(default\)", shown, flags=re.MULTILINE)
+    assert set(marked) == {part.kind for part in registry().parts.values()}
+    assert "attention=multihead (default)" in shown and " ratio=2.667\n" in shown
+
+
+def test_a_table_in_a_terminal_has_no_trailing_spaces(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main(["plugins", "mlp"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b[36mmlp=glu\x1b[0m" in shown and not re.search(r" (\x1b\[0m)?$", shown, flags=re.MULTILINE)
 
 
 def test_synonyms_lead_to_existing_names():

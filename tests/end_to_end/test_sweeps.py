@@ -43,7 +43,7 @@ def test_a_sweep_has_a_line_and_a_folder_per_job(lab, tmp_path):
 
 def test_a_sweep_over_parts_of_the_model_refuses_what_contradicts(lab, tmp_path):
     done = lab(*SWEEP, "steps=1", "samples=0", "attention=multihead,linear", "position=rope,alibi", check=2)
-    assert "attention=linear: it has no scores that a position such as alibi can bias" in done.stderr
+    assert "attention=linear: linear attention has no scores to bias: choose rope" in done.stderr
     assert done.stdout.splitlines()[-1] == "3 ok, 1 refused in sweep"
     found = summaries(tmp_path / "sweep").items()
     assert {name.partition("samples=0,")[2] for name, summary in found if summary["status"] == "ok"} == {
@@ -128,6 +128,8 @@ def test_a_report_compares_settings_and_counts_statuses(lab, tmp_path):
     done = lab("report", "sweep", "--against", "activation=relu,optimizer.lr=0.01", check=0)
     assert "8 runs: 4 ok, 4 diverged" in done.stdout
     assert "set aside: 2 of 2 runs diverged" in done.stdout and "the baseline" in done.stdout
+    assert "written: report.md, report.html, report.json, report.svg" in done.stdout.splitlines()[-1]
+    assert done.stdout.endswith(" in sweep\n")
     html = (tmp_path / "sweep" / "report.html").read_text()
     assert "<svg" in html and not re.search(r'(src|href)="?http|<script|@import', html)
     table = (tmp_path / "sweep" / "report.md").read_text()

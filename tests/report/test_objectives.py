@@ -54,6 +54,15 @@ def test_curves_compare_the_cross_entropy_in_training(sweep):
     assert "cross-entropy in training, mean over seeds" in curves(analysis, folder)
 
 
+def test_a_title_that_would_be_cut_off_names_the_reference_briefly(sweep):
+    frame, folder = sweep
+    for more, title in (("", "gap to cross_entropy"), ("W" * 19, "gap to the best row")):
+        named = frame.assign(loss=frame["loss"] + more)
+        named.attrs |= frame.attrs
+        drawn = curves(analyse(named, Question(), folder), folder)
+        assert f">{title}, 95 % at each step<" in drawn
+
+
 def test_a_report_says_what_is_compared_where_training_minimizes_more(sweep):
     frame, folder = sweep
     for metric, note in (("loss/val", wording.VALIDATION_LOSS), ("loss/train", wording.TRAINING_LOSS)):
