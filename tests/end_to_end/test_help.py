@@ -76,7 +76,7 @@ def test_descriptions_of_options_are_read_from_a_docstring():
 def test_descriptions_of_inherited_options_are_read_from_the_base_class():
     descriptions = option_descriptions(registry().get("attention", "multihead").make)
     assert descriptions["window"].startswith("number of last tokens")  # of Heads
-    assert descriptions["sinks"].startswith("learn a logit for each head")  # its own
+    assert descriptions["sinks"].startswith("add a learned logit for each head")  # its own
 
 
 def test_help_of_a_command_and_the_version_are_printed(lab):
@@ -93,6 +93,12 @@ def test_help_does_not_import_hydra():
 def test_plugins_of_a_kind_describes_each_option(lab):
     shown = lab("plugins", "norm", check=0).stdout
     assert re.search(r"norm\.eps=1e-05 +added to", shown)
+
+
+@pytest.mark.parametrize("command", ["plugins", "help"])
+def test_the_default_part_of_a_kind_is_marked(lab, command):
+    shown = lab(command, "norm", check=0).stdout
+    assert re.findall(r"^ *norm=(\w+) \(default\)", shown, flags=re.M) == ["rmsnorm"]
 
 
 def test_synonyms_lead_to_existing_names():
