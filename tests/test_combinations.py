@@ -234,7 +234,7 @@ def test_all_parts_are_drawn_and_few_combinations_refused():
     for each in drawn:
         with suppress(UserError, ValueError):
             built += each.trainer(backend("python")).step == 0
-    assert built > 90
+    assert built > 75
     for kind in KINDS:
         assert {each.parts[kind][0] for each in drawn} == set(registry().names(kind))
 
@@ -246,7 +246,7 @@ def test_random_combinations_are_equal_on_numpy(batch):
 
 def test_random_combinations_are_equal_on_jax():
     """Two that compile fast: differential attention and experts are in one, value residuals in the other."""
-    assert_equal("jax", [21, 41])
+    assert_equal("jax", [21, 37])
 
 
 @pytest.mark.slow

@@ -63,6 +63,7 @@ REFUSED = {
         "attention.window_pattern=SSL needs a window, such as attention.window=8"
     ),
     "attention=differential qk_gain=true": "attention.qk_gain=true needs attention.qk_norm=true",
+    "block=rezero start=nan": "start must be a finite number, not nan",
     "mlp=mlp ratio=0": "ratio must be above 0, not 0.0",
     "mlp=moe top_k=5 experts=4": "mlp.top_k=5 must be at most mlp.experts=4",
     "init=gpt2 std=-1": "std must be at least 0, not -1.0",
@@ -104,17 +105,28 @@ CONTRADICTIONS = {
     ),
     "heads=6 attention.kv_heads=4": "embed=16 must be divisible by heads=6",
     "position=rope attention.head_dim=3": (
-        "position=rope: it rotates pairs of numbers, not 3 of the 3 numbers of a head "
-        "(embed / heads, or attention.head_dim, times position.partial): make it even"
+        "position=rope: the rotated part of a head must have an even number of dimensions, at least 2, not "
+        "3 of 3 (embed / heads, or attention.head_dim, times position.partial)"
     ),
     "attention=linear position=alibi": (
-        "attention=linear: it has no scores that a position such as alibi can bias"
+        "attention=linear: linear attention has no scores to bias: choose rope, learned, sinusoidal or none"
     ),
     "attention=linear weighting=sigmoid": (
         "attention=linear: it replaces the weighting of scores: leave weighting=softmax"
     ),
     "attention.sinks=true weighting=relu2": (
         "attention=multihead: attention.sinks=true takes a share of the softmax: leave weighting=softmax"
+    ),
+    "attention.window=4 attention.window_pattern=SL layers=1": (
+        "attention=multihead: attention.window_pattern=SL gives no layer a window with layers=1, because the "
+        "last layer is always L"
+    ),
+    "attention=differential attention.window=4 attention.window_pattern=LLS layers=3": (
+        "attention=differential: attention.window_pattern=LLS gives no layer a window with layers=3, because "
+        "the last layer is always L"
+    ),
+    "attention.qk_norm=true norm=none": (
+        "attention=multihead: attention.qk_norm=true needs a norm, such as norm=rmsnorm, and norm=none is none"
     ),
     "attention.qk_norm=true norm=dyt": (
         "attention=multihead: attention.qk_norm=true needs a norm without initial parameters, such as rmsnorm"

@@ -28,7 +28,7 @@ VARIANTS = [
     ("norm", "layernorm", {"gain": True, "bias": True}),
     ("position", "rope", {"partial": 0.5, "base": 3.0}),
     ("attention", "multihead", ALL | {"dropout": 0.3, "sinks": True, "value_residual": True}),
-    ("attention", "multihead", {"kv_heads": 1, "window": 2, "window_pattern": "LS"}),
+    ("attention", "multihead", {"kv_heads": 1, "window": 2, "window_pattern": "SL"}),
     ("attention", "differential", ALL | {"dropout": 0.3}),
     ("attention", "differential", {"kv_heads": 1, "window": 2, "window_pattern": "S"}),
     ("mlp", "moe", {"experts": 3, "top_k": 2, "balance": 0.0, "ratio": 2.0}),

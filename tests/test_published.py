@@ -1,14 +1,15 @@
 """Parts, compared with the formulas of their papers, worked out for one token and one head at a time."""
 
 import math
+import time
 from functools import partial
 from random import Random
 
 import numpy as np
 import pytest
-from random_model import EMBED, HEADS, IDS, TARGETS, Look, T, assert_equal
+from random_model import BACKEND, EMBED, HEADS, IDS, TARGETS, Look, T, assert_equal
 
-from microgpt_lab import Shape, part
+from microgpt_lab import Shape, part, seen
 
 # Attention: a sum over the tokens that token t sees, in each head.
 
@@ -141,6 +142,25 @@ def test_linear_attention_equals_the_recurrence_of_the_paper():
             state, total = state + np.outer(k[t, own], v[t, own]), total + k[t, own]
             mixed[t, own] = q[t, own] @ state / (q[t, own] @ total)
     assert_equal(look.inside["layer0.attention"], mixed @ w["wo"].T)
+
+
+@pytest.mark.parametrize("size", [-1e5, 1e5])
+def test_linear_attention_has_finite_gradients_for_large_queries_and_keys(size):
+    look = Look(attention="linear")
+    w = look.tensors | {
+        f"layer0.attention.{n}": look.tensors[f"layer0.attention.{n}"] * size for n in ("wq", "wk")
+    }
+    _, gradients = BACKEND.value_and_grad(lambda w: look.model.nll(w, IDS, TARGETS).total(), w)
+    assert all(np.isfinite(g.data).all() for g in gradients.values())
+
+
+def test_linear_attention_to_keys_far_below_zero_is_zero():
+    """Every φ(k) underflows then, and so does their sum, by which they are divided."""
+    look = Look(attention="linear", bias=True)
+    look.tensors["layer0.attention.wk_bias"] -= 1e4
+    with seen("layer0.attention.pattern") as inside:
+        look.model.logits(look.tensors, IDS)
+    assert not np.any(inside["layer0.attention.pattern"].data)
 
 
 def test_value_residual_mixes_the_first_layers_values_into_the_second_layers():
@@ -286,6 +306,16 @@ def drawn(name, shape, layers=2, **options):
 def test_orthogonal_weights_are_orthogonal(out, in_):
     w = drawn("orthogonal", Shape(out, in_), gain=3.0)
     assert_equal(np.linalg.svd(w, compute_uv=False), np.full(min(out, in_), 3.0))
+
+
+def test_orthogonal_weights_take_little_longer_than_normal_ones():
+    seconds = {}
+    for name in ("normal", "orthogonal"):
+        start = time.process_time()
+        w = drawn(name, Shape(256, 256))
+        seconds[name] = time.process_time() - start
+    assert seconds["orthogonal"] < 10 * seconds["normal"]
+    assert_equal(w @ w.T, np.eye(256))
 
 
 SPREADS = {

@@ -49,11 +49,16 @@ class Heads:
         C, D, kv_heads = gpt.embed, gpt.head_dim, self.kv_heads or gpt.heads
         if gpt.heads % kv_heads:
             raise ValueError(f"heads={gpt.heads} must be divisible by attention.kv_heads={kv_heads}")
+        if self.window_pattern and all(self.is_full(layer, gpt.layers) for layer in range(gpt.layers)):
+            raise ValueError(
+                f"window_pattern={self.window_pattern} gives no layer a window with layers={gpt.layers}, "
+                "because the last layer is always L"
+            )
         _, *others = inspect.signature(gpt.norm).parameters.values()
         if self.qk_norm and any(p.default is p.empty for p in others):
-            raise ValueError(
-                "attention.qk_norm=true needs a norm without initial parameters, such as rmsnorm"
-            )
+            raise ValueError("qk_norm=true needs a norm without initial parameters, such as rmsnorm")
+        if self.qk_norm and getattr(getattr(gpt.norm, "func", gpt.norm), "__name__", "") == "none":
+            raise ValueError("qk_norm=true needs a norm, such as norm=rmsnorm, and norm=none is none")
         gains = {name: [[1.0] * D] for name in ("q_gain", "k_gain") if self.qk_gain}
         return {
             "wq": Linear(gpt.heads * D * queries, C),
@@ -69,7 +74,9 @@ class Heads:
 
     def mask(self, scores: Array, at: At) -> Array:
         """Mask the future, and with a window the past before it, with -inf."""
+        return scores.causal(0 if self.is_full(at.layer, at.gpt.layers) else self.window)
+
+    def is_full(self, layer: int, layers: int) -> bool:
+        """Return whether the pattern lets this layer attend to all tokens, in spite of the window."""
         pattern = self.window_pattern
-        last = at.layer == at.gpt.layers - 1
-        full = pattern and (last or pattern[at.layer % len(pattern)] == "L")
-        return scores.causal(0 if full else self.window)
+        return bool(pattern) and (layer == layers - 1 or pattern[layer % len(pattern)] == "L")

@@ -9,9 +9,11 @@ from microgpt_lab.ops import exp, mean, repeat_heads, sum
 class Differential(Heads):
     """Differential attention: (A₁ - λ A₂) v, of two attention patterns (Ye et al., 2024). x: (…, T, C).
 
-    λ = exp(q₁ · k₁) - exp(q₂ · k₂) + λ₀, of four learned vectors, and λ₀ = 0.8 - 0.6 exp(-0.3 · layer). The
-    result of each head is divided by its root mean square and multiplied by 1 - λ₀. Queries and keys of
-    both patterns are as wide as values, so that it has more parameters than `multihead`.
+    λ = exp(λq₁ · λk₁) - exp(λq₂ · λk₂) + λ₀, with learned vectors of D numbers (shared by the heads), and
+    λ₀ = 0.8 - 0.6 exp(-0.3 · layer). The result of each head is divided by its root mean square and multiplied
+    by 1 - λ₀. Queries and keys of both patterns are as wide as values, so that it has more parameters than
+    `multihead`. Unlike in the authors' code, the run's init draws the vectors (theirs: Gaussian, standard
+    deviation 0.1), and the norm of each head has no learnable gain.
     """
 
     def weights(self, gpt):
@@ -19,11 +21,8 @@ class Differential(Heads):
         return super().weights(gpt, queries=2) | vectors
 
     def __call__(self, x, at, wq, wk, wv, wo, lq1, lk1, lq2, lk2, q_gain=None, k_gain=None):
-        heads, kv_heads, start = (
-            at.gpt.heads,
-            self.kv_heads or at.gpt.heads,
-            0.8 - 0.6 * exponential(-0.3 * at.layer),
-        )
+        heads, kv_heads = at.gpt.heads, self.kv_heads or at.gpt.heads
+        start = 0.8 - 0.6 * exponential(-0.3 * at.layer)  # λ₀
         q1, q2 = halves(wq(x), heads, lambda q: self.norm_and_rotate(q, at, q_gain))
         k1, k2 = halves(wk(x), kv_heads, lambda k: self.norm_and_rotate(k, at, k_gain))
         states = at.remember(k1, k2, wv(x).split_heads(kv_heads))

@@ -1,3 +1,5 @@
+from math import isfinite
+
 from microgpt_lab import hookimpl
 
 
@@ -8,6 +10,8 @@ class ReZero:
     """
 
     def __init__(self, *, start: float = 0.0):
+        if not isfinite(start):
+            raise ValueError(f"start must be a finite number, not {start}")
         self.start = start
 
     def weights(self, gpt):

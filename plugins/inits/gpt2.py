@@ -4,7 +4,7 @@ from microgpt_lab import at_least, hookimpl
 def gpt2(shape, gpt, rng, *, std: float = 0.02, zero: bool = False):
     """Gaussian, with projections into the residual stream divided by √(2 layers) (Radford et al., 2019).
 
-    The sum of all that is added to the stream then stays of one size, whatever the number of layers.
+    The division is so that the variance of the residual stream does not grow with the number of layers.
 
     std: standard deviation of the others.
     zero: start the projections into the residual stream at 0.

@@ -1,5 +1,3 @@
-from math import hypot
-
 from microgpt_lab import at_least, hookimpl
 
 
@@ -9,19 +7,28 @@ def orthogonal(shape, gpt, rng, *, gain: float = 1.0, zero: bool = False):
     gain: length of the rows or columns.
     zero: start the projections into the residual stream at 0.
     """
+    import numpy as np  # slow to import
+
     at_least(0, gain=gain)
     gain = 0.0 if zero and shape.role == "residual" else gain
     few, many = sorted((shape.out, shape.in_))
-    rows = []
-    while len(rows) < few:  # Gram-Schmidt, twice because of rounding
-        row = [rng.gauss(0, 1) for _ in range(many)]
-        for other in rows * 2:
-            along = sum(x * y for x, y in zip(row, other, strict=True))
-            row = [x - along * y for x, y in zip(row, other, strict=True)]
-        length = hypot(*row)
-        rows.append([x / length for x in row])
-    rows = [[x * gain for x in row] for row in rows]
-    return rows if shape.out == few else [list(column) for column in zip(*rows, strict=True)]
+    drawn = [[rng.gauss(0, 1) for _ in range(many)] for _ in range(few)]
+    x = np.array(drawn).T.copy()  # (many, few)
+    for i in range(few):  # Gram-Schmidt, column by column
+        column = x[:, i : i + 1]
+        column /= np.sqrt(total(column * column))
+        x[:, i + 1 :] -= column * total(column * x[:, i + 1 :])
+    return ((x if shape.in_ == few else x.T) * gain).tolist()
+
+
+def total(x):
+    """Sum over rows, in an order that is the same on every machine, unlike that of a library. x: (n, C)."""
+    while len(x) > 1:
+        half = len(x) // 2
+        rest = x[2 * half :]  # the last row, if their number is odd
+        x = x[:half] + x[half : 2 * half]
+        x[: len(rest)] += rest
+    return x[0]
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from microgpt_lab.ops import logsumexp, mean
 class LabelSmoothing:
     """Cross-entropy with targets that give `amount` to all tokens in equal shares (Szegedy et al., 2015).
 
-    lse(z) - (1 - amount) z[target] - amount mean(z), of logits z (…, T, vocab_size): (…, T, 1).
+    logsumexp(z) - (1 - amount) z[target] - amount mean(z), of logits z (…, T, vocab_size): (…, T, 1).
 
     amount: probability that is spread over all tokens.
     """

@@ -3,9 +3,9 @@ from microgpt_lab.ops import logsumexp
 
 
 class ZLoss:
-    """Cross-entropy + weight · lse(z)², which keeps logits z near log-probabilities (Chowdhery et al., 2022).
+    """Cross-entropy + weight · logsumexp(z)², of logits z (Chowdhery et al., 2022).
 
-    z: (…, T, vocab_size). Returns (…, T, 1).
+    The penalty keeps the logits near log-probabilities. z: (…, T, vocab_size). Returns (…, T, 1).
 
     weight: weight of the penalty.
     """

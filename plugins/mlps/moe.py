@@ -11,6 +11,10 @@ class MoE:
     With `balance`, the loss of each token grows by balance · experts · Σ fₑ pₑ, where fₑ is the share of
     expert e among those that it and the tokens before it have chosen (Fedus et al. take that of a batch).
 
+    The experts' weights are two matrices, fc1 and fc2, with the experts one above or beside the other, and an
+    init or optimizer gets them as such: muon and orthogonal orthogonalize them as a whole, and xavier sees the
+    width of all experts. With bias=true, the bias of fc2 is shared by all experts, and no gate multiplies it.
+
     experts: number of experts.
     top_k: number of experts for each token.
     ratio: width of the hidden layer of each expert / embed.

@@ -2,7 +2,7 @@ from microgpt_lab import hookimpl
 
 
 def none(x, at):
-    """0, which leaves a transformer of attention alone. x: (…, T, C)."""
+    """No MLP: returns 0, so that only attention changes the residual stream. x: (…, T, C)."""
     return x * 0.0
 
 

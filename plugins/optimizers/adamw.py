@@ -13,7 +13,7 @@ class AdamW:
     beta1: decay rate of the moving average of g.
     beta2: decay rate of the moving average of g².
     eps: added to √v̂ to avoid division by 0.
-    weight_decay: strength of the decay, because each step multiplies the weights by 1 - lr · weight_decay.
+    weight_decay: strength of the decay: each step multiplies the weights by 1 - lr · weight_decay.
     decay: which weights decay: all, or only those of linear layers and the output matrix, but no embeddings,
         gains and biases, as in minGPT (Karpathy, 2020).
     embedding_lr_mult: factor of lr for embeddings.

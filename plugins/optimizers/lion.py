@@ -8,7 +8,7 @@ class Lion:
     lr: base learning rate, which the scheduler multiplies by its factor.
     beta1: weight of m in the direction of the step. The weight of g is 1 - beta1.
     beta2: decay rate of the moving average m.
-    weight_decay: strength of the decay, because each step multiplies the weights by 1 - lr · weight_decay.
+    weight_decay: strength of the decay: each step multiplies the weights by 1 - lr · weight_decay.
     """
 
     elementwise = True

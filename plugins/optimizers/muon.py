@@ -12,7 +12,7 @@ class Muon:
 
     lr: base learning rate of hidden layers, which the scheduler multiplies by its factor.
     momentum: μ, momentum factor.
-    weight_decay: strength of the decay, because each step multiplies the weights by 1 - lr · weight_decay,
+    weight_decay: strength of the decay: each step multiplies the weights by 1 - lr · weight_decay,
         or 1 - adam_lr · weight_decay.
     adam_lr: base learning rate of AdamW's steps.
     beta1: AdamW's beta1.
@@ -31,7 +31,7 @@ class Muon:
         beta2: float = 0.95,
         eps: float = 1e-8,
     ):
-        above(0, lr=lr)  # adam_lr follows the schedule of lr, which lr=0 would hide
+        above(0, lr=lr)  # the steps of AdamW are scaled by adam_lr / lr
         at_least(0, below=1, momentum=momentum, beta1=beta1, beta2=beta2)
         at_least(0, weight_decay=weight_decay, adam_lr=adam_lr, eps=eps)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay

@@ -9,7 +9,7 @@ class RoPE(Position):
     Numbers i and i + D/2 are a point in the plane, rotated by t base^(-2i / D) at place t. So q · k depends
     on the distance of two tokens, not on their places.
 
-    base: the larger it is, the slower the slow rotations. The paper's 10000 suits heads of 64 numbers and
+    base: larger values slow down the slower rotations. The paper's 10000 suits heads of 64 numbers and
         thousands of tokens; 100 suits heads of 4 and tens of tokens.
     partial: share of each head that is rotated, as in GPT-NeoX (Black et al., 2022).
     """
@@ -23,8 +23,8 @@ class RoPE(Position):
         rotated = round(gpt.head_dim * self.partial)
         if rotated % 2 or not rotated:
             raise ValueError(
-                f"it rotates pairs of numbers, not {rotated} of the {gpt.head_dim} numbers of a head "
-                "(embed / heads, or attention.head_dim, times position.partial): make it even"
+                "the rotated part of a head must have an even number of dimensions, at least 2, not "
+                f"{rotated} of {gpt.head_dim} (embed / heads, or attention.head_dim, times position.partial)"
             )
         pairs = range(rotated // 2)
         angles = [[t * self.base ** (-2 * i / rotated) for i in pairs] for t in range(gpt.block_size)]

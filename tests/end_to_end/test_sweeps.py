@@ -43,7 +43,7 @@ def test_a_sweep_has_a_line_and_a_folder_per_job(lab, tmp_path):
 
 def test_a_sweep_over_parts_of_the_model_refuses_what_contradicts(lab, tmp_path):
     done = lab(*SWEEP, "steps=1", "samples=0", "attention=multihead,linear", "position=rope,alibi", check=2)
-    assert "attention=linear: it has no scores that a position such as alibi can bias" in done.stderr
+    assert "attention=linear: linear attention has no scores to bias: choose rope" in done.stderr
     assert done.stdout.splitlines()[-1] == "3 ok, 1 refused in sweep"
     found = summaries(tmp_path / "sweep").items()
     assert {name.partition("samples=0,")[2] for name, summary in found if summary["status"] == "ok"} == {

@@ -13,11 +13,11 @@ def expert_loads(trainer):
     """
     if not hasattr(trainer.model.mlp, "experts"):
         return {}
-    counts, tokens = {}, 0
+    counts, tokens, weights = {}, 0, trainer.weights  # unpacked once
     for piece in trainer.pieces(trainer.held_out[:DOCUMENTS])[:DOCUMENTS]:  # a window counts as one
         ids = piece[:-1]
         with seen("layer*.mlp.chosen") as inside:
-            trainer.model.logits(trainer.weights, ids)
+            trainer.model.logits(weights, ids)
         tokens += len(ids)
         for name, chosen in inside.items():
             for expert, column in enumerate(zip(*chosen.tolist())):
