@@ -21,7 +21,7 @@ class Value:
     """A number in a computation graph, with its gradient.
 
     `local_grads[i]` is its derivative with respect to `parents[i]`. `backward` applies the chain rule to
-    every Value that it depends on (Linnainmaa, 1970; the interface is micrograd's, Karpathy, 2020).
+    every Value that this one depends on (Linnainmaa, 1970; the interface is micrograd's, Karpathy, 2020).
     """
 
     __slots__ = ("data", "grad", "local_grads", "parents")

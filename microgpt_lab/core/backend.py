@@ -47,7 +47,7 @@ class Dropout(NamedTuple):
         """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
         wanted = [
             cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed),
-            cls(f"attention dropout {step}", model.attention_dropout, model.layers, heads=model.heads),
+            cls(f"attention dropout {step}", model.attention_dropout or 0.0, model.layers, heads=model.heads),
         ]
         return [dropout for dropout in wanted if dropout.rate]
 

@@ -17,10 +17,12 @@ class Heads:
 
     kv_heads: number of heads of keys and values, each of which serves a group of query heads (Ainslie et al.,
         2023; 0: as many as query heads).
-    window: number of last tokens that each token attends to, itself included (Beltagy et al., 2020; 0: all).
+    window: number of tokens that each token attends to: itself and those just before (Beltagy et al.,
+        2020; 0: all).
     window_pattern: which layers have the window, S, and which attend to all, L; it repeats, but the last
         layer is always L (empty: all layers have the window).
-    qk_norm: normalize queries and keys by the run's norm, without gain (Henry et al., 2020).
+    qk_norm: normalize queries and keys by the run's norm, without its learnable parameters (Henry et al.,
+        2020).
     qk_gain: multiply normalized queries and keys by learnable gains of shape (1, head_dim).
     head_dim: width of each head (0: embed / heads).
     dropout: probability of dropping an attention weight (Radford et al., 2018).

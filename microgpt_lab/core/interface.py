@@ -36,6 +36,22 @@ def Linear(out: int, in_: int, role: str = "hidden") -> Shape:
     return Shape(out, in_, role, linear=True)
 
 
+class LinearLayer:
+    """A linear layer as a function: x Wᵀ + b, (…, in) to (…, out)."""
+
+    __slots__ = ("_b", "_w")
+
+    def __init__(self, w: Array, b: Array | None):
+        self._w, self._b = w, b
+
+    def __call__(self, x: Array) -> Array:
+        y = x @ self._w.T
+        return y if self._b is None else y + self._b
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"a weight that is declared as Linear is a function: write w(x), not w.{name}")
+
+
 class Position:
     """Base class of positions, which tell the model where tokens are. Override one or more of the methods.
 
@@ -88,6 +104,8 @@ class At(NamedTuple):
 
     def dropout(self, x: Array) -> Array:
         """Drop attention weights, (…, heads, T, T), in training, at the rate of the part's `dropout`."""
+        if self.gpt.attention_dropout is None:
+            raise AttributeError("at.dropout needs an attribute `dropout` of the attention: the rate")
         if not (self.masks and self.gpt.attention_dropout):
             return x
         return x * self.masks[self.layer - self.gpt.layers]  # the last masks, one for each layer
@@ -104,4 +122,7 @@ class At(NamedTuple):
     def add_loss(self, name: str, loss: Array) -> None:
         """Add an auxiliary loss of each token in training, (…, T, 1), which the part's `aux_losses` lists."""
         if self.aux is not None:
+            if name not in self.gpt.aux_losses:
+                listed = f"the part's `aux_losses`, {self.gpt.aux_losses}"
+                raise ValueError(f"the loss '{name}' is added, but is not in {listed}")
             self.aux[name] = self.aux[name] + loss if name in self.aux else loss

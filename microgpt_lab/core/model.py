@@ -175,4 +175,4 @@ class GPT(Wiring):
             return [loss]
         nats = cross_entropy(logits, targets)
         terms = [nats] if self.loss_is_cross_entropy else [nats, loss - nats]
-        return [sum(aux.values(), start=loss), *terms, *aux.values()]
+        return [sum(aux.values(), start=loss), *terms, *self.listed(aux)]

@@ -19,28 +19,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from typing import Any
 
 Look = Callable[[str, Any], Any]
-looks: list[Look] = []  # those that look now, in the order in which they began
+# The looks that are active in this thread, in the order in which they began.
+looks: ContextVar[tuple[Look, ...]] = ContextVar("looks", default=())
 
 
 def see(name: str, x: Any) -> Any:
-    """Return x, or what those who look make of it."""
-    for look in looks:
+    """Return x, or what the active looks replace it by."""
+    for look in looks.get():
         x = look(name, x)
+        if x is None:
+            raise TypeError(f"a look at {name} returned None: it must return the tensor, or another one")
     return x
 
 
 @contextmanager
 def looking(look: Look) -> Iterator[None]:
     """Call `look(name, x)` for each named tensor, and go on with what it returns."""
-    looks.append(look)
+    token = looks.set((*looks.get(), look))
     try:
         yield
     finally:
-        looks.remove(look)
+        looks.reset(token)
 
 
 @contextmanager
@@ -64,10 +68,10 @@ def unseen(f: Callable) -> Callable:
     """
 
     def run(*args: Any) -> Any:
-        set_aside, looks[:] = looks[:], []
+        token = looks.set(())
         try:
             return f(*args)
         finally:
-            looks[:] = set_aside
+            looks.reset(token)
 
     return run

@@ -31,7 +31,7 @@ class Trainer(Evaluator):
     batch_size: number of documents in each step; the loss is the mean over their tokens.
     eval_every: number of steps between evaluations on the validation split (0: only at the end).
     eval_docs: maximum number of validation documents in each evaluation.
-    dropout: probability of dropping a number of the embeddings and of the output of each attention and MLP.
+    dropout: probability of dropping an element of the embeddings and of the output of each attention and MLP.
     grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
     seed: seed of the dropout masks.
     """

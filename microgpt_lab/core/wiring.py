@@ -9,12 +9,14 @@ from random import Random
 from typing import Any
 
 from microgpt_lab.core.derived import cross_entropy
-from microgpt_lab.core.interface import At, Ids, Masks, Matrix, Shape, Weights
+from microgpt_lab.core.interface import At, Ids, LinearLayer, Masks, Matrix, Shape, Weights
 from microgpt_lab.core.ops import Array
 from microgpt_lab.core.places import Places, Table
 from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.core.see import see
 from microgpt_lab.errors import at_least
+
+RESERVED = {"train", "train_mean", "ce", "penalty", "val", "val_unseen"}  # metrics loss/…
 
 
 class Wiring:
@@ -52,28 +54,34 @@ class Wiring:
         self.head_dim = self.head_dim or self.embed // self.heads
         self.output_matrix = "wte" if self.tie_embeddings else "lm_head"
         self.dropout_sites = 1 + 2 * self.layers  # number of masks (T, C) that `logits` takes
-        self.attention_dropout = getattr(self.attention, "dropout", 0.0)  # rate of further masks, one a layer
+        self.attention_dropout = getattr(self.attention, "dropout", None)  # rate of one more mask a layer
         asked = inspect.signature(self.block).parameters.values()
         self.norms = [p.name for p in asked if p.name.startswith("norm") and p.kind is not p.KEYWORD_ONLY]
-        self.declared = dict(self.declarations())
-        self.names = names_by_path(self.declared)
+        self.declared = unique(self.declarations())
+        self.names = names_by_path(self.declared, self.bias)
         self.roles = {
             name: each.role if isinstance(each, Shape) else "scale" for name, each in self.declared.items()
         }
         self.parts = {kind: getattr(self, kind) for kind in ("position", "attention", "mlp", "block")}
         self.loss_is_cross_entropy = getattr(self.loss, "func", self.loss) is cross_entropy
         aux = [name for part in self.parts.values() for name in getattr(part, "aux_losses", ())]
-        terms = ["ce", *aux] if self.loss_is_cross_entropy else ["ce", "penalty", *aux]
-        self.loss_terms = terms if len(terms) > 1 else []
+        if taken := sorted(RESERVED & set(aux)):
+            raise ValueError(f"an auxiliary loss cannot be called '{taken[0]}', the name of another metric")
+        self.aux_losses = list(dict.fromkeys(aux))  # parts that use the same name share it
+        terms = ["ce"] if self.loss_is_cross_entropy else ["ce", "penalty"]
+        self.loss_terms = [*terms, *self.aux_losses] if len(terms) > 1 or aux else []
 
     @cached_property
     def tables(self) -> dict[str, dict[str, Table]]:
         """The tables of each kind of part, by the part's own names."""
-        return {
-            kind: {name: Table(rows) for name, rows in part.tables(self).items()}
-            for kind, part in self.parts.items()
-            if hasattr(part, "tables")
-        }
+        tables = {}
+        for kind, part in self.parts.items():
+            rows = part.tables(self) if hasattr(part, "tables") else {}
+            weights = part.weights(self) if rows and hasattr(part, "weights") else {}
+            if twice := sorted(rows.keys() & weights.keys()):
+                raise ValueError(f"{kind}: weights and tables both declare '{twice[0]}'")
+            tables[kind] = {name: Table(numbers) for name, numbers in rows.items()}
+        return tables
 
     def at(self, w: Weights, ids: Ids, x: Array, cache: Any, masks: Masks, aux: Any) -> At:
         """Return what parts need to know of these tokens, whose embeddings are x (…, T, C)."""
@@ -99,9 +107,18 @@ class Wiring:
 
     def part_weights(self, path: str, part: Any) -> Iterator[tuple[str, Shape | Matrix]]:
         for name, each in (part.weights(self) if hasattr(part, "weights") else {}).items():
+            if "." in name:
+                raise ValueError(f"the name of a weight has no dots, but '{name}' of {path} has")
             yield f"{path}.{name}", each
             if self.bias and isinstance(each, Shape) and each.linear:
                 yield f"{path}.{name}_bias", [[0.0] * each.out]
+
+    def listed(self, aux: dict[str, Array]) -> list[Array]:
+        """Return the auxiliary losses in the order of `aux_losses`. ValueError if one was never added."""
+        for name in self.aux_losses:
+            if name not in aux:
+                raise ValueError(f"the loss '{name}' is in `aux_losses`, but is never added")
+        return [aux[name] for name in self.aux_losses]
 
     def nll(self, w: Weights, ids: Ids, targets: Ids) -> Array:
         """Compute the negative log-likelihood of each target in nats: (…, T) to (…, T, 1)."""
@@ -117,7 +134,7 @@ class Wiring:
     def arguments(self, w: Weights, path: str, x: Array) -> dict[str, Any]:
         """Return what the part at this path declared, by its names: weights, linear layers, tables."""
         found = {
-            own: partial(linear, w=w[name], b=w.get(bias)) if bias else w[name]
+            own: w[name] if bias is None else LinearLayer(w[name], w.get(bias))
             for own, name, bias in self.names.get(path, ())
         }
         for name, rows in self.tables.get(path.rpartition(".")[2], {}).items():
@@ -148,21 +165,29 @@ class Wiring:
         return x * masks[site] if len(masks) >= self.dropout_sites else x
 
 
-def linear(x: Array, w: Array, b: Array | None = None) -> Array:
-    """x Wᵀ + b, (…, in) to (…, out)."""
-    y = x @ w.T
-    return y if b is None else y + b
+def unique(pairs: Iterator[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as a dict. ValueError if two have the same name."""
+    found: dict[str, Any] = {}
+    for name, each in pairs:
+        if name in found:
+            raise ValueError(f"the weight {name} is declared twice")
+        found[name] = each
+    return found
 
 
-def names_by_path(declared: dict[str, Shape | Matrix]) -> dict[str, list[tuple[str, str, str]]]:
+def names_by_path(
+    declared: dict[str, Shape | Matrix], bias: bool
+) -> dict[str, list[tuple[str, str, str | None]]]:
     """Return what is declared at each path: the part's own name, the weight's, and the linear layer's bias.
 
-    {"layer0.mlp": [("fc1", "layer0.mlp.fc1", "layer0.mlp.fc1_bias"), …]}
+    {"layer0.mlp": [("fc1", "layer0.mlp.fc1", "layer0.mlp.fc1_bias"), …]}. The last is "" for a linear layer
+    without a bias, and None for other weights.
     """
-    biases = {n: f"{n}_bias" for n, each in declared.items() if isinstance(each, Shape) and each.linear}
-    names: dict[str, list[tuple[str, str, str]]] = {}
-    for name in declared:
-        if name not in biases.values():
-            path, _, own = name.rpartition(".")
-            names.setdefault(path, []).append((own, name, biases.get(name, "")))
+    layers = [name for name, each in declared.items() if isinstance(each, Shape) and each.linear]
+    biases = {name: f"{name}_bias" if bias else "" for name in layers}
+    added = set(biases.values())
+    names: dict[str, list[tuple[str, str, str | None]]] = {}
+    for name in [name for name in declared if name not in added]:
+        path, _, own = name.rpartition(".")
+        names.setdefault(path, []).append((own, name, biases.get(name)))
     return names
