@@ -74,8 +74,7 @@ def explain(word: str) -> list[tuple[str, str]]:
         known |= {name, *(row[0].partition("=")[0] for row in rows)}
         rows = rows if word == name else [row for row in rows if row[0].startswith(f"{word}=")]
         if word in (kind, name) or rows:
-            default = " (default)" if word == kind and name in defaults().get(kind, ()) else ""
-            entries += [(f"{kind}={name}{default}", part.summary), *rows]
+            entries += [(f"{kind}={name}", part.summary), *rows]
     if not entries:
         near = nearest(word, known, KEY_OF)
         raise UserError(

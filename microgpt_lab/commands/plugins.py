@@ -9,7 +9,7 @@ from rich.table import Table
 
 from microgpt_lab.commands import Parser
 from microgpt_lab.errors import UserError, suggest
-from microgpt_lab.options.keys import defaults, format_value, option_descriptions
+from microgpt_lab.options.keys import format_value, option_descriptions
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
@@ -35,8 +35,7 @@ def main(arguments: list[str]) -> int:
         table.add_column(heading, overflow="fold", no_wrap=heading == "part")
     for part in parts:
         provider = [] if part.first_party else [f"[dim]{escape(part.provider)}[/]"]
-        default = " (default)" if part.name in defaults().get(part.kind, ()) else ""
-        table.add_row(f"[cyan]{part.kind}={part.name}[/]{default}", escape(part.summary), *provider)
+        table.add_row(f"[cyan]{part.kind}={part.name}[/]", escape(part.summary), *provider)
         for row in option_rows(part) if kind else ():
             table.add_row(*row)
         if part.options and not kind:

@@ -95,12 +95,6 @@ def test_plugins_of_a_kind_describes_each_option(lab):
     assert re.search(r"norm\.eps=1e-05 +added to", shown)
 
 
-@pytest.mark.parametrize("command", ["plugins", "help"])
-def test_the_default_part_of_a_kind_is_marked(lab, command):
-    shown = lab(command, "norm", check=0).stdout
-    assert re.findall(r"^ *norm=(\w+) \(default\)", shown, flags=re.M) == ["rmsnorm"]
-
-
 def test_synonyms_lead_to_existing_names():
     known = {*run_options(), *{part.kind for part in registry().parts.values()}}
     options = {f"{p.kind}.{name}" for p in registry().parts.values() for name in p.options}
