@@ -132,7 +132,7 @@ class Unlisted(MLP):
 
 
 class Foresees(MLP):
-    """Charges each token for the largest of all tokens."""
+    """Adds the largest of all tokens to each token's loss."""
 
     aux_losses = ("size",)
 
@@ -148,7 +148,7 @@ class Counts(MLP):
         return super().__call__(x, at, fc1, fc2) * float(len(at.ids))
 
 
-class NeverCharges(MLP):
+class NeverAddsLoss(MLP):
     """Lists a loss that it does not add."""
 
     aux_losses = ("balance",)
@@ -355,7 +355,7 @@ BROKEN = [
     ("mlp", largest, "not causal"),
     ("mlp", SoFar, "wrong with a cache: .* take states of previous tokens from at.remember"),
     ("mlp", Unlisted, r"the loss 'balence' is added, but is not in the part's `aux_losses`, \['balance'\]"),
-    ("mlp", NeverCharges, "the loss 'balance' is in `aux_losses`, but is never added"),
+    ("mlp", NeverAddsLoss, "the loss 'balance' is in `aux_losses`, but is never added"),
     ("mlp", DrawsNoise, "not repeatable: the same tokens have other logits the second time"),
     ("mlp", Explodes, "not finite: the logits at random weights"),
     ("mlp", ReadsNumbers, "not length-free: a part must not read single numbers: use where"),

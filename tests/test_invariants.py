@@ -55,7 +55,7 @@ def test_models_with_other_options_keep_the_invariants(options):
 
 
 class Reader:
-    """Charges for the length of a batch; where that is unknown, for nothing."""
+    """Adds the length of a batch to the loss; where that is unknown, nothing."""
 
     aux_losses = ("length",)
 

@@ -1,4 +1,4 @@
-"""Optimizers are told what a weight is for, and elementwise ones still get few rows."""
+"""Optimizers get the roles of weights, and elementwise ones still get few rows."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def numbers(run):
 
 
 class Recorder:
-    """An optimizer that changes nothing and remembers what it is told."""
+    """An optimizer that changes nothing and remembers the roles that it gets."""
 
     lr = 0.01
 
@@ -44,7 +44,7 @@ class Recorder:
         return w, ()
 
 
-def test_an_optimizer_is_told_the_role_of_each_weight():
+def test_an_optimizer_gets_the_role_of_each_weight():
     recorder = Recorder()
     run = trainer("python", recorder)
     run.advance()
@@ -67,8 +67,8 @@ def test_roles_that_are_not_listed_share_a_row():
     """Each row costs time, on numpy a quarter of a step for AdamW in the default model."""
     recorder = Recorder(elementwise=True, roles=["scale", "head"])
     trainer("python", recorder).advance()
-    told = [role for role, _ in recorder.calls]
-    assert len(told) == 3 and {"scale", "head"} < set(told)
+    roles = [role for role, _ in recorder.calls]
+    assert len(roles) == 3 and {"scale", "head"} < set(roles)
     assert trainer("python", part("optimizer", "adamw")).carry[0].keys() == {"weights"}
 
 

@@ -42,7 +42,7 @@ def check(part: Part) -> None:
 def check_optimizer(optimizer: Any) -> None:
     """Check that it minimizes (w - target)² / 2, keeps the shape, and depends only on its arguments.
 
-    An optimizer that is told the role of weights must do so in each role. One with `elementwise = True`
+    An optimizer that gets the role of weights must do so in each role. One with `elementwise = True`
     must give the same numbers for a matrix and for a row.
     """
     asks = role_argument(optimizer.init, "") or role_argument(optimizer.update, "")

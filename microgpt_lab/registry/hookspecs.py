@@ -230,7 +230,7 @@ def optimizers() -> list[Callable]:
     `init(w)` returns the initial state, and `update(g, state, w, lr, step)` returns the new weights and
     the new state. `g` is the gradient, `lr` the scheduled learning rate, and `step` counts from 0. An
     optimizer that works element by element may set `elementwise = True`. It then gets all weights in one
-    row (1, N). A method with an argument `role` is told what a weight is for: "embedding", "hidden",
+    row (1, N). A method with an argument `role` gets the role of each weight: "embedding", "hidden",
     "residual", "head" or "scale" (gains and biases). An elementwise optimizer then gets a row for each role,
     or for each of those in its attribute `roles` and one for all others.
 

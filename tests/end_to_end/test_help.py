@@ -90,7 +90,7 @@ def test_descriptions_of_options_are_read_from_a_docstring():
 
 def test_descriptions_of_inherited_options_are_read_from_the_base_class():
     descriptions = option_descriptions(registry().get("attention", "multihead").make)
-    assert descriptions["window"].startswith("number of last tokens")  # of Heads
+    assert descriptions["window"].startswith("number of tokens that each")  # of Heads
     assert descriptions["sinks"].startswith("add a learned logit for each head")  # its own
 
 

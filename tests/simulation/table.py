@@ -32,7 +32,7 @@ def table(results: dict[str, dict[str, float]]) -> str:
         lines.append(f"| {kind} |" + "".join(f" {x:.1f} |" for x in worst))
     lines += ["", "| reports with choices and accidents | false claims, % |", "|---|---|"]
     lines += [f"| {name} | {results[name]['false']:.1f} |" for name in REPORTS]
-    lines += ["", "| worse settings that are told, % |  |", "|---|---|"]
+    lines += ["", "| worse settings that are detected, % |  |", "|---|---|"]
     lines += [f"| {describe(cell)} | {results[str(cell)]['told']:.0f} |" for cell in POWER]
     return "\n".join(lines)
 
