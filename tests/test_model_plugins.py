@@ -86,13 +86,7 @@ def module(env, tmp_path):
 def test_an_attention_and_an_mlp_are_found_and_configured(lab, env, tmp_path):
     for kind, name in (("attention", "average"), ("mlp", "bilinear")):
         assert f"{kind}={name}" in lab("plugins", kind, env=env, check=0).stdout
-    chosen = (
-        "attention=average",
-        "attention.gated=true",
-        "mlp=bilinear",
-        "mlp.shrink=2",
-        "position=sinusoidal",
-    )
+    chosen = ("attention=average", "attention.gated=true", "mlp=bilinear", "mlp.shrink=2")
     lab(*SHORT, *chosen, "hydra.run.dir=run", env=env, check=0)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 2 and json.loads(lines[-1])["loss/train"] > 0

@@ -73,7 +73,9 @@ REFUSED = {
     "dataset=arithmetic digits=9": "dataset.digits must be from 1 to 3, not 9",
     "dataset=arithmetic modulus=-97": "dataset.modulus must be from 0 to 1,000, not -97",
     "dataset=reverse length=1000000000": "dataset.length must be from 1 to 100, not 1000000000",
-    "dataset=reverse letters=aab": "dataset.letters must be one or more distinct letters other than '=', not 'aab'",
+    "dataset=reverse letters=aab": (
+        "dataset.letters must be one or more distinct letters other than '=', not 'aab'"
+    ),
     "dataset=python_stdlib max_length=0": "dataset.max_length must be at least 1, not 0",
     "callback=samples number=-1": "callback.samples.number must be from 0 to 100,000, not -1",
     "callback=console seconds=nan": "callback.console.seconds must be at least 0, not nan",
