@@ -8,9 +8,12 @@ from microgpt_lab.testing import check, parts_of
 def test_part(part):
     check(part)
 
-`check` tries a part of a GPT with its defaults, then each option with another value, then all flags
-together. A part that leaves weights of the model without gradient names them in `without_gradient`, with
-wildcards: an MLP that ignores x has `without_gradient = ("layer*.norm2.*",)`.
+`check` tries a part of a GPT with its defaults, then each option with other values, then all flags together.
+A part may list further options to try, such as texts, or options that need each other:
+`check_variants = ({"window": 2, "window_pattern": "SL"},)`. One that needs another model than the small one
+(3 layers, 4 heads, embed 8, block_size 7) says so: `check_model = {"position": "rope", "embed": 16}`.
+One that leaves weights without gradient names them in `without_gradient`, with wildcards: an MLP that ignores
+x has `without_gradient = ("layer*.norm2.*",)`.
 """
 
 from microgpt_lab.checks.alone import (

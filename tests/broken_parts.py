@@ -2,7 +2,7 @@
 
 import random
 
-from microgpt_lab import Position, Shape
+from microgpt_lab import Linear, Position, Shape
 from microgpt_lab.core.model import MLP, Learned, Multihead
 from microgpt_lab.core.places import Places
 from microgpt_lab.ops import convolve, cross_entropy, log, max, mean, relu, softmax, sum, where
@@ -66,6 +66,57 @@ class OneColumn(Multihead):
         return mean(attend(x, at, **w))
 
 
+class NoPosition(Multihead):
+    """Forgets to rotate and to bias."""
+
+    def __call__(self, x, at, wq, wk, wv, wo):
+        q, k, v = (w(x).split_heads(at.gpt.heads) for w in (wq, wk, wv))
+        k, v = at.remember(k, v)
+        return wo((at.gpt.weighting((q @ k.T).causal()) @ v).merge_heads())
+
+
+class NoBias(Multihead):
+    """Forgets the bias of scores."""
+
+    def __call__(self, x, at, wq, wk, wv, wo):
+        q, k, v = (w(x).split_heads(at.gpt.heads) for w in (wq, wk, wv))
+        k, v = at.remember(at.rotate(k), v)
+        return wo((at.gpt.weighting((at.rotate(q) @ k.T).causal()) @ v).merge_heads())
+
+
+class OwnSoftmax(Multihead):
+    """Has softmax, whatever the weighting."""
+
+    def __call__(self, x, at, wq, wk, wv, wo):
+        q, k, v = (w(x).split_heads(at.gpt.heads) for w in (wq, wk, wv))
+        k, v = at.remember(at.rotate(k), v)
+        return wo((softmax(at.bias(at.rotate(q) @ k.T).causal()) @ v).merge_heads())
+
+
+class OneGroup(Multihead):
+    """Is wrong with a cache if all heads share keys."""
+
+    def __call__(self, x, at, **w):
+        return super().__call__(x, at, **w) * (2.0 if self.kv_heads == 1 and at.cache is not None else 1.0)
+
+
+class WideWindow(Multihead):
+    """Has no cache if the window has more than two tokens."""
+
+    def __call__(self, x, at, **w):
+        return super().__call__(x, at if self.window < 3 else at._replace(cache=None), **w)
+
+
+class Patterned(Multihead):
+    """Sees later tokens if it has a pattern of windows."""
+
+    check_variants = ({"window": 2, "window_pattern": "SL"},)
+
+    def __call__(self, x, at, **w):
+        y = super().__call__(x, at, **w)
+        return y + sum(x.T).T if self.window_pattern else y
+
+
 class Restarts(Position):
     """Takes the first places, whatever came before."""
 
@@ -81,6 +132,30 @@ class Stretches(Position):
 
     def embed(self, x, places):
         return x + x.table([[0.1 * t] for t in range(x.shape[-2])])
+
+
+class NoEffect(Position):
+    """Is called as a module of PyTorch would be."""
+
+    def __call__(self, x):
+        return x
+
+
+class NoBase:
+    """Is no Position."""
+
+    def embed(self, x, places):
+        return x
+
+
+class FewRows(Position):
+    """Has rows for 16 places, whatever the block."""
+
+    def tables(self, gpt):
+        return {"rows": [[0.1 * t] for t in range(16)]}
+
+    def embed(self, x, places, rows):
+        return x + rows.take(places)
 
 
 class WrongAxis(Position):
@@ -189,6 +264,113 @@ class KnowsItsBackend(MLP):
         return super().__call__(x, at, fc1, fc2) * (0.5 if type(x).__name__ == "Array" else 1.0)
 
 
+class Fc:
+    """A linear layer."""
+
+    def weights(self, gpt):
+        return {"fc": Linear(gpt.embed, gpt.embed, "residual")}
+
+    def __call__(self, x, at, fc):
+        return fc(x)
+
+
+class LateLayers(Fc):
+    """Adds up all tokens from the third layer on."""
+
+    def __call__(self, x, at, fc):
+        return fc(x) + sum(x.T).T if at.layer >= 2 else fc(x)
+
+
+class Faint(Fc):
+    """Has a weight with almost no effect."""
+
+    def weights(self, gpt):
+        return super().weights(gpt) | {"faint": [[0.0] * gpt.embed]}
+
+    def __call__(self, x, at, fc, faint):
+        return fc(x) + faint * 1e-9
+
+
+class OneRow(Fc):
+    """Uses the first row of a matrix alone."""
+
+    def weights(self, gpt):
+        return super().weights(gpt) | {"matrix": Shape(gpt.embed, gpt.embed)}
+
+    def __call__(self, x, at, fc, matrix):
+        return fc(x) + (x @ matrix.T)[:1]
+
+
+class Catches(Fc):
+    """Catches the error of a length that it must not read."""
+
+    def __call__(self, x, at, fc):
+        try:
+            length = len(at.ids)
+        except Exception:
+            length = 1
+        return fc(x) * (1.0 if length <= 7 else 2.0)
+
+
+class ReadsInEvaluation(Fc):
+    """Reads the number of tokens where there are no auxiliary losses."""
+
+    def __call__(self, x, at, fc):
+        return fc(x) * (1.0 if at.collects_losses or x.shape[-2] <= 7 else 2.0)
+
+
+class Exponent(Fc):
+    """Has the number of tokens as exponent."""
+
+    def __call__(self, x, at, fc):
+        return fc(x) * (x * 0.0 + 1.0) ** at.places.stop
+
+
+class Window(Fc):
+    """Has the number of tokens as a window."""
+
+    def __call__(self, x, at, fc):
+        return fc(x) + sum((x @ x.T).causal(at.places.stop).softmax()) * 0.0
+
+
+class UnknownRole(Fc):
+    """Has a role that does not exist."""
+
+    def weights(self, gpt):
+        return {"fc": Linear(gpt.embed, gpt.embed, "output")}
+
+
+class FlatList(Fc):
+    """Declares a gain as a list of numbers, not of rows."""
+
+    def weights(self, gpt):
+        return super().weights(gpt) | {"gain": [1.0] * gpt.embed}
+
+    def __call__(self, x, at, fc, gain):
+        return fc(x * gain)
+
+
+class WithoutAt(Fc):
+    """Takes no `at`."""
+
+    def __call__(self, x, fc):
+        return fc(x)
+
+
+def needs_w(x, at, w):
+    """A function with a weight."""
+    return x @ w.T
+
+
+class NeedsSixteen(Fc):
+    """Refuses the small model."""
+
+    def weights(self, gpt):
+        if gpt.embed % 16:
+            raise ValueError(f"embed={gpt.embed} must be divisible by 16")
+        return super().weights(gpt)
+
+
 class Normalized:
     """Divides a weight by its norm, through which no gradient flows."""
 
@@ -204,6 +386,11 @@ def twice(x, attention, mlp, norm1, norm2):
     return x + attention(norm1(x)) + attention(mlp(norm2(x)))
 
 
+def other_names(x, attention, mlp, ln1, ln2):
+    """Has other names for norms."""
+    return mlp(ln2(attention(ln1(x))))
+
+
 def skips(x, attention, mlp, norm1):
     """Calls no MLP."""
     return x + attention(norm1(x))
@@ -212,6 +399,15 @@ def skips(x, attention, mlp, norm1):
 def transposed(shape, gpt, rng):
     """Returns columns for rows."""
     return [[rng.gauss(0, 1) for _ in range(shape.out)] for _ in range(shape.in_)]
+
+
+class Matrix(tuple):
+    """Is no list."""
+
+
+def no_lists(shape, gpt, rng):
+    """Returns another type."""
+    return Matrix(tuple(rng.gauss(0, 1) for _ in range(shape.in_)) for _ in range(shape.out))
 
 
 def unseeded(shape, gpt, rng):
@@ -322,7 +518,7 @@ READERS = {
 }
 BROKEN = [
     ("norm", unit, "a result is not finite for inputs of about 0.0"),
-    ("activation", shares, "it does not work for a single Value, as a function of each number does"),
+    ("activation", shares, "it fails for a single Value: an activation must be elementwise"),
     (
         "norm",
         BatchNorm,
@@ -338,6 +534,13 @@ BROKEN = [
         Stretches,
         r"not length-free: a part must not read the number of tokens: declare tables\(gpt\)",
     ),
+    ("position", NoEffect, "it has no effect: override one of embed, rotate, bias"),
+    ("position", NoBase, "it is not a subclass of microgpt_lab.Position"),
+    (
+        "position",
+        FewRows,
+        r"take\(places\) of a table with 16 rows, for up to 1000 places: declare a row for",
+    ),
     ("position", WrongAxis, "the shape is not kept: bias makes"),
     (
         "attention",
@@ -348,18 +551,44 @@ BROKEN = [
     ("attention", RotatesLate, "with position=rope: wrong with a cache"),
     ("attention", RemembersTwice, "ValueError: at.remember is called twice: call it once, with all states"),
     ("attention", Ignores, "dead weight: layer0.attention.extra receives no gradient"),
+    ("attention", NoPosition, "ignores position=rope: call at.rotate on queries and keys, or refuse it in"),
+    ("attention", NoBias, "ignores position=alibi: call at.bias on scores, or refuse it in weights"),
+    ("attention", OwnSoftmax, "ignores weighting=sigmoid: call at.gpt.weighting on scores, or refuse it"),
+    ("attention", OneGroup, "kv_heads=1: wrong with a cache"),
+    ("attention", WideWindow, "window=3: wrong with a cache"),
+    ("attention", Patterned, "window=2 window_pattern=SL: not causal"),
     ("attention", OneColumn, "the shape is not kept: layer0.attention is"),
     ("weighting", leaks, r"leaks: a token that is not visible \(-inf\) has weight 0.0"),
     ("weighting", divides, "not finite: a weight, where scores are"),
     ("weighting", tempered, "not length-free: a part must not read the number of tokens"),
     ("mlp", largest, "not causal"),
+    ("mlp", LateLayers, "not causal: the logits before token 1 change"),
+    ("mlp", Faint, "dead weight: layer0.mlp.faint receives no gradient"),
+    ("mlp", OneRow, r"dead weight: 7 of 8 rows of layer\*.mlp.matrix receive no gradient"),
+    ("mlp", Catches, "not length-free: a part must not read single tokens"),
+    ("mlp", ReadsInEvaluation, "not length-free: a part must not read the number of tokens"),
+    ("mlp", Exponent, "not length-free: a part must not read the number of tokens"),
+    ("mlp", Window, "not length-free: a part must not read the number of tokens"),
+    (
+        "mlp",
+        UnknownRole,
+        "its role 'output' is unknown; choose from embedding, hidden, residual, head, scale",
+    ),
+    ("mlp", FlatList, r"layer0.mlp.gain is declared as \[1.0, .*: write Linear\(out, in\), Shape"),
+    ("mlp", WithoutAt, "it is called with x, at, fc: multiple values for argument 'fc'"),
+    ("mlp", needs_w, r"with x, at: missing a required argument: 'w' \(weights and tables are what weights"),
+    ("mlp", NeedsSixteen, r"refused in a small model: embed=8 must be divisible by 16 \(set `check_model`"),
     ("mlp", SoFar, "wrong with a cache: .* take states of previous tokens from at.remember"),
     ("mlp", Unlisted, r"the loss 'balence' is added, but is not in the part's `aux_losses`, \['balance'\]"),
     ("mlp", NeverAddsLoss, "the loss 'balance' is in `aux_losses`, but is never added"),
     ("mlp", DrawsNoise, "not repeatable: the same tokens have other logits the second time"),
     ("mlp", Explodes, "not finite: the logits at random weights"),
     ("mlp", ReadsNumbers, "not length-free: a part must not read single numbers: use where"),
-    ("mlp", ReadsRows, "not in the array protocol: tensors of all backends have no 'rows'"),
+    (
+        "mlp",
+        ReadsRows,
+        "raises AttributeError: the array protocol has no 'rows' .*; see microgpt_lab.ops",
+    ),
     ("mlp", KnowsItsBackend, "the loss of step 1 is .* on NumPy, but .* on the python backend"),
     ("mlp", Foresees, "not causal: the losses before token 1 change when token 1 changes"),
     (
@@ -370,14 +599,20 @@ BROKEN = [
     (
         "mlp",
         Normalized,
-        "wrong gradient: that of layer0.mlp.fc, layer1.mlp.fc is not that of central differences",
+        "wrong gradient: that of layer0.mlp.fc, layer1.mlp.fc, layer2.mlp.fc is not that of central",
     ),
     ("block", twice, "a block calls attention and mlp once each, but layer0.attention is called 2 times"),
     ("block", skips, "a block calls attention and mlp once each, but layer0.mlp is called 0 times"),
     ("init", transposed, r"another shape: 7 rows of \[3\] numbers for Shape\(out=3, in_=7"),
+    ("block", other_names, r"missing a required argument: 'ln1' \(names of norms begin with norm\)"),
+    ("init", no_lists, "it returned Matrix, not a list of rows, which are lists of numbers"),
     ("init", unseeded, "not repeatable: other numbers for Shape"),
     ("loss", likelihood, "not lowest where it should be: the loss is"),
-    ("loss", rowwise, r"the shape is \(5, 5\) for logits \(5, 5\), not \(5, 1\)"),
+    (
+        "loss",
+        rowwise,
+        r"it returned shape \(5, 5\) for logits \(5, 5\), not \(5, 1\): return one loss for each token",
+    ),
     ("loss", averaged, "mixes tokens: another target of token 2 changes the loss of tokens"),
     ("loss", naive, "not finite: the loss or its gradient, for logits of about 100"),
 ]

@@ -14,7 +14,7 @@ from microgpt_lab.registry.hookspecs import MODEL_KINDS, hook_of
 from microgpt_lab.testing import check, check_model_part, parts_of
 
 SOURCE = '''
-from microgpt_lab import Linear, Shape, above, at_least, hookimpl, ops
+from microgpt_lab import Linear, Position, Shape, above, at_least, hookimpl, ops
 
 class Average:
     """The mean of the last tokens, times a learned gain (an example)."""
@@ -24,6 +24,10 @@ class Average:
         self.last, self.gated = last, gated
 
     def weights(self, gpt):
+        if type(gpt.position).rotate is not Position.rotate or type(gpt.position).bias is not Position.bias:
+            raise ValueError("it has no queries and scores: choose position=learned")
+        if getattr(gpt.weighting, "func", gpt.weighting) is not ops.softmax:
+            raise ValueError("it has no scores: leave weighting=softmax")
         C = gpt.embed
         gate = {"gate": Linear(C, C)} if self.gated else {}
         return {"wv": Linear(C, C), "wo": Linear(C, C, "residual"), "gain": [[1.0] * C]} | gate
@@ -82,7 +86,7 @@ def module(env, tmp_path):
 def test_an_attention_and_an_mlp_are_found_and_configured(lab, env, tmp_path):
     for kind, name in (("attention", "average"), ("mlp", "bilinear")):
         assert f"{kind}={name}" in lab("plugins", kind, env=env, check=0).stdout
-    chosen = ("attention=average", "attention.gated=true", "mlp=bilinear", "mlp.shrink=2", "position=rope")
+    chosen = ("attention=average", "attention.gated=true", "mlp=bilinear", "mlp.shrink=2")
     lab(*SHORT, *chosen, "hydra.run.dir=run", env=env, check=0)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 2 and json.loads(lines[-1])["loss/train"] > 0

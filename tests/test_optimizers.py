@@ -201,7 +201,7 @@ def test_muon_does_not_depend_on_the_size_of_the_gradient():
 
 def test_muon_refuses_a_learning_rate_of_0():
     """`adam_lr` has the schedule of `lr`, which is lost if `lr` is 0."""
-    with pytest.raises(UserError, match=r"^optimizer=muon: lr must be above 0, not 0\.0$"):
+    with pytest.raises(UserError, match=r"^optimizer=muon: optimizer\.lr must be above 0, not 0\.0$"):
         part("optimizer", "muon", lr=0.0)
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
 from microgpt_lab.checks.invariants import length_free, small_gpt
 from microgpt_lab.core.autograd import Value
-from microgpt_lab.core.interface import Position, Shape
+from microgpt_lab.core.interface import ROLES, Position, Shape
 from microgpt_lab.core.places import Places
-from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, same, size_of
+from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, same, weight_shapes
 
 # Inputs of activations: large, moderate and the smallest positive float.
 POINTS = [-100.0, -3.1, -0.7, -1e-3, 5e-324, 1e-3, 0.4, 2.9, 100.0]
@@ -30,7 +30,7 @@ def check_activation(f: Callable[[Any], Any]) -> None:
             single = f(Value(x)).data
         except AttributeError as error:
             raise AssertionError(
-                f"it does not work for a single Value, as a function of each number does: {error}"
+                f"it fails for a single Value: an activation must be elementwise: {error}"
             ) from error
         assert single == y, f"the result for a single Value({x}) is {single}, but in a tensor it is {y}"
     leaves = tensor([POINTS]).tracked()
@@ -54,9 +54,14 @@ def check_norm(norm: Any) -> None:
 
 def check_position(position: Any) -> None:
     """Check that it keeps the shapes of embeddings, queries and scores."""
-    assert isinstance(position, Position), "a position is a subclass of microgpt_lab.Position"
+    assert isinstance(position, Position), "it is not a subclass of microgpt_lab.Position"
+    methods = ("embed", "rotate", "bias")
+    changed = any(getattr(type(position), name) is not getattr(Position, name) for name in methods)
+    assert changed or getattr(position, "name", "") == "none", (
+        f"it has no effect: override one of {', '.join(methods)}"
+    )
     model, length = small_gpt(position=position), cast(int, LENGTH)
-    weights = {name: ShapeTensor(size_of(each)) for name, each in model.declared.items()}
+    weights = weight_shapes(model)
     shapes = {"embed": (DOCS, LENGTH, model.embed), "rotate": (DOCS, model.heads, LENGTH, model.head_dim)}
     shapes["bias"] = DOCS, model.heads, LENGTH, LENGTH
     for method, shape in shapes.items():
@@ -91,9 +96,10 @@ def check_weighting(weighting: Callable[[Any], Any]) -> None:
 def check_init(init: Callable[..., Any]) -> None:
     """Check the shape of what it draws, for all roles, and that it draws from its generator alone."""
     model = small_gpt(init=init)
-    roles = ("embedding", "hidden", "residual", "head", "scale")
-    for shape in (Shape(out, in_, role) for role in roles for out, in_ in ((8, 8), (3, 7), (7, 3), (1, 1))):
+    for shape in (Shape(out, in_, role) for role in ROLES for out, in_ in ((8, 8), (3, 7), (7, 3), (1, 1))):
         rows = init(shape, model, Random(1))
+        lists = isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+        assert lists, f"it returned {type(rows).__name__}, not a list of rows, which are lists of numbers"
         sizes = {len(row) for row in rows}
         assert (len(rows), sizes) == (shape.out, {shape.in_}), (
             f"another shape: {len(rows)} rows of {sorted(sizes)} numbers for {shape}"
@@ -110,7 +116,9 @@ def check_loss(loss: Callable[..., Any]) -> None:
     favoured = tensor([[4.0 * (i == j) for j in range(5)] for i in range(5)]).tracked()
     wrong = [1, 2, 3, 4, 0]
     at_targets, elsewhere = loss(favoured, targets), loss(favoured, wrong)
-    assert at_targets.shape == (5, 1), f"the shape is {at_targets.shape} for logits (5, 5), not (5, 1)"
+    assert at_targets.shape == (5, 1), (
+        f"it returned shape {at_targets.shape} for logits (5, 5), not (5, 1): return one loss for each token"
+    )
     for a, b in zip(at_targets.tolist(), elsewhere.tolist()):
         assert a < b, (
             f"not lowest where it should be: the loss is {a[0]} where logits favour the target, "
@@ -128,7 +136,8 @@ def check_loss(loss: Callable[..., Any]) -> None:
         x = (logits * size).tracked()
         y = loss(x, targets)
         y.backward()
-        finite = all(math.isfinite(n.data) for n in y.data) and all(math.isfinite(n.grad) for n in x.data)
+        numbers = [n.data for n in y.data] + [n.grad for n in x.data]
+        finite = all(map(math.isfinite, numbers))
         assert finite, "not finite: the loss or its gradient, for logits of about 100"
 
 

@@ -20,12 +20,14 @@ BARRED = Table([[0.0], [-math.inf]])  # by distance: the token before each is hi
 def check_backend(backend: Any) -> None:
     """Check that it computes what the python backend computes, in each operation and in training.
 
-    It trains with each installed optimizer and part of a model, also those of other plugins.
+    It trains with each installed optimizer and part of a model, also those of other plugins. On numpy, the
+    check of each part does that.
     """
     for name, f in OPERATIONS.items():
         assert_same_gradients(backend, f, name)
     assert_same_losses(backend, batch_size=5, dropout=0.2, grad_clip=0.5)
-    for each in registry().parts.values():
+    on_numpy = type(backend) is type(part("backend", "numpy"))
+    for each in registry().parts.values() if not on_numpy else ():
         if each.kind == "optimizer":
             assert_same_losses(backend, optimizer=each.build())
         elif each.kind in MODEL_KINDS:

@@ -5,40 +5,50 @@ Each function takes a model. It raises AssertionError with the name of the invar
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 from microgpt_lab.checks.gradients import noise, tensor
+from microgpt_lab.checks.training import with_needs
 from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.cache import Cache
 from microgpt_lab.core.interface import Shape, Weights
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.see import looking, seen
 from microgpt_lab.registry.plugins import part, registry
+from microgpt_lab.registry.probe import uncallable
+from microgpt_lab.run.sizes import misdeclared
 from microgpt_lab.tensors.padding import padded
-from microgpt_lab.tensors.shapes import DOCS, LENGTH, on_shapes, same
+from microgpt_lab.tensors.shapes import DOCS, Tokens, TokensRead, Unknown, on_shapes, same, weight_shapes
 from microgpt_lab.tensors.tensor import Tensor
 
 VOCAB_SIZE, BLOCK_SIZE = 5, 7
+LONG_BLOCK = 1000  # in which a table of fewer rows shows
 PIECES = [[4, 0, 2, 1, 3, 0, 2, 1], [4, 3, 1], [4, 2, 2, 0, 3]]  # documents of 7, 2 and 4 tokens to predict
 IDS, TARGETS = PIECES[0][:-1], PIECES[0][1:]
+TINY = 1e-7  # share of the largest gradient that counts as none
 
 
 def small_gpt(**chosen: Any) -> GPT:
-    """Return a GPT with these parts, by kind, and options. The norm has weights if no other is chosen."""
-    others = {
+    """Return a GPT with these parts, by kind, and options. The norm has weights if no other is chosen.
+
+    A part may ask for others, and sizes, by its `check_model`.
+    """
+    others: dict[str, Any] = {
         "activation": part("activation", "gelu"),
         "norm": part("norm", "layernorm", gain=True, bias=True),
         "attention": part("attention", "multihead", head_dim=4),
     }
-    return GPT(VOCAB_SIZE, **(others | chosen), layers=2, heads=4, embed=8, block_size=BLOCK_SIZE)
+    sizes = {"layers": 3, "heads": 4, "embed": 8, "block_size": BLOCK_SIZE}
+    return GPT(VOCAB_SIZE, **(others | sizes | with_needs(chosen)))
 
 
 @lru_cache(1)
@@ -47,10 +57,18 @@ def random_weights(model: GPT) -> Weights:
     weights = {}
     for seed, (name, each) in enumerate(model.declared.items()):
         if isinstance(each, Shape):
-            weights[name] = noise(each.out, each.in_, seed) * 0.5
+            weights[name] = noise(each.out, each.in_, seed) * 0.3
         else:
             weights[name] = tensor(each) + noise(len(each), len(each[0]), seed) * 0.3
     return weights
+
+
+def assert_declared(model: GPT) -> None:
+    """Check that weights are declared with known roles, or as rows, and that parts take them."""
+    for name, each in model.declared.items():
+        assert not (wrong := misdeclared(each)), f"{name} is declared as {each!r:.40}: {wrong}"
+    for _, message in uncallable(model):
+        raise AssertionError(message)
 
 
 def assert_finite(model: GPT) -> None:
@@ -62,17 +80,18 @@ def assert_finite(model: GPT) -> None:
     assert again == rows, "not repeatable: the same tokens have other logits the second time"
 
 
-@contextmanager
+@contextlib.contextmanager
 def length_free() -> Iterator[None]:
     """Say of an error in a computation with shapes alone which invariant it breaks."""
+    TokensRead.raised.clear()
     try:
         yield
     except AssertionError:
         raise
-    except AttributeError as error:
-        raise AssertionError(f"not in the array protocol: {error}") from error
     except Exception as error:
-        raise AssertionError(f"not length-free: {error}") from error
+        if not TokensRead.raised:
+            raise AssertionError(f"raises {type(error).__name__}: {error}") from error
+    assert not TokensRead.raised, f"not length-free: {TokensRead.raised[0]}"
 
 
 def assert_length_free(model: GPT) -> None:
@@ -80,7 +99,12 @@ def assert_length_free(model: GPT) -> None:
 
     The model computes with tensors that have no numbers (see `microgpt_lab.tensors.shapes`).
     """
-    stream, found = (DOCS, LENGTH, model.embed), []
+    with contextlib.suppress(ValueError):  # a part may refuse a long block
+        longer = replace(model, block_size=LONG_BLOCK)
+        longer.tables  # noqa: B018  which may be refused, too
+        model = longer
+    length = Unknown("tokens", largest=model.block_size)
+    stream, found, tokens = (DOCS, length, model.embed), [], Tokens(DOCS, length)
 
     def look(name: str, x: Any) -> Any:
         if re.fullmatch(r"embed|layer\d+\.(attention|mlp|end)", name):
@@ -89,11 +113,13 @@ def assert_length_free(model: GPT) -> None:
         return x
 
     with length_free(), looking(look):
-        losses, _ = on_shapes(model, DOCS, LENGTH)
-    for loss in losses:
-        one = DOCS, LENGTH, 1
-        assert same(loss.shape, one), f"the shape of a loss is {loss.shape}, not {one}"
+        losses, _ = on_shapes(model, DOCS, length)
     counts = Counter(found)
+    with length_free():  # as in an evaluation, without dropout and auxiliary losses
+        model.nll(weight_shapes(model), tokens, tokens)
+    for loss in losses:
+        one = DOCS, length, 1
+        assert same(loss.shape, one), f"the shape of a loss is {loss.shape}, not {one}"
     for name in (f"layer{i}.{kind}" for i in range(model.layers) for kind in ("attention", "mlp")):
         times = counts[name]
         assert times == 1, f"a block calls attention and mlp once each, but {name} is called {times} times"
@@ -153,9 +179,8 @@ def close(a: list[float], b: list[float], tolerance: float = 1e-9) -> bool:
 
 
 def total_loss(model: GPT, weights: Weights) -> Any:
-    """The sum of what training minimizes, over all tokens of `PIECES`: (1, 1)."""
-    first, *others = (model.objective(weights, ids[:-1], ids[1:])[0].total() for ids in PIECES)
-    return sum(others, start=first)
+    """The sum of what training minimizes, over all tokens of a document: (1, 1)."""
+    return model.objective(weights, IDS, TARGETS)[0].total()
 
 
 def assert_gradients_arrive(model: GPT) -> None:
@@ -169,12 +194,35 @@ def assert_gradients_arrive(model: GPT) -> None:
     grads = {name: [x.grad for x in leaf.data] for name, leaf in leaves.items()}
     parts = [getattr(each, "func", each) for each in (*model.parts.values(), model.norm)]
     exceptions = [name for each in parts for name in getattr(each, "without_gradient", ())]
-    for name, grad in grads.items():
-        if not any(fnmatchcase(name, pattern) for pattern in exceptions):
-            assert max(map(abs, grad)) > 1e-12, f"dead weight: {name} receives no gradient"
+    assert_alive(
+        {
+            name: [[abs(x.grad) for x in row] for row in leaf.rows]
+            for name, leaf in leaves.items()
+            if not any(fnmatchcase(name, pattern) for pattern in exceptions)
+        }
+    )
     if not slopes_agree(model, weights, grads, list(grads)):
         wrong = [name for name in grads if not slopes_agree(model, weights, grads, [name])]
         raise AssertionError(f"wrong gradient: that of {', '.join(wrong)} is not that of central differences")
+
+
+def assert_alive(slopes: dict[str, list[list[float]]]) -> None:
+    """Check absolute gradients, by weight: not all tiny, nor most rows or columns in all layers.
+
+    Some rows may have none: such as those of inactive experts.
+    """
+    tiny = TINY * max(max(map(max, rows)) for rows in slopes.values())
+    layers: dict[str, list] = {}
+    for name, rows in slopes.items():
+        assert max(map(max, rows)) > tiny, f"dead weight: {name} receives no gradient"
+        layers.setdefault(re.sub(r"^layer\d+", "layer*", name), []).append(rows)
+    for name, matrices in layers.items():
+        for what, f in (("rows", list), ("columns", lambda rows: zip(*rows, strict=True))):
+            lines = [[max(line) for line in f(rows)] for rows in matrices]
+            alive = [max(same_line) > tiny for same_line in zip(*lines)]
+            assert sum(alive) >= len(alive) / 2, (
+                f"dead weight: {alive.count(False)} of {len(alive)} {what} of {name} receive no gradient"
+            )
 
 
 def slopes_agree(model: GPT, weights: Weights, grads: dict[str, list[float]], names: list[str]) -> bool:
@@ -206,8 +254,9 @@ def assert_padding_is_ignored(model: GPT) -> None:
 
 
 INVARIANTS = (
-    assert_finite,
+    assert_declared,
     assert_length_free,
+    assert_finite,
     assert_aux_losses,
     assert_causal,
     assert_cached,

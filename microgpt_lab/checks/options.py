@@ -12,7 +12,7 @@ from typing import Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.keys import defaults, run_options
-from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.hookspecs import KINDS, MODEL_KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.execute import execute
@@ -33,7 +33,8 @@ def check_options(part: Part, **others: Any) -> None:
     AssertionError if the defaults are refused, or if a run does not pass `check_run`.
     """
     numeric = [name for name, option in part.options.items() if option.type in (int, float)]
-    sizes = {}
+    needs = getattr(part.make, "check_model", {})
+    sizes = {key: {"name": x} if key in MODEL_KINDS else x for key, x in needs.items()}
     if hasattr(part.make, "answer_after"):  # a task must fit into the block
         sizes["block_size"] = max(map(len, part.build(**others)())) + 1
 

@@ -16,11 +16,23 @@ LONG: dict[str, Any] = {"steps": 3, "layers": 2, "batch_size": 3, "dropout": 0.2
 SHORT = LONG | {"steps": 2}
 
 
+def with_needs(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Add to the parts of a model, by kind, what they ask for: sizes, and other parts.
+
+    A part lists them in `check_model`: {"position": "rope", "embed": 16}, say.
+    """
+    needs: dict[str, Any] = {}
+    for each in chosen.values():
+        needs |= getattr(getattr(each, "func", each), "check_model", {})
+    return {key: part(key, x) if key in MODEL_KINDS else x for key, x in needs.items()} | chosen
+
+
 def small_trainer(backend: Any, steps: int = 20, **chosen: Any) -> Trainer:
     """Return a trainer for a small model on a few names.
 
     chosen: built parts by kind, and options of GPT and Trainer.
     """
+    chosen = with_needs(chosen)
     parts = {"activation": "relu", "norm": "rmsnorm", "optimizer": "adam", "scheduler": "linear"}
     built = {kind: chosen.pop(kind, None) or part(kind, name) for kind, name in parts.items()}
     built |= {kind: chosen.pop(kind) for kind in MODEL_KINDS if kind in chosen}

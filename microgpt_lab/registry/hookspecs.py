@@ -113,10 +113,18 @@ def attentions() -> list[Callable]:
     `at` has the model, `at.gpt`, with its sizes and parts, the tokens' `at.places`, and methods for what
     other parts do there: `rotate`, `bias`, `remember`, `dropout`, `see` (see `microgpt_lab.At`).
 
-    >>> from microgpt_lab import Linear, hookimpl, ops
+    It calls `at.rotate`, `at.bias` and `at.gpt.weighting`, or refuses a position or weighting that it would
+    ignore, in `weights(gpt)`.
+
+    >>> from microgpt_lab import Linear, Position, hookimpl, ops
     >>> class Average:
     ...     '''The mean of all tokens so far.'''
     ...     def weights(self, gpt):
+    ...         position, weighting = type(gpt.position), getattr(gpt.weighting, "func", gpt.weighting)
+    ...         if (position.rotate, position.bias) != (Position.rotate, Position.bias):
+    ...             raise ValueError("it has no queries and scores: choose position=learned or none")
+    ...         if weighting is not ops.softmax:
+    ...             raise ValueError("it has no scores: leave weighting=softmax")
     ...         return {"wv": Linear(gpt.embed, gpt.embed, "residual")}
     ...     def tables(self, gpt):
     ...         sizes = range(1, gpt.block_size + 1)

@@ -84,11 +84,13 @@ class Part:
     def refusal(self, error: ValueError) -> str:
         """Return an error message of this part, with its name, and its options as a user writes them.
 
-        `top_k=5 must be …` becomes `mlp=moe: mlp.top_k=5 must be …`.
+        `top_k=5 must be …` becomes `mlp=moe: mlp.top_k=5 must be …`, and `ratio must be …` becomes
+        `mlp=moe: mlp.ratio must be …`.
         """
         prefix = f"callback.{self.name}" if self.kind == "callback" else self.kind
         names = "|".join(self.options) or "$^"
-        return f"{self.kind}={self.name}: " + re.sub(rf"(?<![\w.])(?=(?:{names})=)", f"{prefix}.", str(error))
+        option = rf"(?<![\w.])(?=(?:{names})(?:=| must be | \+ ))"
+        return f"{self.kind}={self.name}: " + re.sub(option, f"{prefix}.", str(error))
 
     def _checked(self, key: str, value: Any) -> Any:
         if key not in self.options:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import re
 import traceback
 import types
 from collections.abc import Iterator
 from typing import Any
 
 from microgpt_lab.core.backend import Backend
-from microgpt_lab.core.interface import ROLES
+from microgpt_lab.core.interface import ROLES, Position
+from microgpt_lab.core.model import GPT
 from microgpt_lab.core.packing import role_argument
-from microgpt_lab.core.see import looking
+from microgpt_lab.core.see import looking, unseen
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
+from microgpt_lab.tensors.shapes import TooFewRows, on_shapes
 
-RESULTS = {"embed": "position", "attention": "attention", "mlp": "mlp", "end": "block"}  # by name in `see`
+# Kinds of parts by the name of what they return, in `see`, without the layer.
+RESULTS = {"embed": "position", "attention": "attention", "mlp": "mlp", "end": "block"}
+
+
+ADVICE = "weights and tables are what weights(gpt) and tables(gpt) of its class return"
 
 
 def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
@@ -26,6 +34,8 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
     backend = parts["backend"]
     if not isinstance(backend, Backend):
         raise UserError(f"{label('backend', config)} is not a subclass of microgpt_lab.Backend")
+    if not isinstance(parts["position"], Position):
+        raise UserError(f"{label('position', config)} is not a subclass of microgpt_lab.Position")
     for kind, try_part in (("activation", try_activation), ("norm", try_norm), ("optimizer", try_optimizer)):
         with naming(config, {kind: parts[kind]}):
             try_part(parts[kind], backend.tensor([[0.5, -0.25], [0.125, 1.0]]), backend)
@@ -52,17 +62,45 @@ def probe_model(config: dict[str, Any], parts: dict[str, Any], trainer: Trainer)
         x = w["wte"].take(ids)
 
         def look(name: str, y: Any) -> Any:
-            if kind := RESULTS.get(name.rpartition(".")[2]):
+            if kind := RESULTS.get(re.sub(r"^layer\d+\.", "", name)):
                 check_same_shape(y, x, backend, parts[kind])
             return y
 
         with looking(look):
             losses, *_ = model.objective(w, ids, ids)
-        check_same_shape(losses, x[:1], backend, model.loss)
+        check_losses(losses, x[:1], backend, model.loss)
         return losses.total()
 
+    for kind, message in uncallable(model):
+        raise UserError(f"{label(kind, config)}: {message}")
     with naming(config, parts):
+        try:
+            unseen(on_shapes)(model, model.block_size)
+        except TooFewRows:
+            raise
+        except Exception:  # a part may need numbers, which shapes do not have
+            pass
         backend.value_and_grad(loss, trainer.weights)
+
+
+def uncallable(model: GPT) -> Iterator[tuple[str, str]]:
+    """Yield the kind of each part that cannot be called with what it declares, and why."""
+    position, places = model.position, ("x", "places")
+    calls = {
+        "position": [(f, places) for f in (position.embed, position.rotate, position.bias)],
+        "attention": [(model.attention, ("x", "at"))],
+        "mlp": [(model.mlp, ("x", "at"))],
+        "block": [(model.block, ("x", "attention", "mlp", *model.norms))],
+    }
+    for kind, functions in calls.items():
+        path = kind if kind == "position" else f"layer0.{kind}"
+        names = [own for own, *_ in model.names.get(path, ())] + list(model.tables.get(kind, {}))
+        for f, arguments in functions:
+            try:
+                inspect.signature(f).bind(*arguments, **dict.fromkeys(names))
+            except TypeError as error:
+                called = f"it is called with {', '.join([*arguments, *names])}: {error}"
+                yield kind, f"{called} ({'names of norms begin with norm' if kind == 'block' else ADVICE})"
 
 
 @contextlib.contextmanager
@@ -152,3 +190,10 @@ def check_same_shape(y: Any, x: Any, backend: Backend, part: Any = None) -> None
         raise TypeError(f"it returned {type(y).__name__}, not a tensor")
     if tuple(y.shape) != tuple(x.shape):
         raise ValueError(f"it changed the shape from {tuple(x.shape)} to {tuple(y.shape)}")
+
+
+def check_losses(y: Any, x: Any, backend: Backend, part: Any) -> None:
+    """Raise TypeError or ValueError if y is no tensor of the shape of x, (T, 1). The loss returned it."""
+    if isinstance(y, type(x)) and tuple(y.shape) != tuple(x.shape):
+        raise ValueError(f"it returned shape {tuple(y.shape)}, not (…, T, 1): return one loss for each token")
+    check_same_shape(y, x, backend, part)

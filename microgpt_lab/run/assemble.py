@@ -15,7 +15,7 @@ from microgpt_lab.errors import OutOfRange, UserError, at_least, between
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.registry.probe import label, naming, probe, probe_model
+from microgpt_lab.registry.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run import reuse
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
@@ -98,7 +98,7 @@ def check_optimizer_and_scheduler(config: dict[str, Any], optimizer: Any, schedu
             if not 0 <= factor < math.inf:
                 raise ValueError(f"its factor must be at least 0, not {factor}")
         except OutOfRange as error:
-            raise ValueError(f"{name}: {error}") from None
+            raise ValueError(chosen("scheduler", config).refusal(error)) from None
         except (ValueError, TypeError, ArithmeticError) as error:
             raise ValueError(f"{name} at step {step}: {error}") from None
 
@@ -116,7 +116,7 @@ def build_documents(config: dict[str, Any]) -> Documents:
     except ModuleNotFoundError as error:
         raise UserError(f"{name} is {unavailable(error)}") from None
     except ValueError as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(chosen("dataset", config).refusal(error)) from None
     except (Exception, SystemExit) as error:
         if isinstance(error, UserError):
             raise

@@ -7,12 +7,13 @@ from typing import Any
 
 from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.interface import Shape
+from microgpt_lab.core.interface import ROLES, Shape
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.probe import label
+from microgpt_lab.tensors.shapes import size_of
 
 LAYER = 1000  # numbers that take as much memory as the names of the weights in a layer
 
@@ -20,8 +21,8 @@ LAYER = 1000  # numbers that take as much memory as the names of the weights in 
 def check_size(config: dict[str, Any], parts: dict[str, Any]) -> None:
     """Raise ValueError for sizes that do not fit into memory, before the model is built.
 
-    The estimates are low, and the exact sizes are checked in `check_model`. But parts that declare their
-    weights, or make tables, may already allocate rows of `embed` or `heads` numbers.
+    The estimates are low, and the exact sizes are checked in `check_model`. Declaring weights and tables
+    allocates rows of `embed` or `heads` numbers, so these are limited first.
     """
     keys = ("layers", "heads", "embed", "block_size")
     layers, heads, embed, length = (max(0, config[key]) for key in keys)
@@ -59,21 +60,28 @@ def check_numbers(sizes: dict[str, int], backend: Backend, config: dict[str, Any
             raise ValueError(f"{what} of {numbers:.1e} numbers, more than {limit}")
 
 
-def shape(name: str, each: Any, config: dict[str, Any]) -> tuple[int, int]:
-    """Return the numbers of rows and columns of a declared weight. UserError if the part declares neither."""
-    rows = columns = 0
+def misdeclared(each: Any) -> str:
+    """Return what is wrong with the declaration of a weight: its role, or that it is no shape and no rows."""
     if isinstance(each, Shape):
-        rows, columns = each.out, each.in_
-    elif isinstance(each, list) and all(isinstance(row, list) for row in each):
-        lengths = {len(row) for row in each}
-        rows, columns = len(each), lengths.pop() if len(lengths) == 1 else 0
-    if all(isinstance(size, int) and size > 0 for size in (rows, columns)):
-        return rows, columns
-    kind = name.split(".")[-2]
-    raise UserError(
-        f"{label(kind if kind in MODEL_KINDS else 'norm', config)} declares {name} as {each!r:.40}: "
-        "write Linear(out, in), Shape(out, in), or rows of numbers to start with"
-    )
+        if each.role not in ROLES:
+            return f"its role '{each.role}' is unknown; choose from {', '.join(ROLES)}"
+        sizes = [each.out, each.in_]
+    else:
+        rows = each if isinstance(each, list) and all(isinstance(row, list) for row in each) else [[]]
+        widths = {len(row) for row in rows}
+        sizes = [*widths, len(rows)] if len(widths) == 1 else []
+    if sizes and all(isinstance(size, int) and size > 0 for size in sizes):
+        return ""
+    return "write Linear(out, in), Shape(out, in), or rows of numbers to start with"
+
+
+def shape(name: str, each: Any, config: dict[str, Any]) -> tuple[int, int]:
+    """Return the numbers of rows and columns of a declared weight. UserError if it is declared wrongly."""
+    if wrong := misdeclared(each):
+        kind = name.split(".")[-2]
+        who = label(kind if kind in MODEL_KINDS else "norm", config)
+        raise UserError(f"{who} declares {name} as {each!r:.40}: {wrong}")
+    return size_of(each)
 
 
 def check_drawn(trainer: Trainer, config: dict[str, Any]) -> None:

@@ -1,14 +1,15 @@
 """Tensors that have a shape but no numbers, like those on PyTorch's meta device.
 
-A model computes with them in milliseconds. They count its multiplications, and show that no part reads the
-number of documents or tokens: `DOCS` and `LENGTH` in a shape refuse to be numbers.
+A model computes with them in milliseconds. They count the multiply-adds of matrix products, and show that no
+part reads the number of documents or tokens: `DOCS` and `LENGTH` in a shape raise an error when they are used
+as numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from microgpt_lab.core.interface import Matrix, Shape
 from microgpt_lab.core.model import GPT
@@ -17,17 +18,30 @@ from microgpt_lab.core.see import unseen
 
 
 class TokensRead(TypeError):
-    """A part asked for the number of documents or tokens, or for single tokens or numbers."""
+    """A part asked for the number of documents or tokens, or for single tokens or numbers.
+
+    raised: the messages of all such errors, also of those that a part has caught.
+    """
+
+    raised: ClassVar[list[str]] = []
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.raised.append(message)
+
+
+class TooFewRows(ValueError):
+    """A part takes rows of a table for all places, but it has fewer."""
 
 
 class Unknown:
-    """A size that nobody knows: all arithmetic and comparison with it raises TokensRead."""
+    """An unknown size: all arithmetic and comparison with it raises TokensRead. It is at most `largest`."""
 
-    __slots__ = ("what",)
+    __slots__ = ("largest", "what")
     __hash__ = object.__hash__
 
-    def __init__(self, what: str):
-        self.what = what
+    def __init__(self, what: str, largest: int = 0):
+        self.what, self.largest = what, largest
 
     def __repr__(self) -> str:
         return self.what
@@ -83,7 +97,7 @@ class ShapeTensor:
         return f"{type(self).__name__}{self.shape}"
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"tensors of all backends have no '{name}' (docs/backends.md)")
+        raise AttributeError(f"the array protocol has no '{name}' (docs/backends.md); see microgpt_lab.ops")
 
     def _like(self, *shape: Size) -> ShapeTensor:
         return ShapeTensor(shape, self.products)
@@ -93,6 +107,8 @@ class ShapeTensor:
         for other in others:
             if isinstance(other, ShapeTensor):
                 shape = common_shape(shape, other.shape)
+            elif isinstance(other, Unknown):
+                other._refuse()
             elif not isinstance(other, int | float):
                 return NotImplemented
         return self._like(*shape)
@@ -100,10 +116,13 @@ class ShapeTensor:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _each
     __gt__ = __lt__ = where = _each
 
-    def _number(self, *_: Any) -> Any:
+    def _same(self, *arguments: Any) -> Any:
+        for each in arguments:
+            if isinstance(each, Unknown):
+                each._refuse()
         return self._like(*self.shape)
 
-    __neg__ = __pow__ = __rpow__ = apply = softmax = causal = _number
+    __neg__ = __pow__ = __rpow__ = apply = softmax = causal = _same
 
     def _refuse(self, *_: Any) -> Any:
         raise TokensRead("a part must not read single numbers: use where(condition, a, b)")
@@ -174,6 +193,12 @@ class ShapeTensor:
 
     def take(self, ids: Tokens | Places | Sequence[int]) -> ShapeTensor:
         if isinstance(ids, Places):
+            rows, stop = self.shape[0], ids.stop
+            if rows < (needed := stop.largest if isinstance(stop, Unknown) else stop):
+                raise TooFewRows(
+                    f"take(places) of a table with {rows} rows, for up to {needed} places: "
+                    "declare a row for each place up to block_size"
+                )
             return self._like(count(ids), self.shape[-1])
         shape = ids.shape if isinstance(ids, Tokens) else (len(ids),)
         return self._like(*shape, self.shape[-1])
@@ -218,13 +243,18 @@ def common_shape(a: Sequence[Size], b: Sequence[Size]) -> list[Size]:
     return sizes
 
 
+def weight_shapes(model: GPT, products: list[int] | None = None) -> dict[str, ShapeTensor]:
+    """Return the weights of a model as shapes."""
+    return {name: ShapeTensor(size_of(each), products) for name, each in model.declared.items()}
+
+
 def on_shapes(model: GPT, *lead: Size) -> tuple[list[ShapeTensor], list[int]]:
     """Compute `model.objective` of tokens of this shape, (…, T), with dropout, on shapes alone.
 
     Returns its results, and the multiply-adds of each matrix product.
     """
     products: list[int] = []
-    weights = {name: ShapeTensor(size_of(each), products) for name, each in model.declared.items()}
+    weights = weight_shapes(model, products)
     *docs, length = lead
     masks = [(*lead, model.embed)] * model.dropout_sites
     masks += [(*docs, model.heads, length, length)] * model.layers

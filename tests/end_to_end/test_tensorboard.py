@@ -216,7 +216,9 @@ def test_every_sets_the_number_of_steps_between_points(tmp_path, events, config)
 
 def test_points_far_apart_do_not_interrupt_the_backend():
     assert Watchers([part("callback", "tensorboard", every=3)]).every == []
-    with pytest.raises(UserError, match=r"^callback=tensorboard: every must be at least 0, not -1$"):
+    with pytest.raises(
+        UserError, match=r"^callback=tensorboard: callback.tensorboard.every must be at least 0, not -1$"
+    ):
         part("callback", "tensorboard", every=-1)
 
 
