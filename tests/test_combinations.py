@@ -246,7 +246,7 @@ def test_random_combinations_are_equal_on_numpy(batch):
 
 def test_random_combinations_are_equal_on_jax():
     """Two that compile fast: differential attention and experts are in one, value residuals in the other."""
-    assert_equal("jax", [21, 37])
+    assert_equal("jax", [21, 42])
 
 
 @pytest.mark.slow
