@@ -47,7 +47,7 @@ def small_gpt(**chosen: Any) -> GPT:
         "norm": part("norm", "layernorm", gain=True, bias=True),
         "attention": part("attention", "multihead", head_dim=4),
     }
-    sizes = {"layers": 3, "heads": 4, "embed": 8, "block_size": BLOCK_SIZE}
+    sizes: dict[str, Any] = {"layers": 3, "heads": 4, "embed": 8, "block_size": BLOCK_SIZE}
     return GPT(VOCAB_SIZE, **(others | sizes | with_needs(chosen)))
 
 
@@ -104,7 +104,8 @@ def assert_length_free(model: GPT) -> None:
         longer.tables  # noqa: B018  which may be refused, too
         model = longer
     length = Unknown("tokens", largest=model.block_size)
-    stream, found, tokens = (DOCS, length, model.embed), [], Tokens(DOCS, length)
+    stream, found = (DOCS, length, model.embed), []
+    tokens: Any = Tokens(DOCS, length)
 
     def look(name: str, x: Any) -> Any:
         if re.fullmatch(r"embed|layer\d+\.(attention|mlp|end)", name):
