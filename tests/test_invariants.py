@@ -3,11 +3,13 @@
 import inspect
 import operator
 import re
+from typing import ClassVar
 
 import pytest
 from broken_parts import BROKEN, READERS, broken_part
 
-from microgpt_lab import GPT, part
+from microgpt_lab import GPT, Position, part
+from microgpt_lab.core.model import Multihead
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, TokensRead, flops_per_token
 from microgpt_lab.testing import (
@@ -16,6 +18,7 @@ from microgpt_lab.testing import (
     assert_length_free,
     assert_padding_is_ignored,
     check,
+    check_variant,
     noise,
     small_gpt,
     small_trainer,
@@ -40,6 +43,21 @@ def test_a_part_that_reads_the_number_of_tokens_is_refused(kind, make):
         AssertionError, match=r"^(not length-free: a part must not|raises TypeError: places cannot be)"
     ):
         assert_length_free(small_gpt(**{kind: built}))
+
+
+class Rotated(Multihead):
+    """Needs a position that rotates, and wide embeddings."""
+
+    check_model: ClassVar = {"position": "rope", "embed": 16}
+
+    def weights(self, gpt):
+        if type(gpt.position).rotate is Position.rotate or gpt.embed % 16:
+            raise ValueError("it needs a position that rotates, and embed divisible by 16")
+        return super().weights(gpt)
+
+
+def test_a_part_is_checked_in_the_model_that_it_needs():
+    check_variant(broken_part("attention", Rotated))
 
 
 OPTIONS = [

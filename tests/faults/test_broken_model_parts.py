@@ -47,6 +47,45 @@ class Placeless(Position):
         return x
 
 
+class FewRows(Position):
+    """Has rows for two places."""
+
+    def tables(self, gpt):
+        return {"rows": [[1.0]] * 2}
+
+    def embed(self, x, places, rows):
+        return x * rows.take(places)
+
+
+class Baseless:
+    """Is no Position."""
+
+    def embed(self, x, places):
+        return x
+
+
+class UnknownRole(MLP):
+    """Declares a role that does not exist."""
+
+    def weights(self, gpt):
+        return {"fc": Linear(gpt.embed, gpt.embed, "output")}
+
+
+class TakesNone(MLP):
+    """Takes none of its weights."""
+
+    def __call__(self, x, at):
+        return x
+
+
+class NamesItsEnd(MLP):
+    """Names a tensor of another shape as the model names the end of a layer."""
+
+    def __call__(self, x, at, fc1, fc2):
+        at.see("end", x[:1])
+        return super().__call__(x, at, fc1, fc2)
+
+
 class Tables(Position):
     """Makes a table of words."""
 
@@ -140,21 +179,16 @@ CANNOT_RUN = {
     "position embeds one number": ("position", Embeds, "it changed the shape from (2, 2) to (2, 1)"),
     "block raises": ("block", lambda x, attention, mlp: raises(), "RuntimeError: no"),
     "block changes the shape": ("block", half_block, "it changed the shape from (2, 2) to (2, 1)"),
-    "block asks for less": (
-        "block",
-        without_mlp,
-        "without_mlp() takes 2 positional arguments but 3 were given",
-    ),
-    "position has no places": (
+    "position has rows for two places": (
         "position",
-        Placeless,
-        "embed() takes 2 positional arguments but 3 were given",
+        FewRows,
+        "take(places) of a table with 2 rows, for up to",
     ),
     "loss raises": ("loss", raises, "RuntimeError: no"),
     "loss of all tokens together": (
         "loss",
         mean_loss,
-        "ValueError: it changed the shape from (2, 1) to (1, 1)",
+        "ValueError: it returned shape (1, 1), not (…, T, 1): return one loss for each token",
     ),
 }
 
@@ -176,6 +210,11 @@ def test_a_part_of_the_model_that_cannot_run_is_named(tmp_path, what):
         assert message in line and "\n" not in line
 
 
+def test_a_part_may_name_tensors_of_its_own_as_it_likes(tmp_path):
+    with installed(Part("mlp", "mine", NamesItsEnd, "tests")):
+        assert short_run(tmp_path / "run", mlp={"name": "mine"})["status"] == "ok"
+
+
 CANNOT_BE_BUILT = {
     "mlp declares a list": (
         "mlp",
@@ -193,6 +232,35 @@ CANNOT_BE_BUILT = {
         Empty,
         "mlp=mine (from tests) declares layer0.mlp.fc as Shape(out=0, in_=2, role='hidden', linea: "
         "write Linear(out, in), Shape(out, in), or rows of numbers to start with",
+    ),
+    "mlp declares an unknown role": (
+        "mlp",
+        UnknownRole,
+        "mlp=mine (from tests) declares layer0.mlp.fc as Shape(out=2, in_=2, role='output', linea: "
+        "its role 'output' is unknown; choose from embedding, hidden, residual, head, scale",
+    ),
+    "mlp takes no weights": (
+        "mlp",
+        TakesNone,
+        "mlp=mine (from tests): it is called with x, at, fc1, fc2: got an unexpected keyword argument 'fc1' "
+        "(weights and tables are what weights(gpt) and tables(gpt) of its class return)",
+    ),
+    "block asks for less": (
+        "block",
+        without_mlp,
+        "block=mine (from tests): it is called with x, attention, mlp: too many positional arguments "
+        "(names of norms begin with norm)",
+    ),
+    "position has no places": (
+        "position",
+        Placeless,
+        "position=mine (from tests): it is called with x, places: too many positional arguments "
+        "(weights and tables are what weights(gpt) and tables(gpt) of its class return)",
+    ),
+    "position has no base": (
+        "position",
+        Baseless,
+        "position=mine (from tests) is not a subclass of microgpt_lab.Position",
     ),
     "mlp refuses": ("mlp", Refuses, "mlp=mine: mlp.size=1 is too small"),
     "position makes a table of words": (
