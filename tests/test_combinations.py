@@ -141,11 +141,15 @@ def numbers(trainer):
         steps += trainer.advance(min(trainer.backend.fused, STEPS - trainer.step))
     for name in steps[0].keys() - {"perf/tokens_per_s"}:
         found[name] = np.array([metrics[name] for metrics in steps])
-    if trainer.optimizer.__class__.__name__ != "Lion":  # which takes the sign of 0 ± 1e-18
-        found |= {name: np.array(w.tolist()) for name, w in trainer.weights.items()}
+    found |= matrices(trainer.weights)
     found["evaluation"] = trainer.evaluate(["anna", "d", "florence"] * 3)
     found["logits"], found["cached logits"] = logits(trainer)
     return found
+
+
+def matrices(weights):
+    """Return all but the biases of keys, which softmax cancels: their gradient is 0 but for rounding."""
+    return {n: np.array(w.tolist()) for n, w in weights.items() if not n.endswith(".wk_bias")}
 
 
 def logits(trainer):
@@ -178,10 +182,10 @@ def decided_by_rounding(combination, name):
             if tied(ours, theirs[layer]):
                 return layer
         if combination.parts["optimizer"][0] == "lion":
-            theirs = other.gradients()
-            for weight, ours in one.gradients().items():
-                a, b = np.array(ours.tolist()), np.array(theirs[weight].tolist())
-                if np.any((np.sign(a) != np.sign(b)) & (np.abs(a - b) < 1e-15)):
+            theirs = matrices(other.gradients())
+            for weight, ours in matrices(one.gradients()).items():
+                flipped = np.sign(ours) != np.sign(theirs[weight])
+                if np.any(flipped & (np.abs(ours - theirs[weight]) < 1e-15)):
                     return weight
         for trainer in one, other:
             trainer.advance()

@@ -17,11 +17,36 @@ from microgpt_lab.core.data import lines
 DOCUMENTS = lines(Path(__file__).parents[2] / "plugins" / "datasets" / "us_names.txt")
 
 
-def trainer(backend="python", batch_size=1):
+# Parts of the model that are compared with the default: kind, name, options.
+SWAPPED = [
+    ("position", "none", {}),
+    ("position", "sinusoidal", {}),
+    ("position", "rope", {}),
+    ("position", "alibi", {}),
+    ("attention", "multihead", {"kv_heads": 1}),
+    ("attention", "multihead", {"window": 4}),
+    ("attention", "multihead", {"qk_norm": True}),
+    ("attention", "multihead", {"dropout": 0.1}),
+    ("attention", "differential", {}),
+    ("attention", "linear", {}),
+    ("weighting", "sigmoid", {}),
+    ("weighting", "relu2", {}),
+    ("mlp", "glu", {}),
+    ("mlp", "moe", {}),
+    ("mlp", "none", {}),
+    ("block", "parallel", {}),
+    ("block", "sandwich_norm", {}),
+    ("block", "rezero", {}),
+    ("loss", "label_smoothing", {}),
+    ("loss", "z_loss", {}),
+]
+
+
+def trainer(backend="python", batch_size=1, **parts):
     corpus = Corpus(DOCUMENTS, split="none")
-    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"))
-    parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
-    return Trainer(model, corpus, *parts, batch_size=batch_size, steps=10**6)
+    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **parts)
+    others = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
+    return Trainer(model, corpus, *others, batch_size=batch_size, steps=10**6)
 
 
 @pytest.mark.benchmark(group="one training step")
@@ -74,3 +99,29 @@ def test_ratio_to_the_published_algorithm(benchmark, backend, batch_size):
     print(
         f"\n{backend}, batch {batch_size}: {middle:,.0f} times as fast a document ({low:,.0f} to {high:,.0f})"
     )
+
+
+@pytest.mark.benchmark(group="ratio of a part to the default")
+@pytest.mark.parametrize("batch_size", [1, 32])
+@pytest.mark.parametrize(("kind", "name", "options"), SWAPPED, ids=str)
+def test_ratio_of_parts_to_the_default(benchmark, kind, name, options, batch_size):
+    """CPU time of training steps on numpy, with a part and with the default, alternately."""
+    runs = trainer("numpy", batch_size, **{kind: part(kind, name, **options)}), trainer("numpy", batch_size)
+    for run in runs:  # record most lengths
+        for _ in range(10):
+            run.advance(run.backend.fused)
+    ratios = []
+
+    def seconds(run):
+        start = time.process_time()
+        run.advance(run.backend.fused)
+        return time.process_time() - start
+
+    def both():
+        ours, default = map(seconds, runs)
+        ratios.append(ours / default)
+
+    benchmark.pedantic(both, rounds=30)
+    benchmark.extra_info["ratio"] = median(ratios)
+    settings = "".join(f" {key}={value}" for key, value in options.items())
+    print(f"\n{kind}={name}{settings}, batch {batch_size}: {median(ratios):.2f} times the default's time")
