@@ -208,19 +208,19 @@ def test_glu_equals_the_formula_of_the_paper(activation):
 def test_a_mixture_of_experts_equals_the_sum_over_the_chosen_ones(top_k):
     options = {"experts": 3, "top_k": top_k, "ratio": 0.5, "balance": 0.2}
     look = Look("silu", mlp=("moe", options))
-    w, x, used, charges = look.own("layer0.mlp"), look.inside["layer0.norm2"], np.zeros(3), []
+    w, x, used, balances = look.own("layer0.mlp"), look.inside["layer0.norm2"], np.zeros(3), []
     fc1, fc2 = np.split(w["fc1"], 3, axis=0), np.split(w["fc2"], 3, axis=1)
     for t in range(T):
         gates, y = softmax(w["router"] @ x[t]), np.zeros(EMBED)
         for e in sorted(range(3), key=lambda e: -gates[e])[:top_k]:
             y += gates[e] * fc2[e] @ np.array([ACTIVATIONS["silu"](h) for h in fc1[e] @ x[t]])
             used[e] += 1
-        charges.append(0.2 * 3 * sum(used / used.sum() * gates))
+        balances.append(0.2 * 3 * sum(used / used.sum() * gates))
         assert_equal(look.inside["layer0.mlp"][t], y)
     terms = look.model.objective(look.tensors, IDS, TARGETS)
-    total, nats, charged = (term.data[:, 0] for term in terms)
-    assert_equal(charged, charges)
-    assert_equal(total, nats + charges)
+    total, nats, balance = (term.data[:, 0] for term in terms)
+    assert_equal(balance, balances)
+    assert_equal(total, nats + balances)
 
 
 def layer_norm(x, gain=1.0, bias=0.0):
