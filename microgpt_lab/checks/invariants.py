@@ -24,7 +24,7 @@ from microgpt_lab.core.interface import Shape, Weights
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.see import looking, seen
 from microgpt_lab.registry.plugins import part, registry
-from microgpt_lab.registry.probe import uncallable
+from microgpt_lab.run.probe import uncallable
 from microgpt_lab.run.sizes import misdeclared
 from microgpt_lab.tensors.padding import padded
 from microgpt_lab.tensors.shapes import DOCS, Tokens, TokensRead, Unknown, on_shapes, same, weight_shapes

@@ -15,8 +15,8 @@ from microgpt_lab.errors import OutOfRange, UserError, at_least, between
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.registry.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run import reuse
+from microgpt_lab.run.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
 MAX_SAMPLES = 100_000

@@ -12,7 +12,7 @@ from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
-from microgpt_lab.registry.probe import label
+from microgpt_lab.run.probe import label
 from microgpt_lab.tensors.shapes import size_of
 
 LAYER = 1000  # numbers that take as much memory as the names of the weights in a layer
