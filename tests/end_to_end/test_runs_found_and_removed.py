@@ -143,6 +143,7 @@ def test_a_failed_removal_is_one_line_and_other_runs_are_still_removed(home):
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", int)() != 0 or sys.platform == "win32", reason="needs root")
+@pytest.mark.filterwarnings("ignore:os.fork")  # another test of this process may have loaded JAX
 def test_runs_without_write_permission_are_left_intact(home, capfd):
     open_to_all = Path("/tmp", f"runs-{os.getpid()}")
     shutil.copytree(home / "runs", open_to_all)
