@@ -95,6 +95,7 @@ def finish(process):
     return json.loads(stdout)
 
 
+@pytest.mark.slow
 def test_processes_share_the_cache_unless_the_user_has_a_jax_cache(folder):
     mine = folder.parent / "mine"
     theirs = start_process(
@@ -179,6 +180,7 @@ def test_the_least_recently_used_program_is_removed_first(folder, monkeypatch):
     assert {file.name for file in folder.iterdir()} == {"0", "1", "3"}
 
 
+@pytest.mark.slow
 def test_a_result_does_not_depend_on_earlier_runs(folder):
     """This holds for runs that share compiled functions, in any order and after documents of any length."""
 

@@ -15,7 +15,8 @@ MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 
 
 @pytest.mark.parametrize(
-    "launcher", ["basic", "joblib", "submitit_local", pytest.param("ray", marks=pytest.mark.slow)]
+    "launcher",
+    ["joblib", "submitit_local", *(pytest.param(name, marks=pytest.mark.slow) for name in ("basic", "ray"))],
 )
 def test_launchers_give_equal_results(lab, tmp_path, launcher):
     pytest.importorskip(MODULES.get(launcher, "hydra"), reason=f"needs hydra's {launcher}")

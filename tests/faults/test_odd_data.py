@@ -73,6 +73,7 @@ def test_training_on_odd_files_prints_no_control_characters(lab, tmp_path, what)
     assert not any(char in done.stdout for char in "\x1b\x07\u2028\x85")
 
 
+@pytest.mark.slow
 def test_a_gigabyte_is_refused_in_bounded_memory(lab, tmp_path):
     with (tmp_path / "data.txt").open("wb") as file:
         file.truncate(10**9)

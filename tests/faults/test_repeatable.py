@@ -31,7 +31,7 @@ def outcome(run):
 
 
 @pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test loaded it: the child only execs
-@pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
+@pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_the_same_command_gives_the_same_bits(tmp_path, backend):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
