@@ -52,7 +52,7 @@ SDPA = {
 def test_attention_equals_pytorchs(torch, name):
     chosen, options = SDPA[name]
     look = Look(**chosen)
-    w = {name: torch.tensor(x) for name, x in look.arguments("layer0.attention").items()}
+    w = {name: torch.tensor(x) for name, x in look.own("layer0.attention").items()}
     q, k, v = (
         (torch.tensor(look.x) @ w[n].T).view(T, -1, EMBED // HEADS).transpose(0, 1)
         for n in ("wq", "wk", "wv")
