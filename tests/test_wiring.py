@@ -1,4 +1,4 @@
-"""What the wiring of a GPT refuses, and that losses are reported under their own names."""
+"""The wiring of a GPT: names that it refuses, reported losses, and looks at named tensors."""
 
 import threading
 

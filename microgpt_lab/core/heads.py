@@ -1,4 +1,4 @@
-"""What attentions with queries, keys and values have in common: their heads, windows and options."""
+"""The base class of attentions with queries, keys and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run prints: the facts of its header, in a pipe and on terminals of several widths."""
+"""The header of a run, in a pipe and on terminals of several widths."""
 
 import re
 from importlib import import_module
