@@ -4,6 +4,7 @@ from microgpt_lab import ops
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.documents import Split, Stream
 from microgpt_lab.core.heads import Heads
 from microgpt_lab.core.interface import At, Linear, Position, Shape
 from microgpt_lab.core.model import GPT
@@ -28,6 +29,8 @@ __all__ = [
     "Linear",
     "Position",
     "Shape",
+    "Split",
+    "Stream",
     "Tensor",
     "Tokenizer",
     "Trainer",

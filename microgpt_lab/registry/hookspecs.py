@@ -127,8 +127,10 @@ def schedulers() -> list[Callable]:
 def datasets() -> list[Callable]:
     """Return the data sets that the plugin defines.
 
-    A data set is a function without positional arguments that returns a list of documents (strings). A
-    data set with an attribute `answer_after` is a task: in each document, the text after the first
+    A data set is a function without positional arguments that returns a list of documents (strings). It
+    may return `Stream([text, …])` instead: long texts, of which training takes random windows. If it brings
+    its own split, it returns `Split(train, validation, test)` of three lists or three Streams. A data set
+    with an attribute `answer_after` is a task: in each document, the text after the first
     `answer_after` is the answer. Runs on a task report the fraction of exactly correct answers.
 
     >>> from microgpt_lab import hookimpl

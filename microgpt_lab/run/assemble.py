@@ -8,7 +8,7 @@ from typing import Any
 
 from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.documents import Documents
+from microgpt_lab.core.documents import Documents, check_returned
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError, at_least, between
@@ -129,18 +129,10 @@ def build_documents(config: dict[str, Any]) -> Documents:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{label('dataset', config)}: {type(error).__name__}: {error}") from None
-    if not documents and isinstance(documents, list):
-        raise UserError(f"{name} has no documents")
-    if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
-        raise UserError(f"{name} must return a list of strings")
     try:
-        "".join(documents).encode()
-    except UnicodeEncodeError:
-        halves = (any("\ud800" <= char <= "\udfff" for char in document) for document in documents)
-        number = list(halves).index(True) + 1
-        raise UserError(
-            f"{name}: document {number} has half of a surrogate pair, which is not a character"
-        ) from None
+        check_returned(name, documents)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     return Documents(documents)
 
 
