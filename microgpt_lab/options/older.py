@@ -6,6 +6,7 @@ from typing import Any
 
 from microgpt_lab.core.model import GPT
 from microgpt_lab.options.keys import defaults
+from microgpt_lab.options.presets import DEFAULT
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
@@ -29,7 +30,9 @@ def current(config: dict[str, Any]) -> dict[str, Any]:
     parts = {kind: part_with_defaults(kind) for kind in MODEL_KINDS if kind not in config}
     parts["init"] |= {option: config[key] for key, option in MOVED.items() if key in config}
     keys = {name: option.default for name, option in options_of(GPT).items()}
-    return keys | {key: value for key, value in config.items() if key not in MOVED} | parts
+    return (
+        {"model": DEFAULT} | keys | {key: value for key, value in config.items() if key not in MOVED} | parts
+    )
 
 
 def part_with_defaults(kind: str) -> dict[str, Any]:
