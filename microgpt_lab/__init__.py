@@ -4,10 +4,13 @@ from microgpt_lab import ops
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.documents import Split, Stream
 from microgpt_lab.core.heads import Heads
 from microgpt_lab.core.interface import At, Linear, Position, Shape
 from microgpt_lab.core.model import GPT
+from microgpt_lab.core.sampler import Continuation
 from microgpt_lab.core.see import looking, see, seen
+from microgpt_lab.core.tokenizer import Tokenizer
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError, above, at_least, between, printable
 from microgpt_lab.registry.hookspecs import hookimpl
@@ -20,12 +23,16 @@ __all__ = [
     "GPT",
     "At",
     "Backend",
+    "Continuation",
     "Corpus",
     "Heads",
     "Linear",
     "Position",
     "Shape",
+    "Split",
+    "Stream",
     "Tensor",
+    "Tokenizer",
     "Trainer",
     "UserError",
     "Value",

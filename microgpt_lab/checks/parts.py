@@ -13,6 +13,7 @@ from microgpt_lab.checks.gradients import noise
 from microgpt_lab.checks.model_parts import check_model_part
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.checks.training import assert_same_losses
+from microgpt_lab.core.documents import Documents, Split, check_returned
 from microgpt_lab.core.interface import ROLES
 from microgpt_lab.core.packing import role_argument
 from microgpt_lab.registry.hookspecs import EVENTS, MODEL_KINDS
@@ -93,14 +94,17 @@ def check_scheduler(scheduler: Callable[[int, int], float]) -> None:
         assert any(factors), f"all factors of a run of {steps} steps are 0"
 
 
-def check_dataset(dataset: Callable[[], list[str]]) -> None:
+def check_dataset(dataset: Callable[[], list[str] | Split]) -> None:
     """Check that it returns the same non-empty strings each time, and asks no question of a task twice."""
-    documents = dataset()
-    assert documents, "the data set returns no documents"
+    returned = dataset()
+    try:
+        check_returned("the data set", returned)
+    except ValueError as error:
+        raise AssertionError(str(error)) from None
+    documents = Documents(returned)
     for i, document in enumerate(documents):
-        assert isinstance(document, str), f"document {i} is of type {type(document).__name__}, not a string"
         assert document, f"document {i} is an empty string"
-    assert documents == dataset(), (
+    assert returned == dataset(), (
         "a second call returns other documents: use a random generator with a fixed seed"
     )
     if after := getattr(getattr(dataset, "func", dataset), "answer_after", None):

@@ -8,7 +8,7 @@ from typing import Any
 
 from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.documents import Documents
+from microgpt_lab.core.documents import Documents, check_returned
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError, at_least, between
@@ -28,19 +28,26 @@ def build(kind: str, chosen: dict[str, Any]) -> Any:
     return registry().get(kind, options.pop("name")).build(**options)
 
 
-def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
-    """Build the trainer of a run and check its configuration. UserError says what is wrong."""
+def assemble(
+    config: dict[str, Any], documents: Sequence[str], vocabulary: dict[str, Any] | None = None
+) -> Trainer:
+    """Build the trainer of a run and check its configuration. UserError says what is wrong.
+
+    vocabulary: the state of a tokenizer that has learned already; None to learn from the documents.
+    """
 
     def options_for(owner: Any) -> dict[str, Any]:
         return {name: config[name] for name in options_of(owner)}
 
     try:
         between(0, MAX_SAMPLES, samples=config["samples"])
-        at_least(0, temperature=config["temperature"])
-        kinds = (*MODEL_KINDS, "optimizer", "scheduler", "backend")
+        kinds = (*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler", "backend")
         parts = {kind: build(kind, config[kind]) for kind in kinds}
         check_size(config, parts)
-        corpus = Corpus(documents, **options_for(Corpus))
+        with naming(config, {"tokenizer": parts["tokenizer"]}, refusal=ValueError, failed="cannot learn"):
+            if vocabulary is not None:
+                parts["tokenizer"].load_state_dict(vocabulary)
+            corpus = Corpus(documents, parts["tokenizer"], **options_for(Corpus))
         if corpus.long and answer_after(config):
             raise ValueError(
                 f"dataset={config['dataset']['name']}: block_size={corpus.block_size} cuts the answers of "
@@ -63,6 +70,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
                 parts["backend"],
                 **options_for(Trainer),
             )
+        trainer.sampler = parts["sampler"]
         check_drawn(trainer, config)
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -76,7 +84,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
 def try_step(trainer: Trainer) -> None:
     """Let the backend compile a step of the longest documents."""
     batch, *numbers = trainer.inputs(0)
-    longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
+    longest = trainer.corpus.longest_piece
     largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropouts=batch.dropouts)
     trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second step replays the recorded one
 
@@ -121,18 +129,10 @@ def build_documents(config: dict[str, Any]) -> Documents:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{label('dataset', config)}: {type(error).__name__}: {error}") from None
-    if not documents and isinstance(documents, list):
-        raise UserError(f"{name} has no documents")
-    if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
-        raise UserError(f"{name} must return a list of strings")
     try:
-        "".join(documents).encode()
-    except UnicodeEncodeError:
-        halves = (any("\ud800" <= char <= "\udfff" for char in document) for document in documents)
-        number = list(halves).index(True) + 1
-        raise UserError(
-            f"{name}: document {number} has half of a surrogate pair, which is not a character"
-        ) from None
+        check_returned(name, documents)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     return Documents(documents)
 
 

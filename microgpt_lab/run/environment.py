@@ -94,5 +94,12 @@ def files_sha256(files: Iterable[Path]) -> str:
 
 
 def documents_sha256(documents: Documents) -> str:
-    """Hash the documents, once per list of documents."""
-    return documents.cached("sha256", lambda: hashlib.sha256(json.dumps(documents).encode()).hexdigest())
+    """Hash the documents, whether they are a stream, and their own split, once per list of documents."""
+
+    def compute() -> str:
+        digest = hashlib.sha256(json.dumps(documents).encode())
+        if documents.stream or documents.own_split:
+            digest.update(json.dumps([documents.stream, documents.sizes]).encode())
+        return digest.hexdigest()
+
+    return documents.cached("sha256", compute)
