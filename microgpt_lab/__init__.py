@@ -8,7 +8,9 @@ from microgpt_lab.core.documents import Split, Stream
 from microgpt_lab.core.heads import Heads
 from microgpt_lab.core.interface import At, Linear, Position, Shape
 from microgpt_lab.core.model import GPT
+from microgpt_lab.core.sampler import Continuation
 from microgpt_lab.core.see import looking, see, seen
+from microgpt_lab.core.tokenizer import Tokenizer
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError, above, at_least, between, printable
 from microgpt_lab.registry.hookspecs import hookimpl
@@ -21,6 +23,7 @@ __all__ = [
     "GPT",
     "At",
     "Backend",
+    "Continuation",
     "Corpus",
     "Heads",
     "Linear",
@@ -29,6 +32,7 @@ __all__ = [
     "Split",
     "Stream",
     "Tensor",
+    "Tokenizer",
     "Trainer",
     "UserError",
     "Value",

@@ -14,7 +14,7 @@ from microgpt_lab.listing import find
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.mistakes import check_twice
-from microgpt_lab.options.older import CHECKPOINT, is_older
+from microgpt_lab.options.older import CHECKPOINT, current, current_override, has_older_weights
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read, read_summary
@@ -85,7 +85,7 @@ def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
         config, previous = read(folder / "config.yaml") or {}, read(folder / "overrides.yaml") or []
     except FileNotFoundError as error:
         raise UserError(f"there is no run at {folder} (no {Path(error.filename).name})") from None
-    if is_older(config):
+    if has_older_weights(config):
         raise UserError(f"{folder} {CHECKPOINT}")
     if overrides and is_job(folder):
         raise UserError(
@@ -95,10 +95,11 @@ def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
         raise UserError(f"{wrong[0]} has no meaning for a run that exists: remove it")
     if overrides:
         changed = {key(override) for override in overrides}
+        previous = list(map(current_override, previous))
         previous = [*(override for override in previous if key(override) not in changed), *overrides]
         config = compose(previous)
     try:
-        config = converted_config(config)
+        config = converted_config(current(config))
     except UserError as error:
         raise UserError(f"{folder / 'config.yaml'}: {error}") from None
     return Run(config, folder, previous, owns_folder=True, accept_changes=force)

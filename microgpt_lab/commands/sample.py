@@ -2,110 +2,103 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from microgpt_lab.commands import RUN, Parser, print_warning
-from microgpt_lab.core.divergence import in_range
-from microgpt_lab.core.model import GPT, Weights
-from microgpt_lab.core.sampler import generate
-from microgpt_lab.errors import UserError, printable
+from microgpt_lab.commands import KEY_VALUE, RUN, Parser, print_warning
+from microgpt_lab.errors import UserError, at_least, printable
 from microgpt_lab.listing import find
-from microgpt_lab.options.older import CHECKPOINT, is_older
-from microgpt_lab.registry.hookspecs import MODEL_KINDS
-from microgpt_lab.registry.parts import options_of
-from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
-from microgpt_lab.run.sizes import check_size, shape
+from microgpt_lab.run.trained import load_trained
+from microgpt_lab.terminal import terminal
 
-
-def load_model(folder: Path, best: bool = False) -> tuple[GPT, Weights, list[str]]:
-    """Load the model of a run, its last or best weights, and the characters of its vocabulary."""
-    saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, print_warning)
-    if not saved:
-        raise UserError(f"there is no run with a checkpoint at {folder}")
-    try:
-        config, chars = saved.facts["config"], list(map(str, saved.facts["chars"]))
-        if is_older(config):
-            raise UserError(f"{folder / saved.name} {CHECKPOINT}")
-        sizes = {name: config[name] for name in options_of(GPT)}
-        types = {name: option.type for name, option in options_of(GPT).items()}
-        if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:
-            raise TypeError(f"{wrong[0]} is {sizes[wrong[0]]!r:.60}")
-        parts = {kind: build(kind, config[kind]) for kind in (*MODEL_KINDS, "backend")}
-        check_size(config, parts)
-        model = GPT(len(chars) + 1, **{kind: parts[kind] for kind in MODEL_KINDS}, **sizes)
-        numbers, tensor = iter(saved.numbers), parts["backend"].tensor
-        weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], numbers, tensor)
-        if not in_range(weights):
-            raise ValueError("its weights are not finite, or beyond 1e77")
-        for name, each in model.declared.items():
-            if (size := tuple(weights[name].shape)) != (wanted := shape(name, each, config)):
-                raise ValueError(f"{name} is {size}, not {wanted}")
-        model.logits(weights, [len(chars)])
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise UserError(
-            f"{folder / saved.name} is not a valid checkpoint: {type(error).__name__} {error}"
-        ) from None
-    return model, weights, chars
+OVERRIDE = re.compile(r"\w[\w.]*=")  # a first argument like this is no folder, unless it exists
+FLAGS = {"temperature": float, "top_k": int, "top_p": float, "min_p": float}  # options of sampler=multinomial
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser("sample", description="Print samples from the last or best checkpoint of a run.")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar=KEY_VALUE,
+        help="another sampler=NAME than the run's, and sampler.OPTION=VALUE (help sampler lists them)",
+    )
+    parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
     )
     parser.add_argument("--prompt", default="", help="the text that each document starts with")
-    parser.add_argument(
-        "--temperature",
-        type=float,
-        default=0.5,
-        help="sampling temperature; 0 always takes the most likely token (default: 0.5)",
-    )
-    parser.add_argument(
-        "--top-k", type=int, default=0, help="sample from the k most likely tokens (default: 0, from all)"
-    )
-    parser.add_argument(
-        "--top-p",
-        type=float,
-        default=1.0,
-        help="sample from the most likely tokens that together reach this probability (default: 1)",
-    )
+    for name, type_ in FLAGS.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=type_, help=f"the same as sampler.{name}=VALUE")
     parser.add_argument("-n", type=int, default=20, help="number of documents (default: 20)")
+    parser.add_argument(
+        "--length",
+        type=int,
+        default=0,
+        help="maximum number of tokens, also more than the block (default: 0, as many as fit into the block)",
+    )
     parser.add_argument(
         "--seed", type=int, default=None, help="random seed; the same seed gives the same documents"
     )
-    args = parser.parse_args(arguments)
-    if not 0 <= args.temperature < float("inf") or args.top_k < 0 or args.n < 0 or not 0 < args.top_p <= 1:
-        raise UserError(
-            "temperature, top-k and n must be finite and at least 0, and top-p must be above 0 and at most 1"
-        )
+    args = parser.parse_intermixed_args(arguments)
+    if OVERRIDE.match(args.run) and not Path(args.run).exists():
+        args.run, args.overrides = find.LAST, [args.run, *args.overrides]
+    flags = {name: getattr(args, name) for name in FLAGS if getattr(args, name) is not None}
+    try:
+        at_least(0, n=args.n, length=args.length)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     folder = find.run_folder(args.run, with_checkpoint=True)
-    model, weights, chars = load_model(folder, args.best)
-    unknown = sorted(set(args.prompt) - set(chars))
-    if unknown:
-        raise UserError(f"the prompt has characters outside the vocabulary: {' '.join(map(repr, unknown))}")
-    if len(args.prompt) >= model.block_size:
+    trained = load_trained(folder, print_warning, best=args.best)
+    sampler = build("sampler", chosen_sampler(trained.config["sampler"], args.overrides) | flags)
+    try:
+        text = trained.continuation(args.prompt, args.length)
+    except ValueError as error:
+        raise UserError(f"--prompt: {error}") from None
+    if text.ended:
         raise UserError(
-            f"the prompt must be shorter than block_size={model.block_size}, not {len(args.prompt)} long"
+            f"--prompt: its {len(trained.tokenizer.encode(args.prompt))} tokens fill the block of "
+            f"{trained.model.block_size}: write a shorter one, or --length N to go on beyond the block"
         )
-    bos, rng = len(chars), Random(args.seed)
-    prompt = [bos, *map(chars.index, args.prompt)]
-    for _ in range(args.n):
+    rng, previous = Random(args.seed), ""
+    of_stream = trained.start != [trained.bos]  # samples of a stream are text, not documents
+    for i in range(args.n):
         try:
-            ids = generate(
-                model,
-                weights,
-                prompt,
-                rng,
-                stop=bos,
-                temperature=args.temperature,
-                top_k=args.top_k,
-                top_p=args.top_p,
-            )
+            new = trained.tokenizer.decode(sampler(text, rng))
         except ArithmeticError as error:
             raise UserError(f"cannot sample from {folder}: {error}") from None
-        text = args.prompt + "".join(chars[i] for i in ids)
-        print("\n".join(map(printable, text.split("\n"))))
+        sample = f"{args.prompt}{new}"
+        if i and (of_stream or "\n" in previous + sample):
+            print_separator()
+        print("\n".join(map(printable, sample.split("\n"))))
+        previous = sample
     return 0
+
+
+def print_separator() -> None:
+    """Print a line between two samples of text: a rule in a terminal, an empty line in a pipe."""
+    console = terminal()
+    console.print(f"[dim]{'─' * min(40, console.width)}[/]" if console.is_terminal else "")
+
+
+def chosen_sampler(of_run: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return the run's sampler, or the one that the overrides choose, with its options, as in config.yaml."""
+    from microgpt_lab.options.compose import compose
+    from microgpt_lab.options.mistakes import check_twice
+
+    if wrong := [o for o in overrides if not o.startswith(("sampler=", "sampler."))]:
+        raise UserError(f"{wrong[0]} has no meaning here: only sampler=NAME and its options can be chosen")
+    if not overrides:
+        return of_run
+    check_twice(overrides)
+    if not any(override.startswith("sampler=") for override in overrides):
+        overrides = [f"sampler={of_run['name']}", *overrides]
+        given = {override.partition("=")[0] for override in overrides}
+        kept = {f"sampler.{name}": value for name, value in of_run.items() if name != "name"}
+        overrides += [f"{key}={value}" for key, value in kept.items() if key not in given]
+    return compose(overrides)["sampler"]

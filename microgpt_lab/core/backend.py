@@ -56,6 +56,7 @@ class Batch:
     """Inputs and targets of pieces of documents. A piece has at most `block_size` + 1 tokens.
 
     `loss_weight` multiplies the loss of each token: 1 / `tokens` for the mean over all tokens, 1 for the sum.
+    In each piece, the first predictions do not count, as many as `context` says.
     `block_size` and `height` are the maximum length and number of documents of all such batches in a run
     (height 0: the number in this batch). A backend that pads to them rounds all batches in the same way.
     """
@@ -68,9 +69,11 @@ class Batch:
         mean: bool,
         dropouts: Sequence[Dropout] = (),
         height: int = 0,
+        context: Sequence[int] = (),
     ):
         self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
-        self.tokens = sum(len(targets) for _, targets in self.pairs)
+        self.context = context or [0] * len(pieces)
+        self.tokens = sum(len(targets) for _, targets in self.pairs) - sum(self.context)
         self.loss_weight = 1 / self.tokens if mean else 1.0
         self.block_size, self.height, self.dropouts = block_size, max(height, len(self.pairs)), dropouts
 
@@ -133,10 +136,12 @@ class Backend:
             for document, matrices in zip(masks, dropout.masks(lengths), strict=True):
                 tensors = [self.tensor(rows) for rows in matrices]
                 document += [x.split_heads(dropout.heads) for x in tensors] if dropout.heads else tensors
-        return [
-            Block(ids, targets, batch.loss_weight, document)
-            for (ids, targets), document in zip(batch.pairs, masks, strict=True)
-        ]
+        blocks = []
+        for (ids, targets), context, document in zip(batch.pairs, batch.context, masks, strict=True):
+            weights = [[batch.loss_weight * (i >= context)] for i in range(len(ids))]
+            loss_weight = self.tensor(weights) if context else batch.loss_weight
+            blocks.append(Block(ids, targets, loss_weight, document))
+        return blocks
 
     def scan(self, f: Callable) -> Callable[[Any, list], tuple[Any, list[list[float]]]]:
         """Return a function that applies `f` to batch after batch and passes a carry on, like jax.lax.scan.

@@ -16,6 +16,12 @@ class Cache:
         self.states: dict[str, list[Array]] = {}
         self.length = 0
 
+    def copy(self) -> Cache:
+        """Return a cache of the same tokens. Tokens that are added to one are not in the other."""
+        cache = Cache()
+        cache.states, cache.length = dict(self.states), self.length
+        return cache
+
     def extend(self, owner: str, *states: Array) -> list[Array]:
         """Append what `owner` remembers of new tokens, (…, T, D) each, and return it for all tokens."""
         new = [state.T for state in states]

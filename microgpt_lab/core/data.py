@@ -1,51 +1,61 @@
-"""From documents to tokens: the vocabulary, the pieces that a model gets, and the batches."""
+"""From documents to tokens: the tokenizer, the pieces that a model gets, and the batches."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain, compress
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from microgpt_lab.core.documents import SPLITS, Documents
-from microgpt_lab.errors import at_least, suggest
+from microgpt_lab.core.guessing import guessing
+from microgpt_lab.core.pieces import Pieces
+from microgpt_lab.core.tokenizer import Char, Tokenizer
+from microgpt_lab.errors import at_least, between, suggest
 
 MAX_FILE_BYTES = 100_000_000  # a limit, because the text of a file stays in memory
-END = "\ud800"  # `bos` in the text of a piece: a lone surrogate, which no document contains
+THOUSAND = 1000  # characters of a stream that count as a document
+CHUNK = 1_000_000  # characters of a stream that are encoded in one call
 
-Tokens = TypeVar("Tokens", list[int], str, range)
 
+class Corpus(Pieces):
+    """Documents, split for training, validation and test, and the tokenizer that turns them into tokens.
 
-class Corpus:
-    """Documents, split for training, validation and test, with their characters as vocabulary.
+    The last token, `bos`, is at both ends of a document. The tokenizer learns from the training documents,
+    unless it has learned already; the default has a token for each character.
 
     A document is longer than the block if it has more than `block_size` tokens to predict, including its
     end. `long` is the number of such documents. `long_docs=truncate` takes their beginning, `window` takes
-    one block after the other, and `error` refuses the data.
+    one block after the other, and `error` refuses the data. Of a `Stream` of long texts, training takes
+    windows of `block_size` tokens to predict at random places, whatever `long_docs` is.
 
-    A token is the index of a character in sorted order. The last token, `bos`, is at both ends of a
-    document. `rng` shuffles the training documents and then draws a trainer's weights, as in microgpt.py.
-    A trainer advances `rng`: give each its own corpus.
+    `rng` shuffles the training documents and then draws a trainer's weights, as in microgpt.py. A trainer
+    advances `rng`: give each its own corpus.
 
-    split: rule that splits the documents: zero2hero, eureka, makemore, makemore_dev, or none (train on all).
-    train_docs: number of documents to train on (0: all).
+    split: rule that splits the documents: zero2hero, eureka, makemore, makemore_dev, nanogpt, or none (train
+        on all).
+    train_docs: number of documents to train on (0: all); of a stream, thousands of characters.
     long_docs: truncate documents that are longer than the block, cut them into windows, or refuse them.
     block_size: maximum number of tokens to predict in a document or window.
-    seed: seed of the order of the documents, the initial weights, dropout and the final samples.
+    eval_stride: number of tokens that each window of an evaluation scores, after tokens that are only its
+        context (0: half of block_size).
+    seed: seed of the order of the documents, the windows of a stream, the initial weights, dropout and the
+        final samples.
     """
 
     def __init__(
         self,
         documents: Sequence[str],
+        tokenizer: Tokenizer | None = None,
         *,
         split: str = "zero2hero",
         train_docs: int = 0,
         long_docs: Literal["truncate", "window", "error"] = "truncate",
         block_size: int = 16,
+        eval_stride: int = 0,
         seed: int = 42,
     ):
         self.documents = documents = Documents(documents)
@@ -53,85 +63,137 @@ class Corpus:
             raise ValueError("the data set is empty")
         at_least(0, train_docs=train_docs, seed=seed)  # Random(-1) is Random(1)
         at_least(1, block_size=block_size)
-        self.long_docs, self.block_size = long_docs, block_size
-        self.longest = len(documents.longest) + 1  # tokens to predict
-        self.long = documents.cached(
-            ("long", block_size), lambda: sum(len(d) >= block_size for d in documents)
-        )
-        if self.long and long_docs == "error":
-            raise ValueError(
-                f"{self.long:,} of {len(documents):,} documents are longer than block_size - 1 = "
-                f"{block_size - 1} characters, the longest {self.longest - 1:,}: "
-                "use long_docs=truncate or long_docs=window"
-            )
+        between(0, block_size, eval_stride=eval_stride)
         if split not in SPLITS:
             raise ValueError(f"split={split} is unknown{suggest(split, SPLITS)}")
-        self.chars = documents.chars
-        self.bos = len(self.chars)
-        self.vocab_size = self.bos + 1
-        self.rng = Random()
+        self.stream, self.long_docs, self.seed = documents.stream, long_docs, seed
+        self.block_size, self.stride = block_size, eval_stride or max(1, block_size // 2)
         train, self.validation, self.test = documents.split(split)
         if not train:
             raise ValueError(
                 f"split={split} leaves nothing to train on: {len(documents)} documents are too few"
             )
         train, state = documents.shuffled(split, seed)
+        self.rng = Random()
         self.rng.setstate(state)
-        self.train = train[: train_docs or None]
-        # Identifies the training pieces, whatever their order.
-        self.pieces_key = (split, block_size, long_docs, *((seed, train_docs) if train_docs else ()))
+        self.train = list(self.first(train, train_docs)) if train_docs else train
+        # Identify the training documents, and their pieces, whatever their order.
+        self.train_key = (split, *((seed, train_docs) if train_docs else ()))
+        self.tokenizer = self.learned(tokenizer or Char())
+        self.bos = len(self.tokenizer.tokens)
+        self.vocab_size = self.bos + 1
+        self.pieces_key = (*self.train_key, block_size, long_docs, repr(self.tokenizer))
         self._encoded: dict[int, list[list[int]]] = {}
-        self._ids = {char: i for i, char in enumerate(self.chars)}
+        if self.stream:
+            self.long, self.longest = 0, block_size
+            self.check_length()
+        else:
+            self.measure()
+        if self.long and long_docs == "error":
+            raise ValueError(
+                f"{self.long:,} of {len(documents):,} documents have more than block_size={block_size} "
+                f"tokens to predict, the longest {self.longest:,}: use long_docs=truncate or long_docs=window"
+            )
 
     def __repr__(self) -> str:
         sizes = "/".join(f"{len(part):,}" for part in (self.train, self.validation, self.test))
         return f"Corpus({sizes} documents to train/validate/test, {self.vocab_size} tokens)"
 
-    def encode(self, text: str) -> list[int]:
-        try:
-            return [self._ids[char] for char in text]
-        except KeyError:
-            unknown = sorted(set(text) - set(self._ids))
-            raise ValueError(f"not in the vocabulary: {' '.join(map(repr, unknown))}") from None
+    def first(self, documents: Sequence[str], number: int) -> Iterator[str]:
+        """Yield the first documents; of a stream, the first `number` thousands of characters."""
+        if not self.stream:
+            yield from documents[:number]
+            return
+        room = number * THOUSAND
+        for text in documents:
+            if room > 0:
+                yield text[:room]
+            room -= len(text)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        return "".join(self.chars[i] for i in ids)
+    def held_out(self, number: int) -> list[str]:
+        """Return the first validation documents; of a stream, thousands of characters."""
+        return list(self.first(self.validation, number))
 
-    def tokens(self, document: str) -> list[int]:
-        """Encode a document, with `bos` at both ends."""
-        return [self.bos, *self.encode(document), self.bos]
+    def learned(self, tokenizer: Tokenizer) -> Tokenizer:
+        """Let the tokenizer learn from the training documents, once in this process, if it has not yet.
 
-    def cut(self, tokens: Tokens) -> list[Tokens]:
-        """Cut a document into the pieces that a model gets. It predicts all tokens of a piece but the first.
-
-        This alone decides what is trained on, evaluated and counted as seen. A window begins with the last
-        token of the window before it. `tokens` includes both ends. Because a token is a character, it may
-        also be the document's text, or a range of its length.
+        ValueError if it has learned, but cannot encode this data set.
         """
-        size = self.block_size
-        if self.long_docs == "window":
-            return [tokens[i : i + size + 1] for i in range(0, len(tokens) - 1, size)]
-        return [tokens[: size + 1]]
+        if tokenizer.tokens:
+            try:
+                tokenizer.encode("".join(self.documents.chars))
+            except ValueError as error:
+                raise ValueError(f"it has learned from other data: {error}") from None
+            return tokenizer
 
-    def pieces(self, document: str) -> list[list[int]]:
-        """Encode a document and cut it into pieces."""
-        return self.cut(self.tokens(document))
+        def learn() -> dict:
+            tokenizer.learn(self.train, self.documents.chars)
+            return tokenizer.state_dict()
 
-    def texts(self, document: str) -> list[str]:
-        """Cut a document into pieces of text, with `END` for `bos`. They are fast to make and to compare."""
-        return self.cut(f"{END}{document}{END}")
+        state = self.documents.cached(("tokenizer", repr(tokenizer), self.train_key), learn)
+        if not tokenizer.tokens:
+            tokenizer.load_state_dict(state)
+        return tokenizer
+
+    def measure(self) -> None:
+        """Set `longest`, the maximum number of tokens to predict, and `long`."""
+        length, documents = self.tokenizer.length, self.documents
+
+        def measured() -> tuple[int, int]:
+            lengths = [length(document) for document in documents]
+            return max(lengths) + 1, sum(n >= self.block_size for n in lengths)
+
+        self.longest, self.long = documents.cached(("lengths", self.pieces_key), measured)
+
+    @functools.cached_property
+    def ids(self) -> array[int]:
+        """The tokens of a stream's training texts, one text after the other, with `bos` around each."""
+
+        def encoded() -> array[int]:
+            ids = array("H" if self.vocab_size <= 2**16 else "L", [self.bos])
+            for text in self.train:
+                for chunk in chunks(text):
+                    ids.extend(self.encode(chunk))
+                ids.append(self.bos)
+            return ids
+
+        key = "ids", self.train_key, repr(self.tokenizer)
+        return self.documents.cached(key, encoded)
+
+    @property
+    def longest_piece(self) -> list[int]:
+        """The tokens of the first piece of the longest document; a window of a stream."""
+        if self.stream:
+            return self.ids[: self.block_size + 1].tolist()
+        return self.pieces(max(self.documents, key=self.tokenizer.length))[0]
+
+    @property
+    def start(self) -> list[int]:
+        """The tokens that generation starts from: `bos`, or a newline if training has seen `bos` rarely."""
+        return self.encode("\n") if self.stream and "\n" in self.documents.chars else [self.bos]
+
+    def check_length(self) -> None:
+        """Raise ValueError if the training text is shorter than a window."""
+        if (tokens := len(self.ids)) <= self.block_size:
+            raise ValueError(
+                f"block_size={self.block_size} needs a text of more than {self.block_size} tokens, but there "
+                f"are {tokens:,} to train on"
+            )
 
     def new(self, documents: Sequence[str]) -> list[list[bool]]:
         """Return for each piece of each document whether it differs from all training pieces.
 
-        Compare a generated document by its first piece, because generation ends with the block.
+        Compare a generated document by its first piece, because generation ends with the block. In a stream,
+        a document is one piece, which is new if it occurs nowhere in the training texts.
         """
+        if self.stream:
+            return [[not any(document in text for text in self.train)] for document in documents]
         # Most documents are not cut. They are compared whole, because they can only equal uncut documents.
         known = set(documents).intersection(self.train)
-        cut = {document for document in documents if len(document) >= self.block_size}
+        cut = set(filter(self.is_long, documents))
         seen = set(chain.from_iterable(map(self.texts, cut)))
         if seen:
-            long = compress(self.train, map(self.block_size.__le__, map(len, self.train)))
+            long = filter(self.is_long, self.train)
             seen.intersection_update(chain.from_iterable(map(self.texts, long)))
         return [
             [text not in seen for text in self.texts(document)]
@@ -140,24 +202,37 @@ class Corpus:
             for document in documents
         ]
 
-    def guessing(self, documents: Sequence[str]) -> dict[str, float]:
-        """Return the losses of n-gram baselines on these documents, in nats per token: see `guessing`."""
+    def guessing(self, documents: Sequence[str], *, whole: bool = False) -> dict[str, float]:
+        """Return the losses of n-gram baselines on these documents, in nats per token: see `guessing`.
+
+        whole: count and score documents whole, even if `scored` leaves something out.
+        """
+        whole = whole or self.stream or self.long_docs == "window"
 
         def count() -> dict[str, float]:
-            train, held_out = (list(chain.from_iterable(map(self.texts, d))) for d in (self.train, documents))
+            pieces = (lambda document: [self.text(document)]) if whole else self.texts
+            train, held_out = (list(chain.from_iterable(map(pieces, d))) for d in (self.train, documents))
             return guessing(train, held_out, self.vocab_size)
 
-        return self.documents.cached(("guessing", self.pieces_key, tuple(documents)), count)
+        return self.documents.cached(("guessing", self.pieces_key, tuple(documents), whole), count)
+
+    def guessing_bits(self, documents: Sequence[str]) -> dict[str, float]:
+        """Return the losses of the same baselines on whole documents, in bits per character."""
+        tokens = sum(len(self.text(document)) - 1 for document in documents)
+        losses = self.guessing(documents, whole=not self.scores_all_of(documents))
+        return {name: self.bits_per_char(nats * tokens, documents) for name, nats in losses.items()}
 
     @functools.cached_property
     def order(self) -> list[tuple[int, int]]:
         """The indices of the document and of its piece, for each position in an epoch."""
-        lengths = [len(document) for document in self.train]
+        lengths = list(map(self.tokenizer.length, self.train))
         pieces = {length: range(len(self.cut(range(length + 2)))) for length in set(lengths)}
         return [(i, piece) for i, length in enumerate(lengths) for piece in pieces[length]]
 
     def batch(self, step: int, size: int) -> list[list[int]]:
         """Return the tokens of a step's pieces. Each epoch takes the training documents in the same order."""
+        if self.stream:
+            return self.random_windows(step, size)
         start = step * size
         if self.long_docs != "window":  # each document has one piece
             return [self.train_tokens(i % len(self.train)) for i in range(start, start + size)]
@@ -170,34 +245,20 @@ class Corpus:
             self._encoded[i] = self.pieces(self.train[i])
         return self._encoded[i][piece]
 
-
-def guessing(train: Sequence[Any], held_out: Sequence[Any], vocab_size: int) -> dict[str, float]:
-    """Compute the losses of the baselines on held-out pieces, in nats per token: uniform, then n-grams.
-
-    The n-grams are counted in the training pieces, as tokens or as text:
-    P(c | the n - 1 before) = (count + 0.1) / (total + 0.1 V).
-    """
-    seen, asked = (Counter(chain.from_iterable(map(trigrams, pieces))) for pieces in (train, held_out))
-    losses = {"uniform": math.log(vocab_size)}
-    for start, name in ((2, "unigram"), (1, "bigram"), (0, "trigram")):
-        counts: Counter[tuple] = Counter()
-        totals: Counter[tuple] = Counter()
-        for gram, count in seen.items():
-            counts[gram[start:]] += count
-            totals[gram[start:-1]] += count
-        losses[name] = (
-            -math.fsum(
-                count * math.log((counts[gram[start:]] + 0.1) / (totals[gram[start:-1]] + 0.1 * vocab_size))
-                for gram, count in asked.items()
-            )
-            / asked.total()
-        )
-    return losses
+    def random_windows(self, step: int, size: int) -> list[list[int]]:
+        """Return windows of a stream at random places, which depend on the seed and the step alone."""
+        rng, last = Random(f"windows {self.seed} {step}"), len(self.ids) - self.block_size
+        starts = [rng.randrange(last) for _ in range(size)]
+        return [self.ids[start : start + self.block_size + 1].tolist() for start in starts]
 
 
-def trigrams(tokens: list[int] | str) -> Iterable[tuple]:
-    """Yield the trigram that ends at each token but the first. The first token is repeated in front."""
-    return zip((tokens[0], *tokens), tokens, tokens[1:], strict=False)
+def chunks(text: str) -> Iterator[str]:
+    """Cut a long text at newlines, because encoding it in one call would take 8 bytes or more a token."""
+    start = 0
+    while start < len(text):
+        stop = text.find("\n", start + CHUNK) + 1 or len(text)
+        yield text[start:stop]
+        start = stop
 
 
 def read(path: Path) -> str:

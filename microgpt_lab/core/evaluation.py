@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from random import Random
+from typing import Any
 
 from microgpt_lab.core.backend import Backend, Batch, Block
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.ops import Array
-from microgpt_lab.core.sampler import generate
+from microgpt_lab.core.pieces import Piece
+from microgpt_lab.core.sampler import Continuation, Multinomial
 from microgpt_lab.core.see import unseen
 
 BATCH_SIZE = 64  # documents in a batch of an evaluation
@@ -25,13 +27,16 @@ class Evaluator:
     weights: Weights
     step: int
 
+    sampler: Any = Multinomial()  # of `sample` and `preview`
+
     def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
         self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
         longest, cut = corpus.longest, corpus.block_size
         if min(longest, cut) != min(longest, model.block_size):
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.longest = min(longest, cut)  # tokens to predict in a piece
-        self.eval_batch_size = min(BATCH_SIZE, len(held_out)) or BATCH_SIZE
+        pieces = len(self.pieces(held_out)) if corpus.stream else len(held_out)
+        self.eval_batch_size = min(BATCH_SIZE, pieces) or BATCH_SIZE
         self.last_validation = -1, math.nan, 0  # step, nats, tokens
         self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(unseen(lambda w, blocks: (w, (self.loss(w, blocks),))))
@@ -58,14 +63,23 @@ class Evaluator:
         """Compute the negative log-likelihood of a batch, (1, 1), each token weighted by its loss_weight."""
         return weighted_sum(blocks, [self.model.nll(w, b.ids, b.targets) for b in blocks])
 
-    def nats(self, pieces: list[list[int]]) -> tuple[float, int]:
-        """Return the loss in nats, summed over all tokens, and the number of tokens. Computes no gradient."""
+    def nats(self, pieces: list[Piece]) -> tuple[float, int]:
+        """Return the loss in nats, summed over all scored tokens, and their number. Computes no gradient."""
         if not pieces:
             raise ValueError("there are no documents to evaluate (split=none holds none out)")
-        fit = max(map(len, pieces)) <= self.longest + 1  # samples may be longer
+        fit = max(len(tokens) for tokens, _ in pieces) <= self.longest + 1  # samples may be longer
         length, height = self.longest if fit else self.model.block_size, self.eval_batch_size
         groups = (pieces[i : i + height] for i in range(0, len(pieces), height))
-        batches = [Batch(group, length, mean=False, height=height) for group in groups]
+        batches = [
+            Batch(
+                [tokens for tokens, _ in group],
+                length,
+                mean=False,
+                height=height,
+                context=[n for _, n in group],
+            )
+            for group in groups
+        ]
         _, sums = self.loss_scan(self.weights, [(batch,) for batch in batches])
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
         if not math.isfinite(nats):
@@ -73,15 +87,16 @@ class Evaluator:
         return nats, count
 
     def evaluate(self, documents: Sequence[str]) -> float:
-        """Compute the loss on documents, in the pieces that the corpus cuts: total nats / total tokens.
+        """Compute the loss on documents, in the pieces that the corpus scores: total nats / total tokens.
 
         ValueError if there are no documents.
         """
         nats, count = self.nats(self.pieces(documents))
         return nats / count
 
-    def pieces(self, documents: Sequence[str]) -> list[list[int]]:
-        return list(chain.from_iterable(map(self.corpus.pieces, documents)))
+    def pieces(self, documents: Sequence[str]) -> list[Piece]:
+        """Return the pieces of documents that an evaluation scores."""
+        return list(chain.from_iterable(map(self.corpus.scored, documents)))
 
     def validate(self) -> float:
         """Compute the validation loss, on the held-out documents. ValueError if there are none (split=none).
@@ -93,32 +108,45 @@ class Evaluator:
         _, nats, count = self.last_validation
         return nats / count
 
-    def validate_unseen(self) -> tuple[float, int]:
-        """Compute the validation loss on pieces that no training document has, and count their documents.
+    def bits_per_char(self) -> float:
+        """Compute the validation loss in bits per character, which compares models of other tokenizers too.
 
-        NaN and 0 if there are none. Only the other pieces are computed again, and subtracted.
+        It is of whole documents, whatever `long_docs` is, those longer than the block in windows.
+        """
+        self.validate()
+        _, nats, _ = self.last_validation
+        if not self.corpus.scores_all_of(self.held_out):
+            nats, _ = self.nats(list(chain.from_iterable(map(self.corpus.windows, self.held_out))))
+        return self.corpus.bits_per_char(nats, self.held_out)
+
+    def validation_metrics(self) -> dict[str, float]:
+        """Compute the metrics of an evaluation: bits per character only where it costs nothing."""
+        metrics = {"loss/val": self.validate()}
+        if self.corpus.scores_all_of(self.held_out):
+            metrics["bits_per_char/val"] = self.bits_per_char()
+        return metrics
+
+    def validate_unseen(self) -> tuple[float, int]:
+        """Compute the validation loss on documents with a piece that training has not, and count them.
+
+        NaN and 0 if there are none. Only the other documents are computed again, and subtracted.
         """
         self.validate()
         _, nats, count = self.last_validation
-        new = self.corpus.new(self.held_out)
-        flags = chain.from_iterable(new)
-        if seen := [piece for piece in self.pieces(self.held_out) if not next(flags)]:
-            nats_seen, count_seen = self.nats(seen)
+        new = list(map(any, self.corpus.new(self.held_out)))
+        if seen := [document for document, flag in zip(self.held_out, new, strict=True) if not flag]:
+            nats_seen, count_seen = self.nats(self.pieces(seen))
             nats, count = nats - nats_seen, count - count_seen
-        return (nats / count if count else math.nan), sum(map(any, new))
+        return (nats / count if count else math.nan), sum(new)
 
-    def sample(self, rng: Random | None = None, *, samples: int = 20, temperature: float = 0.5) -> list[str]:
-        """Generate documents. Without `rng`, `corpus.rng` continues, as in microgpt.py.
+    def sample(self, rng: Random | None = None, *, samples: int = 20) -> list[str]:
+        """Generate documents with `sampler`. Without `rng`, `corpus.rng` continues, as in microgpt.py.
 
         samples: number of documents to draw.
-        temperature: randomness of the samples (0: the likeliest token, 1: the model's own distribution).
         """
-        bos, rng, weights = self.corpus.bos, rng or self.corpus.rng, self.weights
-        documents = []
-        for _ in range(samples):
-            ids = generate(self.model, weights, [bos], rng, stop=bos, temperature=temperature)
-            documents.append(self.corpus.decode(ids))
-        return documents
+        rng, weights = rng or self.corpus.rng, self.weights
+        start = Continuation(self.model, weights, self.corpus.start, stop=self.corpus.bos)
+        return [self.corpus.decode(self.sampler(start, rng)) for _ in range(samples)]
 
     def preview(self, samples: int) -> list[str]:
         """Generate a few documents during training, with a separate random generator.

@@ -30,7 +30,7 @@ class Trainer(Evaluator):
     steps: number of optimizer updates.
     batch_size: number of documents in each step; the loss is the mean over their tokens.
     eval_every: number of steps between evaluations on the validation split (0: only at the end).
-    eval_docs: maximum number of validation documents in each evaluation.
+    eval_docs: maximum number of validation documents in an evaluation; of a stream, thousands of characters.
     dropout: probability of dropping an element of the embeddings and of the output of each attention and MLP.
     grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
     seed: seed of the dropout masks.
@@ -58,7 +58,7 @@ class Trainer(Evaluator):
         between(0, 10**15, steps=steps)  # the limit in a run's files
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
-        super().__init__(model, corpus, backend, corpus.validation[:eval_docs])
+        super().__init__(model, corpus, backend, corpus.held_out(eval_docs))
         self.optimizer, self.scheduler, self.watch = optimizer, scheduler, watch
         self.steps, self.batch_size, self.dropout, self.seed = steps, batch_size, dropout, seed
         self.grad_clip, self.eval_every = grad_clip, eval_every
@@ -135,8 +135,8 @@ class Trainer(Evaluator):
             old_carry, done = self.carry, self.step
             for step, metrics in enumerate(self.advance(next_observation(self) - done), start=done + 1):
                 if self.held_out and step == next_evaluation(self, step - 1):
-                    loss = metrics["loss/val"] = self.validate()
-                    self.watch("evaluated", step=step, loss=loss, documents=len(self.held_out))
+                    metrics |= self.validation_metrics()
+                    self.watch("evaluated", step=step, loss=self.validate(), documents=len(self.held_out))
                 self.watch("step_finished", step=step, metrics=metrics)
                 if self.watch("should_stop", step=step, metrics=metrics):
                     if step < self.step:  # the call computed later steps too: repeat it up to this one

@@ -1,16 +1,21 @@
-"""Configurations of older runs, from before the parts of the model other than activation and norm."""
+"""Configurations and checkpoints of older runs, with the keys of this version."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from microgpt_lab.core.model import GPT
-from microgpt_lab.options.keys import defaults
+from microgpt_lab.options.keys import defaults, run_options
+from microgpt_lab.options.presets import DEFAULT
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
-from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
 
-MOVED = {"init_std": "std", "zero_init": "zero"}  # now options of `init`
+# Keys that are now options of a part.
+MOVED = {
+    "init_std": ("init", "std"),
+    "zero_init": ("init", "zero"),
+    "temperature": ("sampler", "temperature"),
+}
+ADDED = (*MODEL_KINDS, "tokenizer", "sampler")  # kinds that older configurations lack
 CHECKPOINT = (
     "was made by an older version of microgpt_lab, whose weights have other names: train again, or use that "
     "version"
@@ -19,17 +24,25 @@ CHECKPOINT = (
 
 def is_older(config: dict[str, Any]) -> bool:
     """Return whether a configuration has keys of an older version."""
-    return "init" not in config and not MOVED.keys().isdisjoint(config)
+    return any(key in config and kind not in config for key, (kind, _) in MOVED.items())
+
+
+def has_older_weights(config: dict[str, Any]) -> bool:
+    """Return whether a run is of a version whose weights have other names."""
+    return is_older(config) and "init" not in config
 
 
 def current(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with the keys of this version. What did not exist then is at its default."""
     if not is_older(config):
         return config
-    parts = {kind: part_with_defaults(kind) for kind in MODEL_KINDS if kind not in config}
-    parts["init"] |= {option: config[key] for key, option in MOVED.items() if key in config}
-    keys = {name: option.default for name, option in options_of(GPT).items()}
-    return keys | {key: value for key, value in config.items() if key not in MOVED} | parts
+    parts = {kind: part_with_defaults(kind) for kind in ADDED if kind not in config}
+    for key, (kind, option) in MOVED.items():
+        if key in config and kind in parts:
+            parts[kind][option] = config[key]
+    keys = {name: option.default for name, option in run_options().items()}
+    kept = {key: value for key, value in config.items() if key not in MOVED}
+    return {"model": DEFAULT} | keys | kept | parts
 
 
 def part_with_defaults(kind: str) -> dict[str, Any]:
@@ -42,4 +55,12 @@ def part_with_defaults(kind: str) -> dict[str, Any]:
 def current_override(override: str) -> str:
     """Return an override with the key of this version."""
     key, equals, value = override.partition("=")
-    return f"init.{MOVED[key]}{equals}{value}" if key in MOVED else override
+    return f"{'.'.join(MOVED[key])}{equals}{value}" if key in MOVED else override
+
+
+def current_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint contains beside its numbers, as in this version."""
+    chars, config = facts.get("chars"), facts.get("config")
+    if not isinstance(chars, list) or not isinstance(config, dict):
+        return facts
+    return facts | {"config": current(config), "tokenizer": {"tokens": chars}, "start": [len(chars)]}

@@ -57,15 +57,17 @@ __all__ = [
     "positions",
     "run_finished",
     "run_started",
+    "samplers",
     "schedulers",
     "should_stop",
     "step_finished",
+    "tokenizers",
     "weightings",
 ]
 
 # In the order of the hooks. Those of parts are named after their kinds, in the plural.
 MODEL_KINDS = ("activation", "norm", "position", "attention", "weighting", "mlp", "block", "init", "loss")
-KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "dataset", "backend", "callback")
+KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "dataset", "tokenizer", "sampler", "backend", "callback")
 EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
 
 
@@ -140,6 +142,63 @@ def datasets() -> list[Callable]:
     ...     return [counting]
     >>> counting(up_to=2)
     ['0 1 2', '1 2 3']
+    """
+
+
+@hookspec
+def tokenizers() -> list[Callable]:
+    """Return the tokenizers that the plugin defines.
+
+    A tokenizer is a subclass of `Tokenizer`. `learn(documents, chars)` sets `tokens`, the list of tokens in
+    the order of their ids. `documents` are those of the training split, and `chars` the characters of the
+    whole data set. `encode(text)` returns ids. `decode(ids)` joins the tokens, unless it is overridden: for
+    each text of these characters, decode(encode(text)) is the text. A tokenizer that needs more than its
+    tokens after learning adds it to `state_dict()` and `load_state_dict(state)`.
+
+    The token that begins and ends a document is not the tokenizer's business.
+
+    >>> from microgpt_lab import Tokenizer, hookimpl
+    >>> class Bigrams(Tokenizer):
+    ...     '''A token for each character, and one for each of the `pairs` that begin most documents.'''
+    ...     def __init__(self, *, pairs: int = 10):
+    ...         self.pairs = pairs
+    ...     def learn(self, documents, chars):
+    ...         begins = [document[:2] for document in documents if len(document) > 1]
+    ...         frequent = sorted(set(begins), key=lambda pair: (-begins.count(pair), pair))
+    ...         self.tokens = [*chars, *frequent[: self.pairs]]
+    ...     def encode(self, text):
+    ...         size = 2 if text[:2] in self.tokens[1:] and len(text) > 1 else 1
+    ...         return [self.tokens.index(token) for token in (text[:size], *text[size:]) if token]
+    >>> @hookimpl
+    ... def tokenizers():
+    ...     return [Bigrams]
+    >>> bigrams = Bigrams(pairs=1)
+    >>> bigrams.learn(["anna", "ann", "bo"], ["a", "b", "n", "o"])
+    >>> bigrams.encode("anna"), bigrams.decode([4, 2, 0])
+    ([4, 2, 0], 'anna')
+    """
+
+
+@hookspec
+def samplers() -> list[Callable]:
+    """Return the samplers that the plugin defines.
+
+    A sampler is a class, of which an instance is called with a `text` and a random generator, and returns the
+    ids of new tokens. `text.logits` are the logits of the next token, `text.then(token)` is the text with one
+    more token, `text.tokens` are the new tokens so far, and `text.ended` says whether the text is complete.
+    A text does not change, so a sampler may try several tokens. All randomness comes from the generator.
+    A sampler that draws tokens one by one may have `probabilities(logits)`: tests compare it with its draws.
+
+    >>> from microgpt_lab import hookimpl
+    >>> class Unlikeliest:
+    ...     '''The least likely token, every time.'''
+    ...     def __call__(self, text, rng):
+    ...         while not text.ended:
+    ...             text = text.then(text.logits.index(min(text.logits)))
+    ...         return text.tokens
+    >>> @hookimpl
+    ... def samplers():
+    ...     return [Unlikeliest]
     """
 
 

@@ -55,13 +55,19 @@ KEYS = {
     "position.base": "rope_base rope_theta rotary_base rotary_emb_base",
     "position.partial": "partial_rotary_factor rotary_dim rotary_ndims rotary_pct",
     "samples": "n_samples num_samples",
+    "sampler": "decoding decoding_strategy generation sampling",
+    "sampler.min_p": "minp",
+    "sampler.temperature": "temp temperature",
+    "sampler.top_k": "topk",
+    "sampler.top_p": "nucleus topp",
     "scheduler": "lr_schedule lr_scheduler lr_scheduler_type sched",
     "scheduler.warmup": "warmup_iters warmup_ratio warmup_steps",
     "seed": "manual_seed random_seed random_state",
     "steps": "epoch epochs iterations iters max_epochs max_iters max_steps n_epochs n_steps num_epochs "
     "num_iters num_steps num_train_epochs train_steps",
-    "temperature": "temp",
     "tie_embeddings": "tie_weights tie_word_embeddings tied weight_tying",
+    "tokenizer": "encoding tokeniser tokenization vocab vocabulary",
+    "tokenizer.vocab_size": "n_vocab vocabulary_size",
     "train_docs": "max_docs n_docs num_docs",
     "weighting": "attention_activation attention_weights score_function",
 }
@@ -112,11 +118,20 @@ PARTS = {
         "rope": "rotary rotary_embedding",
         "sinusoidal": "fixed sin sincos sine sinusoid",
     },
+    "sampler": {
+        "greedy": "argmax likeliest",
+        "multinomial": "categorical nucleus random sample top_k top_p",
+    },
     "scheduler": {
         "constant": "fixed none off",
         "cosine": "cosine_annealing cosine_decay cosineannealinglr",
         "inverse_sqrt": "noam rsqrt",
         "wsd": "trapezoidal warmup_stable_decay",
+    },
+    "tokenizer": {
+        "bpe": "byte_pair gpt2 subword tiktoken",
+        "byte": "bytes utf8 utf_8",
+        "char": "character characters chars letter letters",
     },
     "weighting": {"relu2": "relu_squared squared_relu", "sigmoid": "sigmoid_attention", "softmax": "exp"},
 }

@@ -9,6 +9,7 @@ from typing import Any
 from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.documents import Documents, check_returned
+from microgpt_lab.core.initial import start_from
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError, at_least, between
@@ -16,6 +17,7 @@ from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
+from microgpt_lab.run.initial import read_initial
 from microgpt_lab.run.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
@@ -28,19 +30,30 @@ def build(kind: str, chosen: dict[str, Any]) -> Any:
     return registry().get(kind, options.pop("name")).build(**options)
 
 
-def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
-    """Build the trainer of a run and check its configuration. UserError says what is wrong."""
+def assemble(
+    config: dict[str, Any], documents: Sequence[str], vocabulary: dict[str, Any] | None = None
+) -> Trainer:
+    """Build the trainer of a run and check its configuration. UserError says what is wrong.
+
+    vocabulary: the tokenizer's state in the checkpoint of a run that started from other weights: they are not
+        read again.
+    """
 
     def options_for(owner: Any) -> dict[str, Any]:
         return {name: config[name] for name in options_of(owner)}
 
+    initial = read_initial(config) if config["init_from"] and vocabulary is None else None
+
     try:
         between(0, MAX_SAMPLES, samples=config["samples"])
-        at_least(0, temperature=config["temperature"])
-        kinds = (*MODEL_KINDS, "optimizer", "scheduler", "backend")
+        kinds = (*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler", "backend")
         parts = {kind: build(kind, config[kind]) for kind in kinds}
         check_size(config, parts)
-        corpus = Corpus(documents, **options_for(Corpus))
+        vocabulary = initial.vocabulary if initial else vocabulary
+        with naming(config, {"tokenizer": parts["tokenizer"]}, refusal=ValueError, failed="cannot learn"):
+            if vocabulary is not None:
+                parts["tokenizer"].load_state_dict(vocabulary)
+            corpus = Corpus(documents, parts["tokenizer"], **options_for(Corpus))
         if corpus.long and answer_after(config):
             raise ValueError(
                 f"dataset={config['dataset']['name']}: block_size={corpus.block_size} cuts the answers of "
@@ -63,7 +76,10 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
                 parts["backend"],
                 **options_for(Trainer),
             )
+        trainer.sampler = parts["sampler"]
         check_drawn(trainer, config)
+        if initial:
+            start_from(trainer, initial.weights, init_from=config["init_from"])
     except ValueError as error:
         raise UserError(str(error)) from None
     probe_model(config, makers, trainer)
@@ -76,7 +92,7 @@ def assemble(config: dict[str, Any], documents: Sequence[str]) -> Trainer:
 def try_step(trainer: Trainer) -> None:
     """Let the backend compile a step of the longest documents."""
     batch, *numbers = trainer.inputs(0)
-    longest, *_ = trainer.corpus.pieces(trainer.corpus.documents.longest)
+    longest = trainer.corpus.longest_piece
     largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropouts=batch.dropouts)
     trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second step replays the recorded one
 

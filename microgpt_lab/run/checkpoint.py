@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from microgpt_lab.errors import Changed, UserError
 from microgpt_lab.options.files import open_regular
+from microgpt_lab.options.older import current_facts
 
 CURRENT, PREVIOUS, BEST = "checkpoint.bin", "checkpoint.previous.bin", "checkpoint.best.bin"
 FIRST_LINE = re.compile(rb"microgpt_lab checkpoint 1 ([0-9a-f]{64}) ([0-9]{1,15})\n")
@@ -192,7 +193,8 @@ def read(
     damaged: list[str] = []
     for name in names:
         try:
-            saved = Saved(*decode(read_bytes(folder / name)), name)
+            facts, numbers = decode(read_bytes(folder / name))
+            saved = Saved(current_facts(facts), numbers, name)
         except FileNotFoundError:
             continue
         except UserError as error:

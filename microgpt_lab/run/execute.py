@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from microgpt_lab.core.sampler import generate
+from microgpt_lab.core.sampler import Continuation, Greedy
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError
 from microgpt_lab.run.assemble import answer_after, assemble, build, load_documents
@@ -32,7 +32,8 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
     saved: the checkpoint from which the run continues in its folder; None for a new run.
     """
     documents = load_documents(run.config)
-    trainer = assemble(run.config, documents)
+    vocabulary = saved.facts["tokenizer"] if saved and run.config["init_from"] else None
+    trainer = assemble(run.config, documents, vocabulary)
     stopping = StopOnSignal()
     callbacks = [stopping, *(build("callback", chosen) for chosen in run.config["callback"].values())]
     trainer.watch = Watchers(callbacks, warn=log.warning)
@@ -122,17 +123,19 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
     """Add the results of a finished run: validation loss, losses of guessing, samples, how many are new."""
     corpus, held_out = trainer.corpus, trainer.held_out
     if held_out:
-        summary["loss/val"] = trainer.validate()
-        summary["documents/val"] = len(held_out)
-        loss, documents = trainer.validate_unseen()
-        summary |= {"loss/val_unseen": loss} if documents else {}
-        summary["documents/val_unseen"] = documents
+        summary |= {"loss/val": trainer.validate(), "bits_per_char/val": trainer.bits_per_char()}
+        summary |= {"documents/val": len(held_out), "characters/val": sum(map(len, held_out))}
+        if not corpus.stream:
+            loss, documents = trainer.validate_unseen()
+            summary |= {"loss/val_unseen": loss} if documents else {}
+            summary["documents/val_unseen"] = documents
         summary["guessing"] = corpus.guessing(held_out)
+        summary["guessing_bits"] = corpus.guessing_bits(held_out)
     if held_out and (after := answer_after(config)):
         summary["documents/exact_match"] = len(held_out[:100])
         summary["exact_match"] = exact_match(trainer, held_out[:100], after)
     rng = copy.copy(corpus.rng)  # a copy, so that the checkpoint, written later, gives the same samples
-    samples = trainer.sample(rng, samples=config["samples"], temperature=config["temperature"])
+    samples = trainer.sample(rng, samples=config["samples"])
     summary["samples"] = samples
     new = [first for first, *_ in corpus.new(samples)]
     summary["samples_new"] = sum(new) / len(new) if new else None
@@ -144,6 +147,6 @@ def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> fl
     for document in documents:
         question, _, answer = document.partition(answer_after)
         prompt = [corpus.bos, *corpus.encode(question + answer_after)]
-        ids = generate(trainer.model, trainer.weights, prompt, Random(0), stop=corpus.bos, temperature=0)
-        correct += corpus.decode(ids) == answer
+        text = Continuation(trainer.model, trainer.weights, prompt, stop=corpus.bos)
+        correct += corpus.decode(Greedy()(text, Random(0))) == answer
     return correct / len(documents)

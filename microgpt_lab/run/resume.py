@@ -29,7 +29,8 @@ class Facts(TypedDict):
     step: Step
     config: dict[str, Any]
     callbacks: dict[str, Any]
-    chars: list[str]
+    tokenizer: dict[str, Any]
+    start: list[int]
     rng: tuple[int, list[int], float | None]
     tensors: dict[str, Any]
     seconds: Figure
@@ -43,7 +44,8 @@ def capture(trainer: Trainer, **facts: Any) -> bytes:
     The order of the documents is not in it, because it follows from the configuration.
     """
     corpus = trainer.corpus
-    facts |= {"step": trainer.step, "chars": corpus.chars, "rng": corpus.rng.getstate()}
+    facts |= {"step": trainer.step, "tokenizer": corpus.tokenizer.state_dict(), "start": corpus.start}
+    facts |= {"rng": corpus.rng.getstate()}
     return checkpoint.encode(facts, {"weights": trainer.weights, "optimizer": trainer.carry[1]})
 
 
@@ -67,7 +69,7 @@ def restore(trainer: Trainer, saved: Saved, *, optimizer: bool = True) -> None:
     try:
         shapes, tensor = facts["tensors"], trainer.backend.tensor
         weights = checkpoint.unflatten(shapes["weights"], numbers, tensor)
-        if facts["chars"] != trainer.corpus.chars:
+        if facts["tokenizer"] != trainer.corpus.tokenizer.state_dict():
             raise Changed("the checkpoint has a different vocabulary")
         if {n: tuple(w.shape) for n, w in weights.items()} != trainer.packing.shapes:
             raise Changed("the checkpoint's weights do not fit a model of this configuration")

@@ -23,7 +23,7 @@ from microgpt_lab.registry.plugins import registry
 FILES = ("path", "validation", "test", "repo")  # options of data sets that name a file or a folder
 DATA_SETS, SETTINGS = 4, 16  # how many are cached
 # Keys that do not change what a backend computes.
-NOT_IN_SETTING = ("seed", "callback", "steps", "samples", "temperature", "eval_every")
+NOT_IN_SETTING = ("seed", "callback", "steps", "samples", "sampler", "eval_every")
 
 _documents: OrderedDict[tuple[str, str], Documents] = OrderedDict()
 _trainers: OrderedDict[str, Trainer] = OrderedDict()

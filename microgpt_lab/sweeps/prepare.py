@@ -49,9 +49,13 @@ def prepare_shared(config: dict[str, Any], *, prepare_at: int = 2) -> None:
             return
         documents = load_documents(config)
         environment.documents_sha256(documents)
-        corpus = Corpus(documents, **{name: config[name] for name in options_of(Corpus)})
-        if held_out := corpus.validation[: config["eval_docs"]]:
+        if not reuse.is_first_party("tokenizer", config["tokenizer"]):
+            return
+        tokenizer = build("tokenizer", config["tokenizer"])
+        corpus = Corpus(documents, tokenizer, **{name: config[name] for name in options_of(Corpus)})
+        if held_out := corpus.held_out(config["eval_docs"]):
             corpus.guessing(held_out)
+            corpus.guessing_bits(held_out)
         setting = reuse.setting_key(config)
         jobs_per_setting[setting] += 1
         due = jobs_per_setting[setting] == prepare_at

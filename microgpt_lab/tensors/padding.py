@@ -14,8 +14,8 @@ from microgpt_lab.core.backend import Batch, Dropout
 class Padded(NamedTuple):
     """K batches, padded to B documents of T tokens each.
 
-    ids and targets (K, B, T) are integers. loss_weight (K, B, T, 1) is 0 at the padding. masks (K, B, T, C)
-    or (K, B, heads, T, T) are true for the numbers that dropout keeps.
+    ids and targets (K, B, T) are integers. loss_weight (K, B, T, 1) is 0 at the padding and the context.
+    masks (K, B, T, C) or (K, B, heads, T, T) are true for the numbers that dropout keeps.
     """
 
     ids: np.ndarray
@@ -31,10 +31,11 @@ def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0
     tokens: list[int] = []
     weights: list[float] = []
     for batch in batches:
-        for ids, targets in batch.pairs:
+        for (ids, targets), context in zip(batch.pairs, batch.context, strict=True):
             tokens += ids
             tokens += targets[-1:] + [0] * (length - len(ids))
-            weights += [batch.loss_weight] * len(ids)
+            weights += [0.0] * context
+            weights += [batch.loss_weight] * (len(ids) - context)
             weights += [0.0] * (length - len(ids))
         missing = height - len(batch.pairs)
         tokens += [0] * (missing * (length + 1))
