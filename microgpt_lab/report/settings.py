@@ -22,6 +22,11 @@ def direction(metric: str) -> int:
     return -1 if metric in HIGHER_IS_BETTER else 1
 
 
+def differ_in_tokenizer(frame: pandas.DataFrame) -> bool:
+    """Return whether runs of a sweep (`load_sweep`) have different tokenizers."""
+    return any(key.partition(".")[0] == "tokenizer" for key in frame.attrs["swept"])
+
+
 @dataclass
 class Setting:
     """One combination of the compared keys, with the statuses, mean sizes and mean duration of its runs."""
