@@ -18,7 +18,7 @@ from microgpt_lab.testing import check, parts_of
 
 ROOT = Path(__file__).parents[1]
 MODEL = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^python -m microgpt_lab (.*)", re.sub(r" \\\n +", " ", MODEL), flags=re.M)
+COMMANDS = re.findall(r"^python -m microgpt_lab (?!-m )(.*)", re.sub(r" \\\n +", " ", MODEL), flags=re.M)
 REFUSED = re.findall(r"^\| `([^`]*=[^`]*)` \|", MODEL.partition("## What is refused")[2], flags=re.M)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

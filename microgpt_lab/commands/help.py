@@ -11,6 +11,7 @@ from microgpt_lab import __version__, commands
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.keys import (
+    CHOSEN,
     OWNERS,
     defaults,
     format_default,
@@ -18,6 +19,7 @@ from microgpt_lab.options.keys import (
     option_descriptions,
     recipes,
 )
+from microgpt_lab.options.presets import DEFAULT, presets, read, summary
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import options_of
@@ -79,7 +81,9 @@ def explain(word: str) -> list[tuple[str, str]]:
     if word == "jobs":
         return [("jobs=2", FLAGS["jobs=2"])]
     keys = {row[0].partition("=")[0]: row for owner in reversed(OWNERS.values()) for row in options(owner)}
-    entries, known = [keys[word]] if word in keys else [], {*COMMANDS, *keys, *KINDS}
+    entries = [(f"model={name}", text) for name, text in models().items() if word in ("model", name)]
+    entries += [keys[word]] if word in keys else []
+    known = {*COMMANDS, *keys, *CHOSEN, *models()}
     parts_with: dict[tuple[str, str], list[tuple[str, str]]] = {}  # by option
     for (kind, name), part in sorted(registry().parts.items()):
         rows = options(part.make, prefix=f"callback.{name}." if kind == "callback" else f"{kind}.")
@@ -100,12 +104,19 @@ def explain(word: str) -> list[tuple[str, str]]:
     return entries
 
 
+def models() -> dict[str, str]:
+    """Return the presets of models by name, each with its sentence."""
+    return {name: summary(path) for name, path in presets().items()}
+
+
 def check_parts(overrides: list[str]) -> None:
     """Raise UserError for kind=name if there is neither a part nor a preset of that name."""
     for kind, _, names in (override.lstrip("+").partition("=") for override in overrides):
         for name in names.strip("[]").split(",") if kind in KINDS else ():
             if name and not (home() / "conf" / kind / f"{name}.yaml").is_file():
                 registry().get(kind, name)
+        if kind == "model" and names not in presets():
+            raise UserError(f"model={names} is unknown{suggest(names, presets())}")
 
 
 def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -113,8 +124,9 @@ def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]
     yield f"Commands ({PROGRAM} help COMMAND explains a command)", list(COMMANDS.items())
     yield "Flags, and jobs=N", list(FLAGS.items())
     names = [(kind, ", ".join(registry().names(kind))) for kind in KINDS]
-    experiment = ("experiment", ", ".join(recipes()))
-    yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", [*names, experiment]
+    yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", names
+    chosen = [(f"model={name}", text) for name, text in models().items()]
+    yield "Presets of models, and recipes", [*chosen, ("experiment=NAME", ", ".join(recipes()))]
     seen: set[str] = set()
     for heading, owner in OWNERS.items():
         entries = options(owner, {name for name in options_of(owner) if name in seen})
@@ -126,7 +138,9 @@ def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]
 def chosen_parts(overrides: list[str]) -> Iterator[tuple[str, str]]:
     """Yield the parts that the overrides choose, or else the default ones, with their options."""
     chosen = {kind: value.strip("[]").split(",") for kind, _, value in (o.partition("=") for o in overrides)}
-    for kind, names in (defaults() | chosen).items():
+    model = chosen.pop("model", [DEFAULT])[0]
+    of_model = {kind: [name] for kind, name in read(model).parts.items()}
+    for kind, names in (defaults() | of_model | chosen).items():
         for name, part in ((name, registry().parts.get((kind, name))) for name in names):
             if part is None:  # a preset of the user
                 continue

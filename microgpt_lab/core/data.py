@@ -120,7 +120,10 @@ class Corpus(Pieces):
         ValueError if it has learned, but cannot encode this data set.
         """
         if tokenizer.tokens:
-            tokenizer.encode("".join(self.documents.chars))
+            try:
+                tokenizer.encode("".join(self.documents.chars))
+            except ValueError as error:
+                raise ValueError(f"it has learned from other data: {error}") from None
             return tokenizer
 
         def learn() -> dict:

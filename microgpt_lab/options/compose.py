@@ -14,6 +14,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.options import config
 from microgpt_lab.options.mistakes import explain
 from microgpt_lab.options.overrides import run_name
+from microgpt_lab.options.preset_source import Presets
 from microgpt_lab.options.recipes import Recipes, SearchPath, check_presets
 from microgpt_lab.registry.folders import CONF
 
@@ -25,6 +26,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("suffix", lambda o: f"_{run_name(o)}" if o else "", replace=True)
     OmegaConf.register_new_resolver("job_name", lambda o, num: run_name(o) or str(num), replace=True)
     OmegaConf.register_new_resolver("either", lambda name, other: name or other, replace=True)
+    Plugins.instance().register(Presets)
     Plugins.instance().register(Recipes)
     Plugins.instance().register(SearchPath)
 

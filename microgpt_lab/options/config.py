@@ -18,8 +18,9 @@ from omegaconf.nodes import BooleanNode, FloatNode, IntegerNode, StringNode, Val
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options import untrusted
-from microgpt_lab.options.keys import recipes, run_options, shared_keys, turned_on_by
+from microgpt_lab.options.keys import CHOSEN, names_of, run_options, shared_keys, turned_on_by
 from microgpt_lab.options.overrides import parse_value
+from microgpt_lab.options.presets import DEFAULT
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Option
 from microgpt_lab.registry.plugins import registry
@@ -57,7 +58,7 @@ def store_options() -> None:
     top, turned_on = run_options(), turned_on_by()
     cs.store(
         name="run_options",
-        node=DictConfig({k: node(o, o.default) for k, o in top.items()}),
+        node=DictConfig({"model": StringNode(DEFAULT)} | {k: node(o, o.default) for k, o in top.items()}),
         provider="microgpt_lab",
     )
     for part in registry().parts.values():
@@ -104,10 +105,12 @@ def converted_config(config: dict[str, Any]) -> dict[str, Any]:
 
     UserError for a wrong top-level key, an unknown part, or a value of a wrong type.
     """
-    known = {*run_options(), *KINDS}
+    config = {"model": DEFAULT} | config  # a run from before presets has none
+    known = {"model", *run_options(), *KINDS}
     for key in config:
         if key not in known:
-            raise UserError(f"'{key}' is unknown{suggest(key, known, KEY_OF)}")
+            meant = {KEY_OF[key]} if key in KEY_OF else known  # an option of a part, say
+            raise UserError(f"'{key}' is unknown{suggest(key, meant, KEY_OF)}")
     for key in known - set(config):
         raise UserError(f"'{key}' is required")
     for kind in KINDS:
@@ -171,18 +174,19 @@ def check(arguments: list[str]) -> None:
         names = [name.strip() for name in value.strip("[]").split(",")]
         if group == "callback" and (twice := next((n for n in names if names.count(n) > 1), None)):
             raise UserError(f"{argument} names '{twice}' twice")
-        if group in KINDS and group != "callback" and value in ("", "null"):
-            raise UserError(f"{group} must be one of: {', '.join(registry().names(group))}")
+        if group in (*KINDS, "model") and group != "callback" and value in ("", "null"):
+            raise UserError(f"{group} must be one of: {', '.join(names_of(group))}")
         numbers = [n for n in names if not isinstance(parse_value(n or "text"), str) or is_number(n)]
-        if group in (*KINDS, "experiment") and numbers:
-            known = registry().names(group) if group in KINDS else recipes()
-            raise UserError(f"{group}={value} is unknown{suggest(value, known, PART_OF.get(group))}")
+        if group in CHOSEN and numbers:
+            raise UserError(
+                f"{group}={value} is unknown{suggest(value, names_of(group), PART_OF.get(group))}"
+            )
         if any(word in argument for word in REFUSED):
             raise UserError(f"{argument} is refused: a configuration can only name parts, not code")
         if untrusted.RESOLVER.search(FOLDER_RESOLVERS.sub("", argument)):
             raise UserError(
                 f"{argument} is refused: an interpolation can only name a key, such as ${{layers}}"
             )
-        names_file = group in (*KINDS, "experiment") or "/" in group
+        names_file = group in CHOSEN or "/" in group
         if names_file and (".." in value or "/" in value or "\\" in value):
             raise UserError(f"{argument} is refused: {value} is a path, write a name")

@@ -12,10 +12,12 @@ from typing import Any
 import yaml
 
 from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.initial import start_from
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.options.presets import presets
 from microgpt_lab.registry.folders import CONF, EXPERIMENTS, home
-from microgpt_lab.registry.hookspecs import MODEL_KINDS
+from microgpt_lab.registry.hookspecs import KINDS, MODEL_KINDS
 from microgpt_lab.registry.parts import Option, Part, options_of
 from microgpt_lab.registry.plugins import registry
 
@@ -24,8 +26,10 @@ OWNERS = {
     "the model": GPT,
     "the data": Corpus,
     "the training": Trainer,
+    "the start": start_from,
     "the samples at the end": Trainer.sample,
 }
+CHOSEN = (*KINDS, "model", "experiment")  # keys whose values are names: of parts, presets, recipes
 LINE = re.compile(r"(\s*)(\w+(?:, \w+)*): +(\S.*)")
 
 
@@ -107,3 +111,9 @@ def recipes() -> dict[str, Path]:
     folders = (home() / "experiments", EXPERIMENTS)
     files = [file for folder in folders for file in folder.glob("*/recipe.yaml") if file.is_file()]
     return dict(sorted({file.parent.name: file.parent for file in files}.items()))
+
+
+def names_of(key: str) -> list[str]:
+    """Return the names that a key in CHOSEN takes: of parts, presets or recipes."""
+    others = {"model": presets, "experiment": recipes}
+    return list(others[key]()) if key in others else registry().names(key)

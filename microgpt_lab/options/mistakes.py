@@ -11,10 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.config import wrong_type
-from microgpt_lab.options.keys import defaults, recipes, run_options
+from microgpt_lab.options.keys import CHOSEN, defaults, names_of, run_options
 from microgpt_lab.registry.extras import install
 from microgpt_lab.registry.folders import home
-from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.hookspecs import KINDS, MODEL_KINDS
 from microgpt_lab.registry.parts import Option
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.synonyms import KEY_OF, PART_OF
@@ -65,7 +65,7 @@ def check_flags(arguments: list[str]) -> None:
 
 def unknown_flag(flag: str, arguments: list[str], flags: Iterable[str]) -> str:
     """Return a message that says how to write `--steps 5`, or that lists the flags if it is not a key."""
-    key, known = flag.lstrip("-").replace("-", "_"), {*run_options(), *KINDS, "experiment"}
+    key, known = flag.lstrip("-").replace("-", "_"), {*run_options(), *CHOSEN}
     if "." not in key:
         key = key if key in known else full_key(key) or nearest(key, known)
     if not key:
@@ -106,6 +106,9 @@ def explain(error: Exception, commands: Iterable[str] = ()) -> str:
         return unknown_key(match[1])
     if explanation := wrong_prefix(str(error)):
         return explanation
+    if match := re.match(r"Error resolving interpolation .*possible interpolation keys: (.*)", str(error)):
+        listed = match[1].split(", ")  # of the keys in the defaults list: all that have one name
+        return unknown_key(next(key for key in ("model", *MODEL_KINDS) if key not in listed))
     if isinstance(error, OverrideParseException):
         return unreadable(error.override, commands)
     if "Ambiguous value" in message:
@@ -119,6 +122,8 @@ def explain(error: Exception, commands: Iterable[str] = ()) -> str:
     if key.endswith(".name") and "read-only" in lines[0]:
         choice = "callback=[A,B]" if key.startswith("callback.") else f"{key.removesuffix('.name')}=NAME"
         return f"{key} cannot be set: choose a part with {choice}"
+    if key == "model":
+        return unknown_key(key)
     if explanation := wrong_value(key, lines[0]):
         return explanation
     return lines[0] if key in lines[0] else f"{key}: {lines[0]}"
@@ -201,7 +206,8 @@ def unknown_part(group: str, name: str) -> str:
         kind, _, part = name.partition("/")
         return f"a recipe's defaults cannot have '- {kind}: {part}': write '- override /{kind}: {part}'"
     if group not in KINDS:
-        return f"{group}={name} is unknown{suggest(name, recipes() if group == 'experiment' else [])}"
+        names = names_of(group) if group in CHOSEN else []
+        return f"{group}={name} is unknown{suggest(name, names, PART_OF.get(group))}"
     try:
         registry().get(group, name)
     except UserError as error:
@@ -214,13 +220,12 @@ def unknown_key(key: str) -> str:
     if (meant := key.replace("-", "_")) != key and option_of(meant):
         return f"'{key}' is unknown; did you mean '{meant}'?"
     group, _, option = key.partition(".")
-    if key in (*KINDS, "experiment"):
-        names = registry().names(key) if key in KINDS else recipes()
-        return f"{key} must be chosen with {key}=NAME; choose from {', '.join(names)}"
+    if key in CHOSEN:
+        return f"{key} must be chosen with {key}=NAME; choose from {', '.join(names_of(key))}"
     if not option and (suggestion := full_key(meant)):
         return f"'{key}' is unknown; did you mean '{suggestion}'?"
     if not option or group not in KINDS:
-        return f"'{key}' is unknown{suggest(key, {*run_options(), *KINDS, 'experiment'})}"
+        return f"'{key}' is unknown{suggest(key, {*run_options(), *CHOSEN})}"
     return unknown_option(group, option)
 
 

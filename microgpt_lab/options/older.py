@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from microgpt_lab.options.keys import defaults, run_options
+from microgpt_lab.options.presets import DEFAULT
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import registry
 
@@ -40,7 +41,8 @@ def current(config: dict[str, Any]) -> dict[str, Any]:
         if key in config and kind in parts:
             parts[kind][option] = config[key]
     keys = {name: option.default for name, option in run_options().items()}
-    return keys | {key: value for key, value in config.items() if key not in MOVED} | parts
+    kept = {key: value for key, value in config.items() if key not in MOVED}
+    return {"model": DEFAULT} | keys | kept | parts
 
 
 def part_with_defaults(kind: str) -> dict[str, Any]:

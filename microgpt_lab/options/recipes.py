@@ -69,6 +69,7 @@ class SearchPath(SearchPathPlugin):
     """Let Hydra find the lab's recipes, and the presets and recipes of the user's own lab folder."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.prepend("microgpt_lab", "presets://model")
         search_path.append("microgpt_lab", f"recipes://{EXPERIMENTS}")
         search_path.append("home", f"file://{home() / 'conf'}")
         search_path.append("home", f"recipes://{home() / 'experiments'}")

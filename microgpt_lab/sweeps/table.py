@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from microgpt_lab.core.model import GPT
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.files import clean
 from microgpt_lab.options.overrides import flatten, parse_value, single_value
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
+from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
 from microgpt_lab.sweeps.folder import run_folders
 
@@ -66,6 +69,7 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     """Return the keys that differ: overridden keys in their order, then other keys, and `seed` last.
 
     Options of parts that were swept themselves do not count, because they differ only because the parts do.
+    Neither do the parts and keys of the model if `model` was swept, because its presets set them.
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
@@ -76,10 +80,11 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     swept = [key for key in overridden if differs(key, readable)]
     complete = [record for record in records if record["complete"]]
     others = [key for key in complete[0]["values"] if key not in overridden] if complete else []
+    of_model = {*MODEL_KINDS, *options_of(GPT)} if "model" in swept else ()
     swept += [
         key
         for key in others
-        if key.partition(".")[0] not in swept
+        if key.partition(".")[0] not in (*swept, *of_model)
         and all(key in record["values"] for record in complete)
         and differs(key, complete)
     ]

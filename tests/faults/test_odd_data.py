@@ -169,7 +169,7 @@ def test_a_document_longer_than_the_block_is_truncated_windowed_or_refused():
     ]  # fmt: skip
     assert windows.pieces("abc") == cut.pieces("abc") and len(cut.pieces("abcdefghijklm")) == 1
     with pytest.raises(
-        ValueError, match=r"20 of 40 documents .* block_size - 1 = 3 characters, the longest 13"
+        ValueError, match=r"20 of 40 documents have more than block_size=4 tokens to predict, the longest 14"
     ):
         Corpus(WORDS, long_docs="error", block_size=4)
     assert Corpus(WORDS, long_docs="error", block_size=14).long == 0

@@ -1,0 +1,82 @@
+"""Presets of models: `model=NAME` is the file conf/model/NAME.yaml of the lab or of the user's lab folder."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.options import files, untrusted
+from microgpt_lab.registry.folders import CONF, home
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
+from microgpt_lab.registry.plugins import registry
+
+DEFAULT = "microgpt"
+
+
+class Preset(NamedTuple):
+    """What a preset sets.
+
+    parts: the chosen parts, by kind.
+    options: options of parts of the model, by kind. They hold for any part of the kind that has them.
+    values: all other keys.
+    """
+
+    parts: dict[str, str]
+    options: dict[str, dict[str, Any]]
+    values: dict[str, Any]
+
+
+def presets() -> dict[str, Path]:
+    """Return the files of all presets by name. Of two with the same name, the lab's counts."""
+    folders = (home() / "conf" / "model", CONF / "model")
+    found = {path.stem: path for folder in folders for path in folder.glob("*.yaml") if path.is_file()}
+    return dict(sorted(found.items()))
+
+
+def summary(path: Path) -> str:
+    """Return the first comment of a preset that is not Hydra's package."""
+    comments = (line.lstrip("# ") for line in files.read_text(path).splitlines() if line.startswith("#"))
+    return next((comment for comment in comments if not comment.startswith("@package")), "")
+
+
+def read(name: str) -> Preset:
+    """Read a preset, together with the presets that its defaults name. An unknown one sets nothing."""
+    path = presets().get(name)
+    return parse(files.read_text(path), path) if path else Preset({}, {}, {})
+
+
+@functools.lru_cache(64)
+def parse(text: str, path: Path) -> Preset:
+    """Read a preset from its text. UserError for an option that no part of its kind has."""
+    content = untrusted.check(text, path)
+    values = dict(content) if isinstance(content, dict) else {}
+    listed = values.pop("defaults", None)
+    own: dict[str, dict[str, Any]] = {
+        kind: values.pop(kind) for kind in MODEL_KINDS if isinstance(values.get(kind), dict)
+    }
+    for kind, options in own.items():
+        known = {name for part in registry().parts.values() if part.kind == kind for name in part.options}
+        for name in options:
+            if name not in known:
+                raise UserError(f"{path}: '{kind}.{name}' is no option of a part{suggest(str(name), known)}")
+    parts, base = {}, Preset({}, {}, {})
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, str) and entry not in ("_self_", path.stem):
+            base = read(entry)
+        for key, part in entry.items() if isinstance(entry, dict) else ():
+            parts[str(key).rpartition("/")[2]] = part
+    options = {kind: base.options.get(kind, {}) | own.get(kind, {}) for kind in {**base.options, **own}}
+    return Preset(base.parts | parts, options, base.values | values)
+
+
+def options_for(name: str, chosen: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the options that a preset sets for the chosen parts, by kind: those that the parts have."""
+    options = read(name).options
+    parts = {kind: registry().parts.get((kind, chosen.get(kind, ""))) for kind in options}
+    return {
+        kind: {key: value for key, value in options[kind].items() if key in part.options}
+        for kind, part in parts.items()
+        if part
+    }
