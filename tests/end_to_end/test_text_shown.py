@@ -125,3 +125,37 @@ def test_tensorboard_shows_text_as_blocks_of_code():
     assert page.count("<pre>") == 2 and page.count("<hr>") == 1
     assert "To be, or\nnot `to` be:\n\n    &lt;b&gt;that&lt;/b&gt;" in page
     assert board.sample_list(["anna", "bob"]) == "`anna` · `bob`"
+
+
+def test_sample_prints_texts_of_any_length_with_a_line_between_them(lab):
+    """The next command that a run on a stream prints is one for a longer text."""
+    options = ("dataset=shakespeare", "callback=[console,checkpoint]", "hydra.run.dir=run")
+    shown = lab(*SMALL, *options, "steps=3", "eval_docs=1", check=0).stdout
+    assert re.search(r"^sample +python -m microgpt_lab sample run --length 500$", shown, flags=re.M)
+    one, two = (
+        lab("sample", "run", f"-n{n}", "--length=200", "--temperature=0", check=0).stdout for n in (1, 2)
+    )
+    assert two.startswith(f"{one}\n") and len(two) > len(one) + 1 and len(one) > 2 * 40
+
+
+def test_jobs_and_searches_that_choose_a_tokenizer_are_judged_in_bits_per_character(lab, tmp_path):
+    quick = (*SMALL, "steps=2", "train_docs=50", "callback=[console]", "hydra.sweep.dir=sweep")
+    for chosen, unit in (("tokenizer=char", " bits per character"), ("layers=2", "")):
+        shown = lab("-m", chosen, "seed=1", *quick, check=0).stdout
+        (line,) = (line for line in shown.splitlines() if line.startswith("✓"))
+        assert re.search(rf"  val \d\.\d{{4}}{unit}  \d", line)
+    for override, objective in (
+        ("tokenizer=bpe", "bits_per_char/val"),
+        ("tokenizer.vocab_size=100", "bits_per_char/val"),
+        ("+tokenizer.extra=1", "bits_per_char/val"),
+        ("optimizer.lr=1", "loss/val"),
+    ):
+        assert Run({}, tmp_path, ["seed=1", override]).objective == objective
+
+
+def test_the_samples_in_the_line_of_a_job_are_short(watched, monkeypatch):
+    monkeypatch.setattr(Run, "in_sweep", True)
+    summary, shown = watched(BOOK, "samples=20")
+    (line,) = shown.splitlines()
+    words = " ".join(" ".join(summary["samples"][:3]).split())
+    assert line.endswith(f"  {words[:59]}…")
