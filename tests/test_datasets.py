@@ -119,6 +119,21 @@ def test_us_names_have_a_fixed_digest():
     assert digest(documents) == "71779929036a"
 
 
+def test_icelandic_names_have_a_fixed_digest_and_the_letters_of_the_language():
+    names = part("dataset", "icelandic_names")()
+    assert len(names) == len(set(names)) == 3_742
+    assert set("".join(names)) == set("abcdefghijklmnoprstuvwxyzáæéíðóöúýþ")
+    sha256 = hashlib.sha256((PLUGINS / "icelandic_names.txt").read_bytes()).hexdigest()
+    assert digest(names) == sha256[:12] == "9245837b5887"
+
+
+def test_transliterated_icelandic_names_have_no_accents_and_are_still_unique():
+    names = part("dataset", "icelandic_names", transliterate=True)()
+    assert len(names) == len(set(names)) == 3_587
+    assert {"thordis", "aedis", "gudrun", "orn", "eir"} <= set(names)
+    assert set("".join(names)) == set("abcdefghijklmnoprstuvwxyz")
+
+
 def test_unicode_names_have_a_fixed_digest():
     """They are the same in every Python. Generated names (numbered ones, Hangul syllables) are left out."""
     documents = part("dataset", "unicode_names")()

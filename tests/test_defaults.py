@@ -25,6 +25,7 @@ PARTS = {
     "callback=samples": {"number": 5},
     "callback=tensorboard": {"histograms": False, "every": 0},
     "dataset=arithmetic": {"operation": "+", "digits": 2, "modulus": 0},
+    "dataset=icelandic_names": {"transliterate": False},
     "dataset=karpathy_names": {"path": ""},
     "dataset=python_stdlib": {"max_length": 60},
     "dataset=reverse": {"documents": 10000, "length": 5, "letters": "abcdefgh"},
