@@ -124,7 +124,7 @@ class Corpus(Pieces):
             try:
                 tokenizer.encode("".join(self.documents.chars))
             except ValueError as error:
-                raise ValueError(f"it has learned from other data: {error}") from None
+                raise ValueError(f"the tokenizer has learned from other data: {error}") from None
             return tokenizer
 
         def learn() -> dict:

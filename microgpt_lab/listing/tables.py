@@ -52,7 +52,7 @@ def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None
 
 
 def differ_in_tokenizer(rows: list[Row]) -> bool:
-    """Return whether the runs have different tokenizers, so that their losses per token cannot be compared."""
+    """Return whether the runs have different tokenizers, which makes losses per token incomparable."""
     chosen = [{k: x for k, x in row.changed.items() if k.partition(".")[0] == "tokenizer"} for row in rows]
     return any(each != chosen[0] for each in chosen)
 

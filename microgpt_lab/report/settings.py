@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas
 
 HIGHER_IS_BETTER = ("exact_match", "samples_new", "perf/tokens_per_s")
+NOT_LEARNED = ("char", "byte")  # tokenizers that do not depend on the training documents
 FAILED = ("diverged", "failed")  # statuses of runs without a result because of their configuration
 
 
@@ -23,8 +24,10 @@ def direction(metric: str) -> int:
 
 
 def differ_in_tokenizer(frame: pandas.DataFrame) -> bool:
-    """Return whether runs of a sweep (`load_sweep`) have different tokenizers."""
-    return any(key.partition(".")[0] == "tokenizer" for key in frame.attrs["swept"])
+    """Return whether runs of a sweep (`load_sweep`) differ in their tokenizer, or in what it has learned."""
+    swept = {key.partition(".")[0] for key in frame.attrs["swept"]}
+    learned = frame.attrs.get("fixed", {}).get("tokenizer", "char") not in NOT_LEARNED
+    return "tokenizer" in swept or ("train_docs" in swept and learned)
 
 
 @dataclass

@@ -18,12 +18,12 @@ TRAINING_LOSS = (
 )
 VALIDATION_LOSS = "loss/val is the cross-entropy alone, whatever training minimizes."
 PER_CHARACTER = (
-    "Losses per token of different tokenizers cannot be compared: bits_per_char/val is the validation loss in "
-    "bits per character, over the same characters whatever the tokenizer."
+    "Losses per token of different tokenizers cannot be compared: bits_per_char/val is the validation loss "
+    "in bits per character, over the same characters whatever the tokenizer."
 )
 PER_TOKEN = (
-    "Warning: losses per token of different tokenizers cannot be compared. --metric bits_per_char/val compares "
-    "the validation loss in bits per character."
+    "Warning: losses per token of different tokenizers cannot be compared. --metric bits_per_char/val "
+    "compares the validation loss in bits per character."
 )
 
 

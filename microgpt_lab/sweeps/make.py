@@ -31,9 +31,9 @@ def run_jobs(
 ) -> list[float | None]:
     """Run the jobs with these overrides, at most `parallel` at a time, and return their objectives.
 
-    The objective is None for a job without one. What several jobs share is prepared in this process, before each
-    job starts. If a job fails, the other jobs continue. `first` is the number of the first job. If this
-    process does not own the terminal (`owns_terminal`), other processes print on it too.
+    The objective is None for a job without one. What several jobs share is prepared in this process, before
+    each job starts. If a job fails, the other jobs continue. `first` is the number of the first job. If
+    this process does not own the terminal (`owns_terminal`), other processes print on it too.
     """
     if jobs:
         (sweep / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)

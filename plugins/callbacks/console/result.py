@@ -34,7 +34,10 @@ def loss_rows(summary, in_bits):
     """
     val, bits = summary["loss/val"], summary["bits_per_char/val"]
     unseen = summary.get("documents/val_unseen")  # None: a stream, which has no documents
-    characters, documents = f"{summary['characters/val']:,} characters", f"{summary['documents/val']:,} documents"
+    characters, documents = (
+        f"{summary['characters/val']:,} characters",
+        f"{summary['documents/val']:,} documents",
+    )
     yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {characters if unseen is None else documents}"
     yield "", f"[bold]{bits:.2f}[/] bits per character"
     if unseen is not None:
@@ -47,7 +50,10 @@ def loss_rows(summary, in_bits):
     for name, nats in summary["guessing"].items():
         guess = summary["guessing_bits"][name]
         beaten = bits < guess if in_bits else val < nats
-        yield f"  {name}", f"{nats:.4f}  {guess:{width}.2f} bits  [dim]{'beaten' if beaten else 'not beaten'}[/]"
+        yield (
+            f"  {name}",
+            f"{nats:.4f}  {guess:{width}.2f} bits  [dim]{'beaten' if beaten else 'not beaten'}[/]",
+        )
 
 
 def samples_table(trainer, samples):
@@ -65,7 +71,7 @@ def samples_table(trainer, samples):
 
 
 def are_text(corpus, samples):
-    """Whether the samples are to be shown as text, because they have more than one line or are of a stream."""
+    """Whether to show the samples as text, because they are of a stream, or one has several lines."""
     return corpus.stream or any("\n" in sample for sample in samples)
 
 

@@ -12,7 +12,7 @@ WINDOW = 100  # steps
 # TensorBoard shows tags in alphabetical order, and the first description that it reads of a tag.
 DESCRIPTIONS = {
     "eval/loss": "The same as loss/val, under a name that makes it the first result in HPARAMS.",
-    "eval/loss_bits_per_char": "Validation loss in bits per character, to compare runs with other tokenizers.",
+    "eval/loss_bits_per_char": "Validation loss in bits per character, to compare different tokenizers.",
     "loss/balance": "The load-balancing loss of a mixture of experts: a term of loss/train.",
     "loss/ce": "Cross-entropy of the batch of each step, in nats per token: a term of loss/train.",
     "loss/penalty": "What the chosen loss adds to the cross-entropy: a term of loss/train.",
