@@ -265,19 +265,6 @@ def test_text_in_another_encoding_names_the_byte(tmp_path, content, message):
         lines(tmp_path / "text")
 
 
-@pytest.mark.parametrize(
-    ("unit", "expected"),
-    [
-        ("lines", ["one", "two", "three"]),
-        ("paragraphs", ["one\ntwo", "three"]),
-        ("stream", ["one\ntwo", "\n\nthree"]),
-    ],
-)
-def test_text_as_lines_paragraphs_or_a_stream(tmp_path, unit, expected):
-    (tmp_path / "text").write_text("one\ntwo\n\nthree")
-    assert part("dataset", "text", path=str(tmp_path / "text"), unit=unit, block_size=8)() == expected
-
-
 def test_answers_of_tasks_are_correct():
     for document in part("dataset", "arithmetic", operation="*", modulus=7)():
         question, answer = document.split("=")

@@ -84,32 +84,6 @@ def test_the_answer_of_a_task_follows_its_equals_sign(task):
     assert part("dataset", task).func.answer_after == "="
 
 
-CONTENT = " oneX \ntwo\t\n \n\nthree = 3\n"
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, ["oneX", "two", "three = 3"]),
-        ({"unit": "lines"}, ["oneX", "two", "three = 3"]),
-        ({"unit": "paragraphs"}, ["oneX \ntwo", "three = 3"]),
-        ({"unit": "stream"}, [" oneX \ntwo\t\n \n\n", "three = 3\n"]),
-        ({"unit": "stream", "block_size": 11}, [" oneX \ntwo", "\t\n \n\nthree", " = 3\n"]),
-        ({"unit": "stream", "block_size": 1}, list(CONTENT)),
-        ({"unit": "stream", "block_size": 100}, [CONTENT]),
-    ],
-    ids=str,
-)
-def test_text_is_lines_paragraphs_or_a_stream(tmp_path, options, expected):
-    (tmp_path / "text").write_text(CONTENT)
-    assert part("dataset", "text", path=str(tmp_path / "text"), **options)() == expected
-
-
-def test_text_needs_a_file():
-    with pytest.raises(UserError, match=r"dataset\.path=FILE"):
-        part("dataset", "text")()
-
-
 def test_karpathy_names_are_the_names_of_makemore(karpathy_names):
     documents = part("dataset", "karpathy_names", path=str(karpathy_names))()
     assert documents == karpathy_names.read_text().split("\n")

