@@ -10,6 +10,7 @@ from microgpt_lab.registry.folders import CHECKOUT
 # The modules that each extra installs. If two extras install a module, the first one is suggested.
 EXTRAS = {
     "board": ("tensorboard",),
+    "export": ("safetensors", "tokenizers"),
     "jax": ("jax", "jaxlib"),
     "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),
     "optuna": ("hydra_plugins.hydra_optuna_sweeper", "optuna"),
@@ -17,6 +18,7 @@ EXTRAS = {
     "report": ("jinja2", "markupsafe", "matplotlib", "pandas", "scipy"),
     "slurm": ("hydra_plugins.hydra_submitit_launcher", "submitit"),
     "torch": ("torch",),
+    "transformers": ("transformers",),
 }
 
 
