@@ -11,7 +11,7 @@ from random import Random
 import pytest
 from broken_parts import broken_part
 
-from microgpt_lab import between, part
+from microgpt_lab import between
 from microgpt_lab.checks.invariants import BLOCK_SIZE, random_weights
 from microgpt_lab.core.sampler import Continuation, Greedy, Multinomial
 from microgpt_lab.testing import check, small_gpt
