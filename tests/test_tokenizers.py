@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from broken_parts import broken_part
@@ -38,7 +39,7 @@ def naive(words, number):
     chars = sorted(set("".join(words)))
     words, merges, ids = [list(word) for word in words], [], {char: i for i, char in enumerate(chars)}
     for _ in range(number):
-        counts = Counter(pair for word in words for pair in zip(word, word[1:]))
+        counts = Counter(pair for word in words for pair in pairwise(word))
         if not counts:
             break
         pair = min(counts, key=lambda pair: (-counts[pair], ids[pair[0]], ids[pair[1]]))
