@@ -16,6 +16,7 @@ PLACES = {
     "listing": (1, 1, 1),
     "checks": (2, 1, 1),
     "sweeps": (0, 2, 2),
+    "exchange": (2, 2, 1),
     "run": (0, 3, 2),
     "options": (0, 4, 2),
     "registry": (0, 5, 2),

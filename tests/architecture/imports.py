@@ -7,10 +7,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microgpt_lab"
 # A room may import the rooms that these arrows lead to, directly or through others.
 ARROWS = {
-    "commands": {"report", "listing", "checks"},
+    "commands": {"report", "listing", "checks", "exchange"},
     "report": {"sweeps"},
     "listing": {"sweeps"},
     "checks": {"run"},
+    "exchange": {"run"},
     "sweeps": {"run"},
     "run": {"options", "tensors"},
     "options": {"registry"},

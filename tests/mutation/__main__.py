@@ -65,7 +65,6 @@ TESTS = {
         "test_defaults",
         "test_data",
     ),
-    "microgpt_lab/core/documents.py": ("test_documents", "test_data"),
     "microgpt_lab/core/data.py": (
         "test_data",
         "test_defaults",
