@@ -1,6 +1,7 @@
 """Presets compared with the models of Hugging Face transformers, with random weights: no downloads."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def loaded(ours, folder):
     from transformers import AutoModelForCausalLM
 
     folder.mkdir(exist_ok=True)
-    transformers.write(ours, folder)
+    transformers.write(folder, ours.config, ours.weights, ours.tokenizer)
     return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", local_files_only=True)
 
 
@@ -130,6 +131,21 @@ def test_three_steps_of_adamw_give_the_weights_that_pytorch_gives(torch, tmp_pat
         close(dict(theirs.named_parameters())[key].detach(), w, key)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama with two groups", "nanochat"])
+def test_greedy_texts_equal_those_of_transformers(torch, tmp_path, name):
+    ours = trained(CASES[name])
+    theirs = loaded(ours, tmp_path / "model")
+    greedy, lengths = part("sampler", "greedy"), set()
+    for prompt in ("", "the", "cat s", "a"):
+        new = greedy(ours.continuation(prompt), Random(0))
+        ids = [*ours.start, *ours.tokenizer.encode(prompt)]
+        found = theirs.generate(torch.tensor([ids]), do_sample=False)[0].tolist()
+        ended = [ours.bos] if len(ids) + len(new) <= ours.model.block_size else []
+        assert found == [*ids, *new, *ended]
+        lengths.add(len(new))
+    assert max(lengths) > 3
+
+
 def nanochat(torch, w, config, ids):
     """The logits of nanochat as its first release computes them (October 2025), with weights of this name."""
     F, heads, T = torch.nn.functional, config["heads"], len(ids)
@@ -176,7 +192,7 @@ def test_the_tokenizer_of_transformers_gives_the_same_ids_and_text(tmp_path, mod
     ours = trained([f"model={model}"])
     ours.tokenizer.learn([], sorted({*"the cat|<bos>\n\té日", "\u0301"}))
     ours = ours._replace(start=[len(ours.tokenizer.tokens)])
-    transformers.write(ours, tmp_path)
+    transformers.write(tmp_path, ours.config, ours.weights, ours.tokenizer)
     theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
     for text in ("the cat", "", "  h\n\nt\t ", "<|bos|>e\u0301", "é日"):
         ids = ours.tokenizer.encode(text)
@@ -192,7 +208,7 @@ def test_the_library_reads_what_we_write_and_the_other_way_round(torch, tmp_path
     from safetensors.torch import load_file, save_file
 
     ours = trained(["model=microgpt"])
-    safetensors.write(ours, tmp_path / "ours")
+    safetensors.write(tmp_path / "ours", ours.weights)
     found = load_file(tmp_path / "ours")
     assert found.keys() == ours.weights.keys()
     assert all(found[name].tolist() == w.tolist() for name, w in ours.weights.items())

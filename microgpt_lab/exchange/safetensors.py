@@ -1,4 +1,6 @@
-"""Weights as safetensors, a file format of Hugging Face that is data alone (https://github.com/huggingface/safetensors).
+"""Weights as safetensors, a file format of Hugging Face that is data alone.
+
+https://github.com/huggingface/safetensors
 
 A file has 8 bytes with the length of its header, little-endian, the header, and the numbers. The header is
 JSON. It has the type and the shape of each tensor and the place of its numbers, and texts in `__metadata__`.
@@ -6,8 +8,8 @@ JSON. It has the type and the shape of each tensor and the place of its numbers,
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,6 @@ import numpy as np
 
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.options.files import msgspec_message, open_regular
-from microgpt_lab.run.trained import Trained
 
 LONGEST_HEADER = 10_000_000  # bytes
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # BF16: the upper half of F32
@@ -44,24 +45,12 @@ class Stored(NamedTuple):
     metadata: dict[str, str]
 
 
-def arrays(trained: Trained) -> dict[str, Any]:
-    """Return the weights of a run as arrays of float64, by name."""
-    return {name: np.array(w.tolist(), np.float64) for name, w in trained.weights.items()}
-
-
-def write(trained: Trained, path: Path) -> str:
-    """Write the weights of a run in float64, under their own names, with its configuration and tokenizer."""
-    facts = {"config": trained.config, "tokenizer": trained.tokenizer.state_dict()}
-    save_arrays(arrays(trained), path, {"microgpt_lab": json.dumps(facts)})
-    return f"{len(trained.weights)} tensors"
-
-
-def save_arrays(tensors: dict[str, Any], path: Path, metadata: dict[str, str]) -> None:
-    """Write arrays as safetensors."""
+def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> None:
+    """Write tensors, which have `tolist()`, in float64."""
     from safetensors.numpy import save  # an extra
 
-    contiguous = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
-    path.write_bytes(save(contiguous, {"format": "pt"} | metadata))  # transformers asks for the format
+    arrays = {name: np.array(x.tolist(), np.float64) for name, x in tensors.items()}
+    path.write_bytes(save(arrays, {"format": "pt"} | metadata))  # transformers asks for the format
 
 
 def read(path: Path, limit: int) -> Stored:
@@ -85,6 +74,8 @@ def read(path: Path, limit: int) -> Stored:
             found = {name: rows(file.read(nbytes(entries[name])), entries[name]) for name in in_order}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:  # the file has become shorter in the meantime, or the disk fails
+        raise UserError(f"{path} cannot be read: {error}") from None
     shapes = {name: tuple(entry.shape) for name, entry in entries.items()}
     return Stored({name: found[name] for name in entries}, shapes, metadata)
 
@@ -92,10 +83,10 @@ def read(path: Path, limit: int) -> Stored:
 def parse_header(content: bytes, path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return the entries of all tensors by name, and the metadata. UserError if the header is not valid."""
     try:
-        header = msgspec.json.decode(content)
+        header = msgspec.json.decode(content, type=dict[str, Any])
         metadata = msgspec.convert(header.pop("__metadata__", None) or {}, dict[str, str])
         return msgspec.convert(header, dict[str, Entry]), metadata
-    except (msgspec.MsgspecError, AttributeError, UnicodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UserError(f"{path} has no valid header of safetensors: {msgspec_message(error)}") from None
 
 
