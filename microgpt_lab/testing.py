@@ -8,7 +8,8 @@ from microgpt_lab.testing import check, parts_of
 def test_part(part):
     check(part)
 
-`check` tries a part of a GPT with its defaults, then each option with other values, then all flags together.
+`check` tries a part of a GPT, a tokenizer or a sampler with its defaults, then each option with other
+values, then all flags together.
 A part may list further options to try, such as texts, or options that need each other:
 `check_variants = ({"window": 2, "window_pattern": "SL"},)`. One that needs another model than the small one
 (3 layers, 4 heads, embed 8, block_size 7) says so: `check_model = {"position": "rope", "embed": 16}`.
@@ -49,6 +50,8 @@ from microgpt_lab.checks.parts import (
     check_scheduler,
     parts_of,
 )
+from microgpt_lab.checks.samplers import check_sampler
+from microgpt_lab.checks.tokenizers import check_tokenizer
 from microgpt_lab.checks.training import assert_same_losses, losses, small_trainer
 
 __all__ = [
@@ -78,7 +81,9 @@ __all__ = [
     "check_optimizer",
     "check_options",
     "check_position",
+    "check_sampler",
     "check_scheduler",
+    "check_tokenizer",
     "check_variant",
     "check_weighting",
     "losses",

@@ -46,12 +46,6 @@ def test_an_option_accepts_its_bound_and_refuses_the_next_value(name, option, ac
         build(name, **{option: refused})
 
 
-def test_the_block_size_of_a_text_is_at_least_1(tmp_path):
-    (tmp_path / "text").write_text("ab")
-    with pytest.raises((ValueError, UserError), match="block_size"):
-        build("dataset=text", path=str(tmp_path / "text"), unit="lines", block_size=0)
-
-
 def test_warmup_and_decay_may_take_all_steps():
     """The check allows for rounding, because sums of such fractions are seldom exactly 1."""
     build("scheduler=wsd", warmup=0.1, decay=0.9 + 4e-10)

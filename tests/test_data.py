@@ -96,7 +96,11 @@ def test_train_docs_takes_the_first_documents_after_the_shuffle():
     """The order, the vocabulary, the validation split and the weights are the same as without it."""
     whole, few = Corpus(TWENTY), Corpus(TWENTY, train_docs=5)
     assert few.train == whole.train[:5] != SPLITS["zero2hero"](TWENTY).train[:5]
-    assert (few.validation, few.test, few.chars) == (whole.validation, whole.test, whole.chars)
+    assert (few.validation, few.test, few.tokenizer.tokens) == (
+        whole.validation,
+        whole.test,
+        whole.tokenizer.tokens,
+    )
     assert few.rng.getstate() == whole.rng.getstate()
     assert Corpus(TWENTY, train_docs=0).train == Corpus(TWENTY, train_docs=99).train == whole.train
     assert len(Corpus(TWENTY, train_docs=1).train) == 1
@@ -144,7 +148,7 @@ def test_a_document_that_fits_is_one_piece_and_a_longer_one_is_cut_into_blocks()
 
 def test_long_documents_can_be_refused():
     Corpus(["abc"], split="none", block_size=4, long_docs="error")
-    message = "1 of 2 documents are longer than block_size - 1 = 3 characters, the longest 4"
+    message = "1 of 2 documents have more than block_size=4 tokens to predict, the longest 5"
     with pytest.raises(ValueError, match=message):
         Corpus(["abc", "abcd"], split="none", block_size=4, long_docs="error")
 
@@ -259,19 +263,6 @@ def test_text_in_another_encoding_names_the_byte(tmp_path, content, message):
     (tmp_path / "text").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         lines(tmp_path / "text")
-
-
-@pytest.mark.parametrize(
-    ("unit", "expected"),
-    [
-        ("lines", ["one", "two", "three"]),
-        ("paragraphs", ["one\ntwo", "three"]),
-        ("stream", ["one\ntwo", "\n\nthree"]),
-    ],
-)
-def test_text_as_lines_paragraphs_or_a_stream(tmp_path, unit, expected):
-    (tmp_path / "text").write_text("one\ntwo\n\nthree")
-    assert part("dataset", "text", path=str(tmp_path / "text"), unit=unit, block_size=8)() == expected
 
 
 def test_answers_of_tasks_are_correct():

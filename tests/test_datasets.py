@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from microgpt_lab import UserError, part
+from microgpt_lab import Stream, UserError, part
 from microgpt_lab.core.data import lines
+from microgpt_lab.core.documents import Documents
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "datasets"
 
@@ -83,32 +84,6 @@ def test_the_answer_of_a_task_follows_its_equals_sign(task):
     assert part("dataset", task).func.answer_after == "="
 
 
-CONTENT = " oneX \ntwo\t\n \n\nthree = 3\n"
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, ["oneX", "two", "three = 3"]),
-        ({"unit": "lines"}, ["oneX", "two", "three = 3"]),
-        ({"unit": "paragraphs"}, ["oneX \ntwo", "three = 3"]),
-        ({"unit": "stream"}, [" oneX \ntwo\t\n \n\n", "three = 3\n"]),
-        ({"unit": "stream", "block_size": 11}, [" oneX \ntwo", "\t\n \n\nthree", " = 3\n"]),
-        ({"unit": "stream", "block_size": 1}, list(CONTENT)),
-        ({"unit": "stream", "block_size": 100}, [CONTENT]),
-    ],
-    ids=str,
-)
-def test_text_is_lines_paragraphs_or_a_stream(tmp_path, options, expected):
-    (tmp_path / "text").write_text(CONTENT)
-    assert part("dataset", "text", path=str(tmp_path / "text"), **options)() == expected
-
-
-def test_text_needs_a_file():
-    with pytest.raises(UserError, match=r"dataset\.path=FILE"):
-        part("dataset", "text")()
-
-
 def test_karpathy_names_are_the_names_of_makemore(karpathy_names):
     documents = part("dataset", "karpathy_names", path=str(karpathy_names))()
     assert documents == karpathy_names.read_text().split("\n")
@@ -152,6 +127,43 @@ def test_unicode_names_have_a_fixed_digest():
     assert not any("IDEOGRAPH-" in name or name.startswith("HANGUL SYLLABLE") for name in documents)
     assert "CJK RADICAL REPEAT" in documents and "HANGUL CHOSEONG KIYEOK" in documents
     assert digest(documents) == "03ce3aea0397"
+
+
+def test_shakespeare_is_a_stream_of_ten_plays_with_a_fixed_digest():
+    plays = part("dataset", "shakespeare")()
+    assert isinstance(plays, Stream) and len(plays) == 10
+    text = "\f".join(plays).encode()
+    sha256 = hashlib.sha256(text).hexdigest()
+    readme = (PLUGINS / "shakespeare" / "README.md").read_text()
+    assert f"{len(text):,} bytes" in readme and sha256 in readme
+    assert sum(map(len, plays)) == 1_372_663
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    assert set("".join(plays)) == set(letters + "\n !\"',-.:;?[]")
+
+
+def test_held_out_plays_are_a_comedy_and_a_tragedy():
+    """The last tenths are nearly all of Antony and Cleopatra, and Twelfth Night with what surrounds it."""
+    plays = part("dataset", "shakespeare")()
+    train, validation, test = Documents(plays).split("zero2hero")
+    assert train[:7] == plays[:7] and train[7] + validation[0] == plays[7] and len(validation[0]) < 11_000
+    assert validation[1] == plays[8] and "AGUE-CHEEK" in validation[1]
+    assert validation[2] + test[0] == plays[9] and len(validation[2]) < 13_000 and len(test) == 1
+
+
+def test_tiny_shakespeare_is_downloaded_or_read_as_one_text(monkeypatch, tmp_path):
+    (tmp_path / "input.txt").write_text("First Citizen:\nSpeak.\n")
+    texts = part("dataset", "tiny_shakespeare", path=str(tmp_path / "input.txt"))()
+    assert isinstance(texts, Stream) and texts == ["First Citizen:\nSpeak.\n"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    address = (
+        "https://raw.githubusercontent.com/karpathy/char-rnn/[0-9a-f]{40}/data/tinyshakespeare/input.txt"
+    )
+    message = (
+        rf"^dataset=tiny_shakespeare: {address} could not be .*, or give a local copy with dataset\.path"
+    )
+    with pytest.raises(UserError, match=message):
+        part("dataset", "tiny_shakespeare")()
 
 
 MODULE = f'''"""A docstring of

@@ -68,6 +68,7 @@ PARTS = {
     "optimizer=sgd": {"lr": 0.1, "momentum": 0.0, "nesterov": False},
     "position=rope": {"base": 100.0, "partial": 1.0},
     "position=sinusoidal": {"base": 10000.0},
+    "sampler=multinomial": {"temperature": 0.5, "top_k": 0, "top_p": 1.0, "min_p": 0.0},
     "scheduler=constant": {"warmup": 0.0},
     "scheduler=cosine": {"warmup": 0.0, "final": 0.0},
     "scheduler=exponential": {"warmup": 0.0, "final": 0.01},
@@ -96,6 +97,7 @@ RUN = {
         "train_docs": 0,
         "long_docs": "truncate",
         "block_size": 16,
+        "eval_stride": 0,
         "seed": 42,
     },
     Trainer: {
@@ -107,7 +109,7 @@ RUN = {
         "grad_clip": 0.0,
         "seed": 42,
     },
-    Trainer.sample: {"samples": 20, "temperature": 0.5},
+    Trainer.sample: {"samples": 20},
 }
 
 

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from microgpt_lab import GPT, part
-from microgpt_lab.core.sampler import Cache, distribution, generate
+from microgpt_lab.core.cache import Cache
+from microgpt_lab.core.sampler import Continuation, Multinomial
 from microgpt_lab.testing import assert_gradients, tensor
 
 IDS, TARGETS = [4, 0, 2, 1, 3], [0, 2, 1, 3, 4]
@@ -99,24 +100,26 @@ def test_loss_and_gradients_equal_pytorch():
         )
 
 
-LOGITS = [1.0, 3.0, 2.0, -1.0]
+def probabilities(**options):
+    return Multinomial(**options).probabilities([1.0, 3.0, 2.0, -1.0])
 
 
 def test_temperature_0_picks_the_most_likely_token():
-    assert distribution(LOGITS, temperature=0) == [0, 1, 0, 0]
+    assert probabilities(temperature=0) == [0, 1, 0, 0]
 
 
 def test_top_k_and_top_p_keep_the_most_likely_tokens():
-    assert [p > 0 for p in distribution(LOGITS, top_k=2)] == [False, True, True, False]
-    assert [p > 0 for p in distribution(LOGITS, top_p=0.5)] == [False, True, False, False]
-    assert sum(distribution(LOGITS)) == pytest.approx(1.0)
+    assert [p > 0 for p in probabilities(temperature=1, top_k=2)] == [False, True, True, False]
+    assert [p > 0 for p in probabilities(temperature=1, top_p=0.5)] == [False, True, False, False]
+    assert sum(probabilities()) == pytest.approx(1.0)
 
 
 def test_lower_temperatures_are_sharper():
-    assert distribution(LOGITS, 0.5)[1] > distribution(LOGITS, 1.0)[1] > distribution(LOGITS, 2.0)[1]
+    cold, warm, hot = (probabilities(temperature=t)[1] for t in (0.5, 1.0, 2.0))
+    assert cold > warm > hot
 
 
 def test_generation_stops_at_the_block_size():
     model, weights = small_model()
-    tokens = generate(model, weights, [4], random.Random(0), stop=-1)
-    assert len(tokens) == model.block_size
+    text = Continuation(model, weights, [4], stop=-1)
+    assert len(Multinomial()(text, random.Random(0))) == model.block_size

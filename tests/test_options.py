@@ -5,13 +5,12 @@ import math
 import pytest
 
 from microgpt_lab import UserError, above, at_least, between
-from microgpt_lab.checks.options import NUMBERS, check_options, check_run, short_run
+from microgpt_lab.checks.options import NUMBERS, check_options, check_run, installed, short_run
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import run_options
 from microgpt_lab.options.differences import differences
 from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.registry.parts import Part
-from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 
@@ -22,13 +21,6 @@ NUMERIC = [name for name, option in run_options().items() if option.type in (int
 def test_any_number_for_an_option_of_a_run_has_a_defined_result(name):
     for value in NUMBERS:
         check_run(**{name: value})
-
-
-def test_options_of_a_part_that_needs_a_file_pass_their_check(tmp_path):
-    """`check` in test_parts.py tries the options of all other parts."""
-    (tmp_path / "text").write_text("anna\nbob\n" * 20)
-    text = registry().get("dataset", "text")
-    check_options(text, path=str(tmp_path / "text"), unit="stream")
 
 
 # Values that the parts once accepted silently, or tried.
@@ -169,7 +161,12 @@ def test_contradictions_between_parts_are_refused_in_one_line(tmp_path, command)
 
 def test_options_of_the_model_s_parts_do_not_follow_the_run_s():
     """A data set's `block_size` does, but `dropout` and `bias` of a part are others than those of a run."""
-    config = compose(["dropout=0.5", "bias=true", "block_size=32", "norm=layernorm", "dataset=text"])
+
+    def pieces(*, block_size: int = 16):
+        """Documents that fill the block."""
+
+    with installed(Part("dataset", "pieces", pieces, "mine")):
+        config = compose(["dropout=0.5", "bias=true", "block_size=32", "norm=layernorm", "dataset=pieces"])
     assert not config["attention"]["dropout"] and not config["norm"]["bias"]
     assert config["dataset"]["block_size"] == 32
     assert "attention.dropout" not in differences(config) and "dropout" in differences(config)

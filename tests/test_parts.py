@@ -12,8 +12,8 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.testing import CHECKS, check, check_variant
 
-# The first two need a file, jax is in test_backends.py, and python is what others are compared with.
-TESTED_ELSEWHERE = {"text", "karpathy_names", "jax", "python"}
+# The first four need a file or a network, jax is in test_backends.py, and others are compared with python.
+TESTED_ELSEWHERE = {"text", "karpathy_names", "tiny_shakespeare", "huggingface", "jax", "python"}
 PARTS = [p for p in registry().parts.values() if p.name not in TESTED_ELSEWHERE]
 
 

@@ -1,5 +1,7 @@
 """Runs of one process share documents and functions with the same content, never by name alone."""
 
+import os
+
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import reuse
 from microgpt_lab.run.assemble import assemble, load_documents
@@ -19,3 +21,38 @@ def test_a_changed_file_is_read_again_and_shares_no_functions(tmp_path):
     second = load_documents(config)
     assert "eva" in second and not reuse.has_functions(config, second)
     assert assemble(config, second).train_scan is not trainer.train_scan
+
+
+def text(**options):
+    return {"name": "text", "unit": "lines", **{name: str(path) for name, path in options.items()}}
+
+
+def test_documents_of_several_files_are_read_again_if_any_of_them_changes(tmp_path):
+    """The files of a folder, and those of dataset.validation and dataset.test, whatever their order."""
+    for name in ("a.txt", "b.txt", "held_out", "other"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / ("folder" if name.endswith("txt") else "") / name).write_text(f"text of {name}\n")
+    chosen = text(path=tmp_path / "folder", validation=tmp_path / "held_out", test=tmp_path / "other")
+    keys = [reuse.content_key(chosen)]
+    assert keys[0] == reuse.content_key(chosen)
+    (tmp_path / "held_out").write_text("changed\n")
+    keys.append(reuse.content_key(chosen))
+    (tmp_path / "folder" / "b.txt").write_text("changed\n")
+    keys.append(reuse.content_key(chosen))
+    (tmp_path / "folder" / "b.txt").rename(tmp_path / "folder" / "c.txt")
+    keys.append(reuse.content_key(chosen))
+    (tmp_path / "folder" / "d.txt").write_text("new\n")
+    keys.append(reuse.content_key(chosen))
+    assert None not in keys and len(set(keys)) == len(keys)
+
+
+def test_folders_of_folders_large_files_and_pipes_are_not_cached(tmp_path, monkeypatch):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_text("12345")
+    assert reuse.content_key(text(path=tmp_path / "large"))
+    monkeypatch.setattr(reuse, "MAX_FILE_BYTES", 4)
+    for path in ("folder", "pipe", "large"):
+        assert reuse.content_key(text(path=tmp_path / path)) is None
+        assert reuse.content_key({"name": "huggingface", "repo": str(tmp_path / path)}) is None
+    assert reuse.content_key({"name": "huggingface", "repo": "owner/name"})

@@ -7,8 +7,8 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.checks.options import short_run
-from microgpt_lab.core.data import END
 from microgpt_lab.core.documents import SPLITS
+from microgpt_lab.core.pieces import END
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.folder import Summary
 from microgpt_lab.testing import check_dataset
@@ -90,7 +90,7 @@ WORDS = ["abc", "abcdefgh", "abcdefghijklm", "ab", "a", "xyz", "abcd"] * 6
 
 @pytest.mark.parametrize("long_docs", ["truncate", "window"])
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 16])
-def test_training_evaluation_and_comparison_use_the_same_pieces(long_docs, size):
+def test_training_and_comparison_use_the_same_pieces_and_evaluation_scores_each_token_once(long_docs, size):
     corpus = Corpus(WORDS, long_docs=long_docs, block_size=size, split="none")
     model = GPT(
         corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=4, block_size=size
@@ -99,13 +99,14 @@ def test_training_evaluation_and_comparison_use_the_same_pieces(long_docs, size)
     trainer = Trainer(model, corpus, *parts, steps=1)
 
     def text(tokens):
-        return "".join(END if token == corpus.bos else corpus.chars[token] for token in tokens)
+        return "".join(END if token == corpus.bos else corpus.tokenizer.tokens[token] for token in tokens)
 
     cut = [text for document in corpus.train for text in corpus.texts(document)]
-    evaluated = [text(piece) for piece in trainer.pieces(corpus.train)]
+    scored = [text(piece[1 + context :]) for piece, context in trainer.pieces(corpus.train)]
     batches = [trainer.inputs(step)[0] for step in range(len(corpus.order))]
     trained = [text([*ids, targets[-1]]) for batch in batches for ids, targets in batch.pairs]
-    assert cut == evaluated == trained
+    assert cut == trained
+    assert "".join(scored) == "".join(piece[1:] for piece in cut)
     assert max(map(len, cut)) <= size + 1
 
 
@@ -132,7 +133,7 @@ def test_training_has_seen_70_percent_of_unicode_names_at_block_16():
 
 @pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("long_docs", ["truncate", "window"])
-def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_docs):
+def test_the_unseen_loss_is_the_loss_of_the_unseen_documents_alone(backend, long_docs):
     if backend == "jax":
         pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
     corpus = Corpus(part("dataset", "unicode_names")()[:900], long_docs=long_docs, block_size=12)
@@ -142,17 +143,11 @@ def test_the_unseen_loss_is_the_loss_of_the_unseen_pieces_alone(backend, long_do
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     trainer = Trainer(model, corpus, *parts, steps=1, eval_docs=50)
     known = {text for document in corpus.train for text in corpus.texts(document)}
-    pairs = [
-        (text, tokens)
-        for document in trainer.held_out
-        for text, tokens in zip(corpus.texts(document), corpus.pieces(document), strict=True)
-    ]
-    unseen = [tokens for text, tokens in pairs if text not in known]
-    assert 0 < len(unseen) < len(pairs)
+    unseen = [d for d in trainer.held_out if any(text not in known for text in corpus.texts(d))]
+    assert 0 < len(unseen) < len(trainer.held_out)
     loss, documents = trainer.validate_unseen()
-    nats, count = trainer.nats(unseen)
-    assert loss == pytest.approx(nats / count, rel=1e-12)
-    assert documents == sum(any(text not in known for text in corpus.texts(d)) for d in trainer.held_out)
+    assert loss == pytest.approx(trainer.evaluate(unseen), rel=1e-12)
+    assert documents == len(unseen)
     assert trainer.validate() == trainer.evaluate(trainer.held_out)
 
 
@@ -176,7 +171,7 @@ def test_samples_equal_to_truncated_training_documents_are_not_new(tmp_path, cap
     """Documents of thirty letters are truncated to four: a sample of four letters equals all of them."""
     (tmp_path / "text").write_text(("a" * 30 + "\n") * 20)
     text = {"name": "text", "path": str(tmp_path / "text")}
-    sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "temperature": 0.0}
+    sizes = {"block_size": 4, "steps": 20, "eval_every": 0, "sampler": {"name": "greedy"}}
     summary = short_run(tmp_path / "run", dataset=text, callback={"console": {"name": "console"}}, **sizes)
     assert summary["samples"] == ["aaaa"] and summary["samples_new"] == 0
     output = capsys.readouterr().out

@@ -10,12 +10,15 @@ from typing import Any
 from microgpt_lab.checks.alone import ALONE
 from microgpt_lab.checks.backends import check_backend
 from microgpt_lab.checks.gradients import noise
-from microgpt_lab.checks.model_parts import check_model_part
+from microgpt_lab.checks.model_parts import check_model_part, variants
 from microgpt_lab.checks.options import check_options
+from microgpt_lab.checks.samplers import check_sampler
+from microgpt_lab.checks.tokenizers import check_tokenizer
 from microgpt_lab.checks.training import assert_same_losses
 from microgpt_lab.core.documents import Documents, Split, check_returned
 from microgpt_lab.core.interface import ROLES
 from microgpt_lab.core.packing import role_argument
+from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import EVENTS, MODEL_KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import collect, registry
@@ -33,11 +36,25 @@ def check(part: Part) -> None:
     )
     if part.kind in MODEL_KINDS:
         check_model_part(part)
+    elif part.kind in ("tokenizer", "sampler"):
+        check_with_variants(part)
     else:
         CHECKS[part.kind](part.build())
     check_options(part)
     if part.kind == "optimizer":
         assert_same_losses(registry().get("backend", "numpy").build(), optimizer=part.build())
+
+
+def check_with_variants(part: Part) -> None:
+    """Check a part with its defaults, and with `variants` of its options, except those that it refuses."""
+    for options in ({}, *getattr(part.make, "check_variants", ()), *variants(part)):
+        label = " ".join(f"{key}={value}" for key, value in options.items()) or "its defaults"
+        try:
+            CHECKS[part.kind](part.build(**options))
+        except (UserError, ValueError) as error:
+            assert options, f"{part.kind}={part.name} refuses {label}: {error}"
+        except AssertionError as error:
+            raise AssertionError(f"{part.kind}={part.name} with {label}: {error}") from error
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -130,6 +147,8 @@ CHECKS: dict[str, Callable[[Any], None]] = ALONE | {
     "optimizer": check_optimizer,
     "scheduler": check_scheduler,
     "dataset": check_dataset,
+    "tokenizer": check_tokenizer,
+    "sampler": check_sampler,
     "backend": check_backend,
     "callback": check_callback,
 }

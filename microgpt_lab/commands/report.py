@@ -26,7 +26,11 @@ WIDE = 97  # columns beside those of the swept keys; a narrower terminal gets no
 def main(arguments: list[str]) -> int:
     parser = Parser("report", description="Compare the settings of a sweep over its seeds.")
     parser.add_argument("sweep", nargs="?", default=find.LAST, metavar="SWEEP", help=RUN)
-    parser.add_argument("--metric", default="loss/val", help="the metric to compare (default: %(default)s)")
+    parser.add_argument(
+        "--metric",
+        default="",
+        help="the metric to compare (default: loss/val, or bits_per_char/val if the tokenizers differ)",
+    )
     parser.add_argument(
         "--by",
         metavar="KEYS",

@@ -12,6 +12,7 @@ from microgpt_lab.errors import UserError, at_least, printable
 from microgpt_lab.listing import find
 from microgpt_lab.run.assemble import build
 from microgpt_lab.run.trained import load_trained
+from microgpt_lab.terminal import terminal
 
 OVERRIDE = re.compile(r"\w[\w.]*=")  # a first argument like this is no folder, unless it exists
 FLAGS = {"temperature": float, "top_k": int, "top_p": float, "min_p": float}  # options of sampler=multinomial
@@ -64,14 +65,25 @@ def main(arguments: list[str]) -> int:
             f"--prompt: its {len(trained.tokenizer.encode(args.prompt))} tokens fill the block of "
             f"{trained.model.block_size}: write a shorter one, or --length N to go on beyond the block"
         )
-    rng = Random(args.seed)
-    for _ in range(args.n):
+    rng, previous = Random(args.seed), ""
+    of_stream = trained.start != [trained.bos]  # samples of a stream are text, not documents
+    for i in range(args.n):
         try:
             new = trained.tokenizer.decode(sampler(text, rng))
         except ArithmeticError as error:
             raise UserError(f"cannot sample from {folder}: {error}") from None
-        print("\n".join(map(printable, f"{args.prompt}{new}".split("\n"))))
+        sample = f"{args.prompt}{new}"
+        if i and (of_stream or "\n" in previous + sample):
+            print_separator()
+        print("\n".join(map(printable, sample.split("\n"))))
+        previous = sample
     return 0
+
+
+def print_separator() -> None:
+    """Print a line between two samples of text: a rule in a terminal, an empty line in a pipe."""
+    console = terminal()
+    console.print(f"[dim]{'─' * min(40, console.width)}[/]" if console.is_terminal else "")
 
 
 def chosen_sampler(of_run: dict[str, Any], overrides: list[str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def explain(error: Exception) -> str:
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def job(cfg: DictConfig) -> float | None:
-    """Execute a run or a batch of jobs. Return the validation loss of a run; None if there is none."""
+    """Execute a run or a batch of jobs. Return the objective of a run; None if it has none."""
     if name := cfg.get("batch"):
         return batches.run_batch(name)
     hc = HydraConfig.get()
@@ -49,7 +49,8 @@ def job(cfg: DictConfig) -> float | None:
     try:
         values = config.plain(cfg)
         if swept:
-            summary = run_job(Job(values, folder, overrides, entry=JobEntry(Path(hc.sweep.dir), values)))
+            run = Job(values, folder, overrides, entry=JobEntry(Path(hc.sweep.dir), values))
+            summary = run_job(run)
         else:
             run = Run(values, folder, overrides)
             summary = execute(run)
@@ -65,7 +66,7 @@ def job(cfg: DictConfig) -> float | None:
             raise
         outcome.update(refused=error if isinstance(error, UserError) else UserError(explain(error)))
         return None  # `main` raises the error, because Hydra would print a message of its own
-    return summary.get("loss/val")
+    return summary.get(run.objective)
 
 
 def main(arguments: list[str]) -> int:

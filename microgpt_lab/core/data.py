@@ -18,6 +18,7 @@ from microgpt_lab.errors import at_least, between, suggest
 
 MAX_FILE_BYTES = 100_000_000  # a limit, because the text of a file stays in memory
 THOUSAND = 1000  # characters of a stream that count as a document
+COUNTED = 10_000_000  # tokens of a stream in which n-grams are counted
 CHUNK = 1_000_000  # characters of a stream that are encoded in one call
 
 
@@ -120,7 +121,10 @@ class Corpus(Pieces):
         ValueError if it has learned, but cannot encode this data set.
         """
         if tokenizer.tokens:
-            tokenizer.encode("".join(self.documents.chars))
+            try:
+                tokenizer.encode("".join(self.documents.chars))
+            except ValueError as error:
+                raise ValueError(f"the tokenizer has learned from other data: {error}") from None
             return tokenizer
 
         def learn() -> dict:
@@ -207,6 +211,8 @@ class Corpus(Pieces):
         whole = whole or self.stream or self.long_docs == "window"
 
         def count() -> dict[str, float]:
+            if self.stream:
+                return guessing([self.ids[:COUNTED]], list(map(self.tokens, documents)), self.vocab_size)
             pieces = (lambda document: [self.text(document)]) if whole else self.texts
             train, held_out = (list(chain.from_iterable(map(pieces, d))) for d in (self.train, documents))
             return guessing(train, held_out, self.vocab_size)

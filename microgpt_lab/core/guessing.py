@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 
@@ -33,6 +33,6 @@ def guessing(train: Sequence[Any], held_out: Sequence[Any], vocab_size: int) -> 
     return losses
 
 
-def trigrams(tokens: list[int] | str) -> Iterable[tuple]:
+def trigrams(tokens: Sequence[Any]) -> Iterable[tuple]:
     """Yield the trigram that ends at each token but the first. The first token is repeated in front."""
-    return zip((tokens[0], *tokens), tokens, tokens[1:], strict=False)
+    return zip(chain(tokens[:1], tokens), tokens, islice(tokens, 1, None), strict=False)

@@ -39,7 +39,7 @@ class Continuation:
         text._cache, text._new, text._context = cache, [token], [*self._context, token]
         if token != self.stop:
             text.tokens = [*self.tokens, token]
-        text.ended = token == self.stop or len(text.tokens) == self._length
+        text.ended = token == self.stop or len(text.tokens) >= self._length
         return text
 
     @property
@@ -66,7 +66,7 @@ class Multinomial:
     probabilities that the ones before it have left, normalized.
 
     temperature: randomness of the samples (0: the likeliest token, 1: the model's own distribution).
-    top_k: draw from the k likeliest tokens (0: from all; Fan et al., 2018).
+    top_k: draw from the k likeliest tokens, and any as likely as the last one (0: all; Fan et al., 2018).
     top_p: draw from the likeliest tokens that together reach this probability (Holtzman et al., 2020).
     min_p: draw from tokens with at least this share of the largest probability (Nguyen et al., 2024).
     """
@@ -91,14 +91,18 @@ class Multinomial:
         """Return the probability of each token to be drawn."""
         largest = max(logits)
         if self.temperature == 0:
-            return [float(i == logits.index(largest)) for i in range(len(logits))]
+            first = logits.index(largest)
+            return [float(i == first) for i in range(len(logits))]
         exps = [math.exp((x - largest) / self.temperature) for x in logits]
         total = sum(exps)
         p = [x / total for x in exps]
         if not (self.top_k or self.top_p < 1 or self.min_p):
             return p
-        kept = sorted(range(len(p)), key=p.__getitem__, reverse=True)[: self.top_k or None]
-        kept = likeliest(kept, p, self.top_p * sum(p[i] for i in kept))
+        kept = sorted(range(len(p)), key=p.__getitem__, reverse=True)
+        if 0 < self.top_k < len(p):
+            kept = [i for i in kept if p[i] >= p[kept[self.top_k - 1]]]
+        if self.top_p < 1:
+            kept = likeliest(kept, p, self.top_p * sum(p[i] for i in kept))
         kept = [i for i in kept if p[i] >= self.min_p * p[kept[0]]]
         total, of_kept = sum(p[i] for i in kept), set(kept)
         return [x / total if i in of_kept else 0.0 for i, x in enumerate(p)]

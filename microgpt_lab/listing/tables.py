@@ -30,11 +30,14 @@ DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # other fracti
 def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None = None) -> None:
     """Print a line per run. A terminal gets as many as fit into the window; a pipe gets all, untruncated."""
     console = terminal()
+    if console.is_terminal and most is None:
+        most = max(10, console.height - 5)
+    if figure == "loss/val" and differ_in_tokenizer(rows[:most]):
+        figure = "bits_per_char/val"
     if not console.is_terminal:
         names = headings(figure)
         print("\n".join(aligned([names, *(cells(row, names, {}) for row in rows[:most])])))
         return
-    most = max(10, console.height - 5) if most is None else most
     counts = Counter(row.status for row in rows)
     status_counts = ", ".join(f"{number:,} {status}" for status, number in counts.most_common())
     console.print(Text.assemble((printable(str(root)), "bold"), f"  {status_counts}"))
@@ -46,6 +49,12 @@ def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None
         console.print(
             Text(f"{len(rows) - most:,} more runs: -n {10 * most} shows more, and a pipe shows all", "dim")
         )
+
+
+def differ_in_tokenizer(rows: list[Row]) -> bool:
+    """Return whether the runs have different tokenizers, which makes losses per token incomparable."""
+    chosen = [{k: x for k, x in row.changed.items() if k.partition(".")[0] == "tokenizer"} for row in rows]
+    return any(each != chosen[0] for each in chosen)
 
 
 def headings(figure: str, *, wide: bool = True) -> list[str]:

@@ -109,7 +109,8 @@ def converted_config(config: dict[str, Any]) -> dict[str, Any]:
     known = {"model", *run_options(), *KINDS}
     for key in config:
         if key not in known:
-            raise UserError(f"'{key}' is unknown{suggest(key, known, KEY_OF)}")
+            meant = {KEY_OF[key]} if key in KEY_OF else known  # an option of a part, say
+            raise UserError(f"'{key}' is unknown{suggest(key, meant, KEY_OF)}")
     for key in known - set(config):
         raise UserError(f"'{key}' is required")
     for kind in KINDS:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from microgpt_lab.core.data import Corpus
+from microgpt_lab.core.initial import start_from
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.options.presets import presets
@@ -25,6 +26,7 @@ OWNERS = {
     "the model": GPT,
     "the data": Corpus,
     "the training": Trainer,
+    "the start": start_from,
     "the samples at the end": Trainer.sample,
 }
 CHOSEN = (*KINDS, "model", "experiment")  # keys whose values are names: of parts, presets, recipes

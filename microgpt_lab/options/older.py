@@ -59,8 +59,8 @@ def current_override(override: str) -> str:
 
 
 def current_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint contains beside its numbers, as in this version."""
+    """Return what a checkpoint contains beside its numbers, as in this version, if its weights are too."""
     chars, config = facts.get("chars"), facts.get("config")
-    if not isinstance(chars, list) or not isinstance(config, dict):
+    if not isinstance(chars, list) or not isinstance(config, dict) or has_older_weights(config):
         return facts
     return facts | {"config": current(config), "tokenizer": {"tokens": chars}, "start": [len(chars)]}

@@ -10,6 +10,7 @@ from microgpt_lab.registry.folders import CHECKOUT
 # The modules that each extra installs. If two extras install a module, the first one is suggested.
 EXTRAS = {
     "board": ("tensorboard",),
+    "datasets": ("datasets", "huggingface_hub"),
     "export": ("safetensors", "tokenizers"),
     "jax": ("jax", "jaxlib"),
     "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +14,14 @@ from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
-from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
+from microgpt_lab.report.settings import (
+    Runs,
+    Setting,
+    at_best,
+    differ_in_tokenizer,
+    direction,
+    group,
+)
 from microgpt_lab.sweeps.table import curve, mean_of_last_steps
 
 if TYPE_CHECKING:
@@ -23,9 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """The options of a report: see `python -m microgpt_lab report --help`."""
+    """The options of a report: see `python -m microgpt_lab report --help`.
 
-    metric: str = "loss/val"
+    metric: '' for the validation loss, in bits per character where tokenizers differ.
+    """
+
+    metric: str = ""
     by: str = ""
     best: str = ""
     against: str = ""
@@ -59,7 +69,10 @@ class Row:
 
 @dataclass
 class Analysis:
-    """The rows of a report, best first, with the data they come from. Rows that are not compared are last."""
+    """The rows of a report, best first, with the data they come from. Rows that are not compared are last.
+
+    same_tokenizer: whether all runs have the same tokenizer.
+    """
 
     question: Question
     keys: list[str]
@@ -69,6 +82,7 @@ class Analysis:
     comparison: Comparison | None
     rows: list[Row]
     notes: list[str]
+    same_tokenizer: bool = True
 
     @property
     def sign(self) -> int:
@@ -96,6 +110,9 @@ class Analysis:
 
 def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysis:
     """Rank and compare the settings of a sweep (`load_sweep`). UserError if the sweep cannot answer."""
+    same_tokenizer = not differ_in_tokenizer(frame)
+    if not question.metric:
+        question = replace(question, metric="loss/val" if same_tokenizer else "bits_per_char/val")
     frame, by = check_question(identified(frame), question, sweep)
     candidates = 0
     if question.best:
@@ -115,7 +132,9 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
         notes += [wording.gap_note(comparison, question.gap)] if question.gap else []
     elif len(rows) > 1:
         notes.append(wording.too_few(int(aligned.seeds.sum()), len(columns)).capitalize() + ".")
-    analysis = Analysis(question, list(by), runs, aligned, baseline, comparison, rows, notes)
+    if not same_tokenizer and (note := wording.tokenizers_note(question.metric)):
+        notes.insert(0, note)
+    analysis = Analysis(question, list(by), runs, aligned, baseline, comparison, rows, notes, same_tokenizer)
     if analysis.reference and len(analysis.rows) > 1:
         analysis.reference.verdict = analysis.reference_name
     return analysis

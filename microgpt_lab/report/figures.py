@@ -141,9 +141,9 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     """Draw means over seeds by step, and gaps to the reference with their intervals at each step.
 
     If the metric has fewer than ten points, the cross-entropy in training is drawn instead, which compares
-    runs that minimize different losses. '' if it has fewer too.
+    runs that minimize different losses, but not different tokenizers. '' if there are fewer points too.
     """
-    for metric in (analysis.question.metric, "loss/ce"):
+    for metric in (analysis.question.metric, *(["loss/ce"] if analysis.same_tokenizer else [])):
         steps, tables = by_step(analysis, sweep, metric)
         if len(steps) >= FEWEST_POINTS:
             break

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
-from microgpt_lab.report.figures import MOST_CURVES, curves, forest
+from microgpt_lab.report.figures import FEWEST_POINTS, MOST_CURVES, curves, forest
 from microgpt_lab.run.folder import read_json
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def write(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path
     """Write all files of the report, and return their paths."""
     looks = count_looks(analysis, sweep)
     figures = {"report.svg": forest(analysis), "report-curves.svg": curves(analysis, sweep)}
+    if not analysis.same_tokenizer and not figures["report-curves.svg"]:
+        analysis.notes.append(wording.no_curves(analysis.question.metric, FEWEST_POINTS))
     facts = page(analysis, frame, sweep) | {
         "gaps": figures["report.svg"],
         "curves": figures["report-curves.svg"],
@@ -164,6 +166,7 @@ def as_data(analysis: Analysis) -> dict[str, Any]:
             }
             for row in analysis.rows
         ],
+        "notes": analysis.notes,
     }
 
 

@@ -17,6 +17,26 @@ TRAINING_LOSS = (
     "rows may not be comparable. --metric loss/ce compares the cross-entropy in training."
 )
 VALIDATION_LOSS = "loss/val is the cross-entropy alone, whatever training minimizes."
+PER_CHARACTER = (
+    "Losses per token of different tokenizers cannot be compared: bits_per_char/val is the validation loss "
+    "in bits per character, over the same characters whatever the tokenizer."
+)
+PER_TOKEN = (
+    "Warning: losses per token of different tokenizers cannot be compared. --metric bits_per_char/val "
+    "compares the validation loss in bits per character."
+)
+
+
+def tokenizers_note(metric: str) -> str:
+    """Say which metrics compare different tokenizers; '' if this one is no loss."""
+    if metric == "bits_per_char/val":
+        return PER_CHARACTER
+    return PER_TOKEN if metric.startswith(("loss/", "guessing.")) else ""
+
+
+def no_curves(metric: str, points: int) -> str:
+    """Say why there are no curves."""
+    return f"There are no curves, because the runs do not all have {metric} at {points} steps or more."
 
 
 def decimals(comparison: Comparison) -> int:

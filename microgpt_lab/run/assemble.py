@@ -9,6 +9,7 @@ from typing import Any
 from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.documents import Documents, check_returned
+from microgpt_lab.core.initial import start_from
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError, at_least, between
@@ -16,6 +17,7 @@ from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
+from microgpt_lab.run.initial import read_initial
 from microgpt_lab.run.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
@@ -33,17 +35,21 @@ def assemble(
 ) -> Trainer:
     """Build the trainer of a run and check its configuration. UserError says what is wrong.
 
-    vocabulary: the state of a tokenizer that has learned already; None to learn from the documents.
+    vocabulary: the tokenizer's state in the checkpoint of a run that started from other weights: they are not
+        read again.
     """
 
     def options_for(owner: Any) -> dict[str, Any]:
         return {name: config[name] for name in options_of(owner)}
+
+    initial = read_initial(config) if config["init_from"] and vocabulary is None else None
 
     try:
         between(0, MAX_SAMPLES, samples=config["samples"])
         kinds = (*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler", "backend")
         parts = {kind: build(kind, config[kind]) for kind in kinds}
         check_size(config, parts)
+        vocabulary = initial.vocabulary if initial else vocabulary
         with naming(config, {"tokenizer": parts["tokenizer"]}, refusal=ValueError, failed="cannot learn"):
             if vocabulary is not None:
                 parts["tokenizer"].load_state_dict(vocabulary)
@@ -72,6 +78,8 @@ def assemble(
             )
         trainer.sampler = parts["sampler"]
         check_drawn(trainer, config)
+        if initial:
+            start_from(trainer, initial.weights, init_from=config["init_from"])
     except ValueError as error:
         raise UserError(str(error)) from None
     probe_model(config, makers, trainer)

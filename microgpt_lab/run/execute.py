@@ -32,7 +32,8 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
     saved: the checkpoint from which the run continues in its folder; None for a new run.
     """
     documents = load_documents(run.config)
-    trainer = assemble(run.config, documents, saved.facts["tokenizer"] if saved else None)
+    vocabulary = saved.facts["tokenizer"] if saved and run.config["init_from"] else None
+    trainer = assemble(run.config, documents, vocabulary)
     stopping = StopOnSignal()
     callbacks = [stopping, *(build("callback", chosen) for chosen in run.config["callback"].values())]
     trainer.watch = Watchers(callbacks, warn=log.warning)

@@ -89,6 +89,15 @@ class Run:
         """The keys that differ from their defaults, with the value and the default."""
         return differences(self.config)
 
+    @property
+    def objective(self) -> str:
+        """The figure that a search minimizes: the validation loss, in the unit that compares its runs.
+
+        Losses per token of different tokenizers cannot be compared.
+        """
+        chosen = any(each.lstrip("+").startswith(("tokenizer=", "tokenizer.")) for each in self.overrides)
+        return "bits_per_char/val" if chosen else "loss/val"
+
     def count_as_ended(self) -> None:
         """Count the run as a finished job, if it belongs to a sweep."""
 
@@ -237,9 +246,9 @@ class Run:
         (self.folder / BEST).unlink()
 
     def drop_after(self, name: str, step: int, step_of: Callable[[str], int]) -> None:
-        """In a file with one line per step, delete the lines of steps after this one.
+        """In a file with one or more lines per step, delete the lines of steps after this one.
 
-        step_of: returns the step of a line.
+        step_of: returns the step of a line; called on all lines in order.
         """
         path = self.folder / name
         if not path.exists():

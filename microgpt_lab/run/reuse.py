@@ -1,7 +1,7 @@
 """Share documents, and the functions that a backend has prepared, between the runs of one process.
 
 The jobs of a sweep often differ only in their seed. What they share is cached by content: documents by the
-options of their data set and the bytes of its file, functions by the whole setting. Only the lab's own parts
+options of their data set and the bytes of its files, functions by the whole setting. Only the lab's own parts
 are cached, because a third-party part could return or remember something else in each run.
 """
 
@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.core.data import MAX_FILE_BYTES
 from microgpt_lab.core.documents import Documents
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
 
+FILES = ("path", "validation", "test", "repo")  # options of data sets that name a file or a folder
 DATA_SETS, SETTINGS = 4, 16  # how many are cached
 # Keys that do not change what a backend computes.
 NOT_IN_SETTING = ("seed", "callback", "steps", "samples", "sampler", "eval_every")
@@ -41,19 +43,27 @@ def documents(config: dict[str, Any], load: Callable[[], Documents]) -> Document
 
 
 def content_key(dataset: dict[str, Any]) -> tuple[str, str] | None:
-    """Return what the documents depend on: the options of the data set, and the hash of the file at `path`.
+    """Return what the documents depend on: the options of the data set, and a hash of the files they name.
 
     None if they must not be cached.
     """
-    path = Path(str(dataset.get("path") or "")).expanduser()
     if not is_first_party("dataset", dataset):
         return None
-    if not dataset.get("path"):
-        return json.dumps(dataset, sort_keys=True), ""
-    if not path.is_file():  # a pipe can be read only once
+    paths = [Path(str(dataset[name])).expanduser() for name in FILES if dataset.get(name)]
+    digest = hashlib.sha256()
+    try:
+        files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
+        files = list(filter(Path.exists, files))
+        if not all(map(Path.is_file, files)):  # a pipe can be read only once
+            return None
+        if sum(file.stat().st_size for file in files) > MAX_FILE_BYTES:
+            return None
+        for file in files:
+            with file.open("rb") as content:
+                digest.update(f"{file}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode())
+    except OSError:  # the data set says which file it cannot read
         return None
-    with path.open("rb") as file:
-        return json.dumps(dataset, sort_keys=True), hashlib.file_digest(file, "sha256").hexdigest()
+    return json.dumps(dataset, sort_keys=True), digest.hexdigest()
 
 
 def share_functions(trainer: Trainer, config: dict[str, Any]) -> bool:

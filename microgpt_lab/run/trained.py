@@ -52,9 +52,10 @@ def load_trained(folder: Path, warn: Callable[[str], None], *, best: bool = Fals
     if not saved:
         raise UserError(f"there is no run with a checkpoint at {folder}")
     try:
-        config, start = saved.facts["config"], list(map(int, saved.facts["start"]))
+        config = saved.facts["config"]
         if has_older_weights(config):
             raise UserError(f"{folder / saved.name} {CHECKPOINT}")
+        start = list(map(int, saved.facts["start"]))
         sizes = {name: config[name] for name in options_of(GPT)}
         types = {name: option.type for name, option in options_of(GPT).items()}
         if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:

@@ -29,15 +29,15 @@ def run_jobs(
     *,
     owns_terminal: bool = True,
 ) -> list[float | None]:
-    """Run the jobs with these overrides, at most `parallel` at a time, and return their validation losses.
+    """Run the jobs with these overrides, at most `parallel` at a time, and return their objectives.
 
-    The loss is None for a job without one. What several jobs share is prepared in this process, before each
-    job starts. If a job fails, the other jobs continue. `first` is the number of the first job. If this
-    process does not own the terminal (`owns_terminal`), other processes print on it too.
+    The objective is None for a job without one. What several jobs share is prepared in this process, before
+    each job starts. If a job fails, the other jobs continue. `first` is the number of the first job. If
+    this process does not own the terminal (`owns_terminal`), other processes print on it too.
     """
     if jobs:
         (sweep / JOBS_FOLDER).mkdir(parents=True, exist_ok=True)
-    losses: list[float | None] = [None] * len(jobs)
+    objectives: list[float | None] = [None] * len(jobs)
     share_terminal = parallel > 1 or not owns_terminal
     import_packages()
     jobs_per_setting.clear()
@@ -47,7 +47,7 @@ def run_jobs(
             bar.show(index - len(pool.running), len(pool.running))
             for job, job_index, status in pool.wait(bar.refresh_seconds):
                 bar.erase()
-                losses[job_index] = collect_result(job, status).get("loss/val")
+                objectives[job_index] = collect_result(job, status).get(job.objective)
 
         for index, overrides in enumerate(map(list, jobs)):
             job = compose_job(compose, sweep, overrides, first + index)
@@ -57,7 +57,7 @@ def run_jobs(
             while pool.full or pool.is_running(job):
                 collect_ended()
             if summary := report_existing_result(job):
-                losses[index] = summary.get("loss/val")
+                objectives[index] = summary.get(job.objective)
                 continue
             if can_fork(job.config):
                 prepare_shared(job.config)
@@ -65,7 +65,7 @@ def run_jobs(
         index = len(jobs)
         while pool.running:
             collect_ended()
-    return losses
+    return objectives
 
 
 def run_job(job: Job) -> dict[str, Any]:

@@ -206,7 +206,6 @@ def test_the_recipe_of_the_243_lines_is_configuration_alone(lab):
         "init": {"name": "normal", "std": 0.02, "zero": True},
         "steps": 500,
         "split": "none",
-        "temperature": 0.5,
     }
     assert shown == shown | expected
     assert (shown["activation"]["name"], shown["scheduler"]["name"]) == ("relu2", "cosine")

@@ -184,7 +184,7 @@ SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "back
 
 
 def test_the_end_of_a_run_explains_its_numbers_and_prints_next_commands(lab, tmp_path):
-    done = lab(*SHORT, "temperature=0.7", "hydra.run.dir=runs/mine", check=0).stdout
+    done = lab(*SHORT, "sampler.temperature=0.7", "hydra.run.dir=runs/mine", check=0).stdout
     assert "drawn at temperature 0.7; nll: negative log-likelihood in nats per token" in done
     assert "training loss " in done
     assert not [line for line in done.splitlines() if line.endswith(" ")]

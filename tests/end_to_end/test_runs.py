@@ -259,3 +259,12 @@ def test_sources_of_different_parts_are_not_compared(lab, pair, config):
     )
     output = lab("runs", "diff", "one", "gelu", check=0).stdout
     assert re.search(r"activation +relu +gelu", output) and "dddd" not in output
+
+
+def test_a_list_of_runs_with_different_tokenizers_shows_bits_per_character(lab, home, config):
+    bpe = config | {"tokenizer": {"name": "bpe", "vocab_size": 100}}
+    made(home / "runs" / "bpe", bpe, status="ok", **{"loss/val": 2.25, "bits_per_char/val": 3.125})
+    for arguments, shown in (((), True), (("status=ok",), True), (("-n", "1"), False), (("seed=1",), False)):
+        heading, *lines = lab("runs", *arguments, check=0, exactly=True).stdout.splitlines()
+        assert ("bits_per_char/val" in heading) == shown
+        assert any("3.1250" in line for line in lines) == shown

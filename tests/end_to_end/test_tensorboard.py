@@ -120,14 +120,18 @@ def config():
     return compose([*small, "backend=numpy", "callback=[tensorboard]"])
 
 
-def trained(config, folder, **options):
-    """Train with TensorBoard's callback, built with these options, alone. Return the trainer."""
+def trained(config, folder, figures=(), **options):
+    """Train with TensorBoard's callback, built with these options, alone. Return the trainer.
+
+    figures: names of methods of the trainer whose results the summary has, by key.
+    """
     trainer = assemble(config, load_documents(config))
     trainer.watch = Watchers([part("callback", "tensorboard", **options)], warn=pytest.fail)
     run = Run(config, folder)
     trainer.watch("run_started", run=run, trainer=trainer)
     trainer.train()
     summary = {"status": "ok", "steps": trainer.step, "samples": ["anna"]}
+    summary |= {key: getattr(trainer, name)() for key, name in dict(figures).items()}
     trainer.watch("run_finished", run=run, summary=summary)
     return trainer
 
@@ -143,6 +147,18 @@ def test_a_curve_has_at_most_250_evenly_spaced_points_and_the_last(tmp_path, eve
     for tag in scalars:
         assert [event.step for event in board.Scalars(tag)] == expected
     assert [event.step for event in board.Tensors("samples/text_summary")] == expected
+
+
+@pytest.mark.parametrize(("block_size", "at"), [(16, [2, 4, 5]), (2, [5])])
+def test_bits_per_character_are_shown_at_each_evaluation_or_at_the_end(
+    tmp_path, events, config, block_size, at
+):
+    """If documents are longer than the block, they are scored whole only at the end."""
+    sizes = {"steps": 5, "eval_every": 2, "block_size": block_size}
+    trainer = trained(config | sizes, tmp_path, {"bits_per_char/val": "bits_per_char"})
+    bits = shown(events(tmp_path), "eval/loss_bits_per_char")
+    assert list(bits) == at and len(events(tmp_path).Scalars("eval/loss_bits_per_char")) == len(at)
+    assert bits[5] == pytest.approx(trainer.bits_per_char(), rel=1e-6)
 
 
 @settings(max_examples=300)
@@ -186,7 +202,7 @@ def test_the_load_of_an_expert_is_the_share_of_tokens_that_choose_it(config, bac
     config = config | sizes | {"backend": {"name": backend}}
     trainer = assemble(config, load_documents(config))
     with_gate, tokens = Counter(), 0
-    for piece in trainer.pieces(trainer.held_out):
+    for piece, _ in trainer.pieces(trainer.held_out):
         with seen("layer*.mlp.gates") as inside:
             trainer.model.logits(trainer.weights, piece[:-1])
         tokens += len(piece) - 1
@@ -305,7 +321,7 @@ def test_the_viewer_shows_a_run_per_job_and_swept_hyperparameters_first(viewer):
     activation = next(info for info in experiment["hparamInfos"] if info["name"] == "activation")
     assert set(activation["domainDiscrete"]) == {"relu", "gelu"}
     results = [info["name"]["tag"] for info in experiment["metricInfos"]]
-    assert results[0] == "eval/loss" and "loss/val" in results
+    assert results[:2] == ["eval/loss", "eval/loss_bits_per_char"] and "loss/val" in results
     assert {"size.parameters", "size.flops"} <= {info["name"] for info in experiment["hparamInfos"]}
 
 

@@ -143,7 +143,7 @@ INVALID_FACTS = [
     {"resumed": 1},
     {"seconds": "x"},
     {"rng": [3, [1], None]},
-    {"chars": None},
+    {"tokenizer": None},
     {"tensors": {"weights": {"a": "99999999999x99999999"}, "optimizer": {}}},
 ]
 

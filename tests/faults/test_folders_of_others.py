@@ -142,7 +142,8 @@ def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
     for message, wrong in {
         "it has no facts": [],
         r"position.wpe is \(16, 8\), not \(17, 8\)": facts | {"config": config | {"block_size": 17}},
-        r"wte is \(27, 8\), not \(28, 8\)": facts | {"chars": [*facts["chars"], "x"]},
+        r"wte is \(27, 8\), not \(28, 8\)": facts
+        | {"tokenizer": {"tokens": [*facts["tokenizer"]["tokens"], "?"]}},
         "make a table of 8.0e": facts | {"config": config | {"block_size": 10**9}},
         "layers is 1.0": facts | {"config": config | {"layers": 1.0}},
         "cannot sample from .*: the logits are not finite": facts | {"config": config | still},

@@ -59,7 +59,7 @@ HOSTILE = [
 
 def test_control_characters_of_the_data_are_escaped(lab, tmp_path):
     (tmp_path / "data.txt").write_text("\n".join(HOSTILE * 10))
-    data = ("dataset=text", "dataset.path=data.txt", "block_size=40", "temperature=0.05")
+    data = ("dataset=text", "dataset.path=data.txt", "block_size=40", "sampler.temperature=0.05")
     shown = lab(*SHORT, *data, "steps=60", "samples=8", "embed=16", check=0).stdout
     shown += lab("sample", "run", "-n", "20", "--prompt", "\x1b[2J", check=0).stdout
     shown += (tmp_path / "run" / "samples.txt").read_text()

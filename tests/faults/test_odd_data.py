@@ -93,9 +93,11 @@ def test_a_gigabyte_is_refused_in_bounded_memory(lab, tmp_path):
     assert "is larger than 100 MB" in lab("dataset=text", "dataset.path=/dev/zero", check=2).stderr
 
 
-def test_a_folder_is_an_error(lab, tmp_path):
+def test_a_folder_without_texts_is_an_error(lab, tmp_path):
     (tmp_path / "folder").mkdir()
-    assert "cannot read folder: Is a directory" in lab("dataset=text", "dataset.path=folder", check=2).stderr
+    (line,) = lab("dataset=text", "dataset.path=folder", check=2).stderr.splitlines()
+    assert line == "error: dataset=text: folder has no .txt files"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_pipe_is_read(tmp_path):
@@ -169,7 +171,7 @@ def test_a_document_longer_than_the_block_is_truncated_windowed_or_refused():
     ]  # fmt: skip
     assert windows.pieces("abc") == cut.pieces("abc") and len(cut.pieces("abcdefghijklm")) == 1
     with pytest.raises(
-        ValueError, match=r"20 of 40 documents .* block_size - 1 = 3 characters, the longest 13"
+        ValueError, match=r"20 of 40 documents have more than block_size=4 tokens to predict, the longest 14"
     ):
         Corpus(WORDS, long_docs="error", block_size=4)
     assert Corpus(WORDS, long_docs="error", block_size=14).long == 0

@@ -6,12 +6,15 @@ Their checkpoints, in which weights have other names, are refused in one line.
 import json
 
 import pytest
+from foreign import encoded
 
 from microgpt_lab import UserError
+from microgpt_lab.checks.options import short_run
 from microgpt_lab.commands import report, resume, runs, sample
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
+from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
 
 CONFIG = """
@@ -107,3 +110,26 @@ def test_an_older_checkpoint_is_refused_in_one_line(older):
             command(["one"])
     with pytest.raises(UserError, match=why):
         resume.main(["one", "steps=40", "--force"])
+
+
+def test_a_checkpoint_from_before_tokenizers_is_sampled_and_resumed(tmp_path, capsys):
+    """It has characters instead of a tokenizer, and `temperature` was a key of its own."""
+    options = {"steps": 4, "train_docs": 50, "callback": {"checkpoint": {"name": "checkpoint"}}}
+    short_run(tmp_path / "run", sampler={"name": "multinomial", "temperature": 0.25}, **options)
+    sample.main([str(tmp_path / "run"), "-n", "5", "--seed", "1"])
+    expected = capsys.readouterr().out
+    file = tmp_path / "run" / checkpoint.CURRENT
+    facts, numbers = checkpoint.decode(file.read_bytes())
+    config = facts["config"] | {"temperature": 0.25}
+    for key in ("tokenizer", "sampler", "eval_stride", "init_from", "model"):
+        config.pop(key)
+    then = {key: value for key, value in facts.items() if key not in ("tokenizer", "start")}
+    then |= {"config": config, "chars": facts["tokenizer"]["tokens"]}
+    file.write_bytes(encoded(then, numbers))
+    (tmp_path / "run" / "config.yaml").write_text(dump(config))
+    sample.main([str(tmp_path / "run"), "-n", "5", "--seed", "1"])
+    assert capsys.readouterr().out == expected
+    samples = read_summary(tmp_path / "run")["samples"]
+    (tmp_path / "run" / "summary.json").unlink()
+    assert resume.main([str(tmp_path / "run")]) == 0
+    assert read_summary(tmp_path / "run")["samples"] == samples

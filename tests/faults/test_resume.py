@@ -13,6 +13,7 @@ from arguments import keep_last
 from board import points
 
 from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab.core.documents import Stream
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import BEST, CURRENT
@@ -28,8 +29,8 @@ RUN = (
 DOCUMENTS = part("dataset", "us_names")()[:300]
 
 
-def trainer(backend, optimizer="adam", scheduler="cosine", documents=DOCUMENTS, **options):
-    corpus = Corpus(documents, block_size=8)
+def trainer(backend, optimizer="adam", scheduler="cosine", documents=DOCUMENTS, tokenizer="char", **options):
+    corpus = Corpus(documents, part("tokenizer", tokenizer), block_size=8)
     model = GPT(
         corpus.vocab_size, part("activation", "gelu"), part("norm", "layernorm"), embed=8, block_size=8
     )
@@ -66,6 +67,14 @@ def test_every_scheduler_resumes_exactly(scheduler):
 def test_every_data_set_resumes_exactly(dataset):
     documents = part("dataset", dataset)()
     assert resumes_exactly(lambda: trainer("numpy", documents=documents))
+
+
+@pytest.mark.parametrize("tokenizer", registry().names("tokenizer"))
+def test_every_tokenizer_resumes_exactly_on_names_and_on_a_stream(tokenizer):
+    for documents in (DOCUMENTS, Stream(["\n".join(DOCUMENTS)])):
+        assert resumes_exactly(
+            lambda documents=documents: trainer("numpy", documents=documents, tokenizer=tokenizer)
+        )
 
 
 def test_single_precision_resumes_exactly():

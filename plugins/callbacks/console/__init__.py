@@ -3,10 +3,11 @@ import os
 import shlex
 import time
 
-from microgpt_lab import at_least, hookimpl, printable
+from microgpt_lab import at_least, hookimpl
 from microgpt_lab.terminal import erase, terminal
 
 from .header import header_rows, panel, share_in_training
+from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
 
@@ -14,6 +15,7 @@ LAB = "python -m microgpt_lab"
 MAX_SEEN = 0.25  # share of validation documents also in the training split, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
+SAMPLES = 60  # columns of the samples in the line of a job
 
 
 class Console:
@@ -68,7 +70,7 @@ class Console:
                 *(f"  {name:<5}  {', '.join(facts)}" for name, facts in rows.items()),
             ):
                 self.print_line(line)
-        seen = share_in_training(corpus)
+        seen = 0 if corpus.stream else share_in_training(corpus)
         if seen > MAX_SEEN:
             truncated = f", cut at block_size={corpus.block_size}," if corpus.long else ""
             self.print_line(
@@ -110,17 +112,17 @@ class Console:
     def job_line(self, summary):
         good = summary["status"] == "ok"
         mark = "[green]✓[/]" if good else "[red]✗[/]"
-        if good:
-            val = (
-                f"val [bold]{summary['loss/val']:.4f}[/]"
-                if "loss/val" in summary
-                else "no held-out documents"
-            )
-        else:
+        if not good:
             val = f"{summary['status']} {escaped(summary.get('error', ''))}"
+        elif "loss/val" not in summary:
+            val = "no held-out documents"
+        else:
+            unit = " bits per character" if self.run.objective == "bits_per_char/val" else ""
+            val = f"val [bold]{summary[self.run.objective]:.4f}[/]{unit}"
         name = escaped(f"{self.run.progress} {self.run.name}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
-        samples = escaped(" ".join(summary.get("samples", [])[:3]))
+        words = " ".join(summary.get("samples", [])[:3]).split()
+        samples = escaped(shorten(" ".join(words), SAMPLES))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
         if self.terminal.is_interactive:
             if self.run.parallel:
@@ -135,23 +137,21 @@ class Console:
 
         table = Table(box=None, show_header=False, title="result", title_justify="left")
         terms = f" ({self.trainer.minimized})" if self.trainer.model.loss_terms else ""
-        for name, value in result_rows(summary, self.losses, terms):
+        for name, value in result_rows(summary, self.losses, terms, self.run.config):
             table.add_row(f"[dim]{name}[/]", value)
-        samples = Table(box=None, title="samples", title_justify="left")
-        for name in ("#", "sample", "nll", "new?"):
-            samples.add_column(name, justify="right" if name in "# nll" else "left")
-        unseen = self.trainer.corpus.new(summary["samples"])
-        for i, (sample, (is_new, *_)) in enumerate(zip(summary["samples"], unseen)):
-            nll = f"{self.trainer.evaluate([sample]):.2f}"
-            new = "[green]new[/]" if is_new else "[dim]in train[/]"
-            samples.add_row(str(i), f"[cyan]{escaped(sample)}[/]", nll, new)
-        self.terminal.print(Columns([table, samples], padding=(0, 4)) if self.live else table)
-        if not self.live:
-            self.terminal.print(samples)
-        if summary["samples"]:
-            drawn = f"drawn at temperature {self.run.config['temperature']:g}"
-            nll = "nll: negative log-likelihood in nats per token"
-            self.terminal.print(f"[dim]{drawn}; {nll}[/]", soft_wrap=not self.live)
+        samples, how = summary["samples"], drawn(self.run)
+        if are_text(self.trainer.corpus, samples):
+            self.terminal.print(table, "[italic]samples[/]", sep="\n")
+            for line in sample_texts(samples):
+                self.terminal.print(line, soft_wrap=True)
+            how += how_many(self.run, samples)
+        else:
+            documents = samples_table(self.trainer, samples)
+            beside = Columns([table, documents], padding=(0, 4))
+            self.terminal.print(*([beside] if self.live else [table, documents]))
+            how += "; nll: negative log-likelihood in nats per token"
+        if samples:
+            self.terminal.print(f"[dim]{how}[/]", soft_wrap=not self.live)
         if self.losses:
             curve = sparkline(self.losses)
             first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
@@ -166,47 +166,12 @@ class Console:
         if "tensorboard" in config["callback"]:
             yield "view", f"tensorboard --logdir {shlex.quote(typed_path(self.run.folder.parent))}"
         if "checkpoint" in config["callback"]:
-            yield "sample", f"{LAB} sample {shlex.quote(folder)}"
+            longer = " --length 500" if self.trainer.corpus.stream else ""
+            yield "sample", f"{LAB} sample {shlex.quote(folder)}{longer}"
             yield "continue", f"{LAB} resume {shlex.quote(folder)} steps={2 * config['steps'] or 1000}"
 
     def print_line(self, line):
         self.terminal.print(escaped(line), soft_wrap=True)
-
-
-def result_rows(summary, losses, terms):
-    """Yield the names and values of the result, with the validation loss against the baselines.
-
-    terms: " (what training minimizes)", if that is more than the cross-entropy.
-    """
-    if "loss/val" in summary:
-        val = summary["loss/val"]
-        yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {summary['documents/val']:,} documents"
-        unseen = summary["documents/val_unseen"]
-        loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
-        yield "  unseen", f"{loss} [dim]on {unseen:,} outside the training split[/]"
-        if summary.get("best/loss/val", val) < val:
-            step = f"{summary['best/step']:,}"
-            yield "  best", f"{summary['best/loss/val']:.4f} [dim]at step {step} (sample --best)[/]"
-        for name, nats in summary["guessing"].items():
-            worse = "beaten" if val < nats else "not beaten"
-            yield f"  {name}", f"{nats:.4f} [dim]{worse}[/]"
-        yield "perplexity", f"[bold]{math.exp(min(val, 700)):.2f}[/]"
-    elif losses:
-        last = losses[-100:]
-        yield "train loss", f"[bold]{mean(last):.4f}[/] mean of the last {len(last)} steps{terms}"
-    if "exact_match" in summary:
-        share, documents = summary["exact_match"], summary["documents/exact_match"]
-        yield "exact match", f"[bold]{share:.0%}[/] of the answers, on {documents} documents"
-    if summary["samples_new"] is not None:
-        yield "new samples", f"[bold]{summary['samples_new']:.0%}[/]"
-    yield "time", f"[bold]{summary['seconds']:.1f}s[/]"
-
-
-def escaped(text):
-    """The text with rich markup and control characters escaped, so that it is printed as it is."""
-    from rich.markup import escape
-
-    return escape(printable(text))
 
 
 def shorten(text, length):
@@ -214,10 +179,6 @@ def shorten(text, length):
     if len(text) <= length:
         return text
     return text[: length - 1] + "…" if length >= 5 else ""
-
-
-def mean(numbers):
-    return sum(numbers) / len(numbers)
 
 
 def typed_path(folder):

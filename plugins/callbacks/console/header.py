@@ -4,6 +4,7 @@ from microgpt_lab import printable
 from microgpt_lab.terminal import with_prefix
 
 LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
+DOCUMENTS = 1000  # enough to measure characters per token
 FRAME = 4  # columns of a panel's frame
 
 
@@ -24,12 +25,33 @@ def header_rows(run, trainer):
 
 def data_facts(run, corpus):
     """The data set, the sizes of its splits, and how much of the validation split is in training."""
-    facts = [f"{run.config['dataset']['name']} {run.environment['documents']:,} docs"]
-    facts += [f"{corpus.long:,} long ones {LONG_DOCS[corpus.long_docs]}"] if corpus.long else []
-    sizes = "/".join(f"{len(part):,}" for part in (corpus.train, corpus.validation, corpus.test))
-    facts += [f"split {run.config['split']} {sizes}"]
-    seen = share_in_training(corpus)
-    return [*facts, f"validation {seen:.1%} also in training"] if corpus.validation else facts
+    name, number = run.config["dataset"]["name"], run.environment["documents"]
+    parts = corpus.train, corpus.validation, corpus.test
+    own = corpus.documents.own_split and run.config["split"] != "none"
+    split = "its own split" if own else f"split {run.config['split']}"
+    if corpus.stream:
+        sizes = [sum(map(len, part)) for part in parts]
+        texts = "text" if number == 1 else "texts"
+        facts = [f"{name} {number:,} {texts}", f"{sum(map(len, corpus.documents)):,} characters"]
+    else:
+        sizes = list(map(len, parts))
+        facts = [f"{name} {number:,} docs"]
+        facts += [f"{corpus.long:,} long ones {LONG_DOCS[corpus.long_docs]}"] if corpus.long else []
+    facts += [f"{split} {'/'.join(f'{size:,}' for size in sizes)}"]
+    if corpus.validation and not corpus.stream:
+        facts += [f"validation {share_in_training(corpus):.1%} also in training"]
+    if (tokenizer := run.config["tokenizer"]["name"]) != "char":
+        facts += [f"tokenizer {tokenizer} {corpus.vocab_size:,} tokens"]
+        facts += [f"{characters_per_token(corpus):.1f} characters per token"]
+    return facts
+
+
+def characters_per_token(corpus):
+    """The mean number of characters per token, of a stream's training text or of some training documents."""
+    if corpus.stream:
+        return sum(map(len, corpus.train)) / len(corpus.ids)
+    documents = corpus.train[:DOCUMENTS]
+    return sum(map(len, documents)) / max(1, sum(map(corpus.tokenizer.length, documents)))
 
 
 def share_in_training(corpus):

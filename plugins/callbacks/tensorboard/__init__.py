@@ -12,6 +12,7 @@ WINDOW = 100  # steps
 # TensorBoard shows tags in alphabetical order, and the first description that it reads of a tag.
 DESCRIPTIONS = {
     "eval/loss": "The same as loss/val, under a name that makes it the first result in HPARAMS.",
+    "eval/loss_bits_per_char": "Validation loss in bits per character, to compare different tokenizers.",
     "loss/balance": "The load-balancing loss of a mixture of experts: a term of loss/train.",
     "loss/ce": "Cross-entropy of the batch of each step, in nats per token: a term of loss/train.",
     "loss/penalty": "What the chosen loss adds to the cross-entropy: a term of loss/train.",
@@ -22,6 +23,7 @@ DESCRIPTIONS = {
     "optim/lr": "Learning rate of each step.",
     "perf/tokens_per_s": "Training tokens per second.",
 }
+BITS, BITS_TAG = "bits_per_char/val", "eval/loss_bits_per_char"  # the tag comes after eval/loss
 EXPERT = f"Share of tokens for which this expert is chosen, on up to {DOCUMENTS} held-out documents."
 
 
@@ -79,9 +81,13 @@ class TensorBoard:
         values = {**metrics, "loss/train_mean": sum(self.losses) / len(self.losses)}
         due = [*values] if self.is_point(step) else []
         if "loss/val" in values:
-            values["eval/loss"] = values["loss/val"]
-            due = [tag for tag in due if tag != "loss/val"]
-            due += ["eval/loss", "loss/val"] if self.is_point(step, evaluation=True) else []
+            evaluated = {"eval/loss": values["loss/val"]}
+            if BITS in values:
+                evaluated[BITS_TAG] = values.pop(BITS)
+            evaluated["loss/val"] = values.pop("loss/val")
+            due = [tag for tag in due if tag in values]
+            due += evaluated if self.is_point(step, evaluation=True) else []
+            values |= evaluated
         self.waiting |= {tag: (step, value) for tag, value in values.items()}
         self.write_scalars({tag: self.waiting.pop(tag) for tag in due})
 
@@ -119,6 +125,8 @@ class TensorBoard:
         self.end = self.events.size  # where a resumed run continues, instead of after the events below
         if summary["status"] in ("ok", "diverged"):  # after its last step
             self.write_scalars(self.waiting)
+            if BITS in summary and not self.trainer.corpus.scores_all_of(self.trainer.held_out):
+                self.write_scalars({BITS_TAG: (summary["steps"], summary[BITS])})  # no step has it
         if summary.get("samples"):
             self.write_text("samples", sample_list(summary["samples"]), summary["steps"])
         _, end = session({})
@@ -171,8 +179,15 @@ def session(hparams):
 
 
 def sample_list(samples):
-    """The samples on one line of Markdown."""
+    """The samples as Markdown: text as blocks of code, short documents on one line."""
+    if any("\n" in sample for sample in samples):
+        return "\n\n---\n\n".join(map(block, samples))
     return " · ".join(map(code, samples))
+
+
+def block(text):
+    """Text as a block of code, which Markdown recognizes by its indentation."""
+    return "\n".join(f"    {printable(line)}" for line in text.split("\n"))
 
 
 def changed_keys(differences):

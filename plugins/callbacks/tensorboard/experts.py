@@ -14,7 +14,7 @@ def expert_loads(trainer):
     if not hasattr(trainer.model.mlp, "experts"):
         return {}
     counts, tokens, weights = {}, 0, trainer.weights  # unpacked once
-    for piece in trainer.pieces(trainer.held_out[:DOCUMENTS])[:DOCUMENTS]:  # a window counts as one
+    for piece, _ in trainer.pieces(trainer.held_out[:DOCUMENTS])[:DOCUMENTS]:  # a window counts as one
         ids = piece[:-1]
         with seen("layer*.mlp.chosen") as inside:
             trainer.model.logits(weights, ids)

@@ -1,0 +1,89 @@
+"""Reports on runs with different tokenizers, whose losses per token cannot be compared."""
+
+import json
+
+import pytest
+
+pytest.importorskip("numpy")
+pandas = pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
+pytest.importorskip("matplotlib", reason="needs microgpt-lab[report]")
+
+from microgpt_lab.report import wording  # noqa: E402
+from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
+from microgpt_lab.report.pages import write  # noqa: E402
+from microgpt_lab.report.settings import differ_in_tokenizer, direction  # noqa: E402
+
+NATS, BITS = {"char": 2.4, "byte": 1.9}, {"char": 3.4, "byte": 3.6}
+
+
+def sweep(folder, evaluations=20):
+    """Three seeds of two tokenizers: byte has the lower loss per token, char the lower one per character."""
+    runs = []
+    for tokenizer in ("char", "byte"):
+        for seed in range(3):
+            name, noise = f"tokenizer={tokenizer},seed={seed}", seed + 0.01 * seed * (tokenizer == "byte")
+            figures = {"loss/val": NATS[tokenizer] + noise, "bits_per_char/val": BITS[tokenizer] + noise}
+            (folder / name).mkdir()
+            lines = [{"step": step, "loss/train": 3.0} for step in range(1, 21)]
+            for line in lines[:evaluations]:
+                line |= figures
+            (folder / name / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+            runs.append({"run": name, "status": "ok", "tokenizer": tokenizer, "seed": seed, **figures})
+    frame = pandas.DataFrame(runs).set_index("run")
+    frame.attrs |= {"swept": ["tokenizer", "seed"], "fixed": {}, "environments": []}
+    return frame
+
+
+def files(frame, folder, **question):
+    """The report's files, by ending, and the analysis."""
+    analysis = analyse(frame, Question(**question), folder)
+    written = {path.name: path.read_text() for path in write(analysis, frame, folder)}
+    return written, analysis
+
+
+def test_tokenizers_are_compared_in_bits_per_character(tmp_path):
+    written, analysis = files(sweep(tmp_path), tmp_path)
+    assert [row.setting.keys["tokenizer"] for row in analysis.rows] == ["char", "byte"]
+    assert analysis.rows[0].mean == pytest.approx(4.4) and direction("bits_per_char/val") == 1
+    found = json.loads(written["report.json"])
+    assert found["metric"] == "bits_per_char/val" and found["notes"][0] == wording.PER_CHARACTER
+    for page in ("report.md", "report.html"):
+        assert (
+            "bits_per_char/val, lower is better" in written[page] and wording.PER_CHARACTER in written[page]
+        )
+    assert "bits_per_char/val, mean over seeds" in written["report-curves.svg"]
+
+
+@pytest.mark.parametrize(("metric", "best"), [("loss/val", "byte"), ("bits_per_char/val", "char")])
+def test_a_metric_that_is_asked_for_is_compared_with_a_warning_where_it_is_not_fair(tmp_path, metric, best):
+    written, analysis = files(sweep(tmp_path), tmp_path, metric=metric)
+    assert analysis.rows[0].setting.keys["tokenizer"] == best
+    for text in (written["report.md"], written["report.html"], *analysis.notes[:1]):
+        assert (wording.PER_TOKEN in text) == (metric == "loss/val")
+    assert f"{metric}, mean over seeds" in written["report-curves.svg"]
+
+
+def test_too_few_evaluations_give_no_curves_of_losses_per_token(tmp_path):
+    written, analysis = files(sweep(tmp_path, evaluations=9), tmp_path)
+    assert "report-curves.svg" not in written
+    assert (
+        "There are no curves, because the runs do not all have bits_per_char/val at 10" in analysis.notes[-1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("swept", "fixed", "differ"),
+    [
+        ("tokenizer", {}, True),
+        ("tokenizer.vocab_size", {"tokenizer": "bpe"}, True),
+        ("train_docs", {"tokenizer": "bpe"}, True),  # the merges are learned from them
+        ("train_docs", {"tokenizer": "byte"}, False),
+        ("train_docs", {}, False),  # runs of an earlier version
+        ("activation", {"tokenizer": "bpe"}, False),
+    ],
+)
+def test_tokenizers_differ_in_kind_in_options_or_in_what_they_learn_from(swept, fixed, differ):
+    frame = pandas.DataFrame()
+    frame.attrs |= {"swept": ["layers", swept, "seed"], "fixed": fixed}
+    assert differ_in_tokenizer(frame) == differ

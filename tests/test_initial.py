@@ -1,0 +1,118 @@
+"""init_from: a run starts with the weights and the vocabulary of another."""
+
+import shutil
+
+import pytest
+
+from microgpt_lab import UserError
+from microgpt_lab.checks.options import short_run
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run import checkpoint
+from microgpt_lab.run.assemble import assemble
+from microgpt_lab.run.execute import execute
+from microgpt_lab.run.folder import read_metric
+from microgpt_lab.run.record import Run
+
+NAMES = ("backend=numpy", "train_docs=500", "eval_docs=20", "samples=2", "callback=[jsonl,checkpoint]")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A run on names of 60 steps."""
+    folder = tmp_path_factory.mktemp("source") / "run"
+    execute(Run(compose([*NAMES, "steps=60"]), folder))
+    return folder
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A file of documents with few of the characters of the names."""
+    (tmp_path / "few.txt").write_text("anna\nada\nnada\n" * 30)
+    return f"dataset.path={tmp_path / 'few.txt'}"
+
+
+def test_a_run_starts_with_the_weights_of_another(source, tmp_path):
+    saved = checkpoint.read(source, pytest.fail)
+    trainer = assemble(compose([*NAMES, f"init_from={source}"]), ["anna", "bob", "emma"] * 20)
+    weights = checkpoint.unflatten(saved.facts["tensors"]["weights"], iter(saved.numbers), list)
+    assert {name: w.tolist() for name, w in trainer.weights.items()} == weights
+    assert trainer.step == 0
+    first = execute(Run(compose([*NAMES, "steps=0"]), tmp_path / "fresh"))["loss/val"]
+    goes_on = execute(Run(compose([*NAMES, "steps=0", f"init_from={source}"]), tmp_path / "on"))["loss/val"]
+    assert goes_on == read_metric(source / "metrics.jsonl")[60] < first - 0.5
+
+
+def test_other_data_are_encoded_with_the_vocabulary_of_the_other_run(source, few, tmp_path):
+    config = compose([*NAMES, "dataset=text", few, f"init_from={source}", "steps=20"])
+    summary = execute(Run(config, tmp_path / "run"))
+    assert summary["parameters"] == 4192
+    assert checkpoint.read(tmp_path / "run", pytest.fail).facts["tokenizer"]["tokens"] == [
+        *"abcdefghijklmnopqrstuvwxyz"
+    ]
+
+
+def test_a_run_that_started_from_another_resumes_to_the_same_bits_without_it(source, few, tmp_path):
+    config = compose(
+        [*NAMES, "dataset=text", few, f"init_from={source}", "callback.checkpoint.every=7", "steps=20"]
+    )
+    whole = execute(Run(config, tmp_path / "whole"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    (tmp_path / "stopped" / checkpoint.CURRENT).unlink()
+    saved = checkpoint.read(tmp_path / "stopped", pytest.fail)
+    moved = source.rename(source.with_name("moved"))
+    try:
+        again = execute(Run(config, tmp_path / "stopped", owns_folder=True), saved)
+    finally:
+        moved.rename(source)
+    assert again["resumed"] == [14]
+    assert {k: again[k] for k in ("loss/val", "samples")} == {k: whole[k] for k in ("loss/val", "samples")}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("embed=32", r"init_from=.*run: wte is \(27, 16\), but in this model \(27, 32\)"),
+        ("layers=2", "init_from=.*run has no layer1.attention.wq, which this model has"),
+        ("tie_embeddings=true", "init_from=.*run has lm_head, which this model does not have"),
+        ("tokenizer=byte", "init_from=.*run has tokenizer=char, not byte: write tokenizer=char"),
+        (
+            "dataset=unicode_names",
+            "the tokenizer has learned from other data: not in the vocabulary: ' ' '-' .* and 28 more",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_in_one_line(source, tmp_path, overrides, message):
+    run = Run(compose([*NAMES, f"init_from={source}", *overrides.split()]), tmp_path / "other")
+    with pytest.raises(UserError, match=message):
+        execute(run)
+    assert not (tmp_path / "other").exists()
+
+
+def test_runs_that_have_nothing_to_start_from_are_refused_in_one_line(source, tmp_path):
+    diverged = short_run(
+        tmp_path / "diverged",
+        optimizer={"name": "sgd", "lr": 1e70},
+        callback={"checkpoint": {"name": "checkpoint"}},
+    )
+    assert diverged["status"] == "diverged"
+    short_run(tmp_path / "bare")
+    (tmp_path / "notes.txt").write_text("no weights")
+    for name, message in {
+        "diverged": "the run diverged: choose another one",
+        "bare": "has no checkpoint",
+        "nowhere": "is neither the folder of a run nor a safetensors file",
+        "notes.txt": "is neither the folder of a run nor a safetensors file",
+    }.items():
+        with pytest.raises(UserError, match=f"init_from=.*{name}:? {message}"):
+            execute(Run(compose([*NAMES, f"init_from={tmp_path / name}"]), tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line(source, tmp_path):
+    content = (source / checkpoint.CURRENT).read_bytes()
+    (tmp_path / "overrides.yaml").write_text("[]")
+    for damaged in (content[:-8], content.replace(b"multihead", b"multiheaf"), b""):
+        (tmp_path / checkpoint.CURRENT).write_bytes(damaged)
+        with pytest.raises(UserError, match=r"checkpoint.bin is damaged"):
+            execute(Run(compose([*NAMES, f"init_from={tmp_path}"]), tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
