@@ -55,11 +55,12 @@ def torch(monkeypatch):
     torch.set_default_dtype(single)
 
 
-def trained(words):
-    """A model with random weights, as a run would leave it."""
+def trained(words, documents=(TEXT,)):
+    """A model with random weights, as a run would leave it, whose tokenizer has learned the documents."""
     config = compose([*SIZES, *words])
     tokenizer = build("tokenizer", config["tokenizer"])
-    tokenizer.learn([TEXT], sorted(set(TEXT)))
+    if not tokenizer.tokens:
+        tokenizer.learn(documents, sorted(set("".join(documents))))
     parts = {kind: build(kind, config[kind]) for kind in MODEL_KINDS}
     vocabulary = len(tokenizer.tokens) + 1
     model = GPT(vocabulary, **parts, **{key: config[key] for key in options_of(GPT)})
@@ -185,23 +186,30 @@ def test_nanochat_equals_its_published_formula(torch, name):
     close(nanochat(torch, w, ours.config, ids), np.array(ours.model.logits(ours.weights, ids).tolist()))
 
 
-@pytest.mark.parametrize("model", ["gpt2", "llama", "nanochat"])
-def test_the_tokenizer_of_transformers_gives_the_same_ids_and_text(tmp_path, model):
+TEXTS = (
+    "the cat",
+    "",
+    "  h\n\nt\t ",
+    "<|bos|>e\u0301",
+    "é日",
+    "a cat sat, the\x1c\x85 cat² sat\u2028\u00a0①_1 the ",
+)
+
+
+@pytest.mark.parametrize("words", ["char", "byte", "bpe tokenizer.vocab_size=60"])
+@pytest.mark.parametrize("model", ["gpt2", "nanochat"])
+def test_the_tokenizer_of_transformers_gives_the_same_ids_and_text(tmp_path, model, words):
     from transformers import AutoTokenizer
 
-    ours = trained([f"model={model}"])
-    ours.tokenizer.learn([], sorted({*"the cat|<bos>\n\té日", "\u0301"}))
-    ours = ours._replace(start=[len(ours.tokenizer.tokens)])
+    ours = trained([f"model={model}", *f"tokenizer={words}".split()], [*TEXTS, "the cat sat " * 9])
     transformers.write(tmp_path, ours.config, ours.weights, ours.tokenizer)
     theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
-    for text in ("the cat", "", "  h\n\nt\t ", "<|bos|>e\u0301", "é日"):
+    for text in TEXTS:
         ids = ours.tokenizer.encode(text)
         assert theirs.encode(text, add_special_tokens=False) == ids
         assert theirs(text)["input_ids"] == [ours.bos, *ids]
-        assert (
-            theirs.decode(ids) == text and theirs.decode([ours.bos, *ids], skip_special_tokens=True) == text
-        )
-    assert theirs.bos_token_id == theirs.eos_token_id == ours.bos
+        assert theirs.decode(ids) == text == theirs.decode([ours.bos, *ids], skip_special_tokens=True)
+    assert theirs.bos_token_id == theirs.eos_token_id == ours.bos == len(theirs) - 1
 
 
 def test_the_library_reads_what_we_write_and_the_other_way_round(torch, tmp_path):

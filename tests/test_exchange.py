@@ -113,11 +113,11 @@ def test_a_file_that_lies_is_refused_in_one_line(tmp_path, name):
 
 def test_a_file_with_too_many_numbers_is_refused_before_they_are_read(tmp_path):
     huge = tmp_path / "huge"
-    huge.write_bytes(file({"w": entry("F64", [10**9], 0, 8 * 10**9)}))
+    huge.write_bytes(file({"w": entry("F64", [10**7], 0, 8 * 10**7)}))
     with huge.open("r+b") as sparse:
-        sparse.truncate(huge.stat().st_size + 8 * 10**9)  # takes no space on the disk
-    with pytest.raises(UserError, match="has 1,000,000,000 numbers, more than 999,999,999"):
-        safetensors.read(huge, 999_999_999)
+        sparse.truncate(huge.stat().st_size + 8 * 10**7)  # takes no space on the disk
+    with pytest.raises(UserError, match="has 10,000,000 numbers, more than 9,999,999"):
+        safetensors.read(huge, 9_999_999)
     with pytest.raises(UserError, match="does not exist"):
         safetensors.read(tmp_path / "missing", 1)
     with pytest.raises(UserError, match="is not a regular file"):
