@@ -1,16 +1,18 @@
 """Presets compared with the models of Hugging Face transformers, with random weights: no downloads."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
 
 from microgpt_lab import GPT, part
-from microgpt_lab.exchange import safetensors, transformers
+from microgpt_lab.exchange import transformers
 from microgpt_lab.exchange.architectures import architecture_of
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
+from microgpt_lab.run import safetensors
 from microgpt_lab.run.assemble import build
 from microgpt_lab.run.trained import Trained
 
@@ -54,11 +56,12 @@ def torch(monkeypatch):
     torch.set_default_dtype(single)
 
 
-def trained(words):
-    """A model with random weights, as a run would leave it."""
+def trained(words, documents=(TEXT,)):
+    """A model with random weights, as a run would leave it, whose tokenizer has learned the documents."""
     config = compose([*SIZES, *words])
     tokenizer = build("tokenizer", config["tokenizer"])
-    tokenizer.learn([TEXT], sorted(set(TEXT)))
+    if not tokenizer.tokens:
+        tokenizer.learn(documents, sorted(set("".join(documents))))
     parts = {kind: build(kind, config[kind]) for kind in MODEL_KINDS}
     vocabulary = len(tokenizer.tokens) + 1
     model = GPT(vocabulary, **parts, **{key: config[key] for key in options_of(GPT)})
@@ -73,7 +76,7 @@ def loaded(ours, folder):
     from transformers import AutoModelForCausalLM
 
     folder.mkdir(exist_ok=True)
-    transformers.write(ours, folder)
+    transformers.write(folder, ours.config, ours.weights, ours.tokenizer)
     return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", local_files_only=True)
 
 
@@ -130,6 +133,21 @@ def test_three_steps_of_adamw_give_the_weights_that_pytorch_gives(torch, tmp_pat
         close(dict(theirs.named_parameters())[key].detach(), w, key)
 
 
+@pytest.mark.parametrize("name", ["gpt2 untied", "llama with two groups", "nanochat"])
+def test_greedy_texts_equal_those_of_transformers(torch, tmp_path, name):
+    ours = trained(CASES[name])
+    theirs = loaded(ours, tmp_path / "model")
+    greedy, lengths = part("sampler", "greedy"), set()
+    for prompt in ("", "the", "cat s", "a"):
+        new = greedy(ours.continuation(prompt), Random(0))
+        ids = [*ours.start, *ours.tokenizer.encode(prompt)]
+        found = theirs.generate(torch.tensor([ids]), do_sample=False)[0].tolist()
+        ended = [ours.bos] if len(ids) + len(new) <= ours.model.block_size else []
+        assert found == [*ids, *new, *ended]
+        lengths.add(len(new))
+    assert max(lengths) > 3
+
+
 def nanochat(torch, w, config, ids):
     """The logits of nanochat as its first release computes them (October 2025), with weights of this name."""
     F, heads, T = torch.nn.functional, config["heads"], len(ids)
@@ -169,36 +187,43 @@ def test_nanochat_equals_its_published_formula(torch, name):
     close(nanochat(torch, w, ours.config, ids), np.array(ours.model.logits(ours.weights, ids).tolist()))
 
 
-@pytest.mark.parametrize("model", ["gpt2", "llama", "nanochat"])
-def test_the_tokenizer_of_transformers_gives_the_same_ids_and_text(tmp_path, model):
+TEXTS = (
+    "the cat",
+    "",
+    "  h\n\nt\t ",
+    "<|bos|>e\u0301",
+    "é日",
+    "a cat sat, the\x1c\x85 cat² sat\u2028\u00a0①_1 the ",
+)
+
+
+@pytest.mark.parametrize("words", ["char", "byte", "bpe tokenizer.vocab_size=60"])
+@pytest.mark.parametrize("model", ["gpt2", "nanochat"])
+def test_the_tokenizer_of_transformers_gives_the_same_ids_and_text(tmp_path, model, words):
     from transformers import AutoTokenizer
 
-    ours = trained([f"model={model}"])
-    ours.tokenizer.learn([], sorted({*"the cat|<bos>\n\té日", "\u0301"}))
-    ours = ours._replace(start=[len(ours.tokenizer.tokens)])
-    transformers.write(ours, tmp_path)
+    ours = trained([f"model={model}", *f"tokenizer={words}".split()], [*TEXTS, "the cat sat " * 9])
+    transformers.write(tmp_path, ours.config, ours.weights, ours.tokenizer)
     theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
-    for text in ("the cat", "", "  h\n\nt\t ", "<|bos|>e\u0301", "é日"):
+    for text in TEXTS:
         ids = ours.tokenizer.encode(text)
         assert theirs.encode(text, add_special_tokens=False) == ids
         assert theirs(text)["input_ids"] == [ours.bos, *ids]
-        assert (
-            theirs.decode(ids) == text and theirs.decode([ours.bos, *ids], skip_special_tokens=True) == text
-        )
-    assert theirs.bos_token_id == theirs.eos_token_id == ours.bos
+        assert theirs.decode(ids) == text == theirs.decode([ours.bos, *ids], skip_special_tokens=True)
+    assert theirs.bos_token_id == theirs.eos_token_id == ours.bos == len(theirs) - 1
 
 
 def test_the_library_reads_what_we_write_and_the_other_way_round(torch, tmp_path):
     from safetensors.torch import load_file, save_file
 
     ours = trained(["model=microgpt"])
-    safetensors.write(ours, tmp_path / "ours")
+    safetensors.write(tmp_path / "ours", ours.weights)
     found = load_file(tmp_path / "ours")
     assert found.keys() == ours.weights.keys()
     assert all(found[name].tolist() == w.tolist() for name, w in ours.weights.items())
     tensors = {str(t): torch.randn(3, 5).to(t) for t in (torch.float64, torch.float16, torch.bfloat16)}
     save_file(tensors, tmp_path / "theirs")
-    stored = safetensors.read(tmp_path / "theirs", 100).tensors
+    stored = safetensors.read(tmp_path / "theirs").tensors
     assert all(stored[name] == x.double().tolist() for name, x in tensors.items())
 
 

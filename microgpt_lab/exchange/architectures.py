@@ -66,9 +66,10 @@ class Architecture(NamedTuple):
 
     def misfits(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return the keys that do not fit, with the value that the architecture has (None: no such key)."""
-        misfits = {}
+        misfits: dict[str, Any] = {}
         for key, value in model_keys(config).items():
-            if key not in FREE | self.free and self.has.get(key) != value:
+            of_misfit = key.partition(".")[0] in misfits  # an option of a part that does not fit itself
+            if not of_misfit and key not in FREE | self.free and self.has.get(key) != value:
                 misfits[key] = self.has.get(key)
         return misfits
 
@@ -84,7 +85,12 @@ def model_keys(config: dict[str, Any]) -> dict[str, Any]:
     kinds = {kind: config[kind] for kind in MODEL_KINDS if kind not in ("activation", "init", "loss")}
     keys = dict(flatten(kinds | {key: config[key] for key in options_of(GPT)}))
     if not activation_of(config):
-        keys |= dict(flatten({"activation": config["activation"]}))
+        activation = dict(flatten({"activation": config["activation"]}))
+        if any(
+            activation["activation"] == name for name, *_ in ACTIVATIONS
+        ):  # it is an option that does not fit
+            del activation["activation"]
+        keys = activation | keys
     if keys.get("attention.kv_heads") == config["heads"]:
         keys["attention.kv_heads"] = 0
     if keys.get("attention.head_dim", 0) * config["heads"] == config["embed"]:

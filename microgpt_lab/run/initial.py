@@ -56,8 +56,6 @@ def of_checkpoint(saved: Saved, tokenizer: str, where: str) -> Initial:
         weights = checkpoint.unflatten(shapes, iter(saved.numbers), list)
         sizes = {name: (len(rows), len(rows[0])) for name, rows in weights.items()}
         return Initial(sizes, lambda: weights, saved.facts["tokenizer"])
-    except UserError:
-        raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{where}: {saved.name} is not a valid checkpoint: {error}") from None
 
@@ -70,8 +68,6 @@ def of_safetensors(path: Path, tokenizer: str, where: str) -> Initial:
             facts = json.loads(stored.metadata["microgpt_lab"])
             check_tokenizer(facts["config"], tokenizer, where)
             vocabulary = dict(facts["tokenizer"])
-        except UserError:
-            raise
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise UserError(f"{where}: its metadata is not valid: {error}") from None
     return Initial(stored.shapes, partial(read_tensors, path), vocabulary)

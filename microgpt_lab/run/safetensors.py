@@ -1,4 +1,4 @@
-"""Read weights from safetensors, a file format of Hugging Face that is data alone.
+"""Weights as safetensors, a file format of Hugging Face that is data alone.
 
 A file (https://github.com/huggingface/safetensors) has 8 bytes with the length of its header, little-endian,
 the header, and the numbers. The header is JSON. It has the type and the shape of each tensor and the place of
@@ -8,9 +8,10 @@ its numbers, and texts in `__metadata__`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -44,6 +45,14 @@ class Stored(NamedTuple):
     tensors: dict[str, list[list[float]]]
 
 
+def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> None:
+    """Write tensors, which have `tolist()`, in float64."""
+    from safetensors.numpy import save  # an extra
+
+    arrays = {name: np.array(x.tolist(), np.float64) for name, x in tensors.items()}
+    path.write_bytes(save(arrays, {"format": "pt"} | metadata))  # transformers asks for the format
+
+
 def read(path: Path, *, numbers: bool = True) -> Stored:
     """Read a file of floating-point tensors, or its header alone. UserError if it is not valid.
 
@@ -63,6 +72,8 @@ def read(path: Path, *, numbers: bool = True) -> Stored:
             found = {name: rows(file.read(nbytes(entries[name])), entries[name]) for name in in_order}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:  # the file has become shorter in the meantime, or the disk fails
+        raise UserError(f"{path} cannot be read: {error}") from None
     shapes = {name: (prod(entry.shape[:-1]), columns(entry)) for name, entry in entries.items()}
     return Stored(shapes, metadata, {name: found[name] for name in entries if numbers})
 
@@ -70,10 +81,10 @@ def read(path: Path, *, numbers: bool = True) -> Stored:
 def parse_header(content: bytes, path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return the entries of all tensors by name, and the metadata. UserError if the header is not valid."""
     try:
-        header = msgspec.json.decode(content)
+        header = msgspec.json.decode(content, type=dict[str, Any])
         metadata = msgspec.convert(header.pop("__metadata__", None) or {}, dict[str, str])
         return msgspec.convert(header, dict[str, Entry]), metadata
-    except (msgspec.MsgspecError, AttributeError, UnicodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UserError(f"{path} has no valid header of safetensors: {msgspec_message(error)}") from None
 
 
