@@ -110,9 +110,11 @@ def test_what_a_data_set_must_not_return(what):
     with pytest.raises(ValueError, match=r"^dataset=mine") as error:
         check_returned("dataset=mine", NOT_DOCUMENTS[what])
     assert "\n" not in str(error.value)
+    assert ("2" in str(error.value)) == (what in ("an empty text", "half a surrogate pair"))
 
 
 def test_what_a_data_set_may_return():
     for kind, rest in product((list, Stream), ([], ["b"])):
         check_returned("dataset=mine", kind(["a"]))
         check_returned("dataset=mine", Split(kind(["a"]), kind(rest), kind(rest)))
+    check_returned("dataset=mine", ["", "a"])

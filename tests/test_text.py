@@ -18,7 +18,7 @@ FILES = {
     "folder/a.TXT": "one\ntwo\n",
     "folder/.hidden.txt": "hidden\n",
     "folder/notes.md": "notes\n",
-    "folder/sub/c.txt": "deeper\n",
+    "folder/sub.txt/c.txt": "deeper\n",
     "split/train.txt": "a\nb\n",
     "split/val.txt": "c\n",
     "split/test.txt": "d\n\ne\n",
@@ -27,7 +27,9 @@ FILES = {
     "tables/dev.jsonl": '{"text": "b"}',
     "tables/readme.txt": "about\n",
     "only/train.txt": "alone\n",
-    "untrained/test.txt": "a\n",
+    "notes/notes.md": "notes\n",
+    "csv/a.csv": "text\na\n",
+    "untrained/validation.txt": "a\n",
     "twice/train.txt": "a\n",
     "twice/val.txt": "a\n",
     "twice/valid.txt": "a\n",
@@ -116,12 +118,13 @@ def test_text_is_read_from(monkeypatch, folder, options, expected):
         ({}, "needs a file: dataset.path=FILE"),
         ({"path": "absent"}, "cannot read absent: No such file or directory"),
         ({"path": "nothing"}, "nothing has no .txt files"),
-        ({"path": "nothing", "column": "text"}, "nothing has no .csv or .jsonl files, which dataset.column"),
+        ({"path": "notes", "column": "text"}, "notes has no .csv or .jsonl files, which dataset.column"),
+        ({"path": "csv"}, "csv has no .txt files: write dataset.column=NAME to read its tables"),
         ({"path": "split", "validation": "text"}, "split has its own split: leave dataset.validation"),
         ({"path": "text", "validation": "absent"}, "cannot read absent: No such file or directory"),
         ({"path": "text", "validation": "folder"}, "cannot read folder: Is a directory"),
         ({"path": "text", "test": "empty"}, "empty has no documents"),
-        ({"path": "untrained"}, "untrained has test.txt, but no file called train"),
+        ({"path": "untrained"}, "untrained has validation.txt, but no file called train"),
         ({"path": "twice"}, "twice has both val.txt and valid.txt"),
         ({"path": "hollow"}, "hollow/b.txt has no documents"),
         ({"path": "latin.txt", "unit": "stream"}, "latin.txt is not UTF-8: line 2, byte 2 is 0xe9"),
@@ -158,6 +161,10 @@ def test_a_text_that_cannot_be_read_is_an_error_in_one_line(monkeypatch, folder,
     error = str(caught.value)
     assert message in error and error.startswith("dataset=text") and len(error) < 350
     assert len(error.splitlines()) == 1
+
+
+def test_lines_of_a_file_are_the_default(folder):
+    assert part("dataset", "text", path=str(folder / "text"))() == ["oneX", "two", "three = 3"]
 
 
 def test_files_may_have_a_hundred_megabytes_together(monkeypatch, folder):

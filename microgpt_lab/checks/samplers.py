@@ -45,7 +45,7 @@ class Chain:
         assert not self.ended, "goes on after the end: it calls `then` of a text that has ended"
         assert_token(token, [*range(VOCAB_SIZE)])
         tokens = [*self.tokens, *([] if token == STOP else [token])]
-        return Chain(self.rows, tokens, token == STOP or len(tokens) == LENGTH, self.ends)
+        return Chain(self.rows, tokens, token == STOP or len(tokens) >= LENGTH, self.ends)
 
 
 def check_sampler(sampler: Any) -> None:
@@ -83,9 +83,9 @@ def assert_pure(sampler: Any, text: Any, times: int = 20) -> list[list[int]]:
     logits, state = list(text.logits), random.getstate()
     results = draw()
     assert random.getstate() == state, "draws from the module `random`: draw from `rng`"
-    assert draw() == results, "not repeatable: other tokens from an equal generator: draw from `rng` alone"
     assert not text.tokens and not text.ended, "changes the text: use `then`, which returns a new one"
     assert text.logits == logits, "changes the logits of the text: make a copy"
+    assert draw() == results, "not repeatable: other tokens from an equal generator: draw from `rng` alone"
     for token in (token for tokens in results for token in tokens):
         assert_token(token, [i for i in range(VOCAB_SIZE) if i != text.stop])
     return results
@@ -114,7 +114,7 @@ def assert_draws(sampler: Any) -> None:
     rng, drawn = Random(2), defaultdict[int, Counter[int]](Counter)
     for _ in range(TEXTS):
         tokens = list(sampler(Chain(LOGITS, [], False, []), rng))
-        last = [STOP] if len(tokens) < LENGTH else []
+        last = [STOP] if len(tokens) < LENGTH else []  # the length may be what ended it
         for before, after in zip([STOP, *tokens], [*tokens, *last]):
             drawn[before][after] += 1
     statistic, freedom = 0.0, 0

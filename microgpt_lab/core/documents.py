@@ -170,11 +170,6 @@ class Documents(tuple[str, ...]):
         """The sorted characters of all documents."""
         return sorted(set("".join(self)))
 
-    @functools.cached_property
-    def longest(self) -> str:
-        """The first of the longest documents."""
-        return max(self, key=len)
-
     def split(self, name: str) -> Split:
         """Split the documents by the rule of this name, or as the data set does. ValueError says why not."""
         return self.cached(("split", name), lambda: self.make_split(name))

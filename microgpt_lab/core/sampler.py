@@ -39,7 +39,7 @@ class Continuation:
         text._cache, text._new, text._context = cache, [token], [*self._context, token]
         if token != self.stop:
             text.tokens = [*self.tokens, token]
-        text.ended = token == self.stop or len(text.tokens) == self._length
+        text.ended = token == self.stop or len(text.tokens) >= self._length
         return text
 
     @property

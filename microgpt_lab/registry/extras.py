@@ -11,6 +11,7 @@ from microgpt_lab.registry.folders import CHECKOUT
 EXTRAS = {
     "board": ("tensorboard",),
     "datasets": ("datasets", "huggingface_hub"),
+    "export": ("safetensors", "tokenizers"),
     "jax": ("jax", "jaxlib"),
     "joblib": ("hydra_plugins.hydra_joblib_launcher", "joblib"),
     "optuna": ("hydra_plugins.hydra_optuna_sweeper", "optuna"),
@@ -18,6 +19,7 @@ EXTRAS = {
     "report": ("jinja2", "markupsafe", "matplotlib", "pandas", "scipy"),
     "slurm": ("hydra_plugins.hydra_submitit_launcher", "submitit"),
     "torch": ("torch",),
+    "transformers": ("transformers",),
 }
 
 

@@ -11,16 +11,17 @@ from imports import PACKAGE, ROOT, room_arrows
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 # Column, row and number of columns of each room.
 PLACES = {
-    "commands": (0, 0, 3),
+    "commands": (0, 0, 4),
     "report": (0, 1, 1),
     "listing": (1, 1, 1),
     "checks": (2, 1, 1),
+    "exchange": (3, 1, 1),
     "sweeps": (0, 2, 2),
     "run": (0, 3, 2),
     "options": (0, 4, 2),
     "registry": (0, 5, 2),
     "tensors": (2, 5, 1),
-    "core": (0, 6, 3),
+    "core": (0, 6, 4),
 }
 WIDTH, GAP, LINE, ROWS = 260, 36, 17, 7  # pixels; rows of rooms
 STYLE = """

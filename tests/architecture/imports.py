@@ -7,12 +7,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microgpt_lab"
 # A room may import the rooms that these arrows lead to, directly or through others.
 ARROWS = {
-    "commands": {"report", "listing", "checks"},
+    "commands": {"report", "listing", "checks", "exchange"},
     "report": {"sweeps"},
     "listing": {"sweeps"},
     "checks": {"run"},
     "sweeps": {"run"},
-    "run": {"options", "tensors"},
+    "run": {"exchange", "tensors"},
+    "exchange": {"options"},
     "options": {"registry"},
     "registry": {"core"},
     "tensors": {"core"},

@@ -69,11 +69,12 @@ class BPE(Tokenizer):
         merges = [(str(left), str(right)) for left, right in state["merges"]]
         tokens = list(map(str, state["tokens"]))
         alphabet = {token for token in tokens if len(token) == 1}
-        if tokens != list(dict.fromkeys([*sorted(alphabet), *map("".join, merges)])):
-            raise ValueError("its tokens are not those that its merges make")
         ids = {token: chr(i) for i, token in enumerate(tokens)}  # as in learn_merges
-        if "" in ids or not all(token in ids for pair in merges for token in pair):
-            raise ValueError("its merges are not of its tokens")
+        made = [left + right for left, right in merges]
+        if tokens != [*sorted(alphabet), *made] or len(ids) < len(tokens):
+            raise ValueError("its tokens are not its alphabet and what its merges make")
+        if not all(part in ids and ids[part] < ids["".join(pair)] for pair in merges for part in pair):
+            raise ValueError("its merges are not of tokens before them")
         if len(tokens) >= self.vocab_size:
             raise ValueError(f"its {len(tokens)} tokens and BOS are more than vocab_size={self.vocab_size}")
         self.tokens, self.merges, self._cache = tokens, merges, {}

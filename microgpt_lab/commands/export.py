@@ -1,0 +1,104 @@
+"""`python -m microgpt_lab export [RUN]`: write a run for other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from microgpt_lab.commands import RUN, Parser, print_warning
+from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
+from microgpt_lab.exchange import transformers
+from microgpt_lab.listing import find
+from microgpt_lab.registry.parts import unavailable
+from microgpt_lab.run import safetensors
+from microgpt_lab.run.checkpoint import sync
+from microgpt_lab.run.trained import Trained, load_trained
+
+
+def write_safetensors(trained: Trained, path: Path) -> str:
+    """Write the weights, and the configuration and the tokenizer as metadata."""
+    facts = {"config": trained.config, "tokenizer": trained.tokenizer.state_dict()}
+    safetensors.write(path, trained.weights, microgpt_lab=json.dumps(facts))
+    return f"{len(trained.weights)} tensors"
+
+
+def write_transformers(trained: Trained, path: Path) -> str:
+    """Write a folder for Hugging Face transformers."""
+    return transformers.write(path, trained.config, trained.weights, trained.tokenizer)
+
+
+# By format: what it is written into, a sentence, and the function that writes a run and says what it wrote.
+FORMATS = {
+    "safetensors": (
+        "FILE",
+        "the weights in float64, under the names in docs/model.md, with the configuration and the tokenizer",
+        write_safetensors,
+    ),
+    "transformers": (
+        "DIR",
+        "a model that AutoModelForCausalLM.from_pretrained(DIR) of Hugging Face transformers loads",
+        write_transformers,
+    ),
+}
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("export", description="Write the model of a run for other programs.")
+    parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
+    )
+    formats = parser.add_mutually_exclusive_group(required=True)
+    for name, (metavar, sentence, _) in FORMATS.items():
+        formats.add_argument(f"--{name}", metavar=metavar, help=sentence)
+    args = parser.parse_args(arguments)
+    name = next(name for name in FORMATS if getattr(args, name) is not None)
+    (metavar, _, write), given = FORMATS[name], getattr(args, name)
+    try:
+        target, is_folder = Path(given).resolve(), metavar == "DIR"
+        check_free(target, is_folder)
+        trained = load_trained(find.run_folder(args.run, with_checkpoint=True), print_warning, best=args.best)
+        with new(target, is_folder) as part:
+            written = write(trained, part)
+    except ModuleNotFoundError as error:
+        raise UserError(f"--{name} is {unavailable(error)}") from None
+    except OSError as error:
+        if error.errno in STORAGE_ERRNOS:
+            raise
+        raise UserError(f"{given}: {error.strerror}") from None
+    print(printable(f"{given}: {written}"))
+    return 0
+
+
+def check_free(target: Path, is_folder: bool) -> None:
+    """Raise UserError if something is at the target. An empty folder may be there for a folder."""
+    if is_folder and target.is_dir():
+        if any(target.iterdir()):
+            raise UserError(f"{target} is not empty: write the name of a new folder")
+    elif target.exists():
+        raise UserError(f"{target} exists: write the name of a new {'folder' if is_folder else 'file'}")
+    if not target.parent.is_dir():
+        raise UserError(f"the folder {target.parent} does not exist")
+
+
+@contextlib.contextmanager
+def new(target: Path, is_folder: bool) -> Iterator[Path]:
+    """Yield a path beside the target. What is written there gets the target's name once it is complete."""
+    part = target.with_name(f".{target.name[:80]}.{os.getpid()}.part")
+    try:
+        if is_folder:
+            part.mkdir()
+        yield part
+        for path in (*part.iterdir(), part) if is_folder else (part,):
+            sync(path)
+        part.replace(target)
+        sync(target.parent)
+    finally:
+        if is_folder:
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Exchange models with other programs: weights as safetensors, whole models for Hugging Face transformers."""
