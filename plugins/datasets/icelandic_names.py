@@ -14,7 +14,7 @@ def without_accents(name):
 def icelandic_names(*, transliterate: bool = False):
     """3,742 Icelandic first names of men, then of women, in lower case (from the package Faker).
 
-    transliterate: write a–z only: ð as d, þ as th, æ as ae, other letters without accents. It leaves 3,587 names.
+    transliterate: write ð as d, þ as th, æ as ae, and other letters without accents: 3,587 names of a–z.
     """
     names = lines(Path(__file__).with_name("icelandic_names.txt"))
     if not transliterate:
