@@ -178,9 +178,8 @@ def check_question(
 
 def baseline_column(runs: Runs, aligned: Alignment, against: str) -> int:
     """Return the column of the one setting that has the values `key=value,…`."""
-    wanted = {
-        key: parse_value(value) for key, _, value in (part.partition("=") for part in against.split(","))
-    }
+    pairs = (part.partition("=") for part in against.split(","))
+    wanted = {key: parse_value(value) if value else "" for key, _, value in pairs}
     matching = [
         i
         for i, setting in enumerate(runs.settings)

@@ -285,6 +285,13 @@ def test_a_baseline_is_named_as_on_the_command_line():
     assert found.reference.setting.keys == {"optimizer": "sgd", "optimizer.lr": 0.1}
 
 
+def test_a_baseline_may_have_an_empty_value():
+    rows = runs({"": 2.0, "runs/names": 1.5}, noise=0.01)
+    table = frame([row | {"init_from": row["activation"]} for row in rows], ["init_from", "seed"])
+    found = analyse(table, Question(against="init_from="), None)
+    assert found.reference.setting.keys == {"init_from": ""}
+
+
 def test_a_page_has_a_row_per_setting_and_escapes_markup(tmp_path):
     rows = runs({"a": 2.0, "<script>alert(1)</script>|`x`": 2.5}, noise=0.01)
     table = frame(rows, ["activation", "seed"])
