@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 RNG = Random(0)
 LETTERS = string.ascii_letters
 PROSE = RNG.choices(
-    [*"the of and to in that is be ".split(), *(LETTERS[i : i + 4] for i in range(40))], k=4000
+    ["the", "of", "and", "in", "that", "be", *(LETTERS[i : i + 4] for i in range(40))], k=4000
 )
 TEXTS = {
     "names": part("dataset", "us_names")()[:5000],

@@ -23,6 +23,13 @@ BOUNDS = {
         "length": ((1, 0), (100, 101)),
         "letters": (("q", ""), ("qx", "qxq"), ("qx", "q=x")),
     },
+    "sampler=multinomial": {
+        "temperature": ((0.0, -1e-6),),
+        "top_k": ((0, -1),),
+        "top_p": NONZERO_FRACTION,
+        "min_p": FRACTION,
+    },
+    "tokenizer=bpe": {"vocab_size": ((1, 0), (1_000_000, 1_000_001))},
 }
 CASES = [
     (name, option, *values)
@@ -35,7 +42,8 @@ CASES = [
 def build(name, **options):
     """Build a part; call a scheduler or data set once, because some bounds are checked only then."""
     kind, _, name = name.partition("=")
-    return part(kind, name, **options)(*((1, 10) if kind == "scheduler" else ()))
+    built = part(kind, name, **options)
+    return built(*{"scheduler": (1, 10), "dataset": ()}[kind]) if kind in ("scheduler", "dataset") else built
 
 
 @pytest.mark.parametrize(("name", "option", "accepted", "refused"), CASES)

@@ -77,6 +77,7 @@ PARTS = {
     "scheduler=one_cycle": {"peak": 0.3, "start": 0.04, "final": 0.0001},
     "scheduler=step": {"warmup": 0.0, "every": 0.3, "gamma": 0.1},
     "scheduler=wsd": {"warmup": 0.05, "decay": 0.2, "final": 0.0},
+    "tokenizer=bpe": {"vocab_size": 256},
 }
 
 RUN = {

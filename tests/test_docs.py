@@ -42,7 +42,7 @@ def parts_in(page):
             yield from parts_of(module)
 
 
-PARTS = [*parts_in("README.md"), *parts_in("docs/plugins.md")]
+PARTS = [*parts_in("README.md"), *parts_in("docs/plugins.md"), *parts_in("docs/text.md")]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
@@ -51,12 +51,13 @@ def test_the_examples_of_parts_pass_their_checks(part):
 
 
 def test_the_examples_of_parts_are_complete():
-    assert [part.name for part in PARTS] == ["swish", "gated", "distances", "shifted"]
-    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    assert (ROOT / "examples" / "gated.py").read_text(encoding="utf-8") in page
+    assert [part.name for part in PARTS] == ["swish", "gated", "distances", "shifted", "words", "beam"]
+    for example, name in (("gated", "plugins"), ("beam", "text")):
+        page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        assert (ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8") in page
 
 
-SESSIONS = {"python": 30, "inside": 15}  # pages, with their smallest number of examples
+SESSIONS = {"python": 30, "inside": 15, "text": 10}  # pages, with their smallest number of examples
 
 
 @pytest.mark.parametrize("name", SESSIONS)

@@ -6,6 +6,7 @@ import pytest
 
 from microgpt_lab import UserError
 from microgpt_lab.checks.options import short_run
+from microgpt_lab.commands import export
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import assemble
@@ -116,3 +117,30 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(source, tmp_path):
         with pytest.raises(UserError, match=r"checkpoint.bin is damaged"):
             execute(Run(compose([*NAMES, f"init_from={tmp_path}"]), tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+
+
+def test_a_run_starts_from_exported_weights_as_from_the_run_itself(source, few, tmp_path):
+    pytest.importorskip("safetensors", reason="needs microgpt-lab[export]")
+    file = tmp_path / "names.safetensors"
+    assert export.main([str(source), "--safetensors", str(file)]) == 0
+    losses = [
+        execute(Run(compose([*NAMES, "dataset=text", few, f"init_from={path}", "steps=3"]), tmp_path / "a"))[
+            "loss/val"
+        ]
+        for path in (source, file)
+    ]
+    assert losses[0] == losses[1]
+    with pytest.raises(UserError, match=r"names.safetensors has tokenizer=char, not byte"):
+        assemble(compose([*NAMES, f"init_from={file}", "tokenizer=byte"]), ["anna"] * 20)
+    with pytest.raises(UserError, match=r"wte is \(27, 16\), but in this model \(27, 32\)"):
+        assemble(compose([*NAMES, f"init_from={file}", "embed=32"]), ["anna"] * 20)
+    content = file.read_bytes()
+    for damaged in (
+        content[:-8],
+        content[:6],
+        content.replace(b"F64", b"I64"),
+        content.replace(b"tokens", b"t0kens"),
+    ):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"names.safetensors"):
+            assemble(compose([*NAMES, f"init_from={file}"]), ["anna"] * 20)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from broken_parts import broken_part
@@ -38,7 +39,7 @@ def naive(words, number):
     chars = sorted(set("".join(words)))
     words, merges, ids = [list(word) for word in words], [], {char: i for i, char in enumerate(chars)}
     for _ in range(number):
-        counts = Counter(pair for word in words for pair in zip(word, word[1:]))
+        counts = Counter(pair for word in words for pair in pairwise(word))
         if not counts:
             break
         pair = min(counts, key=lambda pair: (-counts[pair], ids[pair[0]], ids[pair[1]]))
@@ -94,6 +95,14 @@ def test_a_vocabulary_that_is_too_small_is_an_error_that_says_the_minimum(lab, t
     assert not (tmp_path / "run").exists()
 
 
+def test_the_smallest_vocabulary_has_no_merges():
+    assert learned(["ab"], 3).merges == []
+    with pytest.raises(
+        ValueError, match="vocab_size=2 must be at least 3, the alphabet of 2 characters and BOS"
+    ):
+        learned(["ab"], 2)
+
+
 @FEW
 @given(UNICODE)
 def test_bytes_encode_any_text(text):
@@ -144,7 +153,7 @@ DAMAGED = {
     "a token without its merge": {"tokens": ["a", "b", "ab"], "merges": []},
     "a merge twice": {"tokens": ["a", "b", "ab"], "merges": [["a", "b"], ["a", "b"]]},
     "two merges for a token": {
-        "tokens": ["a", "aa", "aaa"],
+        "tokens": ["a", "aa", "aaa", "aaa"],
         "merges": [["a", "a"], ["aa", "a"], ["a", "aa"]],
     },
     "merges of other tokens": {"tokens": ["a", "b", "ab"], "merges": [["", "ab"]]},

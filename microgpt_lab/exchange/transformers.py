@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from microgpt_lab.core.tokenizer import Tokenizer
-from microgpt_lab.exchange import safetensors, tokenizers
+from microgpt_lab.exchange import tokenizers
+from microgpt_lab.run import safetensors
 from microgpt_lab.exchange.architectures import architecture_of
 from microgpt_lab.exchange.tokenizers import write_json
 

@@ -30,8 +30,8 @@ DIGITS = {"steps": ".0f", "seconds": ".1f", "parameters": ".0f"}  # other fracti
 def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None = None) -> None:
     """Print a line per run. A terminal gets as many as fit into the window; a pipe gets all, untruncated."""
     console = terminal()
-    if console.is_terminal and most is None:
-        most = max(10, console.height - 5)
+    if most is None:
+        most = max(10, console.height - 5) if console.is_terminal else len(rows)
     if figure == "loss/val" and differ_in_tokenizer(rows[:most]):
         figure = "bits_per_char/val"
     if not console.is_terminal:

@@ -93,7 +93,7 @@ TESTS = {
     ),
     "microgpt_lab/tensors/tensor.py": ("test_autograd", *LOSSES, "test_backends -k 'numpy and operations'"),
     "microgpt_lab/core/model.py": ("test_defaults", *LOSSES),
-    "microgpt_lab/core/sampler.py": ("test_model", PARTS),
+    "microgpt_lab/core/sampler.py": ("test_samplers", "test_model", PARTS),
     "microgpt_lab/core/packing.py": LOSSES,
     "microgpt_lab/core/backend.py": (*LOSSES, "test_backends -k 'numpy and settings'"),
     "microgpt_lab/tensors/padding.py": ("test_backends -k 'numpy and not every_part'",),

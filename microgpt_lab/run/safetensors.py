@@ -1,9 +1,8 @@
 """Weights as safetensors, a file format of Hugging Face that is data alone.
 
-https://github.com/huggingface/safetensors
-
-A file has 8 bytes with the length of its header, little-endian, the header, and the numbers. The header is
-JSON. It has the type and the shape of each tensor and the place of its numbers, and texts in `__metadata__`.
+A file (https://github.com/huggingface/safetensors) has 8 bytes with the length of its header, little-endian,
+the header, and the numbers. The header is JSON. It has the type and the shape of each tensor and the place of
+its numbers, and texts in `__metadata__`.
 """
 
 from __future__ import annotations
@@ -35,14 +34,15 @@ class Entry(msgspec.Struct):
 class Stored(NamedTuple):
     """The content of a file.
 
-    tensors: rows of numbers by name. A vector has one row; of more axes than two, all but the last are rows.
-    shapes: the shape of each tensor.
+    shapes: the numbers of rows and columns of each tensor. A vector is one row; of more than two axes, all
+        but the last are rows.
     metadata: texts by name.
+    tensors: rows of numbers by name; empty if only the header was read.
     """
 
-    tensors: dict[str, list[list[float]]]
-    shapes: dict[str, tuple[int, ...]]
+    shapes: dict[str, tuple[int, int]]
     metadata: dict[str, str]
+    tensors: dict[str, list[list[float]]]
 
 
 def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> None:
@@ -53,8 +53,8 @@ def write(path: Path, tensors: Mapping[str, Any], **metadata: str) -> None:
     path.write_bytes(save(arrays, {"format": "pt"} | metadata))  # transformers asks for the format
 
 
-def read(path: Path, limit: int) -> Stored:
-    """Read a file of floating-point tensors. UserError if it is not valid, or has more than `limit` numbers.
+def read(path: Path, *, numbers: bool = True) -> Stored:
+    """Read a file of floating-point tensors, or its header alone. UserError if it is not valid.
 
     The header is checked before any number is read, so that a file that lies about its size takes no memory.
     """
@@ -68,16 +68,14 @@ def read(path: Path, limit: int) -> Stored:
                 )
             entries, metadata = parse_header(file.read(length), path)
             check_entries(entries, size - 8 - length, path)
-            if (numbers := sum(prod(entry.shape) for entry in entries.values())) > limit:
-                raise UserError(f"{path} has {numbers:,} numbers, more than {limit:,}")
-            in_order = sorted(entries, key=lambda name: entries[name].data_offsets)
+            in_order = sorted(entries, key=lambda name: entries[name].data_offsets) if numbers else []
             found = {name: rows(file.read(nbytes(entries[name])), entries[name]) for name in in_order}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:  # the file has become shorter in the meantime, or the disk fails
         raise UserError(f"{path} cannot be read: {error}") from None
-    shapes = {name: tuple(entry.shape) for name, entry in entries.items()}
-    return Stored({name: found[name] for name in entries}, shapes, metadata)
+    shapes = {name: (prod(entry.shape[:-1]), columns(entry)) for name, entry in entries.items()}
+    return Stored(shapes, metadata, {name: found[name] for name in entries if numbers})
 
 
 def parse_header(content: bytes, path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
@@ -118,5 +116,9 @@ def rows(content: bytes, entry: Entry) -> list[list[float]]:
     numbers = np.frombuffer(content, TYPES[entry.dtype])
     if entry.dtype == "BF16":
         numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
-    columns = entry.shape[-1] if entry.shape else 1
-    return numbers.astype(np.float64).reshape(-1, columns).tolist() if numbers.size else []
+    return numbers.astype(np.float64).reshape(-1, columns(entry)).tolist() if numbers.size else []
+
+
+def columns(entry: Entry) -> int:
+    """Return the length of the last axis; 1 for a single number."""
+    return entry.shape[-1] if entry.shape else 1
