@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from microgpt_lab import GPT, part
-from microgpt_lab.exchange import transformers
+from microgpt_lab.exchange import safetensors, transformers
 from microgpt_lab.exchange.architectures import architecture_of
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
-from microgpt_lab.run import safetensors
 from microgpt_lab.run.assemble import build
 from microgpt_lab.run.trained import Trained
 

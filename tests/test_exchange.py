@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from microgpt_lab import UserError
 from microgpt_lab.commands.export import main as export
+from microgpt_lab.exchange import safetensors
 from microgpt_lab.exchange.architectures import architecture_of
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run import safetensors
 from microgpt_lab.run.assemble import assemble
 from microgpt_lab.run.trained import load_trained
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from microgpt_lab.commands import RUN, Parser, print_warning
 from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
-from microgpt_lab.exchange import transformers
+from microgpt_lab.exchange import safetensors, transformers
 from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import unavailable
-from microgpt_lab.run import safetensors
 from microgpt_lab.run.checkpoint import sync
 from microgpt_lab.run.trained import Trained, load_trained
 

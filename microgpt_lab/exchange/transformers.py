@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from microgpt_lab.core.tokenizer import Tokenizer
-from microgpt_lab.exchange import tokenizers
+from microgpt_lab.exchange import safetensors, tokenizers
 from microgpt_lab.exchange.architectures import architecture_of
 from microgpt_lab.exchange.tokenizers import write_json
-from microgpt_lab.run import safetensors
 
 
 def write(folder: Path, config: dict[str, Any], weights: Mapping[str, Any], tokenizer: Tokenizer) -> str:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from microgpt_lab.core.interface import Matrix
 from microgpt_lab.errors import UserError
+from microgpt_lab.exchange import safetensors
 from microgpt_lab.options.older import has_older_weights
-from microgpt_lab.run import checkpoint, safetensors
+from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import CURRENT, PREVIOUS, Saved
 from microgpt_lab.run.folder import is_run, read_summary
 
