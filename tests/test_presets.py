@@ -164,3 +164,20 @@ def test_the_printed_configuration_has_the_parts_and_options_of_a_preset(lab):
     shown = lab("model=gpt2", "activation=relu", "--cfg", "job", check=0).stdout
     assert shown.startswith("model: gpt2\n") and "activation:\n  name: relu\nnorm:" in shown
     assert "  gain: true\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["defaults: [mine]"], "mine.yaml: its defaults lead back to it"),
+        (["defaults: [other]"], "mine.yaml: its defaults lead back to it"),
+        (["defaults: 3"], "mine.yaml: its defaults must be a list"),
+        (["- final_norm"], "mine.yaml must have keys and values"),
+    ],
+)
+def test_a_preset_that_is_none_is_refused_in_one_line(home, lines, message):
+    home("conf/model/mine.yaml", "# @package _global_", *lines)
+    home("conf/model/other.yaml", "# @package _global_", "defaults: [mine]")
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        compose(["model=mine"])
+    assert "\n" not in str(error.value)

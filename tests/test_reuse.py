@@ -2,6 +2,8 @@
 
 import os
 
+from microgpt_lab import Corpus, Stream, Tokenizer, part
+from microgpt_lab.core.documents import Documents
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run import reuse
 from microgpt_lab.run.assemble import assemble, load_documents
@@ -56,3 +58,29 @@ def test_folders_of_folders_large_files_and_pipes_are_not_cached(tmp_path, monke
         assert reuse.content_key(text(path=tmp_path / path)) is None
         assert reuse.content_key({"name": "huggingface", "repo": str(tmp_path / path)}) is None
     assert reuse.content_key({"name": "huggingface", "repo": "owner/name"})
+
+
+class Lower(Tokenizer):
+    """A tokenizer whose option is stored under another name, so that its repr does not show it."""
+
+    def __init__(self, *, lower: bool = False):
+        self._lower = lower
+
+    def learn(self, documents, chars):
+        self.tokens = sorted({char.lower() for char in chars}) if self._lower else list(chars)
+
+    def encode(self, text):
+        return [self.tokens.index(char.lower() if self._lower else char) for char in text]
+
+
+def test_corpora_of_the_same_documents_share_nothing_that_depends_on_what_their_tokenizers_learned():
+    """As in a sweep over init_from, or over an option of a tokenizer."""
+    documents = Documents(Stream(["the rat ate the hat on the mat\n" * 60]))
+    tokenizers = [part("tokenizer", "bpe", vocab_size=20) for _ in "ab"]
+    for tokenizer, text in zip(tokenizers, ("the rat ate on the mat\n", "hat neat meat\n"), strict=True):
+        tokenizer.learn([text * 9], documents.chars)
+    for shared in (*tokenizers, Lower(lower=True), Lower(lower=False)):
+        corpus = Corpus(documents, shared, block_size=8)
+        alone = Corpus(Stream(documents), corpus.tokenizer, block_size=8)
+        assert corpus.ids == alone.ids and corpus.vocab_size == alone.vocab_size
+        assert corpus.guessing(corpus.held_out(1)) == alone.guessing(alone.held_out(1))

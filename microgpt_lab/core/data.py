@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -78,12 +80,13 @@ class Corpus(Pieces):
         self.rng = Random()
         self.rng.setstate(state)
         self.train = list(self.first(train, train_docs)) if train_docs else train
-        # Identify the training documents, and their pieces, whatever their order.
+        # Identify the training documents, their tokens and their pieces, whatever their order.
         self.train_key = (split, *((seed, train_docs) if train_docs else ()))
         self.tokenizer = self.learned(tokenizer or Char())
         self.bos = len(self.tokenizer.tokens)
         self.vocab_size = self.bos + 1
-        self.pieces_key = (*self.train_key, block_size, long_docs, repr(self.tokenizer))
+        self.tokens_key = *self.train_key, vocabulary_key(self.tokenizer)
+        self.pieces_key = *self.tokens_key, block_size, long_docs
         self._encoded: dict[int, list[list[int]]] = {}
         if self.stream:
             self.long, self.longest = 0, block_size
@@ -131,7 +134,8 @@ class Corpus(Pieces):
             tokenizer.learn(self.train, self.documents.chars)
             return tokenizer.state_dict()
 
-        state = self.documents.cached(("tokenizer", repr(tokenizer), self.train_key), learn)
+        key = "tokenizer", type(tokenizer), repr(vars(tokenizer)), self.train_key
+        state = self.documents.cached(key, learn)
         if not tokenizer.tokens:
             tokenizer.load_state_dict(state)
         return tokenizer
@@ -158,8 +162,7 @@ class Corpus(Pieces):
                 ids.append(self.bos)
             return ids
 
-        key = "ids", self.train_key, repr(self.tokenizer)
-        return self.documents.cached(key, encoded)
+        return self.documents.cached(("ids", self.tokens_key), encoded)
 
     @property
     def longest_piece(self) -> list[int]:
@@ -253,6 +256,12 @@ class Corpus(Pieces):
         rng, last = Random(f"windows {self.seed} {step}"), len(self.ids) - self.block_size
         starts = [rng.randrange(last) for _ in range(size)]
         return [self.ids[start : start + self.block_size + 1].tolist() for start in starts]
+
+
+def vocabulary_key(tokenizer: Tokenizer) -> str:
+    """Identify what a tokenizer does: its class, and what it has learned, here or elsewhere."""
+    learned = json.dumps(tokenizer.state_dict(), sort_keys=True).encode()
+    return f"{type(tokenizer).__qualname__} {hashlib.sha256(learned).hexdigest()}"
 
 
 def chunks(text: str) -> Iterator[str]:

@@ -86,10 +86,8 @@ def model_keys(config: dict[str, Any]) -> dict[str, Any]:
     keys = dict(flatten(kinds | {key: config[key] for key in options_of(GPT)}))
     if not activation_of(config):
         activation = dict(flatten({"activation": config["activation"]}))
-        if any(
-            activation["activation"] == name for name, *_ in ACTIVATIONS
-        ):  # it is an option that does not fit
-            del activation["activation"]
+        if activation["activation"] in {name for name, *_ in ACTIVATIONS}:
+            del activation["activation"]  # only its option does not fit
         keys = activation | keys
     if keys.get("attention.kv_heads") == config["heads"]:
         keys["attention.kv_heads"] = 0

@@ -41,18 +41,27 @@ def summary(path: Path) -> str:
     return next((comment for comment in comments if not comment.startswith("@package")), "")
 
 
-def read(name: str) -> Preset:
-    """Read a preset, together with the presets that its defaults name. An unknown one sets nothing."""
+def read(name: str, readers: tuple[Path, ...] = ()) -> Preset:
+    """Read a preset, together with the presets that its defaults name. An unknown one sets nothing.
+
+    readers: the presets whose defaults led here.
+    """
     path = presets().get(name)
-    return parse(files.read_text(path), path) if path else Preset({}, {}, {})
+    if path in readers:
+        raise UserError(f"{path}: its defaults lead back to it")
+    return parse(files.read_text(path), path, readers) if path else Preset({}, {}, {})
 
 
 @functools.lru_cache(64)
-def parse(text: str, path: Path) -> Preset:
-    """Read a preset from its text. UserError for an option that no part of its kind has."""
-    content = untrusted.check(text, path)
-    values = dict(content) if isinstance(content, dict) else {}
-    listed = values.pop("defaults", None)
+def parse(text: str, path: Path, readers: tuple[Path, ...] = ()) -> Preset:
+    """Read a preset from its text. UserError if it is no preset, or for an option that no part has."""
+    values = untrusted.check(text, path) or {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must have keys and values, such as 'final_norm: true'")
+    values = dict(values)
+    listed = values.pop("defaults", None) or []
+    if not isinstance(listed, list):
+        raise UserError(f"{path}: its defaults must be a list, such as '- override /norm: layernorm'")
     own: dict[str, dict[str, Any]] = {
         kind: values.pop(kind) for kind in MODEL_KINDS if isinstance(values.get(kind), dict)
     }
@@ -62,9 +71,9 @@ def parse(text: str, path: Path) -> Preset:
             if name not in known:
                 raise UserError(f"{path}: '{kind}.{name}' is no option of a part{suggest(str(name), known)}")
     parts, base = {}, Preset({}, {}, {})
-    for entry in listed if isinstance(listed, list) else ():
-        if isinstance(entry, str) and entry not in ("_self_", path.stem):
-            base = read(entry)
+    for entry in listed:
+        if isinstance(entry, str) and entry != "_self_":
+            base = read(entry, (*readers, path))
         for key, part in entry.items() if isinstance(entry, dict) else ():
             parts[str(key).rpartition("/")[2]] = part
     options = {kind: base.options.get(kind, {}) | own.get(kind, {}) for kind in {**base.options, **own}}
