@@ -67,7 +67,6 @@ TESTS = {
     ),
     "microgpt_lab/core/guessing.py": ("test_data", "test_streams"),
     "microgpt_lab/core/pieces.py": ("test_streams", "test_unseen", "test_data"),
-    "microgpt_lab/core/sampler.py": ("test_samplers", "test_model"),
     "microgpt_lab/core/tokenizer.py": ("test_tokenizers", "test_data"),
     "plugins/tokenizers/*.py": ("test_tokenizers",),
     "microgpt_lab/core/data.py": (
