@@ -1,6 +1,7 @@
 """init_from: a run starts with the weights and the vocabulary of another."""
 
 import shutil
+from collections import OrderedDict
 
 import pytest
 
@@ -8,11 +9,12 @@ from microgpt_lab import UserError
 from microgpt_lab.checks.options import short_run
 from microgpt_lab.commands import export
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run import checkpoint
+from microgpt_lab.run import checkpoint, reuse
 from microgpt_lab.run.assemble import assemble
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_metric
 from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.prepare import prepare_shared
 
 NAMES = ("backend=numpy", "train_docs=500", "eval_docs=20", "samples=2", "callback=[jsonl,checkpoint]")
 
@@ -67,6 +69,29 @@ def test_a_run_that_started_from_another_resumes_to_the_same_bits_without_it(sou
         moved.rename(source)
     assert again["resumed"] == [14]
     assert {k: again[k] for k in ("loss/val", "samples")} == {k: whole[k] for k in ("loss/val", "samples")}
+
+
+def test_jobs_of_a_sweep_over_init_from_give_the_same_results_as_the_same_runs_alone(tmp_path, monkeypatch):
+    """In one process, on a stream that the two vocabularies encode differently."""
+    texts = {"a": "the hat on the mat or\n", "b": "neat meat or rat\nhot\n", "new": "hat on mat\nneat rat\n"}
+    for name, content in texts.items():
+        (tmp_path / f"{name}.txt").write_text(content * 60)
+    chosen = ("dataset=text", "dataset.unit=stream", "tokenizer=bpe", "tokenizer.vocab_size=14", "samples=2")
+    chosen += ("backend=numpy", "embed=4", "heads=1", "steps=2", "callback=[checkpoint]")
+
+    def train(name, text, *others):
+        config = compose([*chosen, f"dataset.path={tmp_path / text}.txt", *others])
+        prepare_shared(config)
+        summary = execute(Run(config, tmp_path / name))
+        return {key: value for key, value in summary.items() if key != "seconds"}
+
+    for name in "ab":
+        train(name, name)
+    swept = [train("swept", "new", f"init_from={tmp_path / name}") for name in "ab"]
+    for name, job in zip("ab", swept, strict=True):
+        monkeypatch.setattr(reuse, "_documents", OrderedDict())
+        assert job == train("alone", "new", f"init_from={tmp_path / name}")
+    assert swept[0]["guessing"] != swept[1]["guessing"]
 
 
 @pytest.mark.parametrize(
