@@ -45,9 +45,8 @@ class Pieces:
 
         Strings are compared and counted faster than lists, and a document of characters is one already.
         """
-        if not isinstance(
-            self.tokenizer, Char
-        ):  # a token becomes a character that is no surrogate, as END is
+        if not isinstance(self.tokenizer, Char):
+            # Not to surrogates, because END is one.
             document = "".join(chr(i if i < ord(END) else i + 0x800) for i in self.encode(document))
         return f"{END}{document}" if self.stream else f"{END}{document}{END}"
 
