@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import Stream, UserError, part
-from microgpt_lab.core.data import lines
 from microgpt_lab.core.documents import Documents
+from microgpt_lab.core.reading import lines
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "datasets"
 

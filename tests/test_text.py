@@ -169,9 +169,9 @@ def test_lines_of_a_file_are_the_default(folder):
 
 def test_files_may_have_a_hundred_megabytes_together(monkeypatch, folder):
     size = sum((folder / name).stat().st_size for name in ("folder/b.txt", "folder/a.TXT"))
-    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", size)
+    monkeypatch.setattr("microgpt_lab.core.reading.MAX_FILE_BYTES", size)
     assert len(load(monkeypatch, folder, path="folder")) == 3
-    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", size - 1)
+    monkeypatch.setattr("microgpt_lab.core.reading.MAX_FILE_BYTES", size - 1)
     with pytest.raises(UserError, match="the files of folder are together larger than 0 MB"):
         load(monkeypatch, folder, path="folder")
     with pytest.raises(UserError, match="together larger"):

@@ -1,4 +1,10 @@
-"""Cut documents into the pieces that a model gets, in training and in evaluations."""
+"""Cut documents into the pieces that a model gets, in training and in evaluations.
+
+| | whole | cut for training | cut for an evaluation |
+|---|---|---|---|
+| ids | `tokens` | `pieces` | `scored`, `windows` |
+| text, to compare and count | `text` | `texts` | |
+"""
 
 from __future__ import annotations
 
@@ -15,7 +21,7 @@ Piece = tuple[list[int], int]  # tokens, and the number of predictions at the st
 
 
 class Pieces:
-    """Base class of the corpus."""
+    """How a corpus cuts its documents, and what it leaves out. `Corpus` sets the attributes."""
 
     tokenizer: Tokenizer
     bos: int
@@ -35,8 +41,12 @@ class Pieces:
         return [self.bos, *self.encode(document), *([] if self.stream else [self.bos])]
 
     def text(self, document: str) -> str:
-        """Return a document as text in which each character stands for a token, and `END` for `bos`."""
+        """Return a document as text in which each character stands for a token, and `END` for `bos`.
+
+        Strings are compared and counted faster than lists, and a document of characters is one already.
+        """
         if not isinstance(self.tokenizer, Char):
+            # Not to surrogates, because END is one.
             document = "".join(chr(i if i < ord(END) else i + 0x800) for i in self.encode(document))
         return f"{END}{document}" if self.stream else f"{END}{document}{END}"
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.core.data import MAX_FILE_BYTES
 from microgpt_lab.core.documents import Documents
+from microgpt_lab.core.reading import MAX_FILE_BYTES
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry

@@ -5,7 +5,7 @@ import textwrap
 
 import msgspec
 
-from microgpt_lab.core import data
+from microgpt_lab.core import reading
 
 
 def read_column(file, content, column):
@@ -14,7 +14,7 @@ def read_column(file, content, column):
 
 
 def read_csv(file, content, column):
-    csv.field_size_limit(data.MAX_FILE_BYTES)  # 131,072 characters by default
+    csv.field_size_limit(reading.MAX_FILE_BYTES)  # 131,072 characters by default
     rows = csv.reader((f"{line}\n" for line in content.split("\n")), strict=True)
     texts = []
     try:
