@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.config import wrong_type
-from microgpt_lab.options.keys import CHOSEN, defaults, names_of, run_options
+from microgpt_lab.options.keys import CHOSEN, defaults, is_default, names_of, run_options
 from microgpt_lab.registry.extras import install
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS, MODEL_KINDS
@@ -94,7 +94,10 @@ def check_twice(arguments: Iterable[str]) -> None:
 
 
 def explain(error: Exception, commands: Iterable[str] = ()) -> str:
-    """Return the error of Hydra or OmegaConf as one line, with a suggestion for a misspelled name."""
+    """Return the error of Hydra or OmegaConf as one line, with a suggestion for a misspelled name.
+
+    commands: the names of all commands, if the error is one of training, which also has -m.
+    """
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return str(error)
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
@@ -112,7 +115,8 @@ def explain(error: Exception, commands: Iterable[str] = ()) -> str:
     if isinstance(error, OverrideParseException):
         return unreadable(error.override, commands)
     if "Ambiguous value" in message:
-        return f"{message.partition(chr(10))[0]}: add -m to run a sweep over several values"
+        instead = "add -m to run a sweep over several values" if commands else "write one value"
+        return f"{message.partition(chr(10))[0]}: {instead}"
     lines = [line.strip() for line in message.splitlines() if line.strip()] or [type(error).__name__]
     if lines[0].endswith("raised while composing config:") and len(lines) > 1:
         lines[0] = f"{lines[0].partition(':')[0]}: {lines[1]}"
@@ -244,10 +248,13 @@ def unknown_option(kind: str, option: str) -> str:
 
 
 def full_key(key: str) -> str | None:
-    """Return the key for a name that other programs use, or for the bare name of an option; else None."""
+    """Return the key for a name that other programs use, or for the bare name of an option; else None.
+
+    Of two parts with such an option, a default part comes first.
+    """
     if key in KEY_OF:
         return KEY_OF[key]
-    parts = sorted(registry().parts.values(), key=lambda part: KINDS.index(part.kind))
+    parts = sorted(registry().parts.values(), key=lambda part: (not is_default(part), KINDS.index(part.kind)))
     for part in parts:
         if key in part.options:
             return f"callback.{part.name}.{key}" if part.kind == "callback" else f"{part.kind}.{key}"

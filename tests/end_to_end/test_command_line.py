@@ -93,6 +93,8 @@ def test_sample_draws_from_a_finished_run(finished, lab):
     assert lines == lab(*command, check=0).stdout.splitlines()
     assert "'5' 'E'" in lab("sample", str(run), "--prompt", "E5", check=2).stderr
     assert "there is no run at nowhere" in lab("sample", "nowhere", check=2).stderr
+    of_greedy = lab("sample", str(run), "--temperature", "0.5", "sampler=greedy", check=2).stderr
+    assert "'sampler.temperature' is an option of sampler=multinomial, which is not chosen" in of_greedy
 
 
 def test_long_overrides_make_a_valid_folder_name(lab, tmp_path):
