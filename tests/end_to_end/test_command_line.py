@@ -115,7 +115,7 @@ def test_a_pipe_that_closes_does_not_stop_the_run(lab, tmp_path):
     command = (
         f"'{sys.executable}' -P -m microgpt_lab steps=20 eval_every=2 eval_docs=2 hydra.run.dir=run | head -1"
     )
-    lab(command=("bash", "-c", command), check=0)
+    assert not lab(command=("bash", "-c", command), check=0).stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
 
 

@@ -7,7 +7,7 @@ from microgpt_lab import at_least, hookimpl
 from microgpt_lab.terminal import erase, terminal
 
 from .header import header_rows, panel, share_in_training
-from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table
+from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
 
@@ -136,8 +136,7 @@ class Console:
         from rich.table import Table
 
         table = Table(box=None, show_header=False, title="result", title_justify="left")
-        terms = f" ({self.trainer.minimized})" if self.trainer.model.loss_terms else ""
-        for name, value in result_rows(summary, self.losses, terms, self.run.config):
+        for name, value in result_rows(summary, self.losses, self.trainer):
             table.add_row(f"[dim]{name}[/]", value)
         samples, how = summary["samples"], drawn(self.run)
         if are_text(self.trainer.corpus, samples):
@@ -155,7 +154,9 @@ class Console:
         if self.losses:
             curve = sparkline(self.losses)
             first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
-            self.terminal.print(f"[dim]training loss{terms}[/] {first} [yellow]{curve}[/] {last}")
+            self.terminal.print(
+                f"[dim]training loss{terms(self.trainer)}[/] {first} [yellow]{curve}[/] {last}"
+            )
         for name, command in self.next_commands():
             self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
 
