@@ -83,6 +83,8 @@ def test_the_loss_and_the_baselines_are_in_both_units(watched, tokenizer):
 def test_a_loss_on_beginnings_of_documents_is_not_mixed_with_bits_of_whole_ones(watched):
     summary, shown = watched(["ab" * 30, "ba" * 40, "aab" * 20] * 20, "samples=2")
     assert f"              {summary['bits_per_char/val']:.2f} bits per character, of whole documents" in shown
+    warning = "warning: 60 of 60 documents are truncated at block_size=40: use a larger block_size"
+    assert f"{warning} or long_docs=window" in shown.splitlines()
     rows = re.findall(r"^   (?:uni|bi|tri)\w+ +(\d\.\d{4})  (not )?beaten$", shown, flags=re.M)
     assert [bool(no) for _, no in rows] == [summary["loss/val"] >= x for x in summary["guessing"].values()]
 

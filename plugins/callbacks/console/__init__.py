@@ -6,13 +6,12 @@ import time
 from microgpt_lab import at_least, hookimpl
 from microgpt_lab.terminal import erase, terminal
 
-from .header import header_rows, panel, share_in_training
+from .header import header_rows, panel, warnings
 from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
 
 LAB = "python -m microgpt_lab"
-MAX_SEEN = 0.25  # share of validation documents also in the training split, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 SAMPLES = 60  # columns of the samples in the line of a job
@@ -61,7 +60,7 @@ class Console:
         self.progress.start()
 
     def header(self):
-        corpus, rows = self.trainer.corpus, header_rows(self.run, self.trainer)
+        rows = header_rows(self.run, self.trainer)
         if self.live:
             self.terminal.print(panel(self.run, rows, self.terminal.width))
         else:
@@ -70,13 +69,8 @@ class Console:
                 *(f"  {name:<5}  {', '.join(facts)}" for name, facts in rows.items()),
             ):
                 self.print_line(line)
-        seen = 0 if corpus.stream else share_in_training(corpus)
-        if seen > MAX_SEEN:
-            truncated = f", cut at block_size={corpus.block_size}," if corpus.long else ""
-            self.print_line(
-                f"warning: {seen:.0%} of the validation documents{truncated} are also in the training split: "
-                "judge by the loss on the unseen ones"
-            )
+        for line in warnings(self.run.config, self.trainer.corpus):
+            self.print_line(f"warning: {line}")
 
     def step_finished(self, step, metrics):
         self.losses.append(metrics["loss/train"])
