@@ -16,15 +16,17 @@ class Beam:
         self.width = width
 
     def __call__(self, text, rng):
-        beam = [(0.0, text, None)]  # log-probability, text, next token
-        while not all(text.ended for _, text, _ in beam):
-            grown = [each for each in beam if each[1].ended]
-            for log_p, text, _ in beam:
-                if not text.ended:
-                    log_total = math.log(math.fsum(map(math.exp, text.logits)))
-                    grown += [(log_p + x - log_total, text, token) for token, x in enumerate(text.logits)]
-            best = nlargest(self.width, grown, key=itemgetter(0))
-            beam = [(p, text if text.ended else text.then(token), None) for p, text, token in best]
+        beam = [(0.0, text)]  # log-probabilities and texts
+        while not all(kept.ended for _, kept in beam):
+            candidates = []  # log-probability, text, next token
+            for log_p, kept in beam:
+                if kept.ended:
+                    candidates.append((log_p, kept, None))
+                    continue
+                log_total = math.log(math.fsum(map(math.exp, kept.logits)))
+                candidates += [(log_p + x - log_total, kept, token) for token, x in enumerate(kept.logits)]
+            best = nlargest(self.width, candidates, key=itemgetter(0))
+            beam = [(log_p, kept if kept.ended else kept.then(token)) for log_p, kept, token in best]
         return beam[0][1].tokens
 
 

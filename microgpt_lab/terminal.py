@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,13 +14,31 @@ if TYPE_CHECKING:
 
 
 class Pipe:
-    """Standard output without the trailing spaces that tables add to lines."""
+    """Standard output without the trailing spaces that tables add to lines.
+
+    If the reader of the pipe has closed it, as `head` does, nothing more is written.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stdout.write(re.sub(r" +\n", "\n", text))
+        with silent_if_closed():
+            sys.stdout.write(re.sub(r" +\n", "\n", text))
+        return len(text)
+
+    def flush(self) -> None:
+        with silent_if_closed():
+            sys.stdout.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stdout, name)
+
+
+@contextlib.contextmanager
+def silent_if_closed() -> Iterator[None]:
+    """Discard standard output from now on if the reader of the pipe has closed it."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def terminal(width: int | None = None) -> Console:

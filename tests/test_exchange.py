@@ -202,7 +202,10 @@ def test_a_run_is_exported(run, capsys):
     names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
     assert {path.name for path in Path("empty").iterdir()} == names | {"tokenizer_config.json"}
     shown = capsys.readouterr().out.splitlines()
-    assert shown == [f"w.safetensors: {len(trained.weights)} tensors", "empty: LlamaForCausalLM"]
+    assert shown == [
+        f"w.safetensors: {len(trained.weights)} tensors",
+        "empty: LlamaForCausalLM, with its tokenizer",
+    ]
 
     before = sorted(Path().rglob("*"))
     for arguments, message in {

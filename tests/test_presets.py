@@ -10,6 +10,8 @@ from microgpt_lab.commands.help import main as show_help
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.differences import differences
+from microgpt_lab.options.keys import format_default
+from microgpt_lab.options.overrides import flatten, parse_value
 from microgpt_lab.run.assemble import assemble
 
 # The parts and keys of each preset, chosen one by one.
@@ -133,8 +135,21 @@ def test_presets_have_a_sentence_in_help(capsys):
         ("microgpt", "microGPT"),
         ("nanochat", "nanochat"),
     ]
-    show_help(["model=llama"])
-    assert "mlp=glu " in capsys.readouterr().out
+
+
+ABLATED = ("model=llama", "model=gpt2 norm=rmsnorm", "model=nanochat callback=[console,jsonl]")
+
+
+@pytest.mark.parametrize("words", ["", *ABLATED])
+def test_help_shows_the_values_that_a_run_would_have(words, capsys):
+    show_help(words.split())
+    shown = re.findall(r"^  ([\w.]+)=(\S*)", capsys.readouterr().out, flags=re.MULTILINE)
+    config = dict(flatten(compose(words.split())))
+    values = {key: value for key, value in config.items() if not key.startswith(("model", "callback."))}
+    assert set(values) <= {key for key, _ in shown}
+    for key, value in shown:
+        if key in values:
+            assert parse_value(value) == parse_value(format_default(values[key])), key
 
 
 def test_a_run_from_before_presets_is_read():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from microgpt_lab import __version__, commands
@@ -19,7 +19,7 @@ from microgpt_lab.options.keys import (
     option_descriptions,
     recipes,
 )
-from microgpt_lab.options.presets import DEFAULT, presets, read, summary
+from microgpt_lab.options.presets import DEFAULT, options_for, presets, read, summary
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import options_of
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
 def explain(word: str) -> list[tuple[str, str]]:
     """List a key, all parts of a kind, or a part with its options, each with a sentence.
 
-    An option that several parts share is listed once, below them.
+    An option that several parts share is listed once, below them. It may be given without its kind.
     UserError if the word is none of these.
     """
     if word == "experiment":
@@ -84,6 +84,8 @@ def explain(word: str) -> list[tuple[str, str]]:
     entries = [(f"model={name}", text) for name, text in models().items() if word in ("model", name)]
     entries += [keys[word]] if word in keys else []
     known = {*COMMANDS, *keys, *CHOSEN, *models()}
+    given, word = word, word.replace("-", "_")
+    option = KEY_OF.get(word, word)
     parts_with: dict[tuple[str, str], list[tuple[str, str]]] = {}  # by option
     for (kind, name), part in sorted(registry().parts.items()):
         rows = options(part.make, prefix=f"callback.{name}." if kind == "callback" else f"{kind}.")
@@ -92,14 +94,15 @@ def explain(word: str) -> list[tuple[str, str]]:
         if word in (kind, name):
             entries += [shown, *(rows if word == name else ())]
         for row in rows:
-            if row[0].startswith(f"{word}="):
+            name_of_row = row[0].partition("=")[0]
+            if option in (name_of_row, name_of_row.rpartition(".")[2]):
                 parts_with.setdefault(row, []).append(shown)
-    for row, parts in parts_with.items():
+    for row, parts in () if entries else parts_with.items():
         entries += [*parts, row]
     if not entries:
         near = nearest(word, known, KEY_OF)
         raise UserError(
-            f"'{word}' is no command, part or key{suggest(word, known if near else COMMANDS, KEY_OF)}"
+            f"'{given}' is no command, part or key{suggest(word, known if near else COMMANDS, KEY_OF)}"
         )
     return entries
 
@@ -128,33 +131,51 @@ def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]
     chosen = [(f"model={name}", text) for name, text in models().items()]
     yield "Presets of models, and recipes", [*chosen, ("experiment=NAME", ", ".join(recipes()))]
     seen: set[str] = set()
+    values = read(chosen_model(overrides)).values
     for heading, owner in OWNERS.items():
-        entries = options(owner, {name for name in options_of(owner) if name in seen})
+        entries = options(owner, {name for name in options_of(owner) if name in seen}, values=values)
         yield f"Keys of {heading}: write key=value", entries
         seen |= options_of(owner).keys()
     yield "The chosen parts and their options: write kind.option=value", list(chosen_parts(overrides))
 
 
+def chosen_model(overrides: list[str]) -> str:
+    """Return the preset of the model that the overrides choose."""
+    return next((o.removeprefix("model=") for o in overrides if o.startswith("model=")), DEFAULT)
+
+
 def chosen_parts(overrides: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield the parts that the overrides choose, or else the default ones, with their options."""
+    """Yield the parts that the overrides choose, or else the default ones, with their options.
+
+    Their values are those that the preset of the model gives them.
+    """
     chosen = {kind: value.strip("[]").split(",") for kind, _, value in (o.partition("=") for o in overrides)}
-    model = chosen.pop("model", [DEFAULT])[0]
+    model = chosen_model(overrides)
     of_model = {kind: [name] for kind, name in read(model).parts.items()}
-    for kind, names in (defaults() | of_model | chosen).items():
+    names_by_kind = {kind: names for kind, names in (defaults() | of_model | chosen).items() if kind in KINDS}
+    values = options_for(model, {kind: names[0] for kind, names in names_by_kind.items()})
+    for kind, names in names_by_kind.items():
         for name, part in ((name, registry().parts.get((kind, name))) for name in names):
             if part is None:  # a preset of the user
                 continue
             prefix = f"callback.{name}." if kind == "callback" else f"{kind}."
-            yield from [(f"{kind}={name}", part.summary), *options(part.make, prefix=prefix)]
+            yield f"{kind}={name}", part.summary
+            yield from options(part.make, prefix=prefix, values=values.get(kind, {}))
 
 
 def options(
-    owner: Callable[..., Any], left_out: Iterable[str] = (), prefix: str = ""
+    owner: Callable[..., Any],
+    left_out: Iterable[str] = (),
+    prefix: str = "",
+    values: Mapping[str, Any] | None = None,
 ) -> list[tuple[str, str]]:
-    """List the options of a part or class, with their defaults and the sentences from its docstring."""
-    sentences = option_descriptions(owner)
+    """List the options of a part or class, with their defaults and the sentences from its docstring.
+
+    values: what a preset sets instead of the defaults.
+    """
+    sentences, values = option_descriptions(owner), values or {}
     return [
-        (f"{prefix}{name}={format_default(option.default)}", sentences.get(name, ""))
+        (f"{prefix}{name}={format_default(values.get(name, option.default))}", sentences.get(name, ""))
         for name, option in options_of(owner).items()
         if name not in left_out
     ]

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from microgpt_lab.commands import Parser
+from microgpt_lab.commands import PROGRAM, Parser
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options.keys import format_default, is_default, option_descriptions
+from microgpt_lab.options.presets import presets
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> int:
         help=f"list only parts of this kind, with one line per option: {', '.join(KINDS)}",
     )
     kind = parser.parse_args(arguments).kind
+    if kind in ("model", *presets()):
+        raise UserError(f"'{kind}' is not a kind of part: {PROGRAM} help model lists the presets of models")
     if kind and kind not in KINDS:
         raise UserError(f"'{kind}' is not a kind of part{suggest(kind, KINDS)}")
     console = terminal(200)

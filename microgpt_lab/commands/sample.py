@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
         nargs="*",
         default=[],
         metavar=KEY_VALUE,
-        help="another sampler=NAME than the run's, and sampler.OPTION=VALUE (help sampler lists them)",
+        help="another sampler=NAME than the run's, and sampler.OPTION=VALUE (plugins sampler lists them)",
     )
     parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
@@ -48,14 +48,16 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_intermixed_args(arguments)
     if OVERRIDE.match(args.run) and not Path(args.run).exists():
         args.run, args.overrides = find.LAST, [args.run, *args.overrides]
-    flags = {name: getattr(args, name) for name in FLAGS if getattr(args, name) is not None}
+    flags = {name: getattr(args, name) for name in FLAGS}
+    args.overrides += [f"sampler.{name}={value}" for name, value in flags.items() if value is not None]
+    check_keys(args.overrides)
     try:
         at_least(0, n=args.n, length=args.length)
     except ValueError as error:
         raise UserError(str(error)) from None
     folder = find.run_folder(args.run, with_checkpoint=True)
     trained = load_trained(folder, print_warning, best=args.best)
-    sampler = build("sampler", chosen_sampler(trained.config["sampler"], args.overrides) | flags)
+    sampler = build("sampler", chosen_sampler(trained.config["sampler"], args.overrides))
     try:
         text = trained.continuation(args.prompt, args.length)
     except ValueError as error:
@@ -86,16 +88,25 @@ def print_separator() -> None:
     console.print(f"[dim]{'─' * min(40, console.width)}[/]" if console.is_terminal else "")
 
 
+def check_keys(overrides: list[str]) -> None:
+    """Raise UserError for an override of something else than the sampler, or one that is set twice."""
+    from microgpt_lab.options.mistakes import check_twice, full_key
+
+    check_twice(overrides)
+    for key, _, value in (override.partition("=") for override in overrides):
+        if key != "sampler" and not key.startswith("sampler."):
+            meant = full_key(key) or ""
+            hint = f": write {meant}={value}" if meant.startswith("sampler.") else ""
+            which = "only sampler=NAME and its options can be chosen"
+            raise UserError(f"'{key}' has no meaning here{hint or f': {which}'}")
+
+
 def chosen_sampler(of_run: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """Return the run's sampler, or the one that the overrides choose, with its options, as in config.yaml."""
     from microgpt_lab.options.compose import compose
-    from microgpt_lab.options.mistakes import check_twice
 
-    if wrong := [o for o in overrides if not o.startswith(("sampler=", "sampler."))]:
-        raise UserError(f"{wrong[0]} has no meaning here: only sampler=NAME and its options can be chosen")
     if not overrides:
         return of_run
-    check_twice(overrides)
     if not any(override.startswith("sampler=") for override in overrides):
         overrides = [f"sampler={of_run['name']}", *overrides]
         given = {override.partition("=")[0] for override in overrides}

@@ -192,15 +192,15 @@ class Corpus(Pieces):
         def count() -> dict[str, float]:
             if self.stream:
                 return guessing([self.ids[:COUNTED]], list(map(self.tokens, documents)), self.vocab_size)
-            pieces = (lambda document: [self.text(document)]) if whole else self.texts
+            pieces = (lambda document: [self.whole_text(document)]) if whole else self.texts
             train, held_out = (list(chain.from_iterable(map(pieces, d))) for d in (self.train, documents))
             return guessing(train, held_out, self.vocab_size)
 
         return self.documents.cached(("guessing", self.pieces_key, tuple(documents), whole), count)
 
     def guessing_bits(self, documents: Sequence[str]) -> dict[str, float]:
-        """Return the losses of the same baselines on whole documents, in bits per character."""
-        tokens = sum(len(self.text(document)) - 1 for document in documents)
+        """Return the losses of the same baselines in bits per character, as `bits_per_char` computes them."""
+        tokens = sum(len(self.whole_text(document)) - 1 for document in documents)
         losses = self.guessing(documents, whole=not self.scores_all_of(documents))
         return {name: self.bits_per_char(nats * tokens, documents) for name, nats in losses.items()}
 

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | ids | `tokens` | `pieces` | `scored`, `windows` |
 | text, to compare and count | `text` | `texts` | |
+| for bits per character | `whole_text` | | `whole_windows` |
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from microgpt_lab.core.tokenizer import Char, Tokenizer
 
+MOST = 1000  # characters of a truncated document that bits per character are of
 END = "\ud800"  # `bos` in the text of a piece: a lone surrogate, which no document contains
 
 Tokens = TypeVar("Tokens", list[int], str, range)
@@ -93,6 +95,25 @@ class Pieces:
         """Return whether `scored` leaves out nothing of these documents."""
         return self.stream or self.long_docs == "window" or not any(map(self.is_long, documents))
 
+    def is_clipped(self, document: str) -> bool:
+        """Return whether bits per character are of the first MOST characters of a document, without its end.
+
+        That bounds the time of an evaluation of long documents, of which training gets only the beginnings.
+        """
+        return len(document) > MOST and self.long_docs == "truncate" and not self.stream
+
+    def whole_text(self, document: str) -> str:
+        """Return the `text` that bits per character are of."""
+        return self.text(document[:MOST])[:-1] if self.is_clipped(document) else self.text(document)
+
+    def whole_windows(self, document: str) -> list[Piece]:
+        """Return the `windows` that bits per character are of."""
+        if not self.is_clipped(document):
+            return self.windows(document)
+        *windows, (tokens, context) = self.windows(document[:MOST])
+        return [*windows, (tokens[:-1], context)] if len(tokens) - 2 > context else windows
+
     def bits_per_char(self, nats: float, documents: Sequence[str]) -> float:
         """Convert the nats of documents to bits per character. The end of a document counts as one."""
-        return nats / math.log(2) / sum(len(document) + (not self.stream) for document in documents)
+        characters = (MOST if self.is_clipped(d) else len(d) + (not self.stream) for d in documents)
+        return nats / math.log(2) / sum(characters)

@@ -17,7 +17,7 @@ from microgpt_lab.exchange.tokenizers import write_json
 def write(folder: Path, config: dict[str, Any], weights: Mapping[str, Any], tokenizer: Tokenizer) -> str:
     """Write config.json, generation_config.json, model.safetensors and the tokenizer into an empty folder.
 
-    Return the name of the model in transformers, and whether its tokenizer could not be written. UserError if
+    Return the name of the model in transformers, and whether its tokenizer could be written. UserError if
     transformers has no such model.
     """
     architecture = architecture_of(config)
@@ -37,4 +37,4 @@ def write(folder: Path, config: dict[str, Any], weights: Mapping[str, Any], toke
     write_json(folder / "generation_config.json", ends | {"max_length": longest})
     safetensors.write(folder / "model.safetensors", architecture.weights(config, w))
     written = tokenizers.write(folder, name, tokenizer, config["block_size"])
-    return architecture.name if written else f"{architecture.name}, without its tokenizer={name}"
+    return f"{architecture.name}, {'with its tokenizer' if written else f'without its tokenizer={name}'}"

@@ -189,4 +189,5 @@ def check(arguments: list[str]) -> None:
             )
         names_file = group in CHOSEN or "/" in group
         if names_file and (".." in value or "/" in value or "\\" in value):
-            raise UserError(f"{argument} is refused: {value} is a path, write a name")
+            instead = f": write dataset=text dataset.path={value}" if group == "dataset" else ", write a name"
+            raise UserError(f"{argument} is refused: {value} is a path{instead}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException, OverrideParseException
@@ -11,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.errors import UserError, nearest, suggest
 from microgpt_lab.options.config import wrong_type
-from microgpt_lab.options.keys import CHOSEN, defaults, names_of, run_options
+from microgpt_lab.options.keys import CHOSEN, defaults, is_default, names_of, run_options
+from microgpt_lab.options.presets import presets
 from microgpt_lab.registry.extras import install
 from microgpt_lab.registry.folders import home
 from microgpt_lab.registry.hookspecs import KINDS, MODEL_KINDS
@@ -94,7 +96,10 @@ def check_twice(arguments: Iterable[str]) -> None:
 
 
 def explain(error: Exception, commands: Iterable[str] = ()) -> str:
-    """Return the error of Hydra or OmegaConf as one line, with a suggestion for a misspelled name."""
+    """Return the error of Hydra or OmegaConf as one line, with a suggestion for a misspelled name.
+
+    commands: the names of all commands, if the error is one of training, which also has -m.
+    """
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return str(error)
     message = str(error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error)
@@ -112,7 +117,8 @@ def explain(error: Exception, commands: Iterable[str] = ()) -> str:
     if isinstance(error, OverrideParseException):
         return unreadable(error.override, commands)
     if "Ambiguous value" in message:
-        return f"{message.partition(chr(10))[0]}: add -m to run a sweep over several values"
+        instead = "add -m to run a sweep over several values" if commands else "write one value"
+        return f"{message.partition(chr(10))[0]}: {instead}"
     lines = [line.strip() for line in message.splitlines() if line.strip()] or [type(error).__name__]
     if lines[0].endswith("raised while composing config:") and len(lines) > 1:
         lines[0] = f"{lines[0].partition(':')[0]}: {lines[1]}"
@@ -180,6 +186,7 @@ def unreadable(word: str, commands: Iterable[str]) -> str:
     if equals:
         return f"cannot read {word}: quote the value, as in \"{key}='a b'\""
     kinds = [part.kind for part in registry().parts.values() if part.name == word]
+    kinds = ["model", *kinds] if word in presets() else kinds
     if word in run_options():
         return f"cannot read '{word}': write {word}=VALUE"
     if kinds:
@@ -205,6 +212,8 @@ def unknown_part(group: str, name: str) -> str:
     if group == "experiment" and "/" in name:
         kind, _, part = name.partition("/")
         return f"a recipe's defaults cannot have '- {kind}: {part}': write '- override /{kind}: {part}'"
+    if group == "dataset" and ("." in name or Path(name).exists()):
+        return f"dataset={name} is unknown: to read a file, write dataset=text dataset.path={name}"
     if group not in KINDS:
         names = names_of(group) if group in CHOSEN else []
         return f"{group}={name} is unknown{suggest(name, names, PART_OF.get(group))}"
@@ -235,19 +244,25 @@ def unknown_option(kind: str, option: str) -> str:
     parts = [part for part in registry().parts.values() if part.kind == kind]
     if owners := [part.name for part in parts if name in part.options]:
         return f"'{key}' is an option of {kind}={' or '.join(owners)}, which is not chosen"
+    if name in run_options():
+        return f"'{key}' is not an option of the chosen {kind}; did you mean '{name}'?"
     of_chosen = [part for part in parts if kind == "callback" and part.name == chosen]
     names: dict[str, Any] = {name: None for part in of_chosen or parts for name in part.options}
     prefix = f"{kind}.{chosen}." if of_chosen else f"{kind}."
     synonyms = {word: ours.removeprefix(f"{kind}.") for word, ours in KEY_OF.items() if f"{kind}." in ours}
-    near = suggest(name.replace("-", "_"), names, synonyms).replace("mean '", f"mean '{prefix}")
-    return f"'{key}' is not an option of the chosen {kind}{near}"
+    if near := nearest(name.replace("-", "_"), names, synonyms):
+        return f"'{key}' is not an option of the chosen {kind}; did you mean '{prefix}{near}'?"
+    return f"'{key}' is not an option of the chosen {kind}; python -m microgpt_lab plugins {kind} lists them"
 
 
 def full_key(key: str) -> str | None:
-    """Return the key for a name that other programs use, or for the bare name of an option; else None."""
+    """Return the key for a name that other programs use, or for the bare name of an option; else None.
+
+    Of two parts with such an option, a default part comes first.
+    """
     if key in KEY_OF:
         return KEY_OF[key]
-    parts = sorted(registry().parts.values(), key=lambda part: KINDS.index(part.kind))
+    parts = sorted(registry().parts.values(), key=lambda part: (not is_default(part), KINDS.index(part.kind)))
     for part in parts:
         if key in part.options:
             return f"callback.{part.name}.{key}" if part.kind == "callback" else f"{part.kind}.{key}"

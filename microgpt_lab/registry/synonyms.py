@@ -21,6 +21,7 @@ KEYS = {
     "block_size": "context context_length context_size ctx ctx_len max_length max_position_embeddings "
     "max_seq_len n_ctx n_positions seq_len seq_length sequence_length",
     "dataset": "corpus data train_data",
+    "dataset.unit": "granularity stream streaming",
     "dropout": "drop dropout_p embd_pdrop hidden_dropout_prob p_drop resid_pdrop",
     "embed": "d_model dim emb embed_dim embed_size embedding_dim hidden_size model_dim n_embd n_embed width",
     "embed_norm": "embedding_norm emb_norm norm_embed",
@@ -31,6 +32,7 @@ KEYS = {
     "grad_clip": "clip clip_grad clip_grad_norm clipnorm gradient_clip gradient_clip_val max_grad_norm",
     "heads": "n_head n_heads nhead num_attention_heads num_heads",
     "init": "initialization initializer kernel_initializer weight_init weights_init",
+    "init_from": "checkpoint fine_tune finetune from_pretrained pretrained",
     "init.std": "init_range init_std initializer_range",
     "init.zero": "zero_init zero_init_residual",
     "layers": "blocks depth n_blocks n_layer n_layers num_hidden_layers num_layers",

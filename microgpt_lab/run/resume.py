@@ -99,9 +99,14 @@ def same_structure(a: Any, b: Any) -> bool:
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """List the differences between two configurations or environments."""
-    lines = []
-    for key, (old, new) in differing_keys(before, now).items():
+    """List the differences between two configurations or environments.
+
+    Options that only one of two parts has are left out.
+    """
+    lines, differing = [], differing_keys(before, now)
+    for key, (old, new) in differing.items():
+        if None in (old, new) and key.rpartition(".")[0] in differing:
+            continue
         show = short if short(old) != short(new) else repr  # to tell '16' from 16
         lines.append(f"{key} was {show(old)}, is {show(new)}")
     return lines

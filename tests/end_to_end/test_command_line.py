@@ -93,6 +93,8 @@ def test_sample_draws_from_a_finished_run(finished, lab):
     assert lines == lab(*command, check=0).stdout.splitlines()
     assert "'5' 'E'" in lab("sample", str(run), "--prompt", "E5", check=2).stderr
     assert "there is no run at nowhere" in lab("sample", "nowhere", check=2).stderr
+    of_greedy = lab("sample", str(run), "--temperature", "0.5", "sampler=greedy", check=2).stderr
+    assert "'sampler.temperature' is an option of sampler=multinomial, which is not chosen" in of_greedy
 
 
 def test_long_overrides_make_a_valid_folder_name(lab, tmp_path):
@@ -113,7 +115,7 @@ def test_a_pipe_that_closes_does_not_stop_the_run(lab, tmp_path):
     command = (
         f"'{sys.executable}' -P -m microgpt_lab steps=20 eval_every=2 eval_docs=2 hydra.run.dir=run | head -1"
     )
-    lab(command=("bash", "-c", command), check=0)
+    assert not lab(command=("bash", "-c", command), check=0).stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
 
 

@@ -52,6 +52,9 @@ def test_help_shows_the_options_of_the_chosen_parts(lab):
             ],
         ),
         ("scheduler.every", ["  scheduler=step ", "  scheduler.every="]),
+        ("vocab_size", ["  tokenizer=bpe ", "  tokenizer.vocab_size=256 "]),
+        ("top_k", ["  mlp=moe ", "  mlp.top_k=1 ", "  sampler=multinomial (", "  sampler.top_k=0 "]),
+        ("stream", ["  dataset=text ", "  dataset.unit=lines "]),
         ("experiment", ["  experiment=NAME "]),
     ],
 )

@@ -51,8 +51,8 @@ def test_a_run_on_a_stream_counts_characters_and_shows_its_samples_as_text(watch
     lines = shown.splitlines()
     (data,) = (line for line in lines if line.startswith("  data "))
     assert data.endswith("2 texts, 3,200 characters, split zero2hero 2,560/320/320")
-    assert f" val loss     {summary['loss/val']:.4f} nats per token, on 320 characters" in lines
-    assert "documents" not in shown and "unseen" not in shown and "nll" not in shown
+    assert f" val loss    {summary['loss/val']:.4f} nats per token, on 320 characters" in lines
+    assert not any(word in shown for word in ("documents", "unseen", "nll", "new"))
     start = lines.index("samples")
     texts = "\n".join(lines[start + 1 : lines.index("drawn at temperature 0.5; 3 of 4, all in samples.txt")])
     assert re.split(r"── \d ─+\n", texts + "\n") == ["", *(f"{text}\n" for text in summary["samples"][:3])]
@@ -78,6 +78,20 @@ def test_the_loss_and_the_baselines_are_in_both_units(watched, tokenizer):
         assert bool(not_beaten) == (summary["bits_per_char/val"] >= summary["guessing_bits"][name])
     facts = "tokenizer byte 257 tokens, 1.0 characters per token"
     assert (facts in shown) == (tokenizer == "byte")
+
+
+def test_a_loss_on_beginnings_of_documents_is_not_mixed_with_bits_of_whole_ones(watched):
+    summary, shown = watched(["ab" * 30, "ba" * 40, "aab" * 20] * 20, "samples=2")
+    assert f"              {summary['bits_per_char/val']:.2f} bits per character, of whole documents" in shown
+    warning = "warning: 60 of 60 documents are truncated at block_size=40: use a larger block_size"
+    assert f"{warning} or long_docs=window" in shown.splitlines()
+    rows = re.findall(r"^   (?:uni|bi|tri)\w+ +(\d\.\d{4})  (not )?beaten$", shown, flags=re.M)
+    assert [bool(no) for _, no in rows] == [summary["loss/val"] >= x for x in summary["guessing"].values()]
+
+
+def test_empty_samples_are_marked(watched):
+    summary, shown = watched(["a", *[""] * 60] * 3, "sampler.temperature=0", "samples=2", "steps=40")
+    assert summary["samples"] == ["", ""] and len(re.findall(r"^ [01]  \(empty\)  ", shown, flags=re.M)) == 2
 
 
 def test_a_run_says_how_its_samples_were_drawn(watched):

@@ -22,6 +22,7 @@ from foreign import (
 from microgpt_lab import UserError, load_sweep
 from microgpt_lab.commands import resume, sample
 from microgpt_lab.commands.resume import reopen
+from microgpt_lab.options.compose import compose
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.resume import changes, check_facts
 from microgpt_lab.sweeps.table import curve
@@ -223,6 +224,12 @@ def test_a_value_of_a_wrong_type_is_a_one_line_error(sweep):
 
 def test_a_change_of_type_alone_is_shown():
     assert changes({"embed": "16", "lr": 1}, {"embed": 16, "lr": 1.0}) == ["embed was '16', is 16"]
+
+
+def test_options_of_a_part_that_another_one_replaces_are_not_listed():
+    before, now = compose([]), compose(["sampler=greedy", "norm=layernorm"])
+    assert changes(before, now) == ["norm was rmsnorm, is layernorm", "sampler was multinomial, is greedy"]
+    assert changes({"package": {"a": 1}}, {"package": {}}) == ["package.a was 1, is None"]
 
 
 def test_recipes_of_others_are_rows(lab, tmp_path):

@@ -6,13 +6,12 @@ import time
 from microgpt_lab import at_least, hookimpl
 from microgpt_lab.terminal import erase, terminal
 
-from .header import header_rows, panel, share_in_training
-from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table
+from .header import header_rows, panel, warnings
+from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
 
 LAB = "python -m microgpt_lab"
-MAX_SEEN = 0.25  # share of validation documents also in the training split, above which a header warns
 BLOCKS = "▁▂▃▄▅▆▇█"
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 SAMPLES = 60  # columns of the samples in the line of a job
@@ -61,7 +60,7 @@ class Console:
         self.progress.start()
 
     def header(self):
-        corpus, rows = self.trainer.corpus, header_rows(self.run, self.trainer)
+        rows = header_rows(self.run, self.trainer)
         if self.live:
             self.terminal.print(panel(self.run, rows, self.terminal.width))
         else:
@@ -70,13 +69,8 @@ class Console:
                 *(f"  {name:<5}  {', '.join(facts)}" for name, facts in rows.items()),
             ):
                 self.print_line(line)
-        seen = 0 if corpus.stream else share_in_training(corpus)
-        if seen > MAX_SEEN:
-            truncated = f", cut at block_size={corpus.block_size}," if corpus.long else ""
-            self.print_line(
-                f"warning: {seen:.0%} of the validation documents{truncated} are also in the training split: "
-                "judge by the loss on the unseen ones"
-            )
+        for line in warnings(self.run.config, self.trainer.corpus):
+            self.print_line(f"warning: {line}")
 
     def step_finished(self, step, metrics):
         self.losses.append(metrics["loss/train"])
@@ -136,8 +130,7 @@ class Console:
         from rich.table import Table
 
         table = Table(box=None, show_header=False, title="result", title_justify="left")
-        terms = f" ({self.trainer.minimized})" if self.trainer.model.loss_terms else ""
-        for name, value in result_rows(summary, self.losses, terms, self.run.config):
+        for name, value in result_rows(summary, self.losses, self.trainer):
             table.add_row(f"[dim]{name}[/]", value)
         samples, how = summary["samples"], drawn(self.run)
         if are_text(self.trainer.corpus, samples):
@@ -155,7 +148,9 @@ class Console:
         if self.losses:
             curve = sparkline(self.losses)
             first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
-            self.terminal.print(f"[dim]training loss{terms}[/] {first} [yellow]{curve}[/] {last}")
+            self.terminal.print(
+                f"[dim]training loss{terms(self.trainer)}[/] {first} [yellow]{curve}[/] {last}"
+            )
         for name, command in self.next_commands():
             self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
 

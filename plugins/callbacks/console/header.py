@@ -5,6 +5,8 @@ from microgpt_lab.terminal import with_prefix
 
 LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
 DOCUMENTS = 1000  # enough to measure characters per token
+MAX_SEEN = 0.25  # share of validation documents also in the training split, above which to warn
+MAX_CUT = 0.5  # share of documents that are truncated, above which to warn
 FRAME = 4  # columns of a panel's frame
 
 
@@ -58,6 +60,27 @@ def share_in_training(corpus):
     """The share of validation documents that the training split contains too."""
     new = corpus.new(corpus.validation)
     return sum(not any(pieces) for pieces in new) / max(1, len(new))
+
+
+def warnings(config, corpus):
+    """Yield a line if many validation documents are in training, and one if many documents are truncated."""
+    if corpus.stream:
+        return
+    cut = corpus.long if corpus.long_docs == "truncate" else 0
+    if (seen := share_in_training(corpus)) > MAX_SEEN:
+        truncated = f", cut at block_size={corpus.block_size}," if corpus.long else ""
+        yield (
+            f"{seen:.0%} of the validation documents{truncated} are also in the training split: "
+            "judge by the loss on the unseen ones"
+        )
+    if cut > MAX_CUT * len(corpus.documents):
+        stream = (
+            ", long_docs=window, or dataset.unit=stream for long text" if "unit" in config["dataset"] else ""
+        )
+        yield (
+            f"{cut:,} of {len(corpus.documents):,} documents are truncated at block_size={corpus.block_size}: "
+            f"use a larger block_size{stream or ' or long_docs=window'}"
+        )
 
 
 def panel(run, rows, width):

@@ -8,29 +8,27 @@ FEW = 3  # samples of text that are shown; samples.txt has all
 RULE = 40  # columns of the line above a sample of text
 
 
-def result_rows(summary, losses, terms, config):
-    """Yield the names and values of the result, with the validation loss against the baselines.
-
-    terms: " (what training minimizes)", if that is more than the cross-entropy.
-    """
+def result_rows(summary, losses, trainer):
+    """Yield the names and values of the result, with the validation loss against the baselines."""
     if "loss/val" in summary:
-        yield from loss_rows(summary, in_bits=config["tokenizer"]["name"] != "char")
+        yield from loss_rows(summary, trainer.corpus.scores_all_of(trainer.held_out))
         yield "perplexity", f"[bold]{math.exp(min(summary['loss/val'], 700)):.2f}[/]"
     elif losses:
         last = losses[-100:]
-        yield "train loss", f"[bold]{mean(last):.4f}[/] mean of the last {len(last)} steps{terms}"
+        yield "train loss", f"[bold]{mean(last):.4f}[/] mean of the last {len(last)} steps{terms(trainer)}"
     if "exact_match" in summary:
         share, documents = summary["exact_match"], summary["documents/exact_match"]
         yield "exact match", f"[bold]{share:.0%}[/] of the answers, on {documents} documents"
-    if summary["samples_new"] is not None:
+    if summary["samples_new"] is not None and not trainer.corpus.stream:  # a text as long is always new
         yield "new samples", f"[bold]{summary['samples_new']:.0%}[/]"
     yield "time", f"[bold]{summary['seconds']:.1f}s[/]"
 
 
-def loss_rows(summary, in_bits):
+def loss_rows(summary, whole):
     """Yield the validation loss in nats per token and in bits per character, and those of the baselines.
 
-    in_bits: whether the bits decide which baselines are beaten, because tokens are not characters.
+    whole: whether the nats are of whole documents, as the bits always are. If not, the bits of the baselines
+        are left out, because one may be beaten in nats, on what training gets too, and not in bits.
     """
     val, bits = summary["loss/val"], summary["bits_per_char/val"]
     unseen = summary.get("documents/val_unseen")  # None: a stream, which has no documents
@@ -39,7 +37,7 @@ def loss_rows(summary, in_bits):
         f"{summary['documents/val']:,} documents",
     )
     yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {characters if unseen is None else documents}"
-    yield "", f"[bold]{bits:.2f}[/] bits per character"
+    yield "", f"[bold]{bits:.2f}[/] bits per character{'' if whole else ', of whole documents'}"
     if unseen is not None:
         loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
         yield "  unseen", f"{loss} [dim]on {unseen:,} outside the training split[/]"
@@ -48,12 +46,13 @@ def loss_rows(summary, in_bits):
         yield "  best", f"{summary['best/loss/val']:.4f} [dim]at step {step} (sample --best)[/]"
     width = max(len(f"{x:.2f}") for x in summary["guessing_bits"].values())
     for name, nats in summary["guessing"].items():
-        guess = summary["guessing_bits"][name]
-        beaten = bits < guess if in_bits else val < nats
-        yield (
-            f"  {name}",
-            f"{nats:.4f}  {guess:{width}.2f} bits  [dim]{'beaten' if beaten else 'not beaten'}[/]",
-        )
+        in_bits = f"{summary['guessing_bits'][name]:{width}.2f} bits  " if whole else ""
+        yield f"  {name}", f"{nats:.4f}  {in_bits}[dim]{'beaten' if val < nats else 'not beaten'}[/]"
+
+
+def terms(trainer):
+    """What training minimizes, in parentheses, if that is more than the cross-entropy."""
+    return f" ({trainer.minimized})" if trainer.model.loss_terms else ""
 
 
 def samples_table(trainer, samples):
@@ -66,7 +65,8 @@ def samples_table(trainer, samples):
     for i, (sample, (is_new, *_)) in enumerate(zip(samples, trainer.corpus.new(samples))):
         nll = f"{trainer.evaluate([sample]):.2f}"
         new = "[green]new[/]" if is_new else "[dim]in train[/]"
-        table.add_row(str(i), f"[cyan]{escaped(sample)}[/]", nll, new)
+        shown = f"[cyan]{escaped(sample)}[/]" if sample else "[dim](empty)[/]"
+        table.add_row(str(i), shown, nll, new)
     return table
 
 
