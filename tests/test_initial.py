@@ -138,10 +138,12 @@ def test_runs_that_have_nothing_to_start_from_are_refused_in_one_line(source, tm
     )
     assert diverged["status"] == "diverged"
     short_run(tmp_path / "bare")
+    short_run(tmp_path / "run.safetensors")
     (tmp_path / "notes.txt").write_text("no weights")
     for name, message in {
         "diverged": "the run diverged: choose another one",
         "bare": "has no checkpoint",
+        "run.safetensors": "has no checkpoint",
         "nowhere": "is neither the folder of a run nor a safetensors file: write a path, such as runs/NAME",
         "notes.txt": "is neither the folder of a run nor a safetensors file",
     }.items():

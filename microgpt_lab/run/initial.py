@@ -67,7 +67,7 @@ def read_initial(config: dict[str, Any]) -> Initial:
 
 def is_safetensors(path: Path) -> bool:
     """Return whether a file has the suffix of safetensors, or begins as they do: 8 bytes, then JSON."""
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and not path.is_dir():
         return True
     try:
         with open_regular(path) as file:

@@ -60,6 +60,8 @@ def load_trained(folder: Path, warn: Callable[[str], None], *, best: bool = Fals
         types = {name: option.type for name, option in options_of(GPT).items()}
         if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:
             raise TypeError(f"{wrong[0]} is {sizes[wrong[0]]!r:.60}")
+        if type(config["sampler"]["name"]) is not str:  # it is built by those who sample
+            raise TypeError(f"sampler is {config['sampler']!r:.60}")
         parts = {kind: build(kind, config[kind]) for kind in (*MODEL_KINDS, "tokenizer", "backend")}
         check_size(config, parts)
         tokenizer = parts["tokenizer"]

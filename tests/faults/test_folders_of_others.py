@@ -146,6 +146,8 @@ def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
         r"wte is \(27, 8\), not \(28, 8\)": facts
         | {"tokenizer": {"tokens": [*facts["tokenizer"]["tokens"], "?"]}},
         "make a table of 8.0e": facts | {"config": config | {"block_size": 10**9}},
+        "KeyError 'sampler'": facts | {"config": {k: v for k, v in config.items() if k != "sampler"}},
+        "sampler is {'name': 1}": facts | {"config": config | {"sampler": {"name": 1}}},
         "layers is 1.0": facts | {"config": config | {"layers": 1.0}},
         "cannot sample from .*: the logits are not finite": facts | {"config": config | still},
         "OverflowError": facts | {"config": config | huge},
