@@ -188,6 +188,7 @@ def test_the_printed_configuration_has_the_parts_and_options_of_a_preset(lab):
         (["defaults: [other]"], "mine.yaml: its defaults lead back to it"),
         (["defaults: 3"], "mine.yaml: its defaults must be a list"),
         (["- final_norm"], "mine.yaml must have keys and values"),
+        (["norm: {gain: [1]}"], "in model=mine, norm.gain=[1]: write true or false"),
     ],
 )
 def test_a_preset_that_is_none_is_refused_in_one_line(home, lines, message):

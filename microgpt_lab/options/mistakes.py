@@ -167,7 +167,10 @@ def wrong_value(key: str, error: str) -> str | None:
     if not (option := option_of(key)):
         return None
     message = wrong_type(key, value, option)
-    return f"in {where[1].replace('/', '=', 1)}, {message}" if where else message
+    if not where:
+        return message
+    file = re.sub("^model_options/([^,]*).*", r"model/\1", where[1])  # the options of a preset
+    return f"in {file.replace('/', '=', 1)}, {message}"
 
 
 def option_of(key: str) -> Option | None:
