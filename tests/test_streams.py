@@ -11,7 +11,6 @@ from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.checks.options import short_run
 from microgpt_lab.core.documents import Stream
 from microgpt_lab.core.guessing import guessing
-from microgpt_lab.run.execute import tokens_within
 
 TEXT = "the quick brown fox jumps over the lazy dog\nand does it again, and again\n" * 30
 WORDS = ["anna", "bartholomew", "caroline", "d", "maximiliana"] * 8
@@ -157,13 +156,3 @@ def test_a_text_shorter_than_a_window_is_refused(tmp_path):
     with pytest.raises(UserError, match="block_size=64 needs a text of more than 64 tokens"):
         short_run(tmp_path / "run", dataset=stream, split="nanogpt", block_size=64)
     assert not (tmp_path / "run").exists()
-
-
-def test_the_question_of_a_task_has_the_tokens_that_it_has_in_training():
-    """Here "=-" is one token, so the question of 3-5=-2 ends before it."""
-    documents = part("dataset", "arithmetic", operation="-", digits=1)()
-    corpus = Corpus(documents, part("tokenizer", "bpe", vocab_size=20))
-    assert "=-" in corpus.tokenizer.tokens
-    assert tokens_within(corpus, "3-5=-2", "3-5=") == corpus.encode("3-5=-2")[:3] == corpus.encode("3-5")
-    assert tokens_within(corpus, "5-3=2", "5-3=") == corpus.encode("5-3=")
-    assert tokens_within(Corpus(documents), "3-5=-2", "3-5=") == Corpus(documents).encode("3-5=")

@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.sampler import Continuation, Greedy
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError
@@ -146,19 +145,8 @@ def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> fl
     """Return the fraction of documents whose answer the model gives exactly, with the likeliest tokens."""
     corpus, correct = trainer.corpus, 0
     for document in documents:
-        question, end, _ = document.partition(answer_after)
-        prompt = tokens_within(corpus, document, question + end)
-        text = Continuation(trainer.model, trainer.weights, [corpus.bos, *prompt], stop=corpus.bos)
-        correct += corpus.decode([*prompt, *Greedy()(text, Random(0))]) == document
+        question, _, answer = document.partition(answer_after)
+        prompt = [corpus.bos, *corpus.encode(question + answer_after)]
+        text = Continuation(trainer.model, trainer.weights, prompt, stop=corpus.bos)
+        correct += corpus.decode(Greedy()(text, Random(0))) == answer
     return correct / len(documents)
-
-
-def tokens_within(corpus: Corpus, document: str, beginning: str) -> list[int]:
-    """Return the first tokens of a document, as many as lie within its beginning.
-
-    The beginning by itself may have other tokens, which training has never seen there.
-    """
-    ids = corpus.encode(document)
-    while not beginning.startswith(corpus.decode(ids)):
-        ids.pop()
-    return ids
