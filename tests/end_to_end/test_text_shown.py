@@ -51,7 +51,7 @@ def test_a_run_on_a_stream_counts_characters_and_shows_its_samples_as_text(watch
     lines = shown.splitlines()
     (data,) = (line for line in lines if line.startswith("  data "))
     assert data.endswith("2 texts, 3,200 characters, split zero2hero 2,560/320/320")
-    assert f" val loss    {summary['loss/val']:.4f} nats per token, on 320 characters" in lines
+    assert f" val loss    {summary['loss/val']:.4f} nats per token, on 300 characters" in lines
     assert not any(word in shown for word in ("documents", "unseen", "nll", "new"))
     start = lines.index("samples")
     texts = "\n".join(lines[start + 1 : lines.index("drawn at temperature 0.5; 3 of 4, all in samples.txt")])
