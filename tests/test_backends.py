@@ -12,7 +12,7 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.backend import Batch, Dropout
-from microgpt_lab.core.data import lines
+from microgpt_lab.core.reading import lines
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.tensors.padding import draw_masks, padded

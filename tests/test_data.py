@@ -9,8 +9,9 @@ import pytest
 from golden.make_pytorch import FIGURES
 
 from microgpt_lab import Corpus, part
-from microgpt_lab.core.data import MAX_FILE_BYTES, guessing, lines, read
 from microgpt_lab.core.documents import SPLITS, torch_randperm
+from microgpt_lab.core.guessing import guessing
+from microgpt_lab.core.reading import MAX_FILE_BYTES, lines, read
 
 
 def digest(documents):
@@ -154,7 +155,7 @@ def test_long_documents_can_be_refused():
 
 
 def test_a_file_may_have_a_hundred_million_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", 4_000_000)
+    monkeypatch.setattr("microgpt_lab.core.reading.MAX_FILE_BYTES", 4_000_000)
     (tmp_path / "text").write_bytes(b"x" * 4_000_000)
     assert len(read(tmp_path / "text")) == 4_000_000
     (tmp_path / "text").write_bytes(b"x" * 4_000_001)

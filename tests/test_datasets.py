@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import Stream, UserError, part
-from microgpt_lab.core.data import lines
 from microgpt_lab.core.documents import Documents
+from microgpt_lab.core.reading import lines
+from microgpt_lab.options.compose import compose
+from microgpt_lab.run.assemble import assemble
+from microgpt_lab.run.execute import exact_match
 
 PLUGINS = Path(__file__).parents[1] / "plugins" / "datasets"
 
@@ -240,3 +243,14 @@ def test_one_line_statements_of_the_standard_library(tmp_path, monkeypatch):
 def test_lines_are_documents(tmp_path):
     (tmp_path / "text").write_text("\n Xa b\t\n\n\tcX\n")
     assert lines(str(tmp_path / "text")) == ["Xa b", "cX"]
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "bpe"])
+def test_answers_are_exact_with_tokens_that_join_question_and_answer(tokenizer):
+    """BPE merges "=-" into one token, so that no document has "=" before a negative answer."""
+    documents = ["ab=-c", "ac=-b", "cc=b"] * 20
+    size = ("backend=numpy", "embed=8", "heads=1", "steps=200", "batch_size=6", "optimizer.lr=0.03")
+    trainer = assemble(compose([*size, f"tokenizer={tokenizer}"]), documents)
+    assert exact_match(trainer, documents[:3], "=") < 1
+    trainer.train()
+    assert exact_match(trainer, documents[:3], "=") == 1

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.reference import Node, Reference
 
 from microgpt_lab import GPT, Corpus, Trainer, part
-from microgpt_lab.core.data import lines
+from microgpt_lab.core.reading import lines
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load_documents
 

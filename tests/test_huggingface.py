@@ -82,7 +82,7 @@ def test_what_cannot_be_loaded_is_an_error_in_one_line(folder, options, message)
 
 @pytest.mark.slow
 def test_more_than_a_hundred_megabytes_are_refused(folder, monkeypatch):
-    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", 14)
+    monkeypatch.setattr("microgpt_lab.core.reading.MAX_FILE_BYTES", 14)
     with pytest.raises(UserError, match=r"more than 0 MB of text: .* dataset\.documents=NUMBER"):
         load(repo=str(folder / "all"))
     assert load(repo=str(folder / "all"), documents=1).train == ["one"]

@@ -1,6 +1,7 @@
 """init_from: a run starts with the weights and the vocabulary of another."""
 
 import shutil
+from collections import OrderedDict
 
 import pytest
 
@@ -8,11 +9,13 @@ from microgpt_lab import UserError
 from microgpt_lab.checks.options import short_run
 from microgpt_lab.commands import export
 from microgpt_lab.options.compose import compose
-from microgpt_lab.run import checkpoint
+from microgpt_lab.run import checkpoint, reuse
 from microgpt_lab.run.assemble import assemble
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_metric
+from microgpt_lab.run.initial import check_tokenizer
 from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.prepare import prepare_shared
 
 NAMES = ("backend=numpy", "train_docs=500", "eval_docs=20", "samples=2", "callback=[jsonl,checkpoint]")
 
@@ -69,16 +72,44 @@ def test_a_run_that_started_from_another_resumes_to_the_same_bits_without_it(sou
     assert {k: again[k] for k in ("loss/val", "samples")} == {k: whole[k] for k in ("loss/val", "samples")}
 
 
+def test_jobs_of_a_sweep_over_init_from_give_the_same_results_as_the_same_runs_alone(tmp_path, monkeypatch):
+    """In one process, on a stream that the two vocabularies encode differently."""
+    texts = {"a": "the hat on the mat or\n", "b": "neat meat or rat\nhot\n", "new": "hat on mat\nneat rat\n"}
+    for name, content in texts.items():
+        (tmp_path / f"{name}.txt").write_text(content * 60)
+    chosen = ("dataset=text", "dataset.unit=stream", "tokenizer=bpe", "tokenizer.vocab_size=14", "samples=2")
+    chosen += ("backend=numpy", "embed=4", "heads=1", "steps=2", "callback=[checkpoint]")
+
+    def train(name, text, *others):
+        config = compose([*chosen, f"dataset.path={tmp_path / text}.txt", *others])
+        prepare_shared(config)
+        summary = execute(Run(config, tmp_path / name))
+        return {key: value for key, value in summary.items() if key != "seconds"}
+
+    for name in "ab":
+        train(name, name)
+    swept = [train("swept", "new", f"init_from={tmp_path / name}") for name in "ab"]
+    for name, job in zip("ab", swept, strict=True):
+        monkeypatch.setattr(reuse, "_documents", OrderedDict())
+        assert job == train("alone", "new", f"init_from={tmp_path / name}")
+    assert swept[0]["guessing"] != swept[1]["guessing"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ("embed=32", r"init_from=.*run: wte is \(27, 16\), but in this model \(27, 32\)"),
-        ("layers=2", "init_from=.*run has no layer1.attention.wq, which this model has"),
+        (
+            "embed=32 mlp.ratio=2 init.std=0.1",
+            r"init_from=.*run: wte is \(27, 16\), but in this model \(27, 32\); "
+            "that run has embed=16 mlp.ratio=4.0$",
+        ),
+        ("layers=2", "init_from=.*run has no layer1.attention.wq, which .*; that run has layers=1$"),
         ("tie_embeddings=true", "init_from=.*run has lm_head, which this model does not have"),
         ("tokenizer=byte", "init_from=.*run has tokenizer=char, not byte: write tokenizer=char"),
         (
             "dataset=unicode_names",
-            "the tokenizer has learned from other data: not in the vocabulary: ' ' '-' .* and 28 more",
+            "init_from=.*run: not in the vocabulary: ' ' '-' .* and 28 more; "
+            "leave these characters out of the data, or train both runs with tokenizer=byte$",
         ),
     ],
 )
@@ -87,6 +118,16 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(source, tmp_path, overr
     with pytest.raises(UserError, match=message):
         execute(run)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_tokenizer_with_other_options_is_refused_with_those_to_write(tmp_path):
+    config = compose(["tokenizer=bpe", "tokenizer.vocab_size=9", "init_from=other"])
+    other = {"tokenizer": {"name": "bpe", "vocab_size": 12}}
+    with pytest.raises(
+        UserError, match=r"^other has tokenizer.vocab_size=12, not 9: write tokenizer.vocab_size=12$"
+    ):
+        check_tokenizer(other, config, "other")
+    check_tokenizer({"tokenizer": {"name": "bpe"}}, config, "other")  # a run from before this option
 
 
 def test_runs_that_have_nothing_to_start_from_are_refused_in_one_line(source, tmp_path):
@@ -101,7 +142,7 @@ def test_runs_that_have_nothing_to_start_from_are_refused_in_one_line(source, tm
     for name, message in {
         "diverged": "the run diverged: choose another one",
         "bare": "has no checkpoint",
-        "nowhere": "is neither the folder of a run nor a safetensors file",
+        "nowhere": "is neither the folder of a run nor a safetensors file: write a path, such as runs/NAME",
         "notes.txt": "is neither the folder of a run nor a safetensors file",
     }.items():
         with pytest.raises(UserError, match=f"init_from=.*{name}:? {message}"):
@@ -123,13 +164,14 @@ def test_a_run_starts_from_exported_weights_as_from_the_run_itself(source, few, 
     pytest.importorskip("safetensors", reason="needs microgpt-lab[export]")
     file = tmp_path / "names.safetensors"
     assert export.main([str(source), "--safetensors", str(file)]) == 0
+    shutil.copy(file, tmp_path / "renamed")
     losses = [
         execute(Run(compose([*NAMES, "dataset=text", few, f"init_from={path}", "steps=3"]), tmp_path / "a"))[
             "loss/val"
         ]
-        for path in (source, file)
+        for path in (source, file, tmp_path / "renamed")
     ]
-    assert losses[0] == losses[1]
+    assert len(set(losses)) == 1
     with pytest.raises(UserError, match=r"names.safetensors has tokenizer=char, not byte"):
         assemble(compose([*NAMES, f"init_from={file}", "tokenizer=byte"]), ["anna"] * 20)
     with pytest.raises(UserError, match=r"wte is \(27, 16\), but in this model \(27, 32\)"):

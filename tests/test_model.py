@@ -100,25 +100,6 @@ def test_loss_and_gradients_equal_pytorch():
         )
 
 
-def probabilities(**options):
-    return Multinomial(**options).probabilities([1.0, 3.0, 2.0, -1.0])
-
-
-def test_temperature_0_picks_the_most_likely_token():
-    assert probabilities(temperature=0) == [0, 1, 0, 0]
-
-
-def test_top_k_and_top_p_keep_the_most_likely_tokens():
-    assert [p > 0 for p in probabilities(temperature=1, top_k=2)] == [False, True, True, False]
-    assert [p > 0 for p in probabilities(temperature=1, top_p=0.5)] == [False, True, False, False]
-    assert sum(probabilities()) == pytest.approx(1.0)
-
-
-def test_lower_temperatures_are_sharper():
-    cold, warm, hot = (probabilities(temperature=t)[1] for t in (0.5, 1.0, 2.0))
-    assert cold > warm > hot
-
-
 def test_generation_stops_at_the_block_size():
     model, weights = small_model()
     text = Continuation(model, weights, [4], stop=-1)

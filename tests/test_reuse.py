@@ -25,6 +25,21 @@ def test_a_changed_file_is_read_again_and_shares_no_functions(tmp_path):
     assert assemble(config, second).train_scan is not trainer.train_scan
 
 
+def test_functions_are_shared_only_if_the_vocabularies_have_the_same_size():
+    """A vocabulary that is learned from few documents depends on the seed."""
+    documents = Documents(["anna", "bob", "eve", "ada", "hannah", "otto", "nan", "elle", "mimi"])
+    chosen = ("tokenizer=bpe", "tokenizer.vocab_size=30", "train_docs=3", "backend=numpy", "embed=4")
+    configs = [compose([*chosen, "heads=1", "steps=3", f"seed={seed}"]) for seed in range(4)]
+    alone = [assemble(config, Documents(list(documents))) for config in configs]
+    assert len({trainer.corpus.vocab_size for trainer in alone}) > 1
+    reuse.keep_functions(first := assemble(configs[0], documents), configs[0])
+    for config, other in zip(configs, alone, strict=True):
+        trainer = assemble(config, documents)
+        same = trainer.corpus.vocab_size == first.corpus.vocab_size
+        assert (trainer.train_scan is first.train_scan) == same
+        assert trainer.advance(3)[-1]["loss/train"] == other.advance(3)[-1]["loss/train"]
+
+
 def text(**options):
     return {"name": "text", "unit": "lines", **{name: str(path) for name, path in options.items()}}
 

@@ -22,7 +22,7 @@ def trainer(documents, backend="numpy", tokenizer=None, **options):
         corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, heads=2, block_size=8
     )
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
-    return Trainer(model, corpus, *parts, steps=5, eval_docs=1)
+    return Trainer(model, corpus, *parts, steps=5, eval_docs=10)
 
 
 def test_training_takes_windows_at_random_places_that_depend_on_seed_and_step_alone():
@@ -91,6 +91,24 @@ def test_bits_per_character_are_of_whole_documents_even_if_training_truncates_th
     assert "bits_per_char/val" not in cut.validation_metrics()  # it would take a second evaluation
 
 
+def test_bits_per_character_of_truncated_documents_are_of_their_first_thousand_characters():
+    """So many that an evaluation ends in time. The end of a longer one is not scored."""
+    for length in (999, 1000, 1001, 1004, 5000):
+        run = trainer([TEXT[:length], "a", *TEXT], split="none", long_docs="truncate")
+        run.held_out = [TEXT[:length], "a"]
+        windows = run.corpus.whole_windows(TEXT[:length])
+        scored = run.corpus.decode([i for piece, n in windows for i in piece[1 + n :] if i != run.corpus.bos])
+        ends = windows[-1][0][-1] == run.corpus.bos
+        assert (scored, ends) == (TEXT[: min(length, 1000)], length <= 1000)
+        assert len(run.corpus.whole_text(TEXT[:length])) == min(length, 1000) + 1 + ends
+        zeros = {name: w * 0.0 for name, w in run.weights.items()}
+        run.carry = run.packing.pack(zeros), run.carry[1]
+        assert run.bits_per_char() == pytest.approx(math.log2(run.corpus.vocab_size), rel=1e-12)
+        assert run.corpus.guessing_bits(run.held_out)["uniform"] == pytest.approx(
+            run.bits_per_char(), rel=1e-12
+        )
+
+
 def test_bits_per_character_are_over_the_same_characters_with_any_tokenizer():
     """A model that gives each token the same probability has log2(vocab_size) bits a token."""
     for tokenizer, tokens_a_character in (("char", 1), ("byte", 2)):
@@ -116,10 +134,10 @@ def test_the_baselines_of_a_stream_are_counted_in_its_tokens():
     )
 
 
-def test_thousands_of_characters_of_a_stream_count_as_documents():
-    corpus = Corpus(Stream([TEXT * 10]), block_size=8, train_docs=2)
-    assert list(map(len, corpus.train)) == [2000] and len(corpus.ids) == 2002
-    assert list(map(len, corpus.held_out(1))) == [1000]
+def test_hundreds_of_characters_of_a_stream_count_as_documents():
+    corpus = Corpus(Stream(["ab" * 75, TEXT * 10]), block_size=8, train_docs=2)
+    assert list(map(len, corpus.train)) == [150, 50] and len(corpus.ids) == 203
+    assert list(map(len, corpus.held_out(1))) == [100]
     assert corpus.held_out(10**6) == list(corpus.validation)
 
 

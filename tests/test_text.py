@@ -41,6 +41,8 @@ FILES = {
     "header.csv": "text,n\n",
     "short.csv": "n,text\n1,a\n2\n",
     "long.csv": "n,text\n1,a,b\n",
+    "blank.csv": "\nn,text\n1,a\n",
+    "twice.csv": "text,text\na,b\n",
     "open.csv": 'text\n"a\nb\n',
     "wide.csv": ",".join(f"column{i}" for i in range(9999)) + "\n",
     "bad.jsonl": '{"text": "a"}\n{"text": \n',
@@ -145,13 +147,18 @@ def test_text_is_read_from(monkeypatch, folder, options, expected):
         ({"path": "header.csv", "column": "text"}, "header.csv has no documents"),
         ({"path": "short.csv", "column": "text"}, "short.csv: line 3: 1 columns, but the first line has 2"),
         ({"path": "long.csv", "column": "text"}, "long.csv: line 2: 3 columns, but the first line has 2"),
+        ({"path": "blank.csv", "column": "text"}, "blank.csv: line 1: it is empty, but must have the names"),
+        ({"path": "twice.csv", "column": "text"}, "twice.csv: line 1: 2 columns have the name 'text'"),
         ({"path": "open.csv", "column": "text"}, "open.csv: line 4: unexpected end of data"),
         ({"path": "wide.csv"}, "one of: column0, column1,"),
         ({"path": "bad.jsonl", "column": "text"}, "bad.jsonl: line 2 is not JSON"),
         ({"path": "list.jsonl", "column": "text"}, "list.jsonl: line 1 is not a JSON object"),
         ({"path": "number.jsonl", "column": "text"}, "line 3: text is of type int, not a string"),
         ({"path": "deep.jsonl", "column": "text"}, "deep.jsonl: line 1 is not JSON"),
-        ({"path": "half.jsonl", "column": "text"}, "half"),
+        (
+            {"path": "half.jsonl", "column": "text"},
+            "half.jsonl: line 2 is not JSON, or has half of a surrogate pair",
+        ),
     ],
     ids=str,
 )
@@ -169,9 +176,9 @@ def test_lines_of_a_file_are_the_default(folder):
 
 def test_files_may_have_a_hundred_megabytes_together(monkeypatch, folder):
     size = sum((folder / name).stat().st_size for name in ("folder/b.txt", "folder/a.TXT"))
-    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", size)
+    monkeypatch.setattr("microgpt_lab.core.reading.MAX_FILE_BYTES", size)
     assert len(load(monkeypatch, folder, path="folder")) == 3
-    monkeypatch.setattr("microgpt_lab.core.data.MAX_FILE_BYTES", size - 1)
+    monkeypatch.setattr("microgpt_lab.core.reading.MAX_FILE_BYTES", size - 1)
     with pytest.raises(UserError, match="the files of folder are together larger than 0 MB"):
         load(monkeypatch, folder, path="folder")
     with pytest.raises(UserError, match="together larger"):
@@ -182,9 +189,3 @@ def test_a_field_of_a_table_may_be_long(monkeypatch, folder, tmp_path):
     (tmp_path / "long.csv").write_text("text\n" + "x" * 200_000 + "\n")
     (document,) = load(monkeypatch, tmp_path, path="long.csv", column="text")
     assert document == "x" * 200_000
-
-
-def test_the_old_option_block_size_is_unknown():
-    """Training takes random windows of a stream, whatever the block size."""
-    with pytest.raises(UserError, match="no option 'block_size'"):
-        part("dataset", "text", path="text", block_size=8)

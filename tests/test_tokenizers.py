@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from microgpt_lab import Corpus, Tokenizer, part
 from microgpt_lab.core.documents import Split
 from microgpt_lab.core.tokenizer import Char
+from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.testing import check
 
@@ -331,3 +332,20 @@ def test_a_broken_tokenizer_is_told_what_it_breaks(make, message):
     with pytest.raises(AssertionError) as caught:
         check(broken_part("tokenizer", make))
     assert re.search(message, str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize(
+    ("key", "tokenizer", "differ"),
+    [
+        ("tokenizer", "char", True),
+        ("tokenizer.vocab_size", "bpe", True),
+        ("train_docs", "bpe", True),  # the merges are learned from them
+        ("dataset.path", "bpe", True),
+        ("init_from", "mine", True),
+        ("init_from", "char", False),
+        ("train_docs", "byte", False),
+        ("activation", "bpe", False),
+    ],
+)
+def test_runs_differ_in_their_tokenizer_by_kind_by_option_or_by_what_it_has_learned(key, tokenizer, differ):
+    assert differ_in_tokenizer(["layers", key, "seed"], tokenizer) == differ

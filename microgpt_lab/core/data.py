@@ -6,22 +6,17 @@ import functools
 import hashlib
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from random import Random
 from typing import Literal
 
 from microgpt_lab.core.documents import SPLITS, Documents
 from microgpt_lab.core.guessing import guessing
 from microgpt_lab.core.pieces import Pieces
+from microgpt_lab.core.streams import COUNTED, beginning, encoded, random_windows
 from microgpt_lab.core.tokenizer import Char, Tokenizer
 from microgpt_lab.errors import at_least, between, suggest
-
-MAX_FILE_BYTES = 100_000_000  # a limit, because the text of a file stays in memory
-THOUSAND = 1000  # characters of a stream that count as a document
-COUNTED = 10_000_000  # tokens of a stream in which n-grams are counted
-CHUNK = 1_000_000  # characters of a stream that are encoded in one call
 
 
 class Corpus(Pieces):
@@ -40,7 +35,7 @@ class Corpus(Pieces):
 
     split: rule that splits the documents: zero2hero, eureka, makemore, makemore_dev, nanogpt, or none (train
         on all).
-    train_docs: number of documents to train on (0: all); of a stream, thousands of characters.
+    train_docs: number of documents to train on (0: all); of a stream, hundreds of characters.
     long_docs: truncate documents that are longer than the block, cut them into windows, or refuse them.
     block_size: maximum number of tokens to predict in a document or window.
     eval_stride: number of tokens that each window of an evaluation scores, after tokens that are only its
@@ -79,7 +74,8 @@ class Corpus(Pieces):
         train, state = documents.shuffled(split, seed)
         self.rng = Random()
         self.rng.setstate(state)
-        self.train = list(self.first(train, train_docs)) if train_docs else train
+        first = beginning(train, train_docs) if self.stream else train[:train_docs]
+        self.train = first if train_docs else train
         # Identify the training documents, their tokens and their pieces, whatever their order.
         self.train_key = (split, *((seed, train_docs) if train_docs else ()))
         self.tokenizer = self.learned(tokenizer or Char())
@@ -103,20 +99,9 @@ class Corpus(Pieces):
         sizes = "/".join(f"{len(part):,}" for part in (self.train, self.validation, self.test))
         return f"Corpus({sizes} documents to train/validate/test, {self.vocab_size} tokens)"
 
-    def first(self, documents: Sequence[str], number: int) -> Iterator[str]:
-        """Yield the first documents; of a stream, the first `number` thousands of characters."""
-        if not self.stream:
-            yield from documents[:number]
-            return
-        room = number * THOUSAND
-        for text in documents:
-            if room > 0:
-                yield text[:room]
-            room -= len(text)
-
     def held_out(self, number: int) -> list[str]:
-        """Return the first validation documents; of a stream, thousands of characters."""
-        return list(self.first(self.validation, number))
+        """Return the first validation documents; of a stream, hundreds of characters."""
+        return beginning(self.validation, number) if self.stream else list(self.validation[:number])
 
     def learned(self, tokenizer: Tokenizer) -> Tokenizer:
         """Let the tokenizer learn from the training documents, once in this process, if it has not yet.
@@ -153,16 +138,7 @@ class Corpus(Pieces):
     @functools.cached_property
     def ids(self) -> array[int]:
         """The tokens of a stream's training texts, one text after the other, with `bos` around each."""
-
-        def encoded() -> array[int]:
-            ids = array("H" if self.vocab_size <= 2**16 else "L", [self.bos])
-            for text in self.train:
-                for chunk in chunks(text):
-                    ids.extend(self.encode(chunk))
-                ids.append(self.bos)
-            return ids
-
-        return self.documents.cached(("ids", self.tokens_key), encoded)
+        return self.documents.cached(("ids", self.tokens_key), lambda: encoded(self.train, self.tokenizer))
 
     @property
     def longest_piece(self) -> list[int]:
@@ -216,15 +192,15 @@ class Corpus(Pieces):
         def count() -> dict[str, float]:
             if self.stream:
                 return guessing([self.ids[:COUNTED]], list(map(self.tokens, documents)), self.vocab_size)
-            pieces = (lambda document: [self.text(document)]) if whole else self.texts
+            pieces = (lambda document: [self.whole_text(document)]) if whole else self.texts
             train, held_out = (list(chain.from_iterable(map(pieces, d))) for d in (self.train, documents))
             return guessing(train, held_out, self.vocab_size)
 
         return self.documents.cached(("guessing", self.pieces_key, tuple(documents), whole), count)
 
     def guessing_bits(self, documents: Sequence[str]) -> dict[str, float]:
-        """Return the losses of the same baselines on whole documents, in bits per character."""
-        tokens = sum(len(self.text(document)) - 1 for document in documents)
+        """Return the losses of the same baselines in bits per character, as `bits_per_char` computes them."""
+        tokens = sum(len(self.whole_text(document)) - 1 for document in documents)
         losses = self.guessing(documents, whole=not self.scores_all_of(documents))
         return {name: self.bits_per_char(nats * tokens, documents) for name, nats in losses.items()}
 
@@ -238,7 +214,7 @@ class Corpus(Pieces):
     def batch(self, step: int, size: int) -> list[list[int]]:
         """Return the tokens of a step's pieces. Each epoch takes the training documents in the same order."""
         if self.stream:
-            return self.random_windows(step, size)
+            return random_windows(self.ids, self.block_size + 1, size, f"windows {self.seed} {step}")
         start = step * size
         if self.long_docs != "window":  # each document has one piece
             return [self.train_tokens(i % len(self.train)) for i in range(start, start + size)]
@@ -251,57 +227,8 @@ class Corpus(Pieces):
             self._encoded[i] = self.pieces(self.train[i])
         return self._encoded[i][piece]
 
-    def random_windows(self, step: int, size: int) -> list[list[int]]:
-        """Return windows of a stream at random places, which depend on the seed and the step alone."""
-        rng, last = Random(f"windows {self.seed} {step}"), len(self.ids) - self.block_size
-        starts = [rng.randrange(last) for _ in range(size)]
-        return [self.ids[start : start + self.block_size + 1].tolist() for start in starts]
-
 
 def vocabulary_key(tokenizer: Tokenizer) -> str:
     """Identify what a tokenizer does: its class, and what it has learned, here or elsewhere."""
     learned = json.dumps(tokenizer.state_dict(), sort_keys=True).encode()
     return f"{type(tokenizer).__qualname__} {hashlib.sha256(learned).hexdigest()}"
-
-
-def chunks(text: str) -> Iterator[str]:
-    """Cut a long text at newlines, because encoding it in one call would take 8 bytes or more a token."""
-    start = 0
-    while start < len(text):
-        stop = text.find("\n", start + CHUNK) + 1 or len(text)
-        yield text[start:stop]
-        start = stop
-
-
-def read(path: Path) -> str:
-    """Read UTF-8 text of at most 100 MB from a file or a pipe.
-
-    A byte order mark is removed, and Windows line ends become newlines.
-    """
-    try:
-        with path.expanduser().open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_FILE_BYTES // 10**6} MB: take a part of it")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path} is UTF-16: convert it to UTF-8")
-    try:
-        if (nul := content.find(0)) >= 0:
-            raise UnicodeDecodeError("utf-8", content, nul, nul + 1, "binary")
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        what = "is binary" if error.reason == "binary" else "is not UTF-8"
-        raise ValueError(f"{path} {what}: line {line}, byte {byte} is {content[error.start]:#04x}") from None
-
-
-def lines(path: str | Path) -> list[str]:
-    """Read a document per line, stripped of spaces and tabs.
-
-    Empty lines are skipped. Only newlines end a line: U+2028 and the like are characters.
-    """
-    stripped = (line.strip(" \t") for line in read(Path(path)).split("\n"))
-    return [line for line in stripped if line]

@@ -111,12 +111,13 @@ class Evaluator:
     def bits_per_char(self) -> float:
         """Compute the validation loss in bits per character, which compares models of other tokenizers too.
 
-        It is of whole documents, whatever `long_docs` is, those longer than the block in windows.
+        It is of whole documents, whatever `long_docs` is, those longer than the block in windows; where
+        training truncates them, of their first 1,000 characters.
         """
         self.validate()
         _, nats, _ = self.last_validation
         if not self.corpus.scores_all_of(self.held_out):
-            nats, _ = self.nats(list(chain.from_iterable(map(self.corpus.windows, self.held_out))))
+            nats, _ = self.nats(list(chain.from_iterable(map(self.corpus.whole_windows, self.held_out))))
         return self.corpus.bits_per_char(nats, self.held_out)
 
     def validation_metrics(self) -> dict[str, float]:

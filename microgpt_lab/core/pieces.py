@@ -1,4 +1,11 @@
-"""Cut documents into the pieces that a model gets, in training and in evaluations."""
+"""Cut documents into the pieces that a model gets, in training and in evaluations.
+
+| | whole | cut for training | cut for an evaluation |
+|---|---|---|---|
+| ids | `tokens` | `pieces` | `scored`, `windows` |
+| text, to compare and count | `text` | `texts` | |
+| for bits per character | `whole_text` | | `whole_windows` |
+"""
 
 from __future__ import annotations
 
@@ -8,6 +15,7 @@ from typing import TypeVar
 
 from microgpt_lab.core.tokenizer import Char, Tokenizer
 
+MOST = 1000  # characters of a truncated document that bits per character are of
 END = "\ud800"  # `bos` in the text of a piece: a lone surrogate, which no document contains
 
 Tokens = TypeVar("Tokens", list[int], str, range)
@@ -15,7 +23,7 @@ Piece = tuple[list[int], int]  # tokens, and the number of predictions at the st
 
 
 class Pieces:
-    """Base class of the corpus."""
+    """How a corpus cuts its documents, and what it leaves out. `Corpus` sets the attributes."""
 
     tokenizer: Tokenizer
     bos: int
@@ -35,8 +43,12 @@ class Pieces:
         return [self.bos, *self.encode(document), *([] if self.stream else [self.bos])]
 
     def text(self, document: str) -> str:
-        """Return a document as text in which each character stands for a token, and `END` for `bos`."""
+        """Return a document as text in which each character stands for a token, and `END` for `bos`.
+
+        Strings are compared and counted faster than lists, and a document of characters is one already.
+        """
         if not isinstance(self.tokenizer, Char):
+            # Not to surrogates, because END is one.
             document = "".join(chr(i if i < ord(END) else i + 0x800) for i in self.encode(document))
         return f"{END}{document}" if self.stream else f"{END}{document}{END}"
 
@@ -83,6 +95,25 @@ class Pieces:
         """Return whether `scored` leaves out nothing of these documents."""
         return self.stream or self.long_docs == "window" or not any(map(self.is_long, documents))
 
+    def is_clipped(self, document: str) -> bool:
+        """Return whether bits per character are of the first MOST characters of a document, without its end.
+
+        That bounds the time of an evaluation of long documents, of which training gets only the beginnings.
+        """
+        return len(document) > MOST and self.long_docs == "truncate" and not self.stream
+
+    def whole_text(self, document: str) -> str:
+        """Return the `text` that bits per character are of."""
+        return self.text(document[:MOST])[:-1] if self.is_clipped(document) else self.text(document)
+
+    def whole_windows(self, document: str) -> list[Piece]:
+        """Return the `windows` that bits per character are of."""
+        if not self.is_clipped(document):
+            return self.windows(document)
+        *windows, (tokens, context) = self.windows(document[:MOST])
+        return [*windows, (tokens[:-1], context)] if len(tokens) - 2 > context else windows
+
     def bits_per_char(self, nats: float, documents: Sequence[str]) -> float:
         """Convert the nats of documents to bits per character. The end of a document counts as one."""
-        return nats / math.log(2) / sum(len(document) + (not self.stream) for document in documents)
+        characters = (MOST if self.is_clipped(d) else len(d) + (not self.stream) for d in documents)
+        return nats / math.log(2) / sum(characters)

@@ -35,7 +35,7 @@ class Continuation:
         """Return the continuation after one more token."""
         _, cache = self._computed
         text = copy.copy(self)
-        text.__dict__.pop("_computed")
+        del text._computed  # the copy is at another token
         text._cache, text._new, text._context = cache, [token], [*self._context, token]
         if token != self.stop:
             text.tokens = [*self.tokens, token]

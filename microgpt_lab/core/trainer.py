@@ -30,7 +30,7 @@ class Trainer(Evaluator):
     steps: number of optimizer updates.
     batch_size: number of documents in each step; the loss is the mean over their tokens.
     eval_every: number of steps between evaluations on the validation split (0: only at the end).
-    eval_docs: maximum number of validation documents in an evaluation; of a stream, thousands of characters.
+    eval_docs: maximum number of validation documents in an evaluation; of a stream, hundreds of characters.
     dropout: probability of dropping an element of the embeddings and of the output of each attention and MLP.
     grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
     seed: seed of the dropout masks.

@@ -80,15 +80,23 @@ def activation_of(config: dict[str, Any]) -> str | None:
     return ACTIVATIONS.get((name, *options))
 
 
+def unknown_activation(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of an activation that transformers lacks; if it has the name, only the options."""
+    if activation_of(config):
+        return {}
+    keys = dict(flatten({"activation": config["activation"]}))
+    named = keys["activation"] in {name for name, *_ in ACTIVATIONS}
+    return {key: value for key, value in keys.items() if key != "activation" or not named}
+
+
 def model_keys(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys that decide the logits, and their values. Equal choices have the same value."""
+    """Return the keys that decide the logits, and their values; of the activation, those that do not fit.
+
+    kv_heads=heads is written as 0, which means the same, as is head_dim=embed/heads.
+    """
     kinds = {kind: config[kind] for kind in MODEL_KINDS if kind not in ("activation", "init", "loss")}
-    keys = dict(flatten(kinds | {key: config[key] for key in options_of(GPT)}))
-    if not activation_of(config):
-        activation = dict(flatten({"activation": config["activation"]}))
-        if activation["activation"] in {name for name, *_ in ACTIVATIONS}:
-            del activation["activation"]  # only its option does not fit
-        keys = activation | keys
+    keys = unknown_activation(config)
+    keys |= flatten(kinds | {key: config[key] for key in options_of(GPT)})
     if keys.get("attention.kv_heads") == config["heads"]:
         keys["attention.kv_heads"] = 0
     if keys.get("attention.head_dim", 0) * config["heads"] == config["embed"]:
@@ -110,9 +118,12 @@ def architecture_of(config: dict[str, Any]) -> Architecture:
     of_run = ", ".join(f"{key}={format_value(keys[key])}" for key in misfits)
     has = [f"{key}={format_value(value)}" for key, value in misfits.items() if value is not None]
     instead = f"has {', '.join(has)}" if has else "has no such part"
+    train = "with model=gpt2, llama or nanochat"
+    if config.get("model") == nearest.model_type:
+        train = "without it" if len(misfits) == 1 else "without them"
     raise UserError(
-        f"{of_run}: {nearest.label}, the nearest model of transformers, {instead}; train with model=gpt2, "
-        "llama or nanochat, or write the weights alone with --safetensors FILE"
+        f"{of_run}: {nearest.label}, the nearest model of transformers, {instead}; train {train}, or write "
+        "the weights alone with --safetensors FILE"
     )
 
 
@@ -238,10 +249,10 @@ def head(w: Arrays) -> dict[str, Any]:
 
 ARCHITECTURES = (
     Architecture(
-        "GPT-2",
-        "GPT2LMHeadModel",
-        "gpt2",
-        ALL
+        label="GPT-2",
+        name="GPT2LMHeadModel",
+        model_type="gpt2",
+        has=ALL
         | {
             "norm": "layernorm",
             "position": "learned",
@@ -250,29 +261,31 @@ ARCHITECTURES = (
             "logit_softcap": 0.0,
         }
         | {"attention.kv_heads": 0, "attention.head_dim": 0, "attention.qk_norm": False},
-        {"norm.gain", "norm.bias", "bias"},
-        gpt2_config,
-        gpt2_weights,
+        free={"norm.gain", "norm.bias", "bias"},
+        config=gpt2_config,
+        weights=gpt2_weights,
     ),
     Architecture(
-        "Llama",
-        "LlamaForCausalLM",
-        "llama",
-        ALL | ROTARY | {"mlp": "glu", "embed_norm": False, "logit_softcap": 0.0, "attention.qk_norm": False},
-        {"norm.gain", "bias", "position.base", "attention.kv_heads", "attention.head_dim"},
-        llama_config,
-        llama_weights,
+        label="Llama",
+        name="LlamaForCausalLM",
+        model_type="llama",
+        has=ALL
+        | ROTARY
+        | {"mlp": "glu", "embed_norm": False, "logit_softcap": 0.0, "attention.qk_norm": False},
+        free={"norm.gain", "bias", "position.base", "attention.kv_heads", "attention.head_dim"},
+        config=llama_config,
+        weights=llama_weights,
     ),
     Architecture(
-        "NanoChat",
-        "NanoChatForCausalLM",
-        "nanochat",
-        ALL
+        label="NanoChat",
+        name="NanoChatForCausalLM",
+        model_type="nanochat",
+        has=ALL
         | ROTARY
         | {"mlp": "mlp", "norm.gain": False, "embed_norm": True, "bias": False}
         | {"attention.head_dim": 0, "attention.qk_norm": True},
-        {"position.base", "attention.kv_heads", "logit_softcap"},
-        nanochat_config,
-        nanochat_weights,
+        free={"position.base", "attention.kv_heads", "logit_softcap"},
+        config=nanochat_config,
+        weights=nanochat_weights,
     ),
 )

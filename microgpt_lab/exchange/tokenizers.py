@@ -66,7 +66,11 @@ def byte(tokenizer: Any) -> Any:
 
 
 def bpe(tokenizer: Any) -> Any:
-    """Byte-pair encoding over characters, with the words of plugins/tokenizers/bpe."""
+    """Byte-pair encoding over characters.
+
+    The words are those of plugins/tokenizers/bpe, in the regular expressions of tokenizers.
+    tests/test_against_transformers.py compares the ids.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     spaces = rf"[{SPACE}]{{1,100}}"

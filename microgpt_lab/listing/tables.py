@@ -19,6 +19,7 @@ from rich.text import Text
 from microgpt_lab.errors import printable
 from microgpt_lab.listing.rows import Row
 from microgpt_lab.listing.selection import format_age, value_of
+from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.options.keys import format_value
 from microgpt_lab.terminal import terminal
 
@@ -32,29 +33,35 @@ def show(rows: list[Row], root: Path, figure: str = "loss/val", most: int | None
     console = terminal()
     if most is None:
         most = max(10, console.height - 5) if console.is_terminal else len(rows)
-    if figure == "loss/val" and differ_in_tokenizer(rows[:most]):
+    shown = rows[:most]
+    if figure == "loss/val" and shown and differ_in_tokenizer(differing(shown), tokenizer_of(shown[0])):
         figure = "bits_per_char/val"
     if not console.is_terminal:
         names = headings(figure)
-        print("\n".join(aligned([names, *(cells(row, names, {}) for row in rows[:most])])))
+        print("\n".join(aligned([names, *(cells(row, names, {}) for row in shown)])))
         return
     counts = Counter(row.status for row in rows)
     status_counts = ", ".join(f"{number:,} {status}" for status, number in counts.most_common())
     console.print(Text.assemble((printable(str(root)), "bold"), f"  {status_counts}"))
-    common = shared(rows[:most])
+    common = shared(shown)
     if common:
         console.print(Text(f"in all of these runs: {written_out(common)}", "dim"))
-    console.print(terminal_table(rows[:most], root, figure, console, common))
+    console.print(terminal_table(shown, root, figure, console, common))
     if len(rows) > most:
         console.print(
             Text(f"{len(rows) - most:,} more runs: -n {10 * most} shows more, and a pipe shows all", "dim")
         )
 
 
-def differ_in_tokenizer(rows: list[Row]) -> bool:
-    """Return whether the runs have different tokenizers, which makes losses per token incomparable."""
-    chosen = [{k: x for k, x in row.changed.items() if k.partition(".")[0] == "tokenizer"} for row in rows]
-    return any(each != chosen[0] for each in chosen)
+def differing(rows: list[Row]) -> set[str]:
+    """Return the keys whose values differ between the runs."""
+    first, *others = (row.changed for row in rows)
+    return {key for other in others for key in {**first, **other} if first.get(key) != other.get(key)}
+
+
+def tokenizer_of(row: Row) -> str:
+    """Return the name of the tokenizer; runs of older versions have no such key."""
+    return row.values.get("tokenizer", "char")
 
 
 def headings(figure: str, *, wide: bool = True) -> list[str]:

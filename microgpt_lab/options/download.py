@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.core.data import MAX_FILE_BYTES
+from microgpt_lab.core.reading import MAX_FILE_BYTES
 from microgpt_lab.errors import UserError
 
 

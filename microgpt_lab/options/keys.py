@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.initial import start_from
 from microgpt_lab.core.model import GPT
+from microgpt_lab.core.start import start_from
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.options.presets import presets
 from microgpt_lab.registry.folders import CONF, EXPERIMENTS, home

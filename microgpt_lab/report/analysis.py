@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
@@ -18,7 +19,6 @@ from microgpt_lab.report.settings import (
     Runs,
     Setting,
     at_best,
-    differ_in_tokenizer,
     direction,
     group,
 )
@@ -110,7 +110,8 @@ class Analysis:
 
 def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysis:
     """Rank and compare the settings of a sweep (`load_sweep`). UserError if the sweep cannot answer."""
-    same_tokenizer = not differ_in_tokenizer(frame)
+    tokenizer = frame.attrs["fixed"].get("tokenizer", "char")  # runs of older versions have no such key
+    same_tokenizer = not differ_in_tokenizer(frame.attrs["swept"], tokenizer)
     if not question.metric:
         question = replace(question, metric="loss/val" if same_tokenizer else "bits_per_char/val")
     frame, by = check_question(identified(frame), question, sweep)

@@ -14,20 +14,12 @@ if TYPE_CHECKING:
     import pandas
 
 HIGHER_IS_BETTER = ("exact_match", "samples_new", "perf/tokens_per_s")
-NOT_LEARNED = ("char", "byte")  # tokenizers that do not depend on the training documents
 FAILED = ("diverged", "failed")  # statuses of runs without a result because of their configuration
 
 
 def direction(metric: str) -> int:
     """Return -1 if higher values of the metric are better, else 1. The metric times it: lower is better."""
     return -1 if metric in HIGHER_IS_BETTER else 1
-
-
-def differ_in_tokenizer(frame: pandas.DataFrame) -> bool:
-    """Return whether runs of a sweep (`load_sweep`) differ in their tokenizer, or in what it has learned."""
-    swept = {key.partition(".")[0] for key in frame.attrs["swept"]}
-    learned = frame.attrs.get("fixed", {}).get("tokenizer", "char") not in NOT_LEARNED
-    return "tokenizer" in swept or ("train_docs" in swept and learned)
 
 
 @dataclass

@@ -9,16 +9,14 @@ from typing import Any
 from microgpt_lab.core.backend import Batch
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.documents import Documents, check_returned
-from microgpt_lab.core.initial import start_from
 from microgpt_lab.core.model import GPT
-from microgpt_lab.core.tokenizer import Tokenizer
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import OutOfRange, UserError, at_least, between
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
-from microgpt_lab.run.initial import read_initial
+from microgpt_lab.run.initial import load_vocabulary, read_initial, start
 from microgpt_lab.run.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
@@ -53,7 +51,7 @@ def assemble(
         vocabulary = initial.vocabulary if initial else vocabulary
         with naming(config, {"tokenizer": parts["tokenizer"]}, refusal=ValueError, failed="cannot learn"):
             if vocabulary is not None:
-                load_vocabulary(parts["tokenizer"], vocabulary, f"init_from={config['init_from']}")
+                load_vocabulary(parts["tokenizer"], vocabulary, documents, config["init_from"])
             corpus = Corpus(documents, parts["tokenizer"], **options_for(Corpus))
         if corpus.long and answer_after(config):
             raise ValueError(
@@ -80,7 +78,7 @@ def assemble(
         trainer.sampler = parts["sampler"]
         check_drawn(trainer, config)
         if initial:
-            start_from(trainer, initial.shapes, initial.read, init_from=config["init_from"])
+            start(trainer, initial, config["init_from"])
     except ValueError as error:
         raise UserError(str(error)) from None
     probe_model(config, makers, trainer)
@@ -88,14 +86,6 @@ def assemble(
         with naming(config, makers):
             try_step(trainer)
     return trainer
-
-
-def load_vocabulary(tokenizer: Tokenizer, state: dict[str, Any], where: str) -> None:
-    """Let the tokenizer take over what another has learned. ValueError if that is not valid."""
-    try:
-        tokenizer.load_state_dict(state)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where}: its vocabulary is not valid: {type(error).__name__} {error}") from None
 
 
 def try_step(trainer: Trainer) -> None:

@@ -142,11 +142,18 @@ def add_results(summary: dict[str, Any], config: dict[str, Any], trainer: Traine
 
 
 def exact_match(trainer: Trainer, documents: list[str], answer_after: str) -> float:
-    """Return the fraction of documents whose answer the model gives exactly, with the likeliest tokens."""
+    """Return the fraction of documents whose answer the model gives exactly, with the likeliest tokens.
+
+    In a document, the last token of the question may include the beginning of the answer, as "=-" in
+    "3-5=-2". So the model chooses this token, too, among those that begin with the question's last one.
+    """
     corpus, correct = trainer.corpus, 0
+    names = corpus.tokenizer.tokens
     for document in documents:
         question, _, answer = document.partition(answer_after)
-        prompt = [corpus.bos, *corpus.encode(question + answer_after)]
-        text = Continuation(trainer.model, trainer.weights, prompt, stop=corpus.bos)
-        correct += corpus.decode(Greedy()(text, Random(0))) == answer
+        *prompt, last = corpus.encode(question + answer_after)
+        text = Continuation(trainer.model, trainer.weights, [corpus.bos, *prompt], stop=corpus.bos)
+        candidates = [token for token, name in enumerate(names) if name.startswith(names[last])]
+        text = text.then(max(candidates, key=text.logits.__getitem__))
+        correct += corpus.decode(Greedy()(text, Random(0))) == corpus.decode([last]) + answer
     return correct / len(documents)

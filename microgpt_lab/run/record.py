@@ -19,6 +19,7 @@ from microgpt_lab.core.documents import Documents
 from microgpt_lab.core.reprs import line
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Busy, Changed, UserError, printable
+from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.options.differences import differences
 from microgpt_lab.options.files import open_regular
 from microgpt_lab.options.untrusted import dump
@@ -93,10 +94,11 @@ class Run:
     def objective(self) -> str:
         """The figure that a search minimizes: the validation loss, in the unit that compares its runs.
 
-        Losses per token of different tokenizers cannot be compared.
+        Losses per token of different tokenizers cannot be compared. Each override may differ between jobs.
         """
-        chosen = any(each.lstrip("+").startswith(("tokenizer=", "tokenizer.")) for each in self.overrides)
-        return "bits_per_char/val" if chosen else "loss/val"
+        keys = (override.lstrip("+").partition("=")[0] for override in self.overrides)
+        differ = differ_in_tokenizer(keys, self.config["tokenizer"]["name"])
+        return "bits_per_char/val" if differ else "loss/val"
 
     def count_as_ended(self) -> None:
         """Count the run as a finished job, if it belongs to a sweep."""

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.core.data import MAX_FILE_BYTES
 from microgpt_lab.core.documents import Documents
+from microgpt_lab.core.reading import MAX_FILE_BYTES
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
@@ -67,9 +67,14 @@ def content_key(dataset: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def share_functions(trainer: Trainer, config: dict[str, Any]) -> bool:
-    """Let the trainer use the functions of a cached trainer with the same setting and documents, if any."""
+    """Let the trainer use the functions of a cached trainer with the same setting and documents, if any.
+
+    The shapes of the weights must be the same, too: the size of a learned vocabulary may depend on the seed.
+    """
     cached = _trainers.get(setting_key(config))
     if not cached or cached.corpus.documents is not trainer.corpus.documents:
+        return False
+    if cached.packing.shapes != trainer.packing.shapes:
         return False
     trainer.train_scan, trainer.loss_scan, trainer.gradient_scan = (
         cached.train_scan,
@@ -80,7 +85,7 @@ def share_functions(trainer: Trainer, config: dict[str, Any]) -> bool:
 
 
 def keep_functions(trainer: Trainer, config: dict[str, Any]) -> None:
-    """Let later trainers with the same setting and documents use this trainer's functions."""
+    """Let later trainers with the same setting, documents and shapes use this trainer's functions."""
     store(_trainers, setting_key(config), trainer, SETTINGS)
 
 

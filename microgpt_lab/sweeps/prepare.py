@@ -51,16 +51,22 @@ def prepare_shared(config: dict[str, Any], *, prepare_at: int = 2) -> None:
         environment.documents_sha256(documents)
         if not reuse.is_first_party("tokenizer", config["tokenizer"]):
             return
-        tokenizer = build("tokenizer", config["tokenizer"])
-        corpus = Corpus(documents, tokenizer, **{name: config[name] for name in options_of(Corpus)})
-        if held_out := corpus.held_out(config["eval_docs"]):
-            corpus.guessing(held_out)
-            corpus.guessing_bits(held_out)
+        if not config["init_from"]:  # which brings another vocabulary
+            prepare_corpus(config, documents)
         setting = reuse.setting_key(config)
         jobs_per_setting[setting] += 1
         due = jobs_per_setting[setting] == prepare_at
         if due and not reuse.has_functions(config, documents) and can_prepare_backend(config):
             prepare_backend(config, documents)
+
+
+def prepare_corpus(config: dict[str, Any], documents: Documents) -> None:
+    """Let the tokenizer learn, and compute the tokens of a stream and the losses of the baselines."""
+    tokenizer = build("tokenizer", config["tokenizer"])
+    corpus = Corpus(documents, tokenizer, **{name: config[name] for name in options_of(Corpus)})
+    if held_out := corpus.held_out(config["eval_docs"]):
+        corpus.guessing(held_out)
+        corpus.guessing_bits(held_out)
 
 
 def can_prepare_backend(config: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@ from importlib import import_module
 from itertools import islice
 
 from microgpt_lab import Split, UserError, at_least, hookimpl
-from microgpt_lab.core import data
+from microgpt_lab.core import reading
 
 NAMES = (("train",), ("validation", "valid", "val", "dev"), ("test",))  # what the parts of a split are called
 
@@ -41,7 +41,7 @@ def split(loaded):
 
 def read(parts, column, documents):
     """Return the texts in a column, of at most `documents` rows of each part and 100 MB in all."""
-    left, texts = data.MAX_FILE_BYTES, []
+    left, texts = reading.MAX_FILE_BYTES, []
     for rows in parts:
         texts.append([])
         for row in islice(rows, documents or None):
@@ -52,7 +52,7 @@ def read(parts, column, documents):
                 )
             left -= len(row[column].encode())
             if left < 0:
-                limit = data.MAX_FILE_BYTES // 10**6
+                limit = reading.MAX_FILE_BYTES // 10**6
                 raise UserError(
                     f"more than {limit} MB of text: take a part of it with dataset.documents=NUMBER"
                 )

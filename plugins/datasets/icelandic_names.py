@@ -2,7 +2,7 @@ import unicodedata
 from pathlib import Path
 
 from microgpt_lab import hookimpl
-from microgpt_lab.core.data import lines
+from microgpt_lab.core.reading import lines
 
 LETTERS = str.maketrans({"ð": "d", "þ": "th", "æ": "ae"})
 

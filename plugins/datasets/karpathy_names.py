@@ -1,5 +1,5 @@
 from microgpt_lab import UserError, hookimpl
-from microgpt_lab.core.data import lines
+from microgpt_lab.core.reading import lines
 from microgpt_lab.options.download import download
 
 URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from microgpt_lab import Stream, UserError, hookimpl
-from microgpt_lab.core.data import read
+from microgpt_lab.core.reading import read
 from microgpt_lab.options.download import download
 
 COMMIT = "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from microgpt_lab import hookimpl
-from microgpt_lab.core.data import lines
+from microgpt_lab.core.reading import lines
 
 
 def us_names():

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.reference import Reference
 
 from microgpt_lab import GPT, Corpus, Trainer, part
-from microgpt_lab.core.data import lines
+from microgpt_lab.core.reading import lines
 
 DOCUMENTS = lines(Path(__file__).parents[2] / "plugins" / "datasets" / "us_names.txt")
 

@@ -268,3 +268,7 @@ def test_a_list_of_runs_with_different_tokenizers_shows_bits_per_character(lab, 
         heading, *lines = lab("runs", *arguments, check=0, exactly=True).stdout.splitlines()
         assert ("bits_per_char/val" in heading) == shown
         assert any("3.1250" in line for line in lines) == shown
+    longer, few = bpe | {"steps": 9}, bpe | {"train_docs": 9}
+    for others, shown in ((longer, False), (few, True)):  # merges of other documents are another tokenizer
+        made(home / "runs" / "another", others, status="ok", **{"loss/val": 2.25, "bits_per_char/val": 3.125})
+        assert ("3.1250" in lab("runs", "tokenizer=bpe", check=0).stdout) == shown

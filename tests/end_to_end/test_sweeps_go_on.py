@@ -45,7 +45,7 @@ def test_a_killed_sweep_resumes(lab, tmp_path):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert len(summaries(tmp_path / "sweep")) == 1
+    assert len(summaries(tmp_path / "sweep")) in (1, 2)  # the second may have ended before the signal
     done = lab(*SWEEP, *three, check=0)
     assert "already finished" in done.stdout and "3 ok in" in done.stdout
     lab(*SWEEP, *three, "hydra.sweep.dir=whole", check=0)

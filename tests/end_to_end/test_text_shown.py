@@ -51,7 +51,7 @@ def test_a_run_on_a_stream_counts_characters_and_shows_its_samples_as_text(watch
     lines = shown.splitlines()
     (data,) = (line for line in lines if line.startswith("  data "))
     assert data.endswith("2 texts, 3,200 characters, split zero2hero 2,560/320/320")
-    assert f" val loss    {summary['loss/val']:.4f} nats per token, on 320 characters" in lines
+    assert f" val loss    {summary['loss/val']:.4f} nats per token, on 300 characters" in lines
     assert not any(word in shown for word in ("documents", "unseen", "nll", "new"))
     start = lines.index("samples")
     texts = "\n".join(lines[start + 1 : lines.index("drawn at temperature 0.5; 3 of 4, all in samples.txt")])
@@ -158,13 +158,16 @@ def test_jobs_and_searches_that_choose_a_tokenizer_are_judged_in_bits_per_charac
         shown = lab("-m", chosen, "seed=1", *quick, check=0).stdout
         (line,) = (line for line in shown.splitlines() if line.startswith("✓"))
         assert re.search(rf"  val \d\.\d{{4}}{unit}  \d", line)
-    for override, objective in (
-        ("tokenizer=bpe", "bits_per_char/val"),
-        ("tokenizer.vocab_size=100", "bits_per_char/val"),
-        ("+tokenizer.extra=1", "bits_per_char/val"),
-        ("optimizer.lr=1", "loss/val"),
+    for name, override, objective in (
+        ("bpe", "tokenizer=bpe", "bits_per_char/val"),
+        ("bpe", "tokenizer.vocab_size=100", "bits_per_char/val"),
+        ("mine", "+tokenizer.extra=1", "bits_per_char/val"),
+        ("bpe", "optimizer.lr=1", "loss/val"),
+        ("bpe", "init_from=other", "bits_per_char/val"),
+        ("char", "init_from=other", "loss/val"),
     ):
-        assert Run({}, tmp_path, ["seed=1", override]).objective == objective
+        run = Run({"tokenizer": {"name": name}}, tmp_path, ["seed=1", override])
+        assert run.objective == objective
 
 
 def test_the_samples_in_the_line_of_a_job_are_short(watched, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import GPT, Corpus, Trainer, part
-from microgpt_lab.core.data import lines, read
+from microgpt_lab.core.reading import lines, read
 from microgpt_lab.tensors.padding import longest
 
 OPTIONS = (

@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib", reason="needs microgpt-lab[report]")
 from microgpt_lab.report import wording  # noqa: E402
 from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
-from microgpt_lab.report.settings import differ_in_tokenizer, direction  # noqa: E402
+from microgpt_lab.report.settings import direction  # noqa: E402
 
 NATS, BITS = {"char": 2.4, "byte": 1.9}, {"char": 3.4, "byte": 3.6}
 
@@ -72,18 +72,9 @@ def test_too_few_evaluations_give_no_curves_of_losses_per_token(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("swept", "fixed", "differ"),
-    [
-        ("tokenizer", {}, True),
-        ("tokenizer.vocab_size", {"tokenizer": "bpe"}, True),
-        ("train_docs", {"tokenizer": "bpe"}, True),  # the merges are learned from them
-        ("train_docs", {"tokenizer": "byte"}, False),
-        ("train_docs", {}, False),  # runs of an earlier version
-        ("activation", {"tokenizer": "bpe"}, False),
-    ],
-)
-def test_tokenizers_differ_in_kind_in_options_or_in_what_they_learn_from(swept, fixed, differ):
-    frame = pandas.DataFrame()
-    frame.attrs |= {"swept": ["layers", swept, "seed"], "fixed": fixed}
-    assert differ_in_tokenizer(frame) == differ
+def test_a_sweep_over_what_a_tokenizer_learns_from_is_compared_in_bits_per_character(tmp_path):
+    """From scratch or not, with merges of another run or of its own."""
+    frame = sweep(tmp_path).rename(columns={"tokenizer": "init_from"})
+    for tokenizer, metric in (("bpe", "bits_per_char/val"), ("char", "loss/val")):
+        frame.attrs |= {"swept": ["init_from", "seed"], "fixed": {"tokenizer": tokenizer}, "environments": []}
+        assert analyse(frame, Question(), tmp_path).question.metric == metric

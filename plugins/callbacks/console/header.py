@@ -74,10 +74,10 @@ def warnings(config, corpus):
             "judge by the loss on the unseen ones"
         )
     if cut > MAX_CUT * len(corpus.documents):
-        stream = ", long_docs=window, or dataset.unit=stream for long text" if "unit" in config["dataset"] else ""
+        stream = ", or dataset.unit=stream for long text" if "unit" in config["dataset"] else ""
         yield (
-            f"{cut:,} of {len(corpus.documents):,} documents are truncated at block_size={corpus.block_size}: "
-            f"use a larger block_size{stream or ' or long_docs=window'}"
+            f"{cut:,} of {len(corpus.documents):,} documents are truncated at "
+            f"block_size={corpus.block_size}: use a larger block_size or long_docs=window{stream}"
         )
 
 

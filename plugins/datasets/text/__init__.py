@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Literal
 
 from microgpt_lab import Split, Stream, UserError, hookimpl
-from microgpt_lab.core.data import read
+from microgpt_lab.core.reading import read
 
 from .files import check_size, find
 from .tables import TABLES, read_column

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from microgpt_lab.core import data
+from microgpt_lab.core import reading
 
 from .tables import TABLES
 
@@ -51,6 +51,6 @@ def split_folder(folder, files):
 
 def check_size(path, files):
     """Raise ValueError if several files are too large together. `read` checks the size of a single one."""
-    if len(files) > 1 and sum(f.stat().st_size for f in files if f.is_file()) > data.MAX_FILE_BYTES:
-        limit = data.MAX_FILE_BYTES // 10**6
+    if len(files) > 1 and sum(f.stat().st_size for f in files if f.is_file()) > reading.MAX_FILE_BYTES:
+        limit = reading.MAX_FILE_BYTES // 10**6
         raise ValueError(f"the files of {path} are together larger than {limit} MB: take a part of them")

@@ -1,11 +1,12 @@
 """Read a column of a CSV file, or a field of a JSONL file."""
 
 import csv
+import re
 import textwrap
 
 import msgspec
 
-from microgpt_lab.core import data
+from microgpt_lab.core import reading
 
 
 def read_column(file, content, column):
@@ -14,12 +15,15 @@ def read_column(file, content, column):
 
 
 def read_csv(file, content, column):
-    csv.field_size_limit(data.MAX_FILE_BYTES)  # 131,072 characters by default
+    csv.field_size_limit(reading.MAX_FILE_BYTES)  # 131,072 characters by default
     rows = csv.reader((f"{line}\n" for line in content.split("\n")), strict=True)
     texts = []
     try:
-        header = next(rows)
+        if not (header := next(rows)):
+            raise csv.Error("it is empty, but must have the names of the columns")
         check_column(file, header, column)
+        if header.count(column) > 1:
+            raise csv.Error(f"{header.count(column)} columns have the name '{column}'")
         place = header.index(column)
         for row in rows:
             if row and len(row) != len(header):
@@ -39,7 +43,8 @@ def read_jsonl(file, content, column):
         try:
             record = msgspec.json.decode(line)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise ValueError(f"{where} is not JSON: {error}") from None
+            half = ", or has half of a surrogate pair" if re.search(r"\\u[dD][89a-fA-F]", line) else ""
+            raise ValueError(f"{where} is not JSON{half}: {error}") from None
         if not isinstance(record, dict):
             raise ValueError(f"{where} is not a JSON object")
         check_column(where, record, column)

@@ -19,6 +19,7 @@ def start_from(
     """Replace the initial weights of a trainer. The optimizer's state starts anew.
 
     ValueError that names the first weight that is missing, that has another shape, or that the model lacks.
+    The keyword is the top-level key `init_from`, as those of `Trainer` are keys: here, only messages need it.
 
     given: shapes of the other weights, by name.
     read: returns them. It is called once the shapes fit.
