@@ -69,7 +69,8 @@ class Corpus(Pieces):
         train, self.validation, self.test = documents.split(split)
         if not train:
             raise ValueError(
-                f"split={split} leaves nothing to train on: {len(documents)} documents are too few"
+                f"split={split} leaves nothing to train on: {len(documents)} "
+                f"{'document is' if len(documents) == 1 else 'documents are'} too few; split=none trains on all"
             )
         train, state = documents.shuffled(split, seed)
         self.rng = Random()
@@ -157,7 +158,7 @@ class Corpus(Pieces):
         if (tokens := len(self.ids)) <= self.block_size:
             raise ValueError(
                 f"block_size={self.block_size} needs a text of more than {self.block_size} tokens, but there "
-                f"are {tokens:,} to train on"
+                f"are {tokens:,} to train on: use a smaller block_size or a longer text"
             )
 
     def new(self, documents: Sequence[str]) -> list[list[bool]]:
