@@ -68,10 +68,8 @@ class Corpus(Pieces):
         self.block_size, self.stride = block_size, eval_stride or max(1, block_size // 2)
         train, self.validation, self.test = documents.split(split)
         if not train:
-            raise ValueError(
-                f"split={split} leaves nothing to train on: {len(documents)} "
-                f"{'document is' if len(documents) == 1 else 'documents are'} too few; split=none trains on all"
-            )
+            few = f"{len(documents)} document{'s are' if len(documents) > 1 else ' is'} too few"
+            raise ValueError(f"split={split} leaves nothing to train on: {few}; split=none trains on all")
         train, state = documents.shuffled(split, seed)
         self.rng = Random()
         self.rng.setstate(state)
