@@ -66,6 +66,8 @@ TESTS = {
         "test_data",
     ),
     "microgpt_lab/core/guessing.py": ("test_data", "test_streams"),
+    "microgpt_lab/core/reading.py": ("faults/test_odd_data -k 'not gigabyte'", "test_data", "test_datasets"),
+    "microgpt_lab/core/streams.py": ("test_streams",),
     "microgpt_lab/core/pieces.py": ("test_streams", "test_unseen", "test_data"),
     "microgpt_lab/core/tokenizer.py": ("test_tokenizers", "test_data"),
     "plugins/tokenizers/*.py": ("test_tokenizers",),
