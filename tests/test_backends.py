@@ -60,7 +60,7 @@ def every_part_on_every_backend():
     """JAX compiles each for a second; its operations, and combinations of all parts, are compared besides."""
     for name in BACKENDS:
         for kind, swapped in SWAPPED:
-            slow = name == "jax" and swapped not in ("layernorm", "muon")
+            slow = name == "jax" and swapped != "muon"
             yield pytest.param(kind, swapped, name, marks=[pytest.mark.slow] * slow)
 
 
@@ -86,7 +86,7 @@ SETTINGS = {
 def every_setting_on_every_backend():
     for name in BACKENDS:
         for setting in SETTINGS:
-            slow = name == "jax" and setting not in ("dropout in a batch", "two layers, tied", "one place")
+            slow = name == "jax" and setting != "dropout in a batch"
             yield pytest.param(setting, name, marks=[pytest.mark.slow] * slow)
 
 
