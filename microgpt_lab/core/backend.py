@@ -63,7 +63,7 @@ class Batch:
 
     def __init__(
         self,
-        pieces: list[list[int]],
+        pieces: Sequence[list[int]],
         block_size: int,
         *,
         mean: bool,
@@ -138,8 +138,9 @@ class Backend:
                 document += [x.split_heads(dropout.heads) for x in tensors] if dropout.heads else tensors
         blocks = []
         for (ids, targets), context, document in zip(batch.pairs, batch.context, masks, strict=True):
-            weights = [[batch.loss_weight * (i >= context)] for i in range(len(ids))]
-            loss_weight = self.tensor(weights) if context else batch.loss_weight
+            loss_weight: Any = batch.loss_weight
+            if context:
+                loss_weight = self.tensor([[loss_weight * (i >= context)] for i in range(len(ids))])
             blocks.append(Block(ids, targets, loss_weight, document))
         return blocks
 

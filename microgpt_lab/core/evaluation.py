@@ -69,16 +69,9 @@ class Evaluator:
             raise ValueError("there are no documents to evaluate (split=none holds none out)")
         fit = max(len(tokens) for tokens, _ in pieces) <= self.longest + 1  # samples may be longer
         length, height = self.longest if fit else self.model.block_size, self.eval_batch_size
-        groups = (pieces[i : i + height] for i in range(0, len(pieces), height))
+        groups = (zip(*pieces[i : i + height], strict=True) for i in range(0, len(pieces), height))
         batches = [
-            Batch(
-                [tokens for tokens, _ in group],
-                length,
-                mean=False,
-                height=height,
-                context=[n for _, n in group],
-            )
-            for group in groups
+            Batch(tokens, length, mean=False, height=height, context=context) for tokens, context in groups
         ]
         _, sums = self.loss_scan(self.weights, [(batch,) for batch in batches])
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
