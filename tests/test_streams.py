@@ -1,16 +1,18 @@
 """Long texts: random windows in training, windows that overlap in evaluations, bits per character."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt_lab import GPT, Corpus, Trainer, UserError, part
+from microgpt_lab import GPT, Corpus, Tokenizer, Trainer, UserError, part
 from microgpt_lab.checks.options import short_run
 from microgpt_lab.core.documents import Stream
 from microgpt_lab.core.guessing import guessing
+from microgpt_lab.core.streams import beginning, encoded
 
 TEXT = "the quick brown fox jumps over the lazy dog\nand does it again, and again\n" * 30
 WORDS = ["anna", "bartholomew", "caroline", "d", "maximiliana"] * 8
@@ -18,9 +20,8 @@ WORDS = ["anna", "bartholomew", "caroline", "d", "maximiliana"] * 8
 
 def trainer(documents, backend="numpy", tokenizer=None, **options):
     corpus = Corpus(documents, tokenizer, **({"block_size": 8} | options))
-    model = GPT(
-        corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, heads=2, block_size=8
-    )
+    sizes = {"embed": 8, "heads": 2, "block_size": corpus.block_size}
+    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **sizes)
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     return Trainer(model, corpus, *parts, steps=5, eval_docs=10)
 
@@ -93,8 +94,8 @@ def test_bits_per_character_are_of_whole_documents_even_if_training_truncates_th
 
 def test_bits_per_character_of_truncated_documents_are_of_their_first_thousand_characters():
     """So many that an evaluation ends in time. The end of a longer one is not scored."""
-    for length in (999, 1000, 1001, 1004, 5000):
-        run = trainer([TEXT[:length], "a", *TEXT], split="none", long_docs="truncate")
+    for length, size in product((999, 1000, 1001, 1004, 5000), (7, 8)):  # whose last windows differ
+        run = trainer([TEXT[:length], "a", *TEXT], split="none", long_docs="truncate", block_size=size)
         run.held_out = [TEXT[:length], "a"]
         windows = run.corpus.whole_windows(TEXT[:length])
         scored = run.corpus.decode([i for piece, n in windows for i in piece[1 + n :] if i != run.corpus.bos])
@@ -134,7 +135,51 @@ def test_the_baselines_of_a_stream_are_counted_in_its_tokens():
     )
 
 
+def test_streams_and_windows_are_scored_whole_and_short_documents_as_they_are():
+    text = TEXT[:1500]
+    for corpus in (Corpus(Stream([text])), Corpus([text, "a"], split="none", long_docs="window")):
+        assert corpus.scores_all_of([text]) and not corpus.is_clipped(text)
+        assert corpus.scored(text) == corpus.windows(text) == corpus.whole_windows(text)
+        assert corpus.whole_text(text) == corpus.text(text)
+    short, long = Corpus(["ab", "b"], split="none"), Corpus(["ab", text], split="none")
+    assert short.scores_all_of(["ab", "b"]) and not long.scores_all_of(["ab", text])
+    assert "bits_per_char/val" in trainer(["ab", "b"] * 9).validation_metrics()
+
+
+class Many(Tokenizer):
+    """More tokens than two bytes can count."""
+
+    tokens = tuple(map(str, range(70_000)))
+
+    def encode(self, text):
+        return list(map(int, text.split()))
+
+
+def test_ids_of_any_size_are_kept_and_have_characters_of_their_own():
+    ids = [0, 0xD7FF, 0xD800, 0xDFFF, 0xE000, 65_534, 65_535, 65_536, 69_999]
+    text = " ".join(map(str, ids))
+    corpus = Corpus(Stream([text]), Many(), split="none", block_size=4)
+    assert corpus.ids.tolist() == [70_000, *ids, 70_000]
+    _, *symbols = corpus.text(text)
+    assert len(set(symbols)) == len(ids)
+    assert not any("\ud800" <= symbol <= "\udfff" for symbol in symbols)
+    assert Corpus(Stream(["ab" * 9]), split="none").ids.itemsize == 2
+
+
+def test_a_long_text_is_encoded_in_pieces_that_end_with_lines(monkeypatch):
+    tokenizer, calls = part("tokenizer", "char"), []
+    tokenizer.learn([], sorted(set(TEXT)))
+    whole, encode = encoded([TEXT, "again"], tokenizer), tokenizer.encode
+    monkeypatch.setattr(tokenizer, "encode", lambda text: calls.append(text) or encode(text))
+    monkeypatch.setattr("microgpt_lab.core.streams.CHUNK", 100)
+    assert encoded([TEXT, "again"], tokenizer) == whole
+    assert "".join(calls) == TEXT + "again" and all(call.endswith("\n") for call in calls[:-1])
+    assert len(calls) > 10 and max(map(len, calls)) < 200
+
+
 def test_hundreds_of_characters_of_a_stream_count_as_documents():
+    assert beginning(["ab" * 75, "cd" * 50, "ef"], 2) == ["ab" * 75, "cd" * 25]
+    assert beginning(["ab" * 50, "cd"], 1) == ["ab" * 50]
     corpus = Corpus(Stream(["ab" * 75, TEXT * 10]), block_size=8, train_docs=2)
     assert list(map(len, corpus.train)) == [150, 50] and len(corpus.ids) == 203
     assert list(map(len, corpus.held_out(1))) == [100]
