@@ -111,7 +111,7 @@ class Pieces:
         if not self.is_clipped(document):
             return self.windows(document)
         *windows, (tokens, context) = self.windows(document[:MOST])
-        return [*windows, (tokens[:-1], context)] if len(tokens) - 2 > context else windows
+        return [*windows, (tokens[:-1], context)]
 
     def bits_per_char(self, nats: float, documents: Sequence[str]) -> float:
         """Convert the nats of documents to bits per character. The end of a document counts as one."""
