@@ -18,9 +18,8 @@ WORDS = ["anna", "bartholomew", "caroline", "d", "maximiliana"] * 8
 
 def trainer(documents, backend="numpy", tokenizer=None, **options):
     corpus = Corpus(documents, tokenizer, **({"block_size": 8} | options))
-    model = GPT(
-        corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), embed=8, heads=2, block_size=8
-    )
+    sizes = {"embed": 8, "heads": 2, "block_size": corpus.block_size}
+    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **sizes)
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     return Trainer(model, corpus, *parts, steps=5, eval_docs=10)
 
@@ -107,6 +106,15 @@ def test_bits_per_character_of_truncated_documents_are_of_their_first_thousand_c
         assert run.corpus.guessing_bits(run.held_out)["uniform"] == pytest.approx(
             run.bits_per_char(), rel=1e-12
         )
+
+
+def test_bits_per_character_are_of_the_first_thousand_characters_even_if_longer_documents_fit_the_block():
+    run = trainer([TEXT[:1500], *TEXT], split="none", long_docs="truncate", block_size=2000)
+    run.held_out = [TEXT[:1500]]
+    nats, tokens = run.nats(run.corpus.whole_windows(TEXT[:1500]))
+    assert tokens == 1000
+    assert run.bits_per_char() == pytest.approx(nats / math.log(2) / 1000, rel=1e-12)
+    assert "bits_per_char/val" not in run.validation_metrics()
 
 
 def test_bits_per_character_are_over_the_same_characters_with_any_tokenizer():
