@@ -18,8 +18,8 @@ WORDS = ["anna", "bartholomew", "caroline", "d", "maximiliana"] * 8
 
 def trainer(documents, backend="numpy", tokenizer=None, **options):
     corpus = Corpus(documents, tokenizer, **({"block_size": 8} | options))
-    sizes = {"embed": 8, "heads": 2, "block_size": corpus.block_size}
-    model = GPT(corpus.vocab_size, part("activation", "relu"), part("norm", "rmsnorm"), **sizes)
+    chosen, size = (part("activation", "relu"), part("norm", "rmsnorm")), corpus.block_size
+    model = GPT(corpus.vocab_size, *chosen, embed=8, heads=2, block_size=size)
     parts = part("optimizer", "adam"), part("scheduler", "linear"), part("backend", backend)
     return Trainer(model, corpus, *parts, steps=5, eval_docs=10)
 
