@@ -142,6 +142,12 @@ def test_the_baselines_of_a_stream_are_counted_in_its_tokens():
     )
 
 
+def test_the_baselines_of_documents_in_windows_are_those_of_whole_documents():
+    short, whole = (Corpus(WORDS, long_docs="window", block_size=size) for size in (3, 16))
+    assert short.guessing(WORDS) == whole.guessing(WORDS)
+    assert short.guessing_bits(WORDS) == whole.guessing_bits(WORDS)
+
+
 def test_hundreds_of_characters_of_a_stream_count_as_documents():
     corpus = Corpus(Stream(["ab" * 75, TEXT * 10]), block_size=8, train_docs=2)
     assert list(map(len, corpus.train)) == [150, 50] and len(corpus.ids) == 203
