@@ -181,6 +181,16 @@ def test_the_printed_configuration_has_the_parts_and_options_of_a_preset(lab):
     assert "  gain: true\n" in shown
 
 
+def test_a_preset_may_build_on_several(home):
+    home("conf/model/first.yaml", "# @package _global_", "norm: {gain: true, eps: 0.5}", "layers: 2")
+    home("conf/model/second.yaml", "# @package _global_", "norm: {eps: 0.25}", "mlp: {ratio: 2.0}")
+    home("conf/model/mine.yaml", "# @package _global_", "defaults: [first, second]", "mlp: {ratio: 3.0}")
+    config = compose(["model=mine"])
+    assert (config["norm"]["gain"], config["norm"]["eps"]) == (True, 0.25)
+    assert (config["mlp"]["ratio"], config["layers"]) == (3.0, 2)
+    assert differences(config) == {"model": ("mine", "microgpt")}
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

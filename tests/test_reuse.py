@@ -76,13 +76,16 @@ def test_folders_of_folders_large_files_and_pipes_are_not_cached(tmp_path, monke
 
 
 class Lower(Tokenizer):
-    """A tokenizer whose option is stored under another name, so that its repr does not show it."""
+    """A tokenizer whose option is stored under another name, so that its repr does not show it.
 
-    def __init__(self, *, lower: bool = False):
-        self._lower = lower
+    `small`: whether it learns no capitals, so that the options decide what it learns, or only how it encodes.
+    """
+
+    def __init__(self, *, lower: bool = False, small: bool = False):
+        self._lower, self._small = lower, small
 
     def learn(self, documents, chars):
-        self.tokens = sorted({char.lower() for char in chars}) if self._lower else list(chars)
+        self.tokens = sorted({char.lower() for char in chars}) if self._small else list(chars)
 
     def encode(self, text):
         return [self.tokens.index(char.lower() if self._lower else char) for char in text]
@@ -90,11 +93,12 @@ class Lower(Tokenizer):
 
 def test_corpora_of_the_same_documents_share_nothing_that_depends_on_what_their_tokenizers_learned():
     """As in a sweep over init_from, or over an option of a tokenizer."""
-    documents = Documents(Stream(["the rat ate the hat on the mat\n" * 60]))
+    documents = Documents(Stream(["The rat ate the hat on The maT\n" * 60]))
     tokenizers = [part("tokenizer", "bpe", vocab_size=20) for _ in "ab"]
     for tokenizer, text in zip(tokenizers, ("the rat ate on the mat\n", "hat neat meat\n"), strict=True):
         tokenizer.learn([text * 9], documents.chars)
-    for shared in (*tokenizers, Lower(lower=True), Lower(lower=False)):
+    lowers = [Lower(lower=True), Lower(lower=False), Lower(lower=True, small=True)]
+    for shared in (*tokenizers, *lowers):
         corpus = Corpus(documents, shared, block_size=8)
         alone = Corpus(Stream(documents), corpus.tokenizer, block_size=8)
         assert corpus.ids == alone.ids and corpus.vocab_size == alone.vocab_size

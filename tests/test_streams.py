@@ -110,6 +110,15 @@ def test_bits_per_character_of_truncated_documents_are_of_their_first_thousand_c
         )
 
 
+def test_bits_per_character_are_of_the_first_thousand_characters_even_if_longer_documents_fit_the_block():
+    run = trainer([TEXT[:1500], *TEXT], split="none", long_docs="truncate", block_size=2000)
+    run.held_out = [TEXT[:1500]]
+    nats, tokens = run.nats(run.corpus.whole_windows(TEXT[:1500]))
+    assert tokens == 1000
+    assert run.bits_per_char() == pytest.approx(nats / math.log(2) / 1000, rel=1e-12)
+    assert "bits_per_char/val" not in run.validation_metrics()
+
+
 def test_bits_per_character_are_over_the_same_characters_with_any_tokenizer():
     """A model that gives each token the same probability has log2(vocab_size) bits a token."""
     for tokenizer, tokens_a_character in (("char", 1), ("byte", 2)):
@@ -177,6 +186,13 @@ def test_a_long_text_is_encoded_in_pieces_that_end_with_lines(monkeypatch):
     assert encoded([TEXT, "again"], tokenizer) == whole
     assert "".join(calls) == TEXT + "again" and all(call.endswith("\n") for call in calls[:-1])
     assert len(calls) > 10 and max(map(len, calls)) < 200
+
+
+def test_the_baselines_of_documents_in_windows_are_those_of_whole_documents():
+    words = ["abbaab", "babab", "aabba", "bbaabab"]
+    short, whole = (Corpus(words, long_docs="window", split="none", block_size=size) for size in (3, 16))
+    assert short.guessing(words) == whole.guessing(words)
+    assert short.guessing_bits(words) == whole.guessing_bits(words)
 
 
 def test_hundreds_of_characters_of_a_stream_count_as_documents():

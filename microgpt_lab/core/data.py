@@ -77,10 +77,12 @@ class Corpus(Pieces):
         self.train = first if train_docs else train
         # Identify the training documents, their tokens and their pieces, whatever their order.
         self.train_key = (split, *((seed, train_docs) if train_docs else ()))
-        self.tokenizer = self.learned(tokenizer or Char())
+        tokenizer = tokenizer or Char()
+        before = repr(vars(tokenizer))
+        self.tokenizer = self.learned(tokenizer)
         self.bos = len(self.tokenizer.tokens)
         self.vocab_size = self.bos + 1
-        self.tokens_key = *self.train_key, vocabulary_key(self.tokenizer)
+        self.tokens_key = *self.train_key, vocabulary_key(self.tokenizer, before)
         self.pieces_key = *self.tokens_key, block_size, long_docs
         self._encoded: dict[int, list[list[int]]] = {}
         if self.stream:
@@ -227,7 +229,10 @@ class Corpus(Pieces):
         return self._encoded[i][piece]
 
 
-def vocabulary_key(tokenizer: Tokenizer) -> str:
-    """Identify what a tokenizer does: its class, and what it has learned, here or elsewhere."""
-    learned = json.dumps(tokenizer.state_dict(), sort_keys=True).encode()
-    return f"{type(tokenizer).__qualname__} {hashlib.sha256(learned).hexdigest()}"
+def vocabulary_key(tokenizer: Tokenizer, before: str) -> str:
+    """Identify what a tokenizer does: its class, its options, and what it has learned, here or elsewhere.
+
+    before: its attributes before it learned here, which are its options, whatever their names.
+    """
+    learned = json.dumps(tokenizer.state_dict(), sort_keys=True)
+    return f"{type(tokenizer)} {hashlib.sha256(f'{before} {learned}'.encode()).hexdigest()}"

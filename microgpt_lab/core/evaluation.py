@@ -104,8 +104,8 @@ class Evaluator:
     def bits_per_char(self) -> float:
         """Compute the validation loss in bits per character, which compares models of other tokenizers too.
 
-        It is of whole documents, whatever `long_docs` is, those longer than the block in windows; where
-        training truncates them, of their first 1,000 characters.
+        It is of whole documents, those longer than the block in windows; with `long_docs=truncate`, of their
+        first 1,000 characters at most.
         """
         self.validate()
         _, nats, _ = self.last_validation

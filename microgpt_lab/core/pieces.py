@@ -92,8 +92,10 @@ class Pieces:
         return self.tokenizer.length(document) >= self.block_size
 
     def scores_all_of(self, documents: Sequence[str]) -> bool:
-        """Return whether `scored` leaves out nothing of these documents."""
-        return self.stream or self.long_docs == "window" or not any(map(self.is_long, documents))
+        """Return whether neither `scored` nor bits per character leave out anything of these documents."""
+        if self.stream or self.long_docs == "window":
+            return True
+        return not any(self.is_long(document) or self.is_clipped(document) for document in documents)
 
     def is_clipped(self, document: str) -> bool:
         """Return whether bits per character are of the first MOST characters of a document, without its end.

@@ -73,11 +73,17 @@ def parse(text: str, path: Path, readers: tuple[Path, ...] = ()) -> Preset:
     parts, base = {}, Preset({}, {}, {})
     for entry in listed:
         if isinstance(entry, str) and entry != "_self_":
-            base = read(entry, (*readers, path))
+            base = merged(base, read(entry, (*readers, path)))
         for key, part in entry.items() if isinstance(entry, dict) else ():
             parts[str(key).rpartition("/")[2]] = part
-    options = {kind: base.options.get(kind, {}) | own.get(kind, {}) for kind in {**base.options, **own}}
-    return Preset(base.parts | parts, options, base.values | values)
+    return merged(base, Preset(parts, own, values))
+
+
+def merged(first: Preset, second: Preset) -> Preset:
+    """Return what both presets set. Where they differ, the second counts."""
+    kinds = {**first.options, **second.options}
+    options = {kind: first.options.get(kind, {}) | second.options.get(kind, {}) for kind in kinds}
+    return Preset(first.parts | second.parts, options, first.values | second.values)
 
 
 def options_for(name: str, chosen: dict[str, str]) -> dict[str, dict[str, Any]]:

@@ -15,13 +15,7 @@ from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.comparison import Comparison, compare
-from microgpt_lab.report.settings import (
-    Runs,
-    Setting,
-    at_best,
-    direction,
-    group,
-)
+from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
 from microgpt_lab.sweeps.table import curve, mean_of_last_steps
 
 if TYPE_CHECKING:

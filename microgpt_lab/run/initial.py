@@ -59,7 +59,10 @@ def read_initial(config: dict[str, Any]) -> Initial:
         )
     if read_summary(of_run)["status"] == "diverged":
         raise UserError(f"{where}: the run diverged: choose another one")
-    saved = checkpoint.read(of_run, lambda line: None, names)
+    try:
+        saved = checkpoint.read(of_run, lambda line: None, names)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     if not saved:
         raise UserError(f"{where} has no checkpoint")
     return of_checkpoint(saved, config, where)

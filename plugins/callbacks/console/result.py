@@ -3,6 +3,7 @@
 import math
 
 from microgpt_lab import printable
+from microgpt_lab.core.pieces import MOST
 
 FEW = 3  # samples of text that are shown; samples.txt has all
 RULE = 40  # columns of the line above a sample of text
@@ -11,7 +12,7 @@ RULE = 40  # columns of the line above a sample of text
 def result_rows(summary, losses, trainer):
     """Yield the names and values of the result, with the validation loss against the baselines."""
     if "loss/val" in summary:
-        yield from loss_rows(summary, trainer.corpus.scores_all_of(trainer.held_out))
+        yield from loss_rows(summary, trainer.corpus, trainer.held_out)
         yield "perplexity", f"[bold]{math.exp(min(summary['loss/val'], 700)):.2f}[/]"
     elif losses:
         last = losses[-100:]
@@ -24,12 +25,16 @@ def result_rows(summary, losses, trainer):
     yield "time", f"[bold]{summary['seconds']:.1f}s[/]"
 
 
-def loss_rows(summary, whole):
+def loss_rows(summary, corpus, held_out):
     """Yield the validation loss in nats per token and in bits per character, and those of the baselines.
 
-    whole: whether the nats are of whole documents, as the bits always are. If not, the bits of the baselines
-        are left out, because one may be beaten in nats, on what training gets too, and not in bits.
+    The bits of the baselines are left out if nats and bits are not of the same text, because one may be
+    beaten in nats, on what training gets too, and not in bits.
     """
+    whole, of_what = corpus.scores_all_of(held_out), ""
+    if not whole:
+        clipped = any(map(corpus.is_clipped, held_out))
+        of_what = f", of {f'the first {MOST:,} characters' if clipped else 'whole documents'}"
     val, bits = summary["loss/val"], summary["bits_per_char/val"]
     unseen = summary.get("documents/val_unseen")  # None: a stream, which has no documents
     characters, documents = (
@@ -37,7 +42,7 @@ def loss_rows(summary, whole):
         f"{summary['documents/val']:,} documents",
     )
     yield "val loss", f"[bold]{val:.4f}[/] nats per token, on {characters if unseen is None else documents}"
-    yield "", f"[bold]{bits:.2f}[/] bits per character{'' if whole else ', of whole documents'}"
+    yield "", f"[bold]{bits:.2f}[/] bits per character{of_what}"
     if unseen is not None:
         loss = f"{summary['loss/val_unseen']:.4f}" if unseen else "none"
         yield "  unseen", f"{loss} [dim]on {unseen:,} outside the training split[/]"
