@@ -105,7 +105,7 @@ def test_evaluation_samples_and_gradients_equal_the_reference(name):
     ours.sampler = theirs.sampler = part("sampler", "multinomial", temperature=1.0)
     documents = ["anna", "d", "florence"] * 30
     assert ours.evaluate(documents) == pytest.approx(theirs.evaluate(documents), abs=1e-12)
-    assert ours.sample(samples=10) == theirs.sample(samples=10)
+    assert ours.sample(samples=4) == theirs.sample(samples=4)
     for key, grad in theirs.gradients().items():
         np.testing.assert_allclose(ours.gradients()[key].tolist(), grad.tolist(), atol=1e-12)
 

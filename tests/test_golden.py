@@ -54,7 +54,7 @@ def silu(x):
 
 SETTINGS = {
     "another seed": {"seed": 7},
-    "wide and deep": {"layers": 2, "embed": 24, "heads": 3, "seed": 1},
+    "wide and deep": {"layers": 2, "embed": 20, "heads": 2, "seed": 1},
     "one head, short block": {"heads": 1, "embed": 8, "block_size": 4, "seed": 3},
     "many heads": {"heads": 8, "embed": 8, "layers": 3, "seed": 5},
     "square relu": {"activation": "relu2", "seed": 2},
