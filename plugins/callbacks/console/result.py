@@ -1,4 +1,4 @@
-"""What a run prints when it ends: its losses beside those of the baselines, and its samples."""
+"""The end of a run in the console: its losses, those of the baselines, and its samples."""
 
 import math
 
