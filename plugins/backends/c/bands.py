@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from microgpt_lab.core import floats
-
-from .graph import Node
+from microgpt_lab.tensors.graph import Node
 
 ALL = -1  # every score; a band is a window otherwise, or 0: all tokens up to each
 KNOWN: dict[str, Callable[..., float]] = {

@@ -10,23 +10,23 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from microgpt_lab.tensors.graph import Node, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, same
+from microgpt_lab.tensors.traced import Traced
 
 from .bands import ALL
-from .graph import Node, is_number
 from .plan import REDUCTIONS, SUMS, WHOLE_ROWS, Unit
-from .tensor import Traced
 
 EACH = {
-    **{"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}"},
-    **{"gt": "{0} > {1}", "lt": "{0} < {1}", "where": "{0} != 0 ? {1} : {2}"},
-    **{"copy": "{0}", "stretch": "{0}", "relu": "{0} <= 0 ? 0 : {0}", "sign": "({0} > 0) - ({0} < 0)"},
+    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
+    "gt": "{0} > {1}", "lt": "{0} < {1}", "where": "{0} != 0 ? {1} : {2}",
+    "copy": "{0}", "stretch": "{0}", "relu": "{0} <= 0 ? 0 : {0}", "sign": "({0} > 0) - ({0} < 0)",
     **{name: f"{name}_({{0}})" for name in ("exp", "log", "tanh", "erf", "sigmoid", "softplus")},
-    **{"sqrt": "sqrt({0})", "abs": "fabs({0})"},
+    "sqrt": "sqrt({0})", "abs": "fabs({0})",
 }
 POWERS = {
-    **{2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", -1.0: "1 / {0}"},
-    **{0.5: "sqrt({0})", -0.5: "1 / sqrt({0})", 0.0: "1"},
+    2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", -1.0: "1 / {0}",
+    0.5: "sqrt({0})", -0.5: "1 / sqrt({0})", 0.0: "1",
 }
 START = {"rowsum": "0", "rowmax": "-INFINITY"}
 STEP = {"rowsum": "{v} += {x};", "rowmax": "{v} = {v} > {x} ? {v} : {x};"}
@@ -267,9 +267,7 @@ class Loop:
         """Return the parameters and body of the function, and the arguments of its call."""
         row, rows = self.row(), self.unit.rows
         heads = 1 if isinstance(rows, int) else rows[1]
-        if self.flat:
-            loops = row
-        elif rows == 1:
+        if self.flat or rows == 1:
             loops = row
         elif isinstance(rows, int):
             loops = f"for (int64_t n = 0; n < {rows}; n++) {{\n{indented(row, 2)}}}"

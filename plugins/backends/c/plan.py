@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from microgpt_lab.tensors.graph import Node, Untraceable, is_number
 from microgpt_lab.tensors.shapes import Unknown
-
-from .graph import Node, Untraceable, is_number
 
 BEFORE, DOCUMENTS, AFTER = range(3)
 KERNELS = ("matmul", "outer", "scatter", "concat", "strip", "distances")
@@ -93,7 +92,7 @@ def stages(nodes: list[Node]) -> dict[int, int]:
         operands = [a.node for a in node.args]
         docs = node.of_docs or any(x.of_docs for x in operands)
         late = any(
-            found[x.serial] == AFTER or found[x.serial] == DOCUMENTS and not x.of_docs for x in operands
+            found[x.serial] == AFTER or (found[x.serial] == DOCUMENTS and not x.of_docs) for x in operands
         )
         if docs and late:
             raise Untraceable("numbers of tokens depend on a sum over all documents", node.where)

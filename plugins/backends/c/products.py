@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
+from microgpt_lab.tensors.traced import Traced
 
 from .bands import ALL
-from .graph import Node
 from .memory import Memory
-from .tensor import Traced
 
 EACH_HEAD = "for (int64_t h = 0; h < {heads}; h++) "
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from microgpt_lab.tensors.padding import draw_masks
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
+from microgpt_lab.tensors.trees import leaves_of, mapped
 
 from ..numpy.array import Array
 from .build import load
-from .trace import leaves_of, mapped, trace
+from .trace import trace
 
 SLOTS = 9  # of sums: a lane each, and the first of parts (steps.h)
 WORTH = 500_000  # multiply-adds that make a lane worth while

@@ -7,15 +7,15 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.tensors.graph import Graph, Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, Unknown
+from microgpt_lab.tensors.traced import Traced
 
 from .bands import set_bands
-from .graph import Graph, Node
 from .loops import Loop, indented
 from .memory import Memory, Place
 from .plan import AFTER, BEFORE, DOCUMENTS, Unit, needed, units_of
 from .products import Kernels
-from .tensor import Traced
 
 STAGES = {BEFORE: "before", DOCUMENTS: "documents", AFTER: "after"}
 WHY = {

@@ -8,10 +8,9 @@ from typing import Any
 
 from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import Places, Table
+from microgpt_lab.tensors.broadcasting import Condition, each, stretched
+from microgpt_lab.tensors.graph import Node, Untraceable
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, Tokens, same
-
-from .elementwise import Condition, each, fit, stretched
-from .graph import Graph, Node, Untraceable
 
 Pull = Callable[["Traced"], "Traced"]  # from the gradient of a result to that of an operand
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from microgpt_lab.tensors.graph import Untraceable
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, common_shape, same
-
-from .graph import Untraceable
 
 
 class Condition:
