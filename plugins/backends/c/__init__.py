@@ -45,6 +45,20 @@ class C(Backend):
 
         return Scan(f, self.precision)
 
+    def source(self, trainer):
+        """Return two programs: a step of a trainer of this backend, and the logits of a batch."""
+        from .trace import trace
+
+        def loss(carry, blocks):
+            weights = trainer.packing.unpack(carry[0])
+            return carry, (trainer.loss({name: self.leaf(name, w) for name, w in weights.items()}, blocks),)
+
+        batch, *numbers = trainer.inputs(0)
+        batch.block_size = trainer.model.block_size  # samples may be longer than all documents
+        inputs = batch, *numbers
+        step = trace(trainer.update, trainer.carry, inputs)
+        return step, trace(loss, trainer.carry, [batch], ["logits"])
+
 
 @hookimpl
 def backends():

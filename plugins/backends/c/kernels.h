@@ -1,8 +1,5 @@
 // What the steps of a compiled model call: products of matrices, sums by number, functions of a number.
 // Before this text stand `typedef double real;` (or float) and `enum { BLOCK = block_size, ... };`.
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <tgmath.h>
@@ -149,7 +146,7 @@ typedef struct {
 } Batch;
 typedef struct { real *carry, *keep, *sums, *mem, *results; } Memory;
 #define EACH_DOCUMENT for (int64_t d = 0, n, nn, T; d < batch->docs && \
-  (n = batch->start[d], nn = batch->square[d], T = batch->start[d + 1] - n, 1); d++)
+  (n = batch->start[d], nn = batch->square[d], (void)nn, T = batch->start[d + 1] - n, 1); d++)
 
 // Scores added up by distance and head: c[t - s, h]. Strides of -1 are T.
 NOINLINE void distances(const Batch *batch, int64_t H, int64_t size, int64_t window,

@@ -6,6 +6,7 @@ columns, one for each width. What needs a sum or maximum over a row is in the pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -278,8 +279,18 @@ class Loop:
         lines += [*self.before, *loops.splitlines(), *self.after]
         names = self.parameters.items()
         parameters = [f"{'' if p in self.written else 'const '}real *{p}" for _, p in names]
-        text = f"({', '.join(['const Batch *batch', 'int64_t N', *parameters])}) {{\n"
-        return text + indented("\n".join(lines), 2) + "}\n", [pointer for pointer, _ in names]
+        body = self.without_unread(indented("\n".join(lines), 2))
+        given = {"batch": "const Batch *batch"} if re.search(r"\bbatch\b|EACH_DOCUMENT", body) else {}
+        given |= {"N": "int64_t N"} if re.search(r"\bN\b", body) else {}
+        text = f"({', '.join([*given.values(), *parameters])}) {{\n{body}}}\n"
+        return text, [*given, *(pointer for pointer, _ in names)]
+
+    def without_unread(self, body: str) -> str:
+        """Return the text without variables that are only kept in a row for a later pass."""
+        for v in self.inside.values():
+            if len(re.findall(rf"\b{v}\b", body)) == 1:
+                body = body.replace(f"const real {v} = {v}_row[c] = ", f"{v}_row[c] = ")
+        return body
 
     def over_tokens(self, row: str, heads: int) -> str:
         body = f"for (int64_t h = 0; h < {heads}; h++) {{\n{indented(row, 2)}}}" if heads > 1 else row

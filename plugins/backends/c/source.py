@@ -98,7 +98,8 @@ class Program:
     # Text.
 
     def write(self) -> str:
-        bodies = [self.body(stage) for stage in STAGES]
+        self.kernels = part("kernels.h")
+        self.bodies = [self.body(stage) for stage in STAGES]
         sizes = {
             "BLOCK": self.graph.block_size,
             "NUMBERS": sum(x.node.attr[0] == "number" for x in self.leaves),
@@ -115,9 +116,9 @@ class Program:
         constants = ", ".join(f"{name} = {size}" for name, size in sizes.items())
         parts = [
             f"enum {{ {constants} }};\n",
-            part("kernels.h"),
+            self.kernels,
             *self.functions.values(),
-            *bodies,
+            *self.bodies,
             part("steps.h"),
         ]
         return "\n".join(parts)
@@ -157,7 +158,7 @@ class Program:
             name = self.function_name(unit)
             self.functions[text] = f"NOINLINE void {name}{text}"
         name = self.functions[text].partition("(")[0].split()[-1]
-        return [f"{name}({', '.join(['batch', 'N', *arguments])});"]
+        return [f"{name}({', '.join(arguments)});"]
 
     def function_name(self, unit: Unit) -> str:
         words = dict.fromkeys(identifier(x.where[0].split(".")[-1]).lower() or "f" for x in unit.nodes)

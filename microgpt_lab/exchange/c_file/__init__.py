@@ -1,0 +1,1 @@
+"""Write a run as one C file that trains as the run did."""

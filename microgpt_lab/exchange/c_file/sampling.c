@@ -1,0 +1,27 @@
+// The logits of the token after the first n: the forward pass over all of them, every time.
+static const real *logits_after(const int *tokens, int n) {
+  static real mem[SAMPLE_WORK], logits[BLOCK * VOCAB];
+  int64_t begins[] = {0, n}, squares[] = {0, n * n};
+  int places[BLOCK];
+  for (int t = 0; t < n; t++) places[t] = t;
+  Batch batch = {.docs = 1, .N = n, .SQ = n * n, .all = n, .all_pairs = n * n, .start = begins, .square = squares,
+                 .ids = tokens, .place = places};
+  Memory memory = {carry, sample_keep, sample_sums, mem, logits};
+  sample_before(&batch, &memory);
+  sample_documents(&batch, &memory);
+  return logits + (n - 1) * VOCAB;
+}
+
+static void print_sample(Random *rng) {
+  int tokens[BLOCK + 1] = {START}, n = 1;
+  while (n <= BLOCK && (tokens[n] = choose(logits_after(tokens, n), rng)) != BOS) print_token(tokens[n++]);
+  puts("");
+}
+
+int main(void) {
+  Random rng;
+  start_run(&rng);
+  for (int64_t step = 0; step < STEPS; step++)
+    printf("step %lld loss %.17g\n", (long long)(step + 1), train(step));
+  for (int i = 1; i <= SAMPLES; i++) printf("sample %d: ", i), print_sample(&rng);
+}
