@@ -71,7 +71,7 @@ class Program:
             name, home, offset = identifier(weight), Place(home.area, fixed=home.fixed + offset), 0
         else:
             name = self.called.get(node.serial) or self.new_name(node)
-        self.declared.setdefault(name, (str(home), shape_of(node)))
+        self.declared.setdefault(name, (str(home), shape_of(x if weight else node)))
         return f"{name} + {offset}" if offset else name
 
     def new_name(self, node: Node) -> str:
@@ -220,8 +220,10 @@ def identifier(name: str) -> str:
     return re.sub(r"\W", "_", name).replace("_lambda_", "").strip("_")
 
 
-def shape_of(node: Node) -> str:
-    sizes = ("T" if x is LENGTH else str(x) for x in node.shape if x is not DOCS)
+def shape_of(x: Any) -> str:
+    """Return the shape of a node, or of a weight, which may be transposed."""
+    transposed = isinstance(x, Traced) and x.strides[-2:] == (1, x.shape[-2])
+    sizes = ("T" if n is LENGTH else str(n) for n in x.shape[:: -1 if transposed else 1] if n is not DOCS)
     return f"({', '.join(sizes)})"
 
 
