@@ -18,15 +18,29 @@ from .bands import ALL
 from .plan import REDUCTIONS, SUMS, WHOLE_ROWS, Unit
 
 EACH = {
-    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}",
-    "gt": "{0} > {1}", "lt": "{0} < {1}", "where": "{0} != 0 ? {1} : {2}",
-    "copy": "{0}", "stretch": "{0}", "relu": "{0} <= 0 ? 0 : {0}", "sign": "({0} > 0) - ({0} < 0)",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "gt": "{0} > {1}",
+    "lt": "{0} < {1}",
+    "where": "{0} != 0 ? {1} : {2}",
+    "copy": "{0}",
+    "stretch": "{0}",
+    "relu": "{0} <= 0 ? 0 : {0}",
+    "sign": "({0} > 0) - ({0} < 0)",
     **{name: f"{name}_({{0}})" for name in ("exp", "log", "tanh", "erf", "sigmoid", "softplus")},
-    "sqrt": "sqrt({0})", "abs": "fabs({0})",
+    "sqrt": "sqrt({0})",
+    "abs": "fabs({0})",
 }
 POWERS = {
-    2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", -1.0: "1 / {0}",
-    0.5: "sqrt({0})", -0.5: "1 / sqrt({0})", 0.0: "1",
+    2.0: "{0} * {0}",
+    3.0: "{0} * {0} * {0}",
+    -1.0: "1 / {0}",
+    0.5: "sqrt({0})",
+    -0.5: "1 / sqrt({0})",
+    0.0: "1",
 }
 START = {"rowsum": "0", "rowmax": "-INFINITY"}
 STEP = {"rowsum": "{v} += {x};", "rowmax": "{v} = {v} > {x} ? {v} : {x};"}
@@ -39,11 +53,11 @@ def number(x: float) -> str:
 
 
 def indented(text: str, by: int) -> str:
-    return "".join(" " * by + line + "\n" for line in text.splitlines())
+    return "".join((line and " " * by + line) + "\n" for line in text.splitlines())
 
 
 class Loop:
-    """The text of a loop. `pointer(x)` is the C expression of where a tensor begins, outside of the function."""
+    """The text of a loop. Outside of its function, `pointer(x)` is the C name of a tensor's memory."""
 
     def __init__(self, unit: Unit, pointer: Callable[[Any], str], comment: Callable[[Node], str]):
         self.unit, self.pointer, self.comment = unit, pointer, comment
@@ -153,7 +167,8 @@ class Loop:
             return f"{self.parameter(first)}[{strip}{attr - 1} - t + c]"
         if op == "take":
             self.indices.add(attr)
-            column = f" + c * {first.strides[1]}" if node.wide else ""
+            stride = first.strides[1]
+            column = f" + c{f' * {stride}' if stride != 1 else ''}" if node.wide else ""
             return f"{self.parameter(first)}[{attr}[n] * {first.strides[0]}{column}]"
         if op == "pad":
             start, step = attr
