@@ -4,7 +4,8 @@ from microgpt_lab import Backend, hookimpl
 
 
 class C(Backend):
-    """C: a step is written from the model's own text, compiled once for all lengths, and run many times a call.
+    """C that is written from the model's own text: a step is compiled once for all lengths, and runs many
+    times in a call.
 
     Bits do not depend on the number of threads, which is OMP_NUM_THREADS, or the number of cores. What is not
     compiled, such as sampling, is computed with NumPy.

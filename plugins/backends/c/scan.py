@@ -78,7 +78,7 @@ class Compiled:
             "sums": self.sums,
             **self.room(docs, lengths),
         }
-        pointers = {name: array.__array_interface__["data"][0] for name, array in arrays.items()}
+        pointers = {name: array.ctypes.data for name, array in arrays.items()}
         settings = {
             "count": len(inputs),
             "threads": threads(),
@@ -145,9 +145,9 @@ class Scan:
         return mapped(carry, unpacked), results.tolist()
 
     def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
-        """Return named tensors of a step, (heads,) T, C, of each document of the batch. "d.name" is a gradient.
+        """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
 
-        `inputs` are those of one step. The function is compiled for these names, without what they do not
+        `inputs` are those of one step; of a matrix, there is one for all documents. The function is compiled for these names, without what they do not
         need. UserError if a name does not exist.
         """
         if names not in self.looks:
