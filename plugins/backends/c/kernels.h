@@ -1,0 +1,214 @@
+// What the steps of a compiled model call: products of matrices, sums by number, functions of a number.
+// Before this text stand `typedef double real;` (or float) and `enum { BLOCK = block_size, ... };`.
+#include <stdint.h>
+#include <string.h>
+#include <tgmath.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+// A tile of a product, TALL rows of 64 bytes, is summed up in registers. Vectors are as wide as the
+// machine's own: wider ones would be split badly.
+#if defined __AVX512F__
+enum { BYTES = 64, TALL = 8 };
+#elif defined __AVX__
+enum { BYTES = 32, TALL = 4 };
+#elif defined __aarch64__
+enum { BYTES = 16, TALL = 4 };
+#else
+enum { BYTES = 16, TALL = 2 };
+#endif
+typedef real vector __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
+enum { WIDTH = 64 / sizeof(real), LANES = BYTES / sizeof(real), VECTORS = 64 / BYTES };
+enum { PANEL = 256 };  // rows of b that stay in the nearest cache: 16 KB a tile's width
+
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// A causal mask, with a window of `window` tokens (0: none), hides most scores (row t looks at column s).
+// They exist in blocks of 8 x 8 that hold one that is seen; the others are never computed or read.
+INLINE int64_t first_column(int64_t t, int64_t window) {
+  return window ? most(0, ((t & ~7) - window + 1) & ~7) : 0;
+}
+INLINE int64_t end_column(int64_t t, int64_t T) { return least(T, (t & ~7) + 8); }
+INLINE int64_t first_row(int64_t s) { return s & ~7; }
+INLINE int64_t end_row(int64_t s, int64_t window, int64_t T) {
+  return window ? least(T, (((s | 7) + window - 1) & ~7) + 8) : T;
+}
+enum { FULL, RESULT, LEFT, LEFT_T };  // which matrix of a product holds scores: none, c, a, a transposed
+
+// c[m, WIDTH] = or += a[m, K] @ b[K, WIDTH], of which `columns` are kept; the compiler knows m.
+INLINE void tile(const int m, int64_t K, const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb,
+                 real *c, int64_t rc, int64_t columns, int add) {
+  vector sum[TALL][VECTORS];
+  UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] = (vector){0};
+  for (int64_t k = 0; k < K; k++) {
+    vector y[VECTORS];
+    UNROLL for (int j = 0; j < VECTORS; j++) y[j] = *(const vector *)(b + k * rb + j * LANES);
+    UNROLL for (int i = 0; i < m; i++)
+      UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] += a[i * ra + k * ca] * y[j];
+  }
+  UNROLL for (int i = 0; i < m; i++) {
+    real *to = c + i * rc;
+    if (columns < WIDTH) {
+      for (int64_t j = 0; j < columns; j++) to[j] = (add ? to[j] : 0) + ((const real *)sum[i])[j];
+    } else UNROLL for (int j = 0; j < VECTORS; j++) {
+      if (add) sum[i][j] += *(vector *)(to + j * LANES);
+      *(vector *)(to + j * LANES) = sum[i][j];
+    }
+  }
+}
+
+// One piece of a product: rows k0 to k1 of b.
+static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, int64_t k0, int64_t k1,
+                    const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
+                    real *c, int64_t rc, int add) {
+  real panel[PANEL * WIDTH];
+  int pack = cb != 1 || M > 2 * TALL;  // rows of b far apart would be fetched again for each tile
+  for (int64_t j = 0; j < N; j += WIDTH) {
+    int64_t columns = least(WIDTH, N - j), row = rb;
+    const real *block = b + k0 * rb + j * cb;
+    if (pack) {
+      for (int64_t k = 0; k < k1 - k0; k++) {
+        real *to = panel + k * WIDTH;
+        if (cb == 1) memcpy(to, block + k * rb, 64);
+        else if (columns == WIDTH) for (int i = 0; i < WIDTH; i++) to[i] = block[k * rb + i * cb];
+        else for (int64_t i = 0; i < columns; i++) to[i] = block[k * rb + i * cb];
+      }
+      block = panel, row = WIDTH;
+    }
+    int64_t end = kind == RESULT ? end_row(least(N, j + WIDTH) - 1, window, M) : M;
+    for (int64_t i = kind == RESULT ? first_row(j) : 0; i < end; i += TALL) {
+      int64_t first = kind == LEFT ? first_column(i, window) : kind == LEFT_T ? first_row(i) : 0;
+      int64_t last = kind == LEFT ? end_column(i, K) : kind == LEFT_T ? end_row(i, window, K) : K;
+      int64_t from = most(first, k0), to = least(last, k1);
+      if (from >= to && (k0 || first < last)) continue;  // another piece's; an empty sum is 0
+      const real *x = a + i * ra + from * ca, *y = block + (from - k0) * row;
+      real *z = c + i * rc + j;
+      int more = add || from > first;
+      switch (least(TALL, end - i)) {
+#define CASE(m) case m: tile(m, to - from, x, ra, ca, y, row, z, rc, columns, more); break;
+        CASE(1)
+        CASE(2)
+#if defined __AVX__ || defined __aarch64__
+        CASE(3)
+        CASE(4)
+#endif
+#ifdef __AVX512F__
+        CASE(5)
+        CASE(6)
+        CASE(7)
+        CASE(8)
+#endif
+      }
+    }
+  }
+}
+
+// c[M, N] = or += a[M, K] @ b[K, N]; a and b with any strides. Reads up to 64 bytes past the end of b.
+NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int64_t K,
+                            const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
+                            real *c, int64_t rc, int add) {
+  int64_t k = 0;
+  do product(kind, window, M, N, K, k, least(K, k + PANEL), a, ra, ca, b, rb, cb, c, rc, add);
+  while ((k += PANEL) < K);  // once even for K = 0, where c is 0
+}
+INLINE void matmul(int64_t M, int64_t N, int64_t K, const real *a, int64_t ra, int64_t ca,
+                   const real *b, int64_t rb, int64_t cb, real *c, int64_t rc, int add) {
+  scores_matmul(FULL, 0, M, N, K, a, ra, ca, b, rb, cb, c, rc, add);
+}
+
+// Rows added up by number: c[ids[n]] += g[n].
+static void scatter(int64_t N, int64_t C, const real *g, int64_t rg, const int *ids, real *c) {
+  for (int64_t n = 0; n < N; n++) for (int64_t i = 0; i < C; i++) c[ids[n] * C + i] += g[n * rg + i];
+}
+
+typedef struct {
+  int64_t docs, N, SQ, all;
+  const int64_t *start, *square;
+  const int *ids, *targets, *place;
+  const real *numbers, *masks;
+} Batch;
+#define EACH_DOCUMENT for (int64_t d = 0, n, nn, T; d < batch->docs && \
+  (n = batch->start[d], nn = batch->square[d], T = batch->start[d + 1] - n, 1); d++)
+
+// Scores added up by distance and head: c[t - s, h]. Strides of -1 are T.
+NOINLINE void distances(const Batch *batch, int64_t H, int64_t size, int64_t window,
+                        const real *g, int64_t rg, int64_t cg, real *c) {
+  for (int64_t h = 0; h < H; h++) {
+    real strip[BLOCK] = {0};
+    EACH_DOCUMENT for (int64_t t = 0; t < T; t++) {
+      const real *row = g + nn * H + h * T * T + t * (rg < 0 ? T : rg);
+      real *to = strip + BLOCK - 1 - t;
+      int64_t step = cg < 0 ? T : cg, s = first_column(t, window);
+      if (step == 1) for (; s <= t; s++) to[s] += row[s];
+      else for (; s <= t; s++) to[s] += row[s * step];
+    }
+    for (int64_t d = 0; d < size; d++) c[d * H + h] = d < BLOCK ? strip[BLOCK - 1 - d] : 0;
+  }
+}
+
+// Functions without branches, so that loops over them become vectors.
+#define PICK(wide, narrow) (sizeof(real) == 8 ? (real)(wide) : (real)(narrow))
+typedef __typeof__(__builtin_choose_expr(sizeof(real) == 8, (uint64_t)0, (uint32_t)0)) bits;
+enum { MANTISSA = sizeof(real) == 8 ? 52 : 23, BIAS = sizeof(real) == 8 ? 1023 : 127 };
+#define LN2 PICK(0x1.62e42fefa0000p-1, 0x1.62e4p-1)  // few digits, so that k * LN2 is exact
+#define LN2_REST PICK(0x1.cf79abc9e3b3ap-40, 0x1.7f7d1cf79abcap-20)
+#define TERM(c) p = p * r + (real)(c);
+
+INLINE real from_bits(bits i) { real x; memcpy(&x, &i, sizeof x); return x; }
+INLINE bits to_bits(real x) { bits i; memcpy(&i, &x, sizeof i); return i; }
+
+// e^x = (1 + p) * s * t, s and t powers of two: one alone could be too large or too small for a number.
+typedef struct { real p, s, t; } Power;
+INLINE Power power(real x) {
+  const real shift = PICK(0x1.8p52, 0x1.8p23);  // numbers this large have no digits after the point
+  x = x > PICK(710, 89) ? PICK(710, 89) : x < PICK(-746, -104) ? PICK(-746, -104) : x;
+  real k = (x * (real)1.4426950408889634 + shift) - shift, half = k * (real)0.5 + shift;
+  real r = x - k * LN2 - k * LN2_REST;
+  real rest = k - (half - shift) + shift, p = 0;
+  if (sizeof(real) == 8) {
+    TERM(1 / 6227020800.0) TERM(1 / 479001600.0) TERM(1 / 39916800.0) TERM(1 / 3628800.0) TERM(1 / 362880.0)
+    TERM(1 / 40320.0)
+  }
+  TERM(1 / 5040.0) TERM(1 / 720.0) TERM(1 / 120.0) TERM(1 / 24.0) TERM(1 / 6.0) TERM(0.5)
+  return (Power){p * (r * r) + r, from_bits((to_bits(half) + BIAS) << MANTISSA),
+                 from_bits((to_bits(rest) + BIAS) << MANTISSA)};
+}
+INLINE real exp_(real x) { Power e = power(x); return (1 + e.p) * e.s * e.t; }
+// e^x - 1, for x <= 0.
+INLINE real expm1_(real x) { Power e = power(x); real u = e.s * e.t; return u * e.p + (u - 1); }
+
+// log(1 + f) for sqrt(1/2) <= 1 + f <= sqrt(2): the series of 2 atanh(f / (2 + f)).
+INLINE real log1p_near(real f) {
+  real s = f / (2 + f), r = s * s, p = 0;
+  if (sizeof(real) == 8) {
+    TERM(2 / 23.0) TERM(2 / 21.0) TERM(2 / 19.0) TERM(2 / 17.0) TERM(2 / 15.0) TERM(2 / 13.0)
+  }
+  TERM(2 / 11.0) TERM(2 / 9.0) TERM(2 / 7.0) TERM(2 / 5.0) TERM(2 / 3.0)
+  return f - s * (f - r * p);
+}
+INLINE real log_(real x) {
+  int tiny = x < PICK(0x1p-1022, 0x1p-126);
+  bits one = to_bits(1), i = to_bits(tiny ? x * PICK(0x1p54, 0x1p25) : x);
+  bits e = (i + (one - to_bits((real)0.70710678118654752))) >> MANTISSA;
+  real m = from_bits(i - (e << MANTISSA) + one);
+  real shift = PICK(0x1p52, 0x1p23);
+  real k = from_bits(e | to_bits(shift)) - shift - BIAS - (tiny ? PICK(54, 25) : 0);
+  real y = k * LN2 + (k * LN2_REST + log1p_near(m - 1));
+  return x > 0 ? x < INFINITY ? y : x : x == 0 ? -INFINITY : NAN;
+}
+INLINE real erf_(real x) { return erf(x); }
+INLINE real tanh_(real x) { real e = expm1_(-2 * fabs(x)); return copysign(e / (2 + e), x); }
+INLINE real sigmoid_(real x) { real e = exp_(-fabs(x)); return (x < 0 ? e : 1) / (1 + e); }
+INLINE real softplus_(real x) {
+  real e = exp_(-fabs(x));
+  int large = e > (real)0.41421356237309503;
+  real y = (large ? (real)0.69314718055994531 : 0) + log1p_near(large ? (e - 1) / 2 : e);
+  return (x < 0 ? 0 : x) + y;
+}
