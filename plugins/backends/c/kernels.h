@@ -80,7 +80,7 @@ static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, i
         real *to = panel + k * WIDTH;
         if (cb == 1) memcpy(to, block + k * rb, 64);
         else if (columns == WIDTH) UNROLL for (int j = 0; j < VECTORS; j++) {
-          vector y;
+          vector y = {0};
           UNROLL for (int i = 0; i < LANES; i++) y[i] = block[k * rb + (j * LANES + i) * cb];
           *(vector *)(to + j * LANES) = y;
         }
@@ -162,14 +162,15 @@ NOINLINE void distances(const Batch *batch, int64_t H, int64_t size, int64_t win
   }
 }
 
-// Functions without branches, so that loops over them become vectors.
+// Functions without branches, so that loops over them become vectors. Polynomials: p, the odd powers of r,
+// and q, the even ones, each in z = r * r; the processor works on both at once.
 #define PICK(wide, narrow) (sizeof(real) == 8 ? (real)(wide) : (real)(narrow))
-typedef __typeof__(__builtin_choose_expr(sizeof(real) == 8, (uint64_t)0, (uint32_t)0)) bits;
-enum { MANTISSA = sizeof(real) == 8 ? 52 : 23, BIAS = sizeof(real) == 8 ? 1023 : 127 };
+#define PAIR(odd, even) p = p * z + (real)(odd), q = q * z + (real)(even);
 #define LN2 PICK(0x1.62e42fefa0000p-1, 0x1.62e4p-1)  // few digits, so that k * LN2 is exact
 #define LN2_REST PICK(0x1.cf79abc9e3b3ap-40, 0x1.7f7d1cf79abcap-20)
-#define TERM(c) p = p * r + (real)(c);
 
+typedef __typeof__(__builtin_choose_expr(sizeof(real) == 8, (uint64_t)0, (uint32_t)0)) bits;
+enum { MANTISSA = sizeof(real) == 8 ? 52 : 23, BIAS = sizeof(real) == 8 ? 1023 : 127 };
 INLINE real from_bits(bits i) { real x; memcpy(&x, &i, sizeof x); return x; }
 INLINE bits to_bits(real x) { bits i; memcpy(&i, &x, sizeof i); return i; }
 
@@ -177,16 +178,17 @@ INLINE bits to_bits(real x) { bits i; memcpy(&i, &x, sizeof i); return i; }
 typedef struct { real p, s, t; } Power;
 INLINE Power power(real x) {
   const real shift = PICK(0x1.8p52, 0x1.8p23);  // numbers this large have no digits after the point
-  x = x > PICK(710, 89) ? PICK(710, 89) : x < PICK(-746, -104) ? PICK(-746, -104) : x;
-  real k = (x * (real)1.4426950408889634 + shift) - shift, half = k * (real)0.5 + shift;
-  real r = x - k * LN2 - k * LN2_REST;
-  real rest = k - (half - shift) + shift, p = 0;
+  x = x > PICK(710, 89) ? PICK(710, 89) : x;
+  x = x < PICK(-746, -104) ? PICK(-746, -104) : x;
+  real k = (x * (real)1.4426950408889634 + shift) - shift;
+  real half = k * (real)0.5 + shift, rest = k - (half - shift) + shift;
+  real r = x - k * LN2 - k * LN2_REST, z = r * r;  // Taylor's series of (e^r - 1 - r) / r^2
+  real p = PICK(1 / 6227020800.0, 1 / 5040.0), q = PICK(1 / 479001600.0, 1 / 720.0);
   if (sizeof(real) == 8) {
-    TERM(1 / 6227020800.0) TERM(1 / 479001600.0) TERM(1 / 39916800.0) TERM(1 / 3628800.0) TERM(1 / 362880.0)
-    TERM(1 / 40320.0)
+    PAIR(1 / 39916800.0, 1 / 3628800.0) PAIR(1 / 362880.0, 1 / 40320.0) PAIR(1 / 5040.0, 1 / 720.0)
   }
-  TERM(1 / 5040.0) TERM(1 / 720.0) TERM(1 / 120.0) TERM(1 / 24.0) TERM(1 / 6.0) TERM(0.5)
-  return (Power){p * (r * r) + r, from_bits((to_bits(half) + BIAS) << MANTISSA),
+  PAIR(1 / 120.0, 1 / 24.0) PAIR(1 / 6.0, 0.5)
+  return (Power){(p * r + q) * z + r, from_bits((to_bits(half) + BIAS) << MANTISSA),
                  from_bits((to_bits(rest) + BIAS) << MANTISSA)};
 }
 INLINE real exp_(real x) { Power e = power(x); return (1 + e.p) * e.s * e.t; }
@@ -195,42 +197,42 @@ INLINE real expm1_(real x) { Power e = power(x); real u = e.s * e.t; return u * 
 
 // log(1 + f) for sqrt(1/2) <= 1 + f <= sqrt(2): the series of 2 atanh(f / (2 + f)).
 INLINE real log1p_near(real f) {
-  real s = f / (2 + f), r = s * s, p = 0;
-  if (sizeof(real) == 8) {
-    TERM(2 / 23.0) TERM(2 / 21.0) TERM(2 / 19.0) TERM(2 / 17.0) TERM(2 / 15.0) TERM(2 / 13.0)
-  }
-  TERM(2 / 11.0) TERM(2 / 9.0) TERM(2 / 7.0) TERM(2 / 5.0) TERM(2 / 3.0)
-  return f - s * (f - r * p);
+  real s = f / (2 + f), r = s * s, z = r * r, p = PICK(2 / 25.0, 2 / 13.0), q = PICK(2 / 23.0, 2 / 11.0);
+  if (sizeof(real) == 8) { PAIR(2 / 21.0, 2 / 19.0) PAIR(2 / 17.0, 2 / 15.0) PAIR(2 / 13.0, 2 / 11.0) }
+  PAIR(2 / 9.0, 2 / 7.0) PAIR(2 / 5.0, 2 / 3.0)
+  return f - s * (f - r * (p * r + q));
 }
 INLINE real log_(real x) {
+  const real shift = PICK(0x1p52, 0x1p23);
   int tiny = x < PICK(0x1p-1022, 0x1p-126);
   bits one = to_bits(1), i = to_bits(tiny ? x * PICK(0x1p54, 0x1p25) : x);
-  bits e = (i + (one - to_bits((real)0.70710678118654752))) >> MANTISSA;
+  bits e = (i + (one - to_bits((real)0.70710678118654752))) >> MANTISSA;  // x = m * 2^(e - BIAS)
   real m = from_bits(i - (e << MANTISSA) + one);
-  real shift = PICK(0x1p52, 0x1p23);
   real k = from_bits(e | to_bits(shift)) - shift - BIAS - (tiny ? PICK(54, 25) : 0);
   real y = k * LN2 + (k * LN2_REST + log1p_near(m - 1));
   return x > 0 ? x < INFINITY ? y : x : x == 0 ? -INFINITY : NAN;
 }
-// erf = 1 - e^-y, y = |x| P(|x|): the polynomial that makes the largest relative error of erf least
-// (4e-9 for float, 7e-17 for double, found by Remez' algorithm). From the limit on, erf is 1.
+
+// 1 - e^-y, y = |x| P(|x|), where P makes the largest relative error of erf least (7e-17; float: 4e-9;
+// found by Remez' algorithm). From the limit on, erf is 1.
 INLINE real erf_(real x) {
-  real limit = PICK(5.95, 4), r = fabs(x) > limit ? limit : fabs(x), p = 0;
+  real limit = PICK(5.95, 4), r = fabs(x), p, q;
+  r = r > limit ? limit : r;
+  real z = r * r;
   if (sizeof(real) == 4) {
-    TERM(-9.25632113e-6) TERM(0.000117642599) TERM(-0.00063284391) TERM(0.0016670432) TERM(-0.000160413222)
-    TERM(-0.0191530546) TERM(0.102777828) TERM(0.636619382)
+    p = 0, q = (real)-9.25632113e-6;
+    PAIR(0.000117642599, -0.00063284391) PAIR(0.0016670432, -0.000160413222) PAIR(-0.0191530546, 0.102777828)
+    PAIR(0.636619382, 1.12837917)
   } else {
-    TERM(1.1801393214390732e-14) TERM(-4.7553466917658899e-13) TERM(8.7218293900281071e-12)
-    TERM(-9.5489536665823229e-11) TERM(6.811380878744493e-10) TERM(-3.1532874382418738e-9)
-    TERM(7.7827991420918369e-9) TERM(8.3712029475838269e-9) TERM(-1.7409555453057056e-7)
-    TERM(8.5372103861720117e-7) TERM(-2.4298081814231329e-6) TERM(3.5646986844338696e-6)
-    TERM(2.7958507397625873e-6) TERM(-2.9323527902754937e-5) TERM(6.4290002544075762e-5)
-    TERM(2.5955212518689185e-5) TERM(-0.0005901468157218846) TERM(0.0016962105307942283)
-    TERM(-0.00020919523046960454) TERM(-0.019128446963045419) TERM(0.10277260330005896)
-    TERM(0.6366197723676116)
+    p = 0, q = (real)1.1801393214390732e-14;
+    PAIR(-4.7553466917658899e-13, 8.7218293900281071e-12) PAIR(-9.5489536665823229e-11, 6.811380878744493e-10)
+    PAIR(-3.1532874382418738e-9, 7.7827991420918369e-9) PAIR(8.3712029475838269e-9, -1.7409555453057056e-7)
+    PAIR(8.5372103861720117e-7, -2.4298081814231329e-6) PAIR(3.5646986844338696e-6, 2.7958507397625873e-6)
+    PAIR(-2.9323527902754937e-5, 6.4290002544075762e-5) PAIR(2.5955212518689185e-5, -0.0005901468157218846)
+    PAIR(0.0016962105307942283, -0.00020919523046960454) PAIR(-0.019128446963045419, 0.10277260330005896)
+    PAIR(0.6366197723676116, 1.1283791670955126)
   }
-  TERM(1.1283791670955126)
-  return copysign(-expm1_(-r * p), x);
+  return copysign(-expm1_(-r * (p * r + q)), x);
 }
 INLINE real tanh_(real x) { real e = expm1_(-2 * fabs(x)); return copysign(e / (2 + e), x); }
 INLINE real sigmoid_(real x) { real e = exp_(-fabs(x)); return (x < 0 ? e : 1) / (1 + e); }
