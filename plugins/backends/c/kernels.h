@@ -1,19 +1,15 @@
 // What the steps of a compiled model call: products of matrices, sums by number, functions of a number.
-// Before this text stand `typedef double real;` (or float) and `enum { BLOCK = block_size, ... };`.
+// Before this text stand `typedef double real;` (or float) and `enum { BLOCK = 16 };` (block_size).
 #include <stdint.h>
 #include <string.h>
 #include <tgmath.h>
 
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
+#define UNROLL _Pragma("GCC unroll 16")  // clang does so by itself
 
-// A tile of a product, TALL rows of 64 bytes, is summed up in registers. Vectors are as wide as the
-// machine's own: wider ones would be split badly.
+// A product is made of tiles, TALL rows of 64 bytes, that are summed up in registers. Vectors are as wide
+// as the machine's own: wider ones would be split badly.
 #if defined __AVX512F__
 enum { BYTES = 64, TALL = 8 };
 #elif defined __AVX__
@@ -25,26 +21,27 @@ enum { BYTES = 16, TALL = 2 };
 #endif
 typedef real vector __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 enum { WIDTH = 64 / sizeof(real), LANES = BYTES / sizeof(real), VECTORS = 64 / BYTES };
-enum { PANEL = 256 };  // rows of b that stay in the nearest cache: 16 KB a tile's width
+enum { PANEL = 256 };  // rows of b, WIDTH columns of which (16 KB) stay in the nearest cache
 
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// A causal mask, with a window of `window` tokens (0: none), hides most scores (row t looks at column s).
-// They exist in blocks of 8 x 8 that hold one that is seen; the others are never computed or read.
+// A causal mask, here with a window of so many tokens (0: none), hides most scores: row t is the token that
+// looks, column s the one it looks at. Only blocks of 8 x 8 with a score that is seen exist: in row t the
+// columns from first_column to end_column. The others are neither computed nor read.
 INLINE int64_t first_column(int64_t t, int64_t window) {
-  return window ? most(0, ((t & ~7) - window + 1) & ~7) : 0;
+  return window ? larger(0, ((t & ~7) - window + 1) & ~7) : 0;
 }
-INLINE int64_t end_column(int64_t t, int64_t T) { return least(T, (t & ~7) + 8); }
+INLINE int64_t end_column(int64_t t, int64_t T) { return smaller(T, (t & ~7) + 8); }
 INLINE int64_t first_row(int64_t s) { return s & ~7; }
 INLINE int64_t end_row(int64_t s, int64_t window, int64_t T) {
-  return window ? least(T, (((s | 7) + window - 1) & ~7) + 8) : T;
+  return window ? smaller(T, (((s | 7) + window - 1) & ~7) + 8) : T;
 }
-enum { FULL, RESULT, LEFT, LEFT_T };  // which matrix of a product holds scores: none, c, a, a transposed
+enum { FULL, RESULT, LEFT, LEFT_T };  // the matrix of a product that holds scores: none, c, a, a transposed
 
-// c[m, WIDTH] = or += a[m, K] @ b[K, WIDTH], of which `columns` are kept; the compiler knows m.
+// c[m, WIDTH] = or += a[m, K] @ b[K, WIDTH]; the compiler knows m.
 INLINE void tile(const int m, int64_t K, const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb,
-                 real *c, int64_t rc, int64_t columns, int add) {
+                 real *c, int64_t rc, int add) {
   vector sum[TALL][VECTORS];
   UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] = (vector){0};
   for (int64_t k = 0; k < K; k++) {
@@ -53,68 +50,62 @@ INLINE void tile(const int m, int64_t K, const real *a, int64_t ra, int64_t ca, 
     UNROLL for (int i = 0; i < m; i++)
       UNROLL for (int j = 0; j < VECTORS; j++) sum[i][j] += a[i * ra + k * ca] * y[j];
   }
-  UNROLL for (int i = 0; i < m; i++) {
-    real *to = c + i * rc;
-    UNROLL for (int j = 0; j < VECTORS; j++) {
-      if (columns < (j + 1) * LANES) {
-        for (int64_t e = j * LANES; e < columns; e++) to[e] = (add ? to[e] : 0) + ((const real *)sum[i])[e];
-        break;
-      }
-      if (add) sum[i][j] += *(vector *)(to + j * LANES);
-      *(vector *)(to + j * LANES) = sum[i][j];
-    }
+  UNROLL for (int i = 0; i < m; i++) UNROLL for (int j = 0; j < VECTORS; j++) {
+    vector *to = (vector *)(c + i * rc + j * LANES);
+    if (add) sum[i][j] += *to;
+    *to = sum[i][j];
   }
 }
 
-// One piece of a product: rows k0 to k1 of b.
-static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, int64_t k0, int64_t k1,
+// c[m, N] = or += a[m, N] for N < WIDTH: what c has room for of a tile.
+INLINE void edge(int64_t m, int64_t N, const real *a, real *c, int64_t rc, int add) {
+  for (; m > 0; m--, a += WIDTH, c += rc) {
+    int64_t i = 0;
+    for (; i + LANES <= N; i += LANES) {
+      vector sum = *(const vector *)(a + i);
+      if (add) sum += *(vector *)(c + i);
+      *(vector *)(c + i) = sum;
+    }
+    for (; i < N; i++) c[i] = add ? c[i] + a[i] : a[i];
+  }
+}
+
+// The part of a product that rows start to stop of b contribute.
+static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, int64_t start, int64_t stop,
                     const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
                     real *c, int64_t rc, int add) {
-  real panel[PANEL * WIDTH];
-  int pack = cb != 1 || M > 2 * TALL;  // rows of b far apart would be fetched again for each tile
+  real panel[PANEL * WIDTH], rest[TALL * WIDTH];
+  int pack = cb != 1 || M > 2 * TALL;  // rows far apart would be fetched again for each tile
   for (int64_t j = 0; j < N; j += WIDTH) {
-    int64_t columns = least(WIDTH, N - j), row = rb;
-    const real *block = b + k0 * rb + j * cb;
+    int64_t columns = smaller(WIDTH, N - j), row = rb, whole = columns == WIDTH;
+    const real *block = b + start * rb + j * cb;
     if (pack) {
-      for (int64_t k = 0; k < k1 - k0; k++) {
+      for (int64_t k = 0; k < stop - start; k++) {
         real *to = panel + k * WIDTH;
         if (cb == 1) memcpy(to, block + k * rb, 64);
-        else if (columns == WIDTH) UNROLL for (int j = 0; j < VECTORS; j++) {
-          vector y = {0};
-          UNROLL for (int i = 0; i < LANES; i++) y[i] = block[k * rb + (j * LANES + i) * cb];
-          *(vector *)(to + j * LANES) = y;
-        }
+        else if (whole) UNROLL for (int i = 0; i < WIDTH; i++) to[i] = block[k * rb + i * cb];
         else for (int64_t i = 0; i < columns; i++) to[i] = block[k * rb + i * cb];
       }
       block = panel, row = WIDTH;
     }
-    int64_t end = kind == RESULT ? end_row(least(N, j + WIDTH) - 1, window, M) : M;
+    int64_t end = kind == RESULT ? end_row(j + columns - 1, window, M) : M;
     for (int64_t i = kind == RESULT ? first_row(j) : 0; i < end; i += TALL) {
-      int64_t first = 0, last = K, from = k0, to = k1;
+      int64_t first = 0, last = K, from = start, to = stop, m = smaller(TALL, end - i);
       if (kind == LEFT) first = first_column(i, window), last = end_column(i, K);
       if (kind == LEFT_T) first = first_row(i), last = end_row(i, window, K);
-      if (kind >= LEFT) {
-        from = most(first, k0), to = least(last, k1);
-        if (from >= to && (k0 || first < last)) continue;  // another piece's; an empty sum is 0
+      if (kind == LEFT || kind == LEFT_T) {
+        from = larger(first, start), to = smaller(last, stop);
+        if (from >= to && (start || first < last)) continue;  // other parts'; an empty sum is 0
       }
-      const real *x = a + i * ra + from * ca, *y = block + (from - k0) * row;
-      real *z = c + i * rc + j;
+      const real *x = a + i * ra + from * ca, *y = block + (from - start) * row;
+      real *result = c + i * rc + j, *z = whole ? result : rest;
+      int64_t rz = whole ? rc : WIDTH;
       int more = add || from > first;
-      switch (least(TALL, end - i)) {
-#define CASE(m) case m: tile(m, to - from, x, ra, ca, y, row, z, rc, columns, more); break;
-        CASE(1)
-        CASE(2)
-#if defined __AVX__ || defined __aarch64__
-        CASE(3)
-        CASE(4)
-#endif
-#ifdef __AVX512F__
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-#endif
+      switch (m) {
+#define CASE(m) case m: if (m <= TALL) tile(m, to - from, x, ra, ca, y, row, z, rz, whole && more); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
       }
+      if (!whole) edge(m, columns, rest, result, rc, more);
     }
   }
 }
@@ -124,7 +115,7 @@ NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int6
                             const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
                             real *c, int64_t rc, int add) {
   int64_t k = 0;
-  do product(kind, window, M, N, K, k, least(K, k + PANEL), a, ra, ca, b, rb, cb, c, rc, add);
+  do product(kind, window, M, N, K, k, smaller(K, k + PANEL), a, ra, ca, b, rb, cb, c, rc, add);
   while ((k += PANEL) < K);  // once even for K = 0, where c is 0
 }
 INLINE void matmul(int64_t M, int64_t N, int64_t K, const real *a, int64_t ra, int64_t ca,
@@ -216,15 +207,13 @@ INLINE real log_(real x) {
 // 1 - e^-y, y = |x| P(|x|), where P makes the largest relative error of erf least (7e-17; float: 4e-9;
 // found by Remez' algorithm). From the limit on, erf is 1.
 INLINE real erf_(real x) {
-  real limit = PICK(5.95, 4), r = fabs(x), p, q;
+  real limit = PICK(5.95, 4), r = fabs(x);
   r = r > limit ? limit : r;
-  real z = r * r;
+  real z = r * r, p = 0, q = PICK(1.1801393214390732e-14, -9.25632113e-6);
   if (sizeof(real) == 4) {
-    p = 0, q = (real)-9.25632113e-6;
     PAIR(0.000117642599, -0.00063284391) PAIR(0.0016670432, -0.000160413222) PAIR(-0.0191530546, 0.102777828)
     PAIR(0.636619382, 1.12837917)
   } else {
-    p = 0, q = (real)1.1801393214390732e-14;
     PAIR(-4.7553466917658899e-13, 8.7218293900281071e-12) PAIR(-9.5489536665823229e-11, 6.811380878744493e-10)
     PAIR(-3.1532874382418738e-9, 7.7827991420918369e-9) PAIR(8.3712029475838269e-9, -1.7409555453057056e-7)
     PAIR(8.5372103861720117e-7, -2.4298081814231329e-6) PAIR(3.5646986844338696e-6, 2.7958507397625873e-6)
