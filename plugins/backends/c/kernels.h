@@ -23,21 +23,21 @@ typedef real vector __attribute__((vector_size(BYTES), aligned(sizeof(real)), ma
 enum { WIDTH = 64 / sizeof(real), LANES = BYTES / sizeof(real), VECTORS = 64 / BYTES };
 enum { PANEL = 256 };  // rows of b, WIDTH columns of which (16 KB) stay in the nearest cache
 
-INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// A causal mask, here with a window of so many tokens (0: none), hides most scores: row t is the token that
-// looks, column s the one it looks at. Only blocks of 8 x 8 with a score that is seen exist: in row t the
-// columns from first_column to end_column. The others are neither computed nor read.
+// A causal mask, maybe with a window (0: none), hides most scores: at row t, column s, token t may look at s
+// only if 0 <= t - s < window. Blocks of 8 x 8 scores exist if one of them is left: in row t the columns from
+// first_column to end_column, in column s the rows from first_row to end_row. No others are read.
 INLINE int64_t first_column(int64_t t, int64_t window) {
-  return window ? larger(0, ((t & ~7) - window + 1) & ~7) : 0;
+  return window ? most(0, ((t & ~7) - window + 1) & ~7) : 0;
 }
-INLINE int64_t end_column(int64_t t, int64_t T) { return smaller(T, (t & ~7) + 8); }
+INLINE int64_t end_column(int64_t t, int64_t T) { return least(T, (t & ~7) + 8); }
 INLINE int64_t first_row(int64_t s) { return s & ~7; }
 INLINE int64_t end_row(int64_t s, int64_t window, int64_t T) {
-  return window ? smaller(T, (((s | 7) + window - 1) & ~7) + 8) : T;
+  return window ? least(T, (((s | 7) + window - 1) & ~7) + 8) : T;
 }
-enum { FULL, RESULT, LEFT, LEFT_T };  // the matrix of a product that holds scores: none, c, a, a transposed
+enum { FULL, RESULT, LEFT, LEFT_T };  // which matrix of a product holds scores: none, c, a, a transposed
 
 // c[m, WIDTH] = or += a[m, K] @ b[K, WIDTH]; the compiler knows m.
 INLINE void tile(const int m, int64_t K, const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb,
@@ -57,7 +57,7 @@ INLINE void tile(const int m, int64_t K, const real *a, int64_t ra, int64_t ca, 
   }
 }
 
-// c[m, N] = or += a[m, N] for N < WIDTH: what c has room for of a tile.
+// c[m, N] = or += the first N of the WIDTH columns of the tile a.
 INLINE void edge(int64_t m, int64_t N, const real *a, real *c, int64_t rc, int add) {
   for (; m > 0; m--, a += WIDTH, c += rc) {
     int64_t i = 0;
@@ -77,7 +77,7 @@ static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, i
   real panel[PANEL * WIDTH], rest[TALL * WIDTH];
   int pack = cb != 1 || M > 2 * TALL;  // rows far apart would be fetched again for each tile
   for (int64_t j = 0; j < N; j += WIDTH) {
-    int64_t columns = smaller(WIDTH, N - j), row = rb, whole = columns == WIDTH;
+    int64_t columns = least(WIDTH, N - j), row = rb, whole = columns == WIDTH;
     const real *block = b + start * rb + j * cb;
     if (pack) {
       for (int64_t k = 0; k < stop - start; k++) {
@@ -90,11 +90,11 @@ static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, i
     }
     int64_t end = kind == RESULT ? end_row(j + columns - 1, window, M) : M;
     for (int64_t i = kind == RESULT ? first_row(j) : 0; i < end; i += TALL) {
-      int64_t first = 0, last = K, from = start, to = stop, m = smaller(TALL, end - i);
+      int64_t first = 0, last = K, from = start, to = stop, m = least(TALL, end - i);
       if (kind == LEFT) first = first_column(i, window), last = end_column(i, K);
       if (kind == LEFT_T) first = first_row(i), last = end_row(i, window, K);
       if (kind == LEFT || kind == LEFT_T) {
-        from = larger(first, start), to = smaller(last, stop);
+        from = most(first, start), to = least(last, stop);
         if (from >= to && (start || first < last)) continue;  // other parts'; an empty sum is 0
       }
       const real *x = a + i * ra + from * ca, *y = block + (from - start) * row;
@@ -115,7 +115,7 @@ NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int6
                             const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
                             real *c, int64_t rc, int add) {
   int64_t k = 0;
-  do product(kind, window, M, N, K, k, smaller(K, k + PANEL), a, ra, ca, b, rb, cb, c, rc, add);
+  do product(kind, window, M, N, K, k, least(K, k + PANEL), a, ra, ca, b, rb, cb, c, rc, add);
   while ((k += PANEL) < K);  // once even for K = 0, where c is 0
 }
 INLINE void matmul(int64_t M, int64_t N, int64_t K, const real *a, int64_t ra, int64_t ca,
@@ -125,7 +125,10 @@ INLINE void matmul(int64_t M, int64_t N, int64_t K, const real *a, int64_t ra, i
 
 // Rows added up by number: c[ids[n]] += g[n].
 static void scatter(int64_t N, int64_t C, const real *g, int64_t rg, const int *ids, real *c) {
-  for (int64_t n = 0; n < N; n++) for (int64_t i = 0; i < C; i++) c[ids[n] * C + i] += g[n * rg + i];
+  for (int64_t n = 0; n < N; n++) {
+    _Pragma("omp simd")
+    for (int64_t i = 0; i < C; i++) c[ids[n] * C + i] += g[n * rg + i];
+  }
 }
 
 typedef struct {
@@ -145,9 +148,9 @@ NOINLINE void distances(const Batch *batch, int64_t H, int64_t size, int64_t win
     EACH_DOCUMENT for (int64_t t = 0; t < T; t++) {
       const real *row = g + nn * H + h * T * T + t * (rg < 0 ? T : rg);
       real *to = strip + BLOCK - 1 - t;
-      int64_t step = cg < 0 ? T : cg, s = first_column(t, window);
-      if (step == 1) for (; s <= t; s++) to[s] += row[s];
-      else for (; s <= t; s++) to[s] += row[s * step];
+      int64_t step = cg < 0 ? T : cg;
+      _Pragma("omp simd")
+      for (int64_t s = first_column(t, window); s <= t; s++) to[s] += row[s * step];
     }
     for (int64_t d = 0; d < size; d++) c[d * H + h] = d < BLOCK ? strip[BLOCK - 1 - d] : 0;
   }
@@ -165,7 +168,7 @@ enum { MANTISSA = sizeof(real) == 8 ? 52 : 23, BIAS = sizeof(real) == 8 ? 1023 :
 INLINE real from_bits(bits i) { real x; memcpy(&x, &i, sizeof x); return x; }
 INLINE bits to_bits(real x) { bits i; memcpy(&i, &x, sizeof i); return i; }
 
-// e^x = (1 + p) * s * t, s and t powers of two: one alone could be too large or too small for a number.
+// e^x = (1 + p) * s * t; s and t are powers of two: as one they could be too large or small for a number.
 typedef struct { real p, s, t; } Power;
 INLINE Power power(real x) {
   const real shift = PICK(0x1.8p52, 0x1.8p23);  // numbers this large have no digits after the point
