@@ -1,5 +1,8 @@
 // What the steps of a compiled model call: products of matrices, sums by number, functions of a number.
 // Before this text stand `typedef double real;` (or float) and `enum { BLOCK = 16 };` (block_size).
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <tgmath.h>
@@ -131,12 +134,14 @@ static void scatter(int64_t N, int64_t C, const real *g, int64_t rg, const int *
   }
 }
 
+// A batch, or a lane of it: `start` and `square` say where a document's tokens, and pairs of them, begin.
 typedef struct {
-  int64_t docs, N, SQ, all;
+  int64_t docs, N, SQ, all, all_pairs;  // N tokens and SQ pairs; `all` in the whole batch
   const int64_t *start, *square;
   const int *ids, *targets, *place;
-  const real *numbers, *masks;
+  const real *numbers, *weights, *masks, *score_masks;
 } Batch;
+typedef struct { real *carry, *keep, *sums, *mem, *results; } Memory;
 #define EACH_DOCUMENT for (int64_t d = 0, n, nn, T; d < batch->docs && \
   (n = batch->start[d], nn = batch->square[d], T = batch->start[d + 1] - n, 1); d++)
 
