@@ -121,10 +121,7 @@ NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int6
   do product(kind, window, M, N, K, k, least(K, k + PANEL), a, ra, ca, b, rb, cb, c, rc, add);
   while ((k += PANEL) < K);  // once even for K = 0, where c is 0
 }
-INLINE void matmul(int64_t M, int64_t N, int64_t K, const real *a, int64_t ra, int64_t ca,
-                   const real *b, int64_t rb, int64_t cb, real *c, int64_t rc, int add) {
-  scores_matmul(FULL, 0, M, N, K, a, ra, ca, b, rb, cb, c, rc, add);
-}
+#define matmul(...) scores_matmul(FULL, 0, __VA_ARGS__)
 
 // Rows added up by number: c[ids[n]] += g[n].
 static void scatter(int64_t N, int64_t C, const real *g, int64_t rg, const int *ids, real *c) {
