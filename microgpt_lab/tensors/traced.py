@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgpt_lab.core.autograd import topological
-from microgpt_lab.core.places import Places, Table
+from microgpt_lab.core.places import Places
 from microgpt_lab.tensors.broadcasting import SLOPES, Condition, contiguous, each, stretched, strip_of
 from microgpt_lab.tensors.graph import Node, Untraceable
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, Tokens, same
