@@ -50,6 +50,13 @@ class C(Backend):
 
         return Scan(f, self.precision)
 
+    def prepare(self, trainer):
+        """Compile an evaluation and a step."""
+        if trainer.held_out:
+            trainer.validate()
+        if trainer.steps:
+            trainer.advance()
+
 
 @hookimpl
 def backends():

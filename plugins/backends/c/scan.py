@@ -147,8 +147,8 @@ class Scan:
     def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
         """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
 
-        `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled for
-        these names, without what they do not need. UserError if a name does not exist.
+        `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled
+        for these names, without what they do not need. UserError if a name does not exist.
         """
         if names not in self.looks:
             self.looks[names] = Compiled(self.f, carry, inputs, self.dtype, names)
