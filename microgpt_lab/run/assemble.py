@@ -88,15 +88,6 @@ def assemble(
     return trainer
 
 
-def before_training(config: dict[str, Any], backend: str) -> Trainer:
-    """Build the trainer of a run as it was before its first step, on another backend. Nothing is compiled."""
-    precision = {key: value for key, value in config["backend"].items() if key == "precision"}
-    config = config | {"backend": {"name": backend} | precision}
-    trainer = assemble(config | {"steps": 0}, load_documents(config))  # no step: none is tried
-    trainer.steps = config["steps"]
-    return trainer
-
-
 def try_step(trainer: Trainer) -> None:
     """Let the backend compile a step of the longest documents."""
     batch, *numbers = trainer.inputs(0)

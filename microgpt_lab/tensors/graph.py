@@ -40,7 +40,7 @@ class Node:
         self.back = graph.differentiated is not None
         self.where = graph.differentiated.where if graph.differentiated else origin()
         self.section = ""  # the layer and part, such as "layer0.attention"
-        self.band: int | None = None  # of scores: which of them are computed (of a backend that leaves out what a mask hides)
+        self.band: int | None = None  # which of the scores a backend computes
         graph.nodes.append(self)
 
     @property
@@ -72,7 +72,9 @@ class Graph:
         self.differentiated: Node | None = None
         self.tables: dict[Table, Any] = {}
         self.named: dict[int, tuple[Any, str]] = {}  # by the id of a tensor: it, and what `see` called it
-        self.weights: dict[tuple[int, int], str] = {}  # by the serial of a node and an offset
+        self.weights: dict[
+            tuple[int, int], Any
+        ] = {}  # names and shapes, by the serial of a node and an offset
 
     def look(self, name: str, x: Any) -> Any:
         """Remember the name of a tensor: the first one, because a view has the numbers of its source."""

@@ -1,15 +1,16 @@
 // The logits of the token after the first n: the forward pass over all of them, every time.
 static const real *logits_after(const int *tokens, int n) {
-  static real mem[SAMPLE_WORK], logits[BLOCK * VOCAB];
-  int64_t begins[] = {0, n}, squares[] = {0, n * n};
+  static real mem[SAMPLE_WORK], result[1];
+  const int64_t N = n, SQ = N * N;
+  int64_t begins[] = {0, N}, squares[] = {0, SQ};
   int places[BLOCK];
   for (int t = 0; t < n; t++) places[t] = t;
-  Batch batch = {.docs = 1, .N = n, .SQ = n * n, .all = n, .all_pairs = n * n, .start = begins, .square = squares,
+  Batch batch = {.docs = 1, .N = N, .SQ = SQ, .all = N, .all_pairs = SQ, .start = begins, .square = squares,
                  .ids = tokens, .place = places};
-  Memory memory = {carry, sample_keep, sample_sums, mem, logits};
+  Memory memory = {carry, sample_keep, sample_sums, mem, result};
   sample_before(&batch, &memory);
   sample_documents(&batch, &memory);
-  return logits + (n - 1) * VOCAB;
+  return LOGITS + (N - 1) * VOCAB;
 }
 
 static void print_sample(Random *rng) {

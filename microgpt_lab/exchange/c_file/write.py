@@ -123,10 +123,11 @@ def sizes_of(trainer: Trainer, step: Any, logits: Any, steps: int, options: dict
     macros = {
         "WORK": size(ends["mem"], "BATCH * BLOCK"),
         "SAMPLE_WORK": size(sample_ends["mem"], "BLOCK"),
+        "LOGITS": f"({logits.memory.home[logits.shown[0].node.serial]})",
     } | options
     real = "double" if trainer.backend.precision == "float64" else "float"
     defined = "".join(f"#define {name} {value}\n" for name, value in macros.items())
-    work = "// Numbers that the documents of a step need, and a sample.\n"
+    work = "// Numbers that the documents of a step need, and those of a sample; where its logits are.\n"
     return f"typedef {real} real;\n\nenum {{\n{chr(10).join(lines)}\n}};\n{work}{defined}"
 
 

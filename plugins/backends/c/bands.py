@@ -1,7 +1,7 @@
 """Which attention scores are computed: not those that a mask hides, where no result depends on them.
 
-A masked score is -inf, and what is computed from it is known too: exp(-inf - x) is 0, 0 · x is 0 (x is finite,
-or the run has diverged). A number that nothing reads, or only products with such a 0, need not exist.
+A masked score is -inf, and what is computed from it is known too: exp(-inf - x) is 0, and 0 · x is 0 (x is
+finite, or the run has diverged). A number that nothing reads, or only products with such a 0, need not exist.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ SUMS = ("total", "colsum")  # of all rows of a loop
 REDUCTIONS = ("rowsum", "rowmax")
 WHOLE_ROWS = ("pick", "argmax")  # they read a row that must be complete
 ELSEWHERE = ("take", "pad")  # they read other numbers than those of their own row and column
+LONGEST_ROW = 8192
 MOST = 48  # operations in a loop, so that the compiler can keep them in registers
 
 
@@ -121,8 +122,13 @@ def units_of(nodes: list[Node], results: list[Any]) -> list[Unit]:
     for unit in units:
         read |= {a.node.serial for x in unit.nodes for a in x.args if home.get(a.node.serial) is not unit}
     for unit in units:
-        unit.outs = [x for x in unit.nodes if x.serial in read or x.op in SUMS]
+        unit.outs = [x for x in unit.nodes if x.serial in read or x.op in SUMS or has_long_rows(x)]
     return units
+
+
+def has_long_rows(node: Node) -> bool:
+    """Whether rows are too long for the stack, on which loops keep rows that they read again."""
+    return isinstance(node.shape[-1], int) and node.shape[-1] > LONGEST_ROW
 
 
 def fused(nodes: list[Node], stage: int) -> list[Unit]:
