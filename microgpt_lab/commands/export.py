@@ -12,11 +12,9 @@ from pathlib import Path
 from microgpt_lab.commands import RUN, Parser, print_warning
 from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
 from microgpt_lab.exchange import safetensors, transformers
-from microgpt_lab.exchange.c_file.write import c_file
 from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import unavailable
 from microgpt_lab.run.checkpoint import sync
-from microgpt_lab.run.assemble import before_training
 from microgpt_lab.run.trained import Trained, load_trained
 
 
@@ -32,14 +30,6 @@ def write_transformers(trained: Trained, path: Path) -> str:
     return transformers.write(path, trained.config, trained.weights, trained.tokenizer)
 
 
-def write_c(trained: Trained, path: Path) -> str:
-    """Write a C file that trains as the run did."""
-    trainer = before_training(trained.config, "c")
-    text, steps = c_file(trainer, trained.config)
-    (path / "microgpt.c").write_text(text, encoding="utf-8")
-    return f"microgpt.c, {steps:,} of {trainer.steps:,} steps: cc -O2 microgpt.c -lm"
-
-
 # By format: what it is written into, a sentence, and the function that writes a run and says what it wrote.
 FORMATS = {
     "safetensors": (
@@ -51,11 +41,6 @@ FORMATS = {
         "DIR",
         "a model that AutoModelForCausalLM.from_pretrained(DIR) of Hugging Face transformers loads",
         write_transformers,
-    ),
-    "c": (
-        "DIR",
-        "microgpt.c, a C file without dependencies that trains as the run did and prints the same losses",
-        write_c,
     ),
 }
 
