@@ -1,0 +1,231 @@
+"""Write a run as one file of Python: from the sources of its parts to the text."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.errors import UserError
+from microgpt_lab.exchange.python_file import collect, modules
+from microgpt_lab.exchange.python_file.calls import (
+    propagated,
+    remove_parameters,
+    substitute_name,
+    without_identities,
+    without_unknown_keywords,
+)
+from microgpt_lab.exchange.python_file.data import documents_of, listed, vocabulary
+from microgpt_lab.exchange.python_file.fold import folded
+from microgpt_lab.exchange.python_file.layout import described, laid_out, options_in
+from microgpt_lab.exchange.python_file.modules import Symbol
+from microgpt_lab.exchange.python_file.program import SIZES, made, part, program, settings
+from microgpt_lab.exchange.python_file.source import Source, functions, is_load, parameters
+from microgpt_lab.exchange.python_file.sweep import swept
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
+
+KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler")
+USED = {
+    "GPT": "core.model",
+    "Tensor": "tensors.tensor",
+    "Continuation": "core.sampler",
+    "Dropout": "core.backend",
+    "encoded": "core.streams",
+    "random_windows": "core.streams",
+}
+IMPORTS = ["import gc", "import json", "import math", "from functools import partial", "from pathlib import Path"]
+IMPORTS += ["from random import Random"]
+MARK = "# --- {} ---\n"
+
+
+def python_file(trainer: Trainer, config: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the text of the file, and the JSON of its documents if they are too many for the file itself.
+
+    trainer: the trainer of the run, before its first step.
+    """
+    documents = documents_of(trainer)
+    inside = listed("DOCUMENTS", documents)
+    beside = 'DOCUMENTS = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))\n'
+    data = vocabulary(trainer.corpus.tokenizer.state_dict()) + "\n" + (inside or beside)
+    text = code(trainer, config, data)
+    return text, None if inside else json.dumps(documents, ensure_ascii=False, indent=0)
+
+
+def code(trainer: Trainer, config: dict[str, Any], data: str) -> str:
+    """Return the text of the file."""
+    parts = {kind: symbol_of(kind, config) for kind in KINDS}
+    core = [Symbol(f"microgpt_lab.{origin}", name) for name, origin in USED.items()]
+    found = collect.needed([*core, *parts.values()], {symbol.module: kind for kind, symbol in parts.items()})
+    definitions = collect.ordered(found)
+    names, imports = collect.output_names(definitions, core)
+    of_kind = {kind: names[symbol] for kind, symbol in parts.items()}
+    text = "\n\n".join(
+        [
+            "\n".join(sorted({*imports, *IMPORTS})),
+            settings(trainer, config),
+            collect.assembled(definitions, names),
+            program(trainer, config, of_kind),
+            data,
+            'if __name__ == "__main__":\n    main()\n',
+        ]
+    )
+    options = options_in(text)
+    text = simplified(specialized(text, trainer, config, of_kind), attributes_of(trainer, text))
+    text = described(with_imports(text), options)
+    text = with_sections(text, {names[each.symbol]: section_of(each.place[0]) for each in definitions})
+    text = with_short_names(text, {names[each.symbol]: each.symbol.name for each in definitions})
+    return f'"""{introduction(trainer, config)}"""\n\nfrom __future__ import annotations\n\n{laid_out(text)}'
+
+
+def symbol_of(kind: str, config: dict[str, Any]) -> Symbol:
+    """Return where the run's part of this kind is defined. UserError if it is not in a file of its own."""
+    make, _ = part(kind, config)
+    modules.OURS.add(make.__module__.partition(".")[0])
+    if make.__name__ not in modules.module(make.__module__).definitions:
+        raise UserError(
+            f"{kind}={config[kind]['name']} cannot be exported: it is not a function or class at the top "
+            f"level of {make.__module__}"
+        )
+    return Symbol(make.__module__, make.__name__)
+
+
+def simplified(text: str, attributes: dict[str, dict[str, Any]]) -> str:
+    """Simplify a text until nothing changes."""
+    before = ""
+    while text != before:
+        before = text
+        text = folded(text, attributes)
+        text = propagated(text, attributes)
+        text = without_identities(text)
+        text = swept(without_unknown_keywords(text))
+    return text
+
+
+def attributes_of(trainer: Trainer, text: str) -> dict[str, dict[str, Any]]:
+    """Return the attributes of the model, its parts and the optimizer, by class, that conditions may depend on.
+
+    Sizes are not among them, so that they can be changed in the file; nor what is assigned more than once.
+    """
+    model, tree = trainer.model, ast.parse(text)
+    stores = Counter(n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and not is_load(n))
+    parts = [getattr(model, kind) for kind in MODEL_KINDS]
+    found: dict[str, dict[str, Any]] = {}
+    for each in (model, *parts, trainer.optimizer, trainer.scheduler, trainer.sampler):
+        for class_ in type(each).__mro__ if hasattr(each, "__dict__") else ():
+            mine = found.setdefault(class_.__name__, {})
+            for name, value in vars(each).items():
+                plain = value is None or isinstance(value, (bool, int, float, str)) or value in ((), [], {})
+                if plain and name not in SIZES and stores[name] < 2:
+                    mine[name] = value
+    if not any(model.tables.values()):
+        found["GPT"]["tables"] = found["Wiring"]["tables"] = {}
+    found["Wiring"] = found["GPT"]
+    return found
+
+
+def specialized(text: str, trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> str:
+    """Return the text without parameters of parts that the run gives no weight, and options of functions."""
+    model = trainer.model
+    declared = {kind: {own for own, *_ in model.names.get(f"layer0.{kind}", ())} for kind in MODEL_KINDS}
+    declared["position"] = {own for own, *_ in model.names.get("position", ())}
+    declared["norm"] = {own for path in model.names if "norm" in path for own, *_ in model.names[path]}
+    for kind, tables in model.tables.items():
+        declared[kind] |= tables.keys()
+    source = Source(text)
+    for owner, function in functions(source.tree):
+        for kind, name in names.items():
+            if owner and owner.name == name and kind in ("position", "attention", "mlp", "norm", "block"):
+                if function.name in ("__call__", "embed", "rotate", "bias"):
+                    never = {p for p, default in optional(function) if default is None} - declared[kind]
+                    leave_out(source, function, dict.fromkeys(never))
+            elif not owner and function.name == name:
+                _, options = part(kind, config)
+                given = options if kind != "norm" else options
+                fixed = {k: v for k, v in given.items() if isinstance(v, bool | str)}
+                leave_out(source, function, fixed)
+    return source.edited()
+
+
+def optional(function: Any) -> list[tuple[str, Any]]:
+    """Return the parameters that have a constant as default."""
+    a = function.args
+    pairs = [*zip(reversed(a.args), reversed(a.defaults)), *zip(a.kwonlyargs, a.kw_defaults)]
+    return [(each.arg, value.value) for each, value in pairs if isinstance(value, ast.Constant)]
+
+
+def leave_out(source: Source, function: Any, values: dict[str, Any]) -> None:
+    """Remove parameters of a function, and put their values where they are used."""
+    if values:
+        remove_parameters(source, function, set(values))
+        for name, value in values.items():
+            for each in function.body:
+                substitute_name(source, each, name, value)
+
+
+def with_imports(text: str) -> str:
+    """Put the imports in order, those of a module together, without any that nothing uses.
+
+    UserError for one of a package that the file must not need.
+    """
+    source = Source(text)
+    used = {node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name)}
+    modules_, names = [], defaultdict(list)
+    for node in source.tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            source.remove([node], source.tree.body)
+            [each] = node.names
+            if (each.asname or each.name.partition(".")[0]) in used:
+                origin = getattr(node, "module", each.name)
+                if origin.partition(".")[0] not in sys.stdlib_module_names:
+                    raise UserError(f"it computes with {origin}, which is not in the standard library")
+                if isinstance(node, ast.Import):
+                    modules_.append(ast.unparse(node))
+                else:
+                    names[origin].append(ast.unparse(each))
+    lines = modules_ + [f"from {origin} import {', '.join(each)}" for origin, each in sorted(names.items())]
+    return "\n".join(lines) + "\n\n" + source.edited().lstrip("\n")
+
+
+def with_short_names(text: str, names: dict[str, str]) -> str:
+    """Give names that gave way to others their own again, if the others are not in the text."""
+    tree = ast.parse(text)
+    taken = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    taken |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+    taken |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    for long, short in names.items():
+        if long != short and long in taken and short not in taken | modules.BUILTINS:
+            text = re.sub(rf"(?<![\w.]){long}\b", short, text)
+            taken.add(short)
+    return text
+
+
+def section_of(place: int) -> str:
+    """Return the title of the section that a place of collect.ORDER is in."""
+    return next(title for title, names in collect.SECTIONS.items() if collect.ORDER[place] in names)
+
+
+def with_sections(text: str, sections: dict[str, str]) -> str:
+    """Put the title of each section before its first definition."""
+    source, current = Source(text), ""
+    for node in source.tree.body:
+        title = sections.get(getattr(node, "name", ""), current)
+        if getattr(node, "name", "") == "matrix":
+            title = "Training and generation"
+        if title != current:
+            start, _ = source.lines(node)
+            source.replace((start, start), MARK.format(title))
+            current = title
+    return source.edited()
+
+
+def introduction(trainer: Trainer, config: dict[str, Any]) -> str:
+    return "A GPT."
+
+
+__all__ = ["inspect", "made", "parameters", "python_file", "Path"]
