@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Set
 from typing import Any, NamedTuple
 
 from microgpt_lab.exchange.python_file.fold import OWNERS, UNKNOWN, Scope, expressions, substitute
@@ -17,6 +18,7 @@ from microgpt_lab.exchange.python_file.source import (
     is_record,
     parameters,
     stored,
+    walk,
 )
 
 ERASED = (None, False, True, (), {}, [])  # constants that need not be seen
@@ -43,7 +45,7 @@ class Calls:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 called.add(id(node.func))
                 self.calls[key_of(node.func)].append(node)
-        for node in ast.walk(source.tree):
+        for node in walk(source.tree):
             if isinstance(node, ast.Name | ast.Attribute) and is_load(node) and id(node) not in called:
                 self.others.add(key_of(node))
         self.properties = {f.name for _, f in functions(source.tree) if "property" in str(decorators(f))}
@@ -65,7 +67,9 @@ class Calls:
         known = []
         for key, found in by_key.items():
             [callee, *others] = found
-            is_value = key in self.others and key[1] not in self.properties and isinstance(callee.node, Function)
+            is_value = (
+                key in self.others and key[1] not in self.properties and isinstance(callee.node, Function)
+            )
             if not others and not is_value and not key[1].startswith("__") and self.calls[key]:
                 if not any(has_star(call) for call in self.calls[key]):
                     known.append(callee)
@@ -93,14 +97,23 @@ def propagated(text: str, attributes: dict[str, dict[str, Any]]) -> str:
     """Return the text without parameters that are constant; new constants of NamedTuples join `attributes`."""
     source = Source(text)
     calls = Calls(source)
-    scope = Scope(attributes, "")
+    scopes: dict[int, Scope] = {}
+    for owner, function in functions(source.tree):
+        scope = Scope(attributes, owner.name if owner else "", function)
+        scopes |= {id(node): scope for node in walk(function) if isinstance(node, ast.Call)}
+    nowhere = Scope(attributes, "")
     for callee in calls.callees():
         made = calls.calls[callee.is_method, callee.name]
         for index, (name, default) in enumerate(callee.parameters.items()):
             given = [argument(call, index, name) for call in made]
-            values = [scope.value(each or default) if each or default else UNKNOWN for each in given]
+            values = [
+                scopes.get(id(call), nowhere).value(each or default) if each or default else UNKNOWN
+                for call, each in zip(made, given)
+            ]
             first = values[0]
-            if first is UNKNOWN or not any(first is e or (first == e and not isinstance(first, int)) for e in ERASED):
+            if first is UNKNOWN or not any(
+                first is e or (first == e and not isinstance(first, int)) for e in ERASED
+            ):
                 continue
             if any(value is UNKNOWN or value != first for value in values):
                 continue
@@ -136,15 +149,19 @@ def erased(source: Source, callee: Callee, name: str, value: Any, attributes: di
         substitute_name(source, callee.node, name, value)
         remove_parameters(source, callee.node, {name})
         return True
-    fields = {f.target.id: f for f in callee.node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)}
+    fields = {
+        f.target.id: f
+        for f in callee.node.body
+        if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)
+    }
     holders = {key for key, class_ in OWNERS.items() if class_ == callee.name}
-    used = [n for n in ast.walk(source.tree) if isinstance(n, ast.Attribute) and n.attr == name]
-    inside = {id(n) for n in ast.walk(callee.node)}
+    used = [n for n in walk(source.tree) if isinstance(n, ast.Attribute) and n.attr == name]
+    inside = {id(n) for n in walk(callee.node)}
     ours = [n for n in used if isinstance(n.value, ast.Name)]
     ours = [n for n in ours if n.value.id in holders or (n.value.id == "self" and id(n) in inside)]  # type: ignore
     if ours and value == {}:
         return False
-    if any(k.arg == name for c in ast.walk(source.tree) if isinstance(c, ast.Call) for k in c.keywords):
+    if any(k.arg == name for c in walk(source.tree) if isinstance(c, ast.Call) for k in c.keywords):
         return False
     attributes.setdefault(callee.name, {})[name] = value
     for node in ours:
@@ -154,7 +171,7 @@ def erased(source: Source, callee: Callee, name: str, value: Any, attributes: di
 
 
 def substitute_name(source: Source, function: Function, name: str, value: Any) -> None:
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Name) and node.id == name:
             source.replace(source.span(node), repr(value))
 
@@ -180,8 +197,8 @@ def remove_parameters(source: Source, function: Function, names: set[str]) -> No
     source.replace((start, first), header)
 
 
-def without_identities(text: str) -> str:
-    """Replace calls of methods that return their first argument by that argument."""
+def without_identities(text: str, also: Set[str] = frozenset()) -> str:
+    """Replace calls of methods that return their first argument, and of these functions, by that argument."""
     source = Source(text)
     by_name: dict[str, list[bool]] = defaultdict(list)
     for owner, function in functions(source.tree):
@@ -189,8 +206,31 @@ def without_identities(text: str) -> str:
             by_name[function.name].append(is_identity(function))
     names = {name for name, found in by_name.items() if all(found) and not name.startswith("__")}
     for node in expressions(source.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names and node.args:
-            substitute(source, node, node.args[0])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) and node.args:
+            is_method, name = key_of(node.func)
+            if name in (names if is_method else also):
+                substitute(source, node, node.args[0])
+    return source.edited()
+
+
+def without_wrappers(text: str, names: set[str]) -> str:
+    """Replace calls of functions that only call a method of their argument: ops_sum(x) by x.sum().
+
+    names: those functions that may go.
+    """
+    source = Source(text)
+    methods = {}
+    for node in source.tree.body:
+        if isinstance(node, Function) and node.name in names and len(node.args.args) == 1:
+            value = getattr(node.body[-1], "value", None)
+            if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+                methods[node.name] = source.text(value).partition(".")[2]
+    for node in expressions(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in methods:
+            [x] = node.args
+            is_atom = isinstance(x, ast.Name | ast.Call | ast.Attribute | ast.Subscript)
+            inside = source.text(x) if is_atom else f"({source.text(x)})"
+            source.replace(source.span(node), f"{inside}.{methods[node.func.id]}")
     return source.edited()
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from microgpt_lab.errors import UserError
 from microgpt_lab.exchange.python_file.modules import BUILTINS, Symbol, module
 from microgpt_lab.exchange.python_file.program import RESERVED
-from microgpt_lab.exchange.python_file.source import Function, Source
+from microgpt_lab.exchange.python_file.source import Function, Source, walk
 
 # Modules in the order in which they are read. Those of parts come before "microgpt_lab.core.wiring".
 SECTIONS = {
@@ -24,8 +24,18 @@ SECTIONS = {
     "Training": ("core.backend",),
 }
 ORDER = [name for names in SECTIONS.values() for name in names]
-LAST_KINDS = {"optimizer": "optimizer", "scheduler": "optimizer", "tokenizer": "tokenizer", "sampler": "sampler"}
-LEFT_OUT = {"microgpt_lab.errors", "microgpt_lab.core.reprs", "microgpt_lab.core.see", "microgpt_lab.registry"}
+LAST_KINDS = {
+    "optimizer": "optimizer",
+    "scheduler": "optimizer",
+    "tokenizer": "tokenizer",
+    "sampler": "sampler",
+}
+LEFT_OUT = {
+    "microgpt_lab.errors",
+    "microgpt_lab.core.reprs",
+    "microgpt_lab.core.see",
+    "microgpt_lab.registry",
+}
 
 
 class Definition(NamedTuple):
@@ -61,7 +71,9 @@ def position(symbol: Symbol, kinds: dict[str, str]) -> int:
     name = "GPT" if symbol.name == "GPT" else symbol.module.removeprefix("microgpt_lab.")
     if name in ORDER:
         return ORDER.index(name)
-    kind = next((kinds[m] for m in sorted(kinds, reverse=True) if f"{symbol.module}.".startswith(f"{m}.")), "")
+    kind = next(
+        (kinds[m] for m in sorted(kinds, reverse=True) if f"{symbol.module}.".startswith(f"{m}.")), ""
+    )
     return ORDER.index(LAST_KINDS.get(kind, "parts"))
 
 
@@ -90,7 +102,9 @@ def at_definition(each: Definition, found: dict[Symbol, Definition]) -> list[Def
         parts = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
     elif isinstance(node, ast.ClassDef):
         inside = [n.value for n in node.body if isinstance(n, ast.Assign)]
-        inside += [n.value for n in node.body if isinstance(n, ast.AnnAssign) and n.value and node.name != "GPT"]
+        inside += [
+            n.value for n in node.body if isinstance(n, ast.AnnAssign) and n.value and node.name != "GPT"
+        ]
         parts = [*node.decorator_list, *node.bases, *inside]
     elif isinstance(node, ast.AnnAssign) and node.value:
         parts = [node.value]
@@ -100,17 +114,16 @@ def at_definition(each: Definition, found: dict[Symbol, Definition]) -> list[Def
 
 def assembled(definitions: list[Definition], names: dict[Symbol, str]) -> str:
     """Return the definitions in one namespace, as a text."""
-    text, seen = [], set()
+    text, before = "", None
     for each in definitions:
-        if id(each.node) not in seen:  # a = b = …
-            seen.add(id(each.node))
-            text.append(renamed(each, names))
-    return "\n\n".join(text)
+        if each.node is not before:  # a = b = …
+            close = isinstance(each.node, ast.Assign) and isinstance(before, ast.Assign)
+            text += ("" if close else "\n\n") + renamed(each, names)
+        before = each.node
+    return text
 
 
-def output_names(
-    definitions: list[Definition], first: list[Symbol]
-) -> tuple[dict[Symbol, str], list[str]]:
+def output_names(definitions: list[Definition], first: list[Symbol]) -> tuple[dict[Symbol, str], list[str]]:
     """Return the name of each symbol in the file, and the imports.
 
     Of definitions with one name, the last keeps it, or one of `first`. The others, and those that are called
@@ -144,8 +157,8 @@ def renamed(each: Definition, names: dict[Symbol, str]) -> str:
     lines = owner.source.lines(each.node)
     source = Source(owner.source.between(*lines))
     [node] = source.tree.body
-    strings = [place for place in ast.walk(node) if isinstance(place, ast.JoinedStr)]
-    inside = {id(place) for string in strings for place in ast.walk(string)}
+    strings = [place for place in walk(node) if isinstance(place, ast.JoinedStr)]
+    inside = {id(place) for string in strings for place in walk(string)}
     new_names = {}
     for place, symbol in owner.globals_in(node):
         if symbol in names and (old := ast.unparse(place)) != names[symbol]:
@@ -167,7 +180,7 @@ def renamed(each: Definition, names: dict[Symbol, str]) -> str:
             if head:
                 source.replace((head.end(), head.end() + len(each.symbol.name.encode())), new)
         else:
-            for target in ast.walk(node):
+            for target in walk(node):
                 if isinstance(target, ast.Name) and target.id == each.symbol.name:
                     source.replace(source.span(target), new)
     return source.edited()

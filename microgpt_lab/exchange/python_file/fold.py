@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from microgpt_lab.exchange.python_file.source import (
@@ -14,9 +16,9 @@ from microgpt_lab.exchange.python_file.source import (
     bodies,
     functions,
     is_docstring,
-    is_load,
     parameters,
     stored,
+    walk,
 )
 
 UNKNOWN: Any = object()
@@ -41,15 +43,28 @@ Attributes = dict[str, dict[str, Any]]
 class Scope:
     """What is known inside of a function: attributes of objects of one kind, and local constants."""
 
-    def __init__(self, attributes: Attributes, owner: str, function: Function | None = None):
-        self.attributes, self.owner, self.names = attributes, owner, {}
-        if function:
-            assigned = Counter(stored(function)) + Counter(p.arg for p in parameters(function))
-            for node in ast.walk(function):
-                for target, value in assigned_in(node):
-                    if isinstance(target, ast.Name) and assigned[target.id] == 1:
-                        if (known := self.value(value)) is not UNKNOWN:
-                            self.names[target.id] = known
+    def __init__(
+        self,
+        attributes: Attributes,
+        owner: str,
+        function: Function | None = None,
+        constants: Mapping[str, Any] = MappingProxyType({}),
+    ):
+        self.attributes, self.owner, self.function, self.constants = attributes, owner, function, constants
+
+    @cached_property
+    def names(self) -> dict[str, Any]:
+        """The local variables that are assigned once, to a value that is known."""
+        if not self.function:
+            return {}
+        self.names = found = dict[str, Any]()  # while they are being found
+        assigned = Counter(stored(self.function)) + Counter(p.arg for p in parameters(self.function))
+        for node in walk(self.function):
+            for target, value in assigned_in(node):
+                if isinstance(target, ast.Name) and assigned[target.id] == 1:
+                    if (known := self.value(value)) is not UNKNOWN:
+                        found[target.id] = known
+        return found
 
     def value(self, node: ast.AST) -> Any:
         """Return the value of an expression, or UNKNOWN."""
@@ -84,7 +99,16 @@ class Scope:
 
     def of_call(self, node: ast.Call) -> Any:
         args = [self.value(each) for each in node.args]
-        if isinstance(node.func, ast.Name) and node.func.id in ("bool", "len") and args and UNKNOWN not in args:
+        if isinstance(node.func, ast.Attribute) and node.func.attr in self.constants:
+            return self.constants[node.func.attr]
+        if isinstance(node.func, ast.Name) and node.func.id == "hasattr" and UNKNOWN not in args:
+            return hasattr(*args) and not (args[1] == "init" and not args[0].init(1))  # no weights at all
+        if (
+            isinstance(node.func, ast.Name)
+            and node.func.id in ("bool", "len")
+            and args
+            and UNKNOWN not in args
+        ):
             return {"bool": bool, "len": len}[node.func.id](*args)
         if isinstance(node.func, ast.Attribute) and self.value(node.func.value) == {}:
             if node.func.attr in ("items", "values", "keys"):
@@ -123,10 +147,9 @@ def assigned_in(node: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
 def folded(text: str, attributes: Attributes) -> str:
     """Return the text without branches that are never taken, checks of options, and code after a return."""
     source = Source(text)
-    scopes: list[tuple[ast.AST, Scope]] = []
+    constants = constant_methods(source, attributes)
     for owner, function in functions(source.tree):
-        scopes.append((function, Scope(attributes, owner.name if owner else "", function)))
-    for function, scope in scopes:
+        scope = Scope(attributes, owner.name if owner else "", function, constants)
         for body in bodies(function):
             fold_body(source, body, scope, function)
         for node in expressions(function):
@@ -134,12 +157,23 @@ def folded(text: str, attributes: Attributes) -> str:
     return source.edited()
 
 
-def expressions(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes inside of a node, except those of f-strings, whose places are wrong before Python 3.12."""
-    yield node
-    if not isinstance(node, ast.JoinedStr):
-        for each in ast.iter_child_nodes(node):
-            yield from expressions(each)
+def constant_methods(source: Source, attributes: Attributes) -> dict[str, Any]:
+    """Return the constants that methods return and do nothing else, by name."""
+    found: dict[str, list[Any]] = {}
+    for owner, function in functions(source.tree):
+        if owner:
+            *others, last = [node for node in function.body if not is_docstring(node)] or function.body
+            scope = Scope(attributes, owner.name, function)
+            is_return = isinstance(last, ast.Return) and last.value and not others
+            found.setdefault(function.name, []).append(scope.value(last.value) if is_return else UNKNOWN)
+    return {name: values[0] for name, values in found.items() if len(values) == 1 and UNKNOWN not in values}
+
+
+def expressions(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes inside of a node, except those of f-strings, whose places are wrong before Python 3.12."""
+    strings = [each for each in walk(node) if isinstance(each, ast.JoinedStr)]
+    inside = {id(each) for string in strings for each in walk(string)[1:]}
+    return [each for each in walk(node) if id(each) not in inside] if inside else walk(node)
 
 
 def fold_body(source: Source, body: list[ast.stmt], scope: Scope, function: ast.AST) -> None:
@@ -150,6 +184,11 @@ def fold_body(source: Source, body: list[ast.stmt], scope: Scope, function: ast.
             break
         if is_check(node, function) or is_same(node):
             removed.append(node)
+        elif is_returned(node, body[i + 1 :]):
+            assert isinstance(node, ast.Assign)
+            source.replace((source.span(node)[0], source.span(node.value)[0]), "return ")
+            removed += body[i + 1 :]
+            break
         elif isinstance(node, ast.For) and scope.value(node.iter) in ((), [], {}):
             removed.append(node)
         elif isinstance(node, ast.If):
@@ -168,13 +207,21 @@ def fold_body(source: Source, body: list[ast.stmt], scope: Scope, function: ast.
 def is_check(node: ast.stmt, function: ast.AST) -> bool:
     """Return whether a statement only raises an error if an option or a call is wrong."""
     if isinstance(node, ast.If) and is_only_raise(node.body) and not node.orelse:
-        given = {n.target.id for n in ast.walk(node.test) if isinstance(n, ast.NamedExpr)}
-        inside = {id(n) for n in ast.walk(node)}
-        later = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and id(n) not in inside}
+        given = {n.target.id for n in walk(node.test) if isinstance(n, ast.NamedExpr)}
+        inside = {id(n) for n in walk(node)}
+        later = {n.id for n in walk(function) if isinstance(n, ast.Name) and id(n) not in inside}
         return not given & later
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         return isinstance(node.value.func, ast.Name) and node.value.func.id in CHECKS
     return False
+
+
+def is_returned(node: ast.stmt, rest: list[ast.stmt]) -> bool:
+    """Return whether a statement is `x = …`, and the next and last one `return x`."""
+    if not isinstance(node, ast.Assign) or len(rest) != 1 or not isinstance(rest[0], ast.Return):
+        return False
+    target, value = node.targets[0], rest[0].value
+    return isinstance(target, ast.Name) and isinstance(value, ast.Name) and target.id == value.id
 
 
 def is_only_raise(body: list[ast.stmt]) -> bool:
@@ -236,7 +283,16 @@ def is_see(function: ast.expr) -> bool:
     return name == "see"
 
 
-TIGHT = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.Attribute, ast.Subscript, ast.IfExp, ast.Starred)
+TIGHT = (
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.BoolOp,
+    ast.Compare,
+    ast.Attribute,
+    ast.Subscript,
+    ast.IfExp,
+    ast.Starred,
+)
 
 
 def substitute(source: Source, node: ast.expr, by: ast.expr) -> None:
@@ -245,8 +301,10 @@ def substitute(source: Source, node: ast.expr, by: ast.expr) -> None:
     parent = source.parents[id(node)]
     loose = isinstance(by, ast.BinOp | ast.BoolOp | ast.Compare | ast.IfExp | ast.UnaryOp | ast.Lambda)
     before, after = source.data[:start].rstrip(), source.data[end:].lstrip()
-    is_inside = before[-1:] == b"(" and after[:1] == b")" and not (
-        isinstance(parent, ast.Call) and parent.func is not node
+    is_inside = (
+        before[-1:] == b"("
+        and after[:1] == b")"
+        and not (isinstance(parent, ast.Call) and parent.func is not node)
     )
     if is_inside and not (loose and isinstance(parent, TIGHT)):
         start, end = len(before) - 1, len(source.data) - len(after) + 1

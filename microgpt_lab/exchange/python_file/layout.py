@@ -23,9 +23,9 @@ def laid_out(text: str) -> str:
     text = "".join(f"{wrapped(line)}\n" for line in text.split("\n")).strip("\n") + "\n"
     text = re.sub(r"\n{3,}", "\n\n", text)
     text = re.sub(r"(:\n)\n(?= +\S)", r"\1", text)  # at the start of a block
-    text = re.sub(r"\n+(?=(?:@|def |class |# ---|if __name__))", "\n\n\n", text)
-    text = re.sub(r"(?m)^(@.*\n)\n+", r"\1", text)
-    return re.sub(r"(\n    .*\n)\n*(?=[A-Z]\w* = )", r"\1\n\n", text)
+    text = re.sub(r"\n+(?=(?:@|def |class |# |if __name__))", "\n\n\n", text)
+    text = re.sub(r"(?m)^(@.*\n|# (?!---).*\n)\n+", r"\1", text)
+    return re.sub(r"(\n    .*\n)\n*(?=[A-Z]\w*(?:: .*)? = )", r"\1\n\n", text)
 
 
 def joined(text: str) -> str:
@@ -112,9 +112,15 @@ def described(text: str, options: dict[str, set[str]]) -> str:
     source = Source(text)
     classes = {node.name: node for node in source.tree.body if isinstance(node, ast.ClassDef)}
     for node in source.tree.body:
-        if not isinstance(node, Function | ast.ClassDef) or node.name not in options or not ast.get_docstring(node):
+        if (
+            not isinstance(node, Function | ast.ClassDef)
+            or node.name not in options
+            or not ast.get_docstring(node)
+        ):
             continue
-        left = names_of(node, classes) if isinstance(node, ast.ClassDef) else {p.arg for p in parameters(node)}
+        left = (
+            names_of(node, classes) if isinstance(node, ast.ClassDef) else {p.arg for p in parameters(node)}
+        )
         gone = options[node.name] - left
         lines = source.text(node.body[0]).split("\n")
         kept, dropping = [], False

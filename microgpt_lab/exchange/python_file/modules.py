@@ -11,7 +11,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt_lab.exchange.python_file.source import Function, Source, parameters
+from microgpt_lab.exchange.python_file.source import Function, Source, parameters, walk
 
 
 class Symbol(NamedTuple):
@@ -104,7 +104,11 @@ def names_in(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[ast.expr, f
         return
     inner = local
     if isinstance(node, Function | ast.Lambda):
-        outside = [*getattr(node, "decorator_list", ()), *node.args.defaults, *filter(None, node.args.kw_defaults)]
+        outside = [
+            *getattr(node, "decorator_list", ()),
+            *node.args.defaults,
+            *filter(None, node.args.kw_defaults),
+        ]
         outside += [a.annotation for a in parameters(node) if a.annotation]
         outside += filter(None, [getattr(node, "returns", None)])
         for each in outside:
@@ -115,7 +119,7 @@ def names_in(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[ast.expr, f
             yield from names_in(each, inner)
         return
     if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        inner = local | {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+        inner = local | {n.id for g in node.generators for n in walk(g.target) if isinstance(n, ast.Name)}
     for each in ast.iter_child_nodes(node):
         yield from names_in(each, inner)
 
@@ -134,9 +138,7 @@ def bound(statements: Iterable[ast.AST]) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.Import | ast.ImportFrom):
             yield from (each.asname or each.name.partition(".")[0] for each in node.names)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            yield node.name
-        elif isinstance(node, Function | ast.ClassDef):
+        elif (isinstance(node, ast.ExceptHandler) and node.name) or isinstance(node, Function | ast.ClassDef):
             yield node.name
         if not isinstance(node, Function | ast.ClassDef | ast.Lambda | ast.ListComp | ast.GeneratorExp):
             yield from bound(ast.iter_child_nodes(node))

@@ -75,24 +75,24 @@ $clip\
     for i in range(SAMPLES):
         print(f"sample {i + 1:2d}: {tokenizer.decode(sampler(text, rng))}")
 ''')
-PLAIN = '''\
-        loss = model.loss(model.logits(w, piece[:-1]$masks), piece[1:])'''
-WITH_AUX = '''\
+PLAIN = """\
+        loss = model.loss(model.logits(w, piece[:-1]$masks), piece[1:])"""
+WITH_AUX = """\
         aux = {}
         logits = model.logits(w, piece[:-1]$masks, aux=aux)
-        loss = sum(aux.values(), start=model.loss(logits, piece[1:]))'''
-TRUNCATED = '''\
-    pieces = [[bos, *tokenizer.encode(document), bos][: BLOCK_SIZE + 1] for document in DOCUMENTS]'''
-WINDOWS = '''\
+        loss = sum(aux.values(), start=model.loss(logits, piece[1:]))"""
+TRUNCATED = """\
+    pieces = [[bos, *tokenizer.encode(document), bos][: BLOCK_SIZE + 1] for document in DOCUMENTS]"""
+WINDOWS = """\
     pieces = []
     for document in DOCUMENTS:
         tokens = [bos, *tokenizer.encode(document), bos]
-        pieces += [tokens[i : i + BLOCK_SIZE + 1] for i in range(0, len(tokens) - 1, BLOCK_SIZE)]'''
-CLIP = '''\
+        pieces += [tokens[i : i + BLOCK_SIZE + 1] for i in range(0, len(tokens) - 1, BLOCK_SIZE)]"""
+CLIP = """\
         norm = math.hypot(*(x for g in grads.values() for x in g.data))
         if norm > GRAD_CLIP:
             grads = {name: g * (GRAD_CLIP / norm) for name, g in grads.items()}
-'''
+"""
 
 
 def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> str:
@@ -179,7 +179,41 @@ def settings(trainer: Trainer, config: dict[str, Any]) -> str:
     return "".join(f"{name.upper()} = {literal(value)}\n" for name, value in values.items())
 
 
-RESERVED: Sequence[str] = (
-    "aux batch batch_loss bos draw_masks dropout document g grads i ids loss losses logits lr main masks matrix model "
-    "name norm optimizer piece pieces rng rows sampler scheduler state step text tokenizer tokens values w weights"
-).split()
+RESERVED: Sequence[str] = [
+    "aux",
+    "batch",
+    "batch_loss",
+    "bos",
+    "draw_masks",
+    "dropout",
+    "document",
+    "g",
+    "grads",
+    "i",
+    "ids",
+    "loss",
+    "losses",
+    "logits",
+    "lr",
+    "main",
+    "masks",
+    "matrix",
+    "model",
+    "name",
+    "norm",
+    "optimizer",
+    "piece",
+    "pieces",
+    "rng",
+    "rows",
+    "sampler",
+    "scheduler",
+    "state",
+    "step",
+    "text",
+    "tokenizer",
+    "tokens",
+    "values",
+    "w",
+    "weights",
+]

@@ -5,12 +5,28 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any
 
 Span = tuple[int, int]  # the first byte, and the one after the last
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Chunk:
+    """Some statements of a module, up to an empty line. Its tree does not change, so that it is kept."""
+
+    def __init__(self, text: str):
+        data = text.encode()
+        self.tree, self.size = ast.parse(data), len(data)
+        self.starts = list(accumulate(map(len, data.splitlines(keepends=True)), initial=0))
+        for node in walk(self.tree):
+            node.chunk = self  # type: ignore
+
+
+@lru_cache(5000)
+def chunk_of(text: str) -> Chunk:
+    return Chunk(text)
 
 
 class Source:
@@ -20,20 +36,36 @@ class Source:
     """
 
     def __init__(self, text: str):
-        self.data, self.tree = text.encode(), ast.parse(text)
-        self.starts = list(accumulate(map(len, self.data.splitlines(keepends=True)), initial=0))
+        self.data = text.encode()
+        self.tree, self.offsets = ast.Module(body=[], type_ignores=[]), dict[Chunk, int]()
+        start, part = 0, ""
+        for more in re.split(r"(?<=\n\n)(?=[^\s)\]}])", text):
+            part += more
+            try:
+                chunk = chunk_of(part)
+            except SyntaxError:
+                if text.endswith(part):
+                    raise
+                continue  # it is cut inside of a string
+            if chunk in self.offsets:  # the same text twice
+                chunk = Chunk(part)
+            part = ""
+            self.offsets[chunk] = start
+            self.tree.body += chunk.tree.body
+            start += chunk.size
         self.edits: list[tuple[Span, str]] = []
 
     @cached_property
     def parents(self) -> dict[int, ast.AST]:
         """The parent of each node, by its id."""
-        return {id(c): node for node in ast.walk(self.tree) for c in ast.iter_child_nodes(node)}
+        return {id(c): node for node in walk(self.tree) for c in ast.iter_child_nodes(node)}
 
     def span(self, node: ast.AST) -> Span:
         place: Any = node
+        starts, offset = place.chunk.starts, self.offsets[place.chunk]
         return (
-            self.starts[place.lineno - 1] + place.col_offset,
-            self.starts[place.end_lineno - 1] + place.end_col_offset,
+            offset + starts[place.lineno - 1] + place.col_offset,
+            offset + starts[place.end_lineno - 1] + place.end_col_offset,
         )
 
     def between(self, start: int, end: int) -> str:
@@ -57,14 +89,15 @@ class Source:
     def lines(self, first: ast.AST, last: ast.AST | None = None, *, comments: bool = True) -> Span:
         """Return the whole lines of statements, with the lines of comments just before them."""
         start: Any = first
+        end: Any = last or first
+        offset, starts = self.offsets[start.chunk], start.chunk.starts
         line = min([start.lineno, *(each.lineno for each in getattr(first, "decorator_list", ()))]) - 1
         while comments and line:
-            above = self.data[self.starts[line - 1] : self.starts[line]]
+            above = self.data[offset + starts[line - 1] : offset + starts[line]]
             if not re.fullmatch(rb" {%d}#[^\n]*\n" % start.col_offset, above):
                 break
             line -= 1
-        end: Any = last or first
-        return self.starts[line], self.starts[end.end_lineno]
+        return offset + starts[line], offset + starts[end.end_lineno]
 
     def remove(self, statements: Sequence[ast.stmt], body: Sequence[ast.stmt]) -> None:
         """Remove statements of a body. One that is then empty gets `pass`."""
@@ -100,9 +133,21 @@ class Source:
             start, end = left, right + 1
 
 
+def walk(node: ast.AST) -> list[ast.AST]:
+    """Return a node and all nodes inside of it, as `ast.walk` does, and remember them: trees do not change."""
+    cached: Any = node
+    try:
+        return cached.walked
+    except AttributeError:
+        cached.walked = [node]
+        for each in ast.iter_child_nodes(node):
+            cached.walked += walk(each)
+        return cached.walked
+
+
 def bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:
     """Yield each list of statements in a tree."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         for name in ("body", "orelse", "finalbody"):
             body = getattr(node, name, None)
             if isinstance(body, list) and body:
@@ -127,7 +172,7 @@ def parameters(function: Function | ast.Lambda) -> list[ast.arg]:
 
 def stored(node: ast.AST) -> list[str]:
     """List the names that are assigned in a node, as often as they are, without parameters."""
-    return [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not is_load(each)]
+    return [each.id for each in walk(node) if isinstance(each, ast.Name) and not is_load(each)]
 
 
 def is_load(node: ast.Name | ast.Attribute) -> bool:

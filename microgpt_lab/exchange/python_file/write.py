@@ -20,14 +20,16 @@ from microgpt_lab.exchange.python_file.calls import (
     substitute_name,
     without_identities,
     without_unknown_keywords,
+    without_wrappers,
 )
 from microgpt_lab.exchange.python_file.data import documents_of, listed, vocabulary
 from microgpt_lab.exchange.python_file.fold import folded
 from microgpt_lab.exchange.python_file.layout import described, laid_out, options_in
 from microgpt_lab.exchange.python_file.modules import Symbol
 from microgpt_lab.exchange.python_file.program import SIZES, made, part, program, settings
-from microgpt_lab.exchange.python_file.source import Source, functions, is_load, parameters
-from microgpt_lab.exchange.python_file.sweep import swept
+from microgpt_lab.exchange.python_file.source import Source, functions, is_load, parameters, walk
+from microgpt_lab.exchange.python_file.sweep import defined, swept
+from microgpt_lab.exchange.python_file.trace import methods_called
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 
 KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler")
@@ -39,7 +41,13 @@ USED = {
     "encoded": "core.streams",
     "random_windows": "core.streams",
 }
-IMPORTS = ["import gc", "import json", "import math", "from functools import partial", "from pathlib import Path"]
+IMPORTS = [
+    "import gc",
+    "import json",
+    "import math",
+    "from functools import partial",
+    "from pathlib import Path",
+]
 IMPORTS += ["from random import Random"]
 MARK = "# --- {} ---\n"
 
@@ -76,7 +84,13 @@ def code(trainer: Trainer, config: dict[str, Any], data: str) -> str:
         ]
     )
     options = options_in(text)
-    text = simplified(specialized(text, trainer, config, of_kind), attributes_of(trainer, text))
+    text = specialized(text, trainer, config, of_kind)
+    wrappers = {names[s] for s in found if s.module == "microgpt_lab.core.ops" and names[s] != s.name}
+    text = without_wrappers(swept(text), wrappers)
+    if getattr(trainer.model.attention, "kv_heads", 0) in (0, trainer.model.heads):
+        text = without_identities(text, {names[Symbol("microgpt_lab.core.derived", "repeat_heads")]})
+    text = simplified(text, attributes_of(trainer, text))
+    text = simplified(text, {}, methods_called(text, list(trainer.corpus.train[:2])))
     text = described(with_imports(text), options)
     text = with_sections(text, {names[each.symbol]: section_of(each.place[0]) for each in definitions})
     text = with_short_names(text, {names[each.symbol]: each.symbol.name for each in definitions})
@@ -95,15 +109,18 @@ def symbol_of(kind: str, config: dict[str, Any]) -> Symbol:
     return Symbol(make.__module__, make.__name__)
 
 
-def simplified(text: str, attributes: dict[str, dict[str, Any]]) -> str:
-    """Simplify a text until nothing changes."""
+def simplified(
+    text: str, attributes: dict[str, dict[str, Any]], called: set[tuple[str, str]] | None = None
+) -> str:
+    """Simplify a text until nothing changes. See `fold` and `sweep` for the arguments."""
     before = ""
     while text != before:
         before = text
         text = folded(text, attributes)
-        text = propagated(text, attributes)
+        while text != (text := propagated(text, attributes)):
+            pass
         text = without_identities(text)
-        text = swept(without_unknown_keywords(text))
+        text = swept(without_unknown_keywords(text), called)
     return text
 
 
@@ -113,7 +130,7 @@ def attributes_of(trainer: Trainer, text: str) -> dict[str, dict[str, Any]]:
     Sizes are not among them, so that they can be changed in the file; nor what is assigned more than once.
     """
     model, tree = trainer.model, ast.parse(text)
-    stores = Counter(n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and not is_load(n))
+    stores = Counter(n.attr for n in walk(tree) if isinstance(n, ast.Attribute) and not is_load(n))
     parts = [getattr(model, kind) for kind in MODEL_KINDS]
     found: dict[str, dict[str, Any]] = {}
     for each in (model, *parts, trainer.optimizer, trainer.scheduler, trainer.sampler):
@@ -123,6 +140,7 @@ def attributes_of(trainer: Trainer, text: str) -> dict[str, dict[str, Any]]:
                 plain = value is None or isinstance(value, (bool, int, float, str)) or value in ((), [], {})
                 if plain and name not in SIZES and stores[name] < 2:
                     mine[name] = value
+    found["GPT"] |= {kind: getattr(model, kind) for kind in MODEL_KINDS}
     if not any(model.tables.values()):
         found["GPT"]["tables"] = found["Wiring"]["tables"] = {}
     found["Wiring"] = found["GPT"]
@@ -149,7 +167,30 @@ def specialized(text: str, trainer: Trainer, config: dict[str, Any], names: dict
                 given = options if kind != "norm" else options
                 fixed = {k: v for k, v in given.items() if isinstance(v, bool | str)}
                 leave_out(source, function, fixed)
+        if owner and owner.name == "Wiring" and function.name == "__post_init__":
+            settle(source, function, model)
+        if owner and owner.name == "GPT":
+            required = [f for f in owner.body if isinstance(f, ast.AnnAssign) and f.value]
+            for field in required:
+                if ast.unparse(field.target) in MODEL_KINDS:
+                    assert field.value
+                    source.replace((source.span(field.annotation)[1], source.span(field.value)[1]), "")
     return source.edited()
+
+
+def settle(source: Source, function: Any, model: Any) -> None:
+    """Write down what the constructor of a model finds out about its parts."""
+    values = {
+        "norms": repr(model.norms).replace("'", '"'),
+        "aux_losses": repr(model.aux_losses).replace("'", '"'),
+        "head_dim": str(getattr(model.attention, "head_dim", 0) or "self.embed // self.heads"),
+    }
+    for node in function.body:
+        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Attribute):
+            if target.attr in values:
+                source.replace(source.span(node), f"{source.text(target)} = {values.pop(target.attr)}")
+            elif target.attr in ("norms", "aux_losses", "head_dim"):
+                source.remove([node], function.body)
 
 
 def optional(function: Any) -> list[tuple[str, Any]]:
@@ -174,7 +215,7 @@ def with_imports(text: str) -> str:
     UserError for one of a package that the file must not need.
     """
     source = Source(text)
-    used = {node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name)}
+    used = {node.id for node in walk(source.tree) if isinstance(node, ast.Name)}
     modules_, names = [], defaultdict(list)
     for node in source.tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -195,9 +236,9 @@ def with_imports(text: str) -> str:
 def with_short_names(text: str, names: dict[str, str]) -> str:
     """Give names that gave way to others their own again, if the others are not in the text."""
     tree = ast.parse(text)
-    taken = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    taken |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
-    taken |= {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    taken = {n.id for n in walk(tree) if isinstance(n, ast.Name)}
+    taken |= {n.arg for n in walk(tree) if isinstance(n, ast.arg)}
+    taken |= {n.name for n in walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     for long, short in names.items():
         if long != short and long in taken and short not in taken | modules.BUILTINS:
             text = re.sub(rf"(?<![\w.]){long}\b", short, text)
@@ -214,9 +255,8 @@ def with_sections(text: str, sections: dict[str, str]) -> str:
     """Put the title of each section before its first definition."""
     source, current = Source(text), ""
     for node in source.tree.body:
-        title = sections.get(getattr(node, "name", ""), current)
-        if getattr(node, "name", "") == "matrix":
-            title = "Training and generation"
+        name = next(iter(defined(node)), "")
+        title = "Training and generation" if name == "matrix" else sections.get(name, current)
         if title != current:
             start, _ = source.lines(node)
             source.replace((start, start), MARK.format(title))
@@ -228,4 +268,4 @@ def introduction(trainer: Trainer, config: dict[str, Any]) -> str:
     return "A GPT."
 
 
-__all__ = ["inspect", "made", "parameters", "python_file", "Path"]
+__all__ = ["Path", "inspect", "made", "parameters", "python_file"]
