@@ -7,43 +7,56 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.errors import UserError
 
 WIDTH = 110
-MOST = 12_000  # characters of documents in the file itself
+MOST = 5_000_000  # characters of documents
 
 
 def literal(value: Any) -> str:
-    """Return a literal, with double quotes where there are none inside."""
-    text = repr(value)
-    if isinstance(value, str) and text[0] == "'" and '"' not in text:
-        return f'"{text[1:-1]}"'
-    return text
+    """Return a literal, a text in the quotes that need fewer backslashes."""
+    if not isinstance(value, str) or value.count('"') > value.count("'"):
+        return repr(value)
+    return '"' + "".join("\\\"" if c == '"' else c if c == "'" else repr(c)[1:-1] for c in value) + '"'
 
 
 def documents_of(trainer: Trainer) -> list[str]:
     """Return the training documents that the run's steps take, in their order; of a stream, all texts."""
     corpus = trainer.corpus
-    wanted = trainer.steps * len(corpus.batch(0, trainer.batch_size))
-    if corpus.stream:
-        return list(corpus.train)
+    wanted = trainer.steps * trainer.batch_size
     taken: list[str] = []
     for document in corpus.train:
-        if wanted <= 0:
+        if wanted <= 0 and not corpus.stream:
             break
         taken.append(document)
-        wanted -= len(corpus.pieces(document)) if corpus.long_docs == "window" else 1
+        wanted -= len(corpus.pieces(document)) if corpus.long_docs == "window" and not corpus.stream else 1
+    if (size := sum(map(len, taken))) > MOST:
+        raise UserError(
+            f"the run trains on {size:,} characters, and a file of Python has room for {MOST:,}: "
+            "export a run with a smaller train_docs"
+        )
     return taken
 
 
-def listed(name: str, texts: Sequence[str]) -> str | None:
-    """Return the assignment of a list of texts to a name, or None if they are too many or too long."""
-    if sum(map(len, texts)) > MOST or max(map(len, texts), default=0) > WIDTH - 20:
-        return None
-    words = all(text.isalnum() for text in texts)
-    if words and texts:
+def documents_text(texts: Sequence[str]) -> str:
+    """Return the assignment of documents to DOCUMENTS."""
+    if texts and all(text.isalnum() for text in texts):
         lines = textwrap.wrap(" ".join(texts), WIDTH, break_long_words=False, break_on_hyphens=False)
-        return f'{name} = """\n' + "\n".join(lines) + '\n""".split()\n'
-    return f"{name} = [\n{filled(map(literal, texts))}]  # fmt: skip\n"
+        text = 'DOCUMENTS = """\n' + "\n".join(lines) + '\n""".split()\n'
+    else:
+        items = [paragraphs(text) if "\n" in text else literal(text) for text in texts]
+        text = f"DOCUMENTS = [\n{filled(items)}]  # fmt: skip\n"
+    is_wide = max(map(len, text.split("\n"))) > WIDTH
+    return f"# ruff: noqa: E501\n{text}" if is_wide else text
+
+
+def paragraphs(text: str) -> str:
+    """Return a text of several lines as a literal with the same lines."""
+    escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    escaped = "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+    if escaped.endswith('"'):
+        escaped = f'{escaped[:-1]}\\"'
+    return f'"""{escaped}"""'
 
 
 def filled(items: Iterable[str]) -> str:
@@ -56,8 +69,8 @@ def filled(items: Iterable[str]) -> str:
     return "".join(f"   {line}\n" for line in lines if line)
 
 
-def vocabulary(state: dict[str, Any]) -> str:
-    """Return the assignment of a tokenizer's state."""
+def vocabulary_text(state: dict[str, Any]) -> str:
+    """Return the assignment of a tokenizer's state to VOCABULARY."""
     entries = []
     for key, value in state.items():
         if isinstance(value, list) and all(isinstance(x, str) and len(x) == 1 for x in value):
@@ -66,7 +79,7 @@ def vocabulary(state: dict[str, Any]) -> str:
             text = "[\n" + filled(repr(x) for x in value) + "]"
         else:
             text = repr(value)
-        entries.append(f"    {literal(key)}: {text},\n")
-    if len(entries) == 1 and len(line := f"VOCABULARY = {{{entries[0].strip()[:-1]}}}\n") <= WIDTH:
+        entries.append(f"{literal(key)}: {text}")
+    if len(line := f"VOCABULARY = {{{', '.join(entries)}}}\n") <= WIDTH and "\n" not in line[:-1]:
         return line
-    return f"VOCABULARY = {{\n{''.join(entries)}}}  # fmt: skip\n"
+    return "VOCABULARY = {\n" + "".join(f"    {entry},\n" for entry in entries) + "}  # fmt: skip\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Sequence
 from string import Template
 from typing import Any
@@ -105,7 +106,7 @@ def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> 
     batch = "[pieces[i % len(pieces)] for i in range(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)]"
     if corpus.stream:
         batch = 'random_windows(ids, BLOCK_SIZE + 1, BATCH_SIZE, f"windows {SEED} {step}")'
-    fields = {kind: made(kind, config, names[kind]) for kind in MODEL_KINDS}
+    fields = {kind: made(kind, config, names[kind], ' ' * 8) for kind in MODEL_KINDS}
     constants = {name: name.upper() for name in SIZES}
     fields |= {n: constants.get(n) or literal(getattr(model, n)) for n in options_of(type(model))}
     compute = Template(WITH_AUX if model.aux_losses else PLAIN)
@@ -143,14 +144,22 @@ def role(method: Any) -> str:
     return ", role=model.roles[name]" if "role" in inspect.signature(method).parameters else ""
 
 
-def made(kind: str, config: dict[str, Any], name: str) -> str:
-    """Return the expression that builds the run's part of this kind."""
+def made(kind: str, config: dict[str, Any], name: str, indent: str = "    ") -> str:
+    """Return the expression that builds the run's part of this kind, in a line with this indentation."""
     make, options = part(kind, config)
     given = [f"{key}={literal(value)}" for key, value in options.items()]
     if inspect.isclass(make):
-        return f"{name}({', '.join(given)})"
+        return call(name, given, indent)
     numbers = [text for text, value in zip(given, options.values()) if is_number(value)]
-    return f"partial({', '.join([name, *numbers])})" if numbers else name
+    return call("partial", [name, *numbers], indent) if numbers else name
+
+
+def call(name: str, arguments: list[str], indent: str) -> str:
+    """Return a call, in one line if it is short."""
+    line = f"{name}({', '.join(arguments)})"
+    if len(line) < 60:
+        return line
+    return f"{name}(\n" + "".join(f"{indent}    {each},\n" for each in arguments) + f"{indent})"
 
 
 def is_number(value: Any) -> bool:
@@ -179,41 +188,6 @@ def settings(trainer: Trainer, config: dict[str, Any]) -> str:
     return "".join(f"{name.upper()} = {literal(value)}\n" for name, value in values.items())
 
 
-RESERVED: Sequence[str] = [
-    "aux",
-    "batch",
-    "batch_loss",
-    "bos",
-    "draw_masks",
-    "dropout",
-    "document",
-    "g",
-    "grads",
-    "i",
-    "ids",
-    "loss",
-    "losses",
-    "logits",
-    "lr",
-    "main",
-    "masks",
-    "matrix",
-    "model",
-    "name",
-    "norm",
-    "optimizer",
-    "piece",
-    "pieces",
-    "rng",
-    "rows",
-    "sampler",
-    "scheduler",
-    "state",
-    "step",
-    "text",
-    "tokenizer",
-    "tokens",
-    "values",
-    "w",
-    "weights",
-]
+# Names that the program uses, so that no part is called like them.
+RESERVED = set(re.findall(r"(?m)\b([a-z]\w*)\b(?= = | in |, \w+ = |, \w+ in |\()", PROGRAM.template + WITH_AUX))
+RESERVED |= {"batch", "pieces", "ids", "masks", "state", "main", "i", "document", "tokens"}

@@ -8,12 +8,13 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.core.data import Corpus
 from microgpt_lab.exchange.python_file.sweep import TRACED
 
 NAME = "microgpt_lab_exported"
 
 
-def methods_called(text: str, documents: list[str]) -> set[tuple[str, str]]:
+def methods_called(text: str, corpus: Corpus) -> set[tuple[str, str]]:
     """Execute a step on two short documents, and a sample. Return the class and the name of each method called.
 
     Parts cannot branch on numbers or lengths (docs/backends.md), so that other steps call the same methods.
@@ -21,7 +22,6 @@ def methods_called(text: str, documents: list[str]) -> set[tuple[str, str]]:
     module = types.ModuleType(NAME)
     sys.modules[NAME] = module
     try:
-        vars(module)["__file__"] = f"{NAME}.py"
         exec(compile(text, NAME, "exec"), vars(module))
         space, called = vars(module), set[tuple[str, str]]()
         for owner in TRACED:
@@ -34,7 +34,8 @@ def methods_called(text: str, documents: list[str]) -> set[tuple[str, str]]:
         space |= {"STEPS": 1, "SAMPLES": 1, "BATCH_SIZE": min(2, space["BATCH_SIZE"])}
         space |= {"BLOCK_SIZE": min(2, space["BLOCK_SIZE"]), "LAYERS": min(2, space["LAYERS"])}
         space |= {"GRAD_CLIP": 0.0} if "GRAD_CLIP" in space else {}
-        space |= {"DOCUMENTS": documents, "print": lambda *_: None, "gc": types.SimpleNamespace(disable=bool)}
+        space |= {"DOCUMENTS": list(corpus.train[:2]), "VOCABULARY": corpus.tokenizer.state_dict()}
+        space |= {"print": lambda *_: None, "gc": types.SimpleNamespace(disable=bool)}
         module.main()
         return called
     finally:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import json
 import re
 import sys
+import textwrap
 from collections import Counter, defaultdict
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import UserError, printable
 from microgpt_lab.exchange.python_file import collect, modules
 from microgpt_lab.exchange.python_file.calls import (
     propagated,
@@ -22,12 +21,12 @@ from microgpt_lab.exchange.python_file.calls import (
     without_unknown_keywords,
     without_wrappers,
 )
-from microgpt_lab.exchange.python_file.data import documents_of, listed, vocabulary
+from microgpt_lab.exchange.python_file.data import documents_of, documents_text, vocabulary_text
 from microgpt_lab.exchange.python_file.fold import folded
-from microgpt_lab.exchange.python_file.layout import described, laid_out, options_in
+from microgpt_lab.exchange.python_file.layout import WIDTH, described, laid_out, options_in
 from microgpt_lab.exchange.python_file.modules import Symbol
-from microgpt_lab.exchange.python_file.program import SIZES, made, part, program, settings
-from microgpt_lab.exchange.python_file.source import Source, functions, is_load, parameters, walk
+from microgpt_lab.exchange.python_file.program import SIZES, part, program, settings
+from microgpt_lab.exchange.python_file.source import Source, functions, is_load, walk
 from microgpt_lab.exchange.python_file.sweep import defined, swept
 from microgpt_lab.exchange.python_file.trace import methods_called
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
@@ -41,32 +40,25 @@ USED = {
     "encoded": "core.streams",
     "random_windows": "core.streams",
 }
-IMPORTS = [
-    "import gc",
-    "import json",
-    "import math",
-    "from functools import partial",
-    "from pathlib import Path",
-]
-IMPORTS += ["from random import Random"]
+IMPORTS = ["import gc", "import math", "from functools import partial", "from random import Random"]
 MARK = "# --- {} ---\n"
 
 
-def python_file(trainer: Trainer, config: dict[str, Any]) -> tuple[str, str | None]:
-    """Return the text of the file, and the JSON of its documents if they are too many for the file itself.
+def python_file(trainer: Trainer, config: dict[str, Any], overrides: Sequence[str]) -> str:
+    """Return the text of the file. UserError if the run uses what cannot be in it.
 
     trainer: the trainer of the run, before its first step.
+    config: the configuration of the run.
+    overrides: what was written on its command line.
     """
-    documents = documents_of(trainer)
-    inside = listed("DOCUMENTS", documents)
-    beside = 'DOCUMENTS = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))\n'
-    data = vocabulary(trainer.corpus.tokenizer.state_dict()) + "\n" + (inside or beside)
-    text = code(trainer, config, data)
-    return text, None if inside else json.dumps(documents, ensure_ascii=False, indent=0)
+    documents = documents_text(documents_of(trainer))
+    vocabulary = vocabulary_text(trainer.corpus.tokenizer.state_dict())
+    head = f'"""{introduction(config, overrides)}"""\n\nfrom __future__ import annotations\n\n'
+    return f"{head}{code(trainer, config)}\n\n{vocabulary}\n{documents}\nif __name__ == \"__main__\":\n    main()\n"
 
 
-def code(trainer: Trainer, config: dict[str, Any], data: str) -> str:
-    """Return the text of the file."""
+def code(trainer: Trainer, config: dict[str, Any]) -> str:
+    """Return the text of the file without its introduction and its data."""
     parts = {kind: symbol_of(kind, config) for kind in KINDS}
     core = [Symbol(f"microgpt_lab.{origin}", name) for name, origin in USED.items()]
     found = collect.needed([*core, *parts.values()], {symbol.module: kind for kind, symbol in parts.items()})
@@ -79,7 +71,7 @@ def code(trainer: Trainer, config: dict[str, Any], data: str) -> str:
             settings(trainer, config),
             collect.assembled(definitions, names),
             program(trainer, config, of_kind),
-            data,
+            "VOCABULARY = DOCUMENTS = None\n",
             'if __name__ == "__main__":\n    main()\n',
         ]
     )
@@ -90,11 +82,11 @@ def code(trainer: Trainer, config: dict[str, Any], data: str) -> str:
     if getattr(trainer.model.attention, "kv_heads", 0) in (0, trainer.model.heads):
         text = without_identities(text, {names[Symbol("microgpt_lab.core.derived", "repeat_heads")]})
     text = simplified(text, attributes_of(trainer, text))
-    text = simplified(text, {}, methods_called(text, list(trainer.corpus.train[:2])))
+    text = simplified(text, {}, methods_called(text, trainer.corpus))
     text = described(with_imports(text), options)
     text = with_sections(text, {names[each.symbol]: section_of(each.place[0]) for each in definitions})
     text = with_short_names(text, {names[each.symbol]: each.symbol.name for each in definitions})
-    return f'"""{introduction(trainer, config)}"""\n\nfrom __future__ import annotations\n\n{laid_out(text)}'
+    return laid_out(text[: text.index("VOCABULARY = ")])
 
 
 def symbol_of(kind: str, config: dict[str, Any]) -> Symbol:
@@ -164,8 +156,7 @@ def specialized(text: str, trainer: Trainer, config: dict[str, Any], names: dict
                     leave_out(source, function, dict.fromkeys(never))
             elif not owner and function.name == name:
                 _, options = part(kind, config)
-                given = options if kind != "norm" else options
-                fixed = {k: v for k, v in given.items() if isinstance(v, bool | str)}
+                fixed = {k: v for k, v in options.items() if isinstance(v, bool | str)}
                 leave_out(source, function, fixed)
         if owner and owner.name == "Wiring" and function.name == "__post_init__":
             settle(source, function, model)
@@ -217,14 +208,20 @@ def with_imports(text: str) -> str:
     source = Source(text)
     used = {node.id for node in walk(source.tree) if isinstance(node, ast.Name)}
     modules_, names = [], defaultdict(list)
-    for node in source.tree.body:
+    for node in walk(source.tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            source.remove([node], source.tree.body)
-            [each] = node.names
-            if (each.asname or each.name.partition(".")[0]) in used:
-                origin = getattr(node, "module", each.name)
-                if origin.partition(".")[0] not in sys.stdlib_module_names:
-                    raise UserError(f"it computes with {origin}, which is not in the standard library")
+            each = node.names[0]
+            origin = getattr(node, "module", each.name)
+            is_used = (each.asname or each.name.partition(".")[0]) in used
+            if is_used and origin.partition(".")[0] not in sys.stdlib_module_names:
+                where = next((f"{n.name}, " for n in defined_in(source.tree) if node in walk(n)), "")
+                raise UserError(
+                    f"the file would need {origin}, but it may use only the standard library: {where}"
+                    "a part of the run, computes with it"
+                )
+            if node in source.tree.body:
+                source.remove([node], source.tree.body)
+            if is_used and node in source.tree.body:
                 if isinstance(node, ast.Import):
                     modules_.append(ast.unparse(node))
                 else:
@@ -246,6 +243,10 @@ def with_short_names(text: str, names: dict[str, str]) -> str:
     return text
 
 
+def defined_in(tree: ast.Module) -> list[Any]:
+    return [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
 def section_of(place: int) -> str:
     """Return the title of the section that a place of collect.ORDER is in."""
     return next(title for title, names in collect.SECTIONS.items() if collect.ORDER[place] in names)
@@ -264,8 +265,22 @@ def with_sections(text: str, sections: dict[str, str]) -> str:
     return source.edited()
 
 
-def introduction(trainer: Trainer, config: dict[str, Any]) -> str:
-    return "A GPT."
+INTRODUCTION = """\
+microgpt_lab (export --python) wrote it from its own functions and classes, as far as this run uses them. Read it
+from top to bottom: autograd, tensors, the model and its parts, optimizer, tokenizer, generation, training.
+
+It trains as the run did: on the same documents, from the same first weights. {losses}
+Then it prints the first ten samples of the run."""
+SAME = "The losses that it prints are equal to the run's, to 1e-12."
+ROUNDED = "It computes in float64, and the run did in {dtype}, so that its losses differ by rounding."
 
 
-__all__ = ["Path", "inspect", "made", "parameters", "python_file"]
+def introduction(config: dict[str, Any], overrides: Sequence[str]) -> str:
+    """Return the docstring of the file."""
+    backend = config["backend"]
+    dtype = backend.get("precision") or backend.get("dtype") or "float64"
+    losses = SAME if dtype == "float64" else ROUNDED.format(dtype=dtype)
+    run = printable(" ".join(overrides)).replace("\\", "/").replace('"', "'") or "the default"
+    paragraphs = [f"The run is {run}.", *INTRODUCTION.format(losses=losses).split("\n\n")]
+    filled = "\n\n".join(textwrap.fill(each, WIDTH, break_long_words=False) for each in paragraphs)
+    return f"A GPT in one file of Python that needs nothing else.\n\n{filled}\n"
