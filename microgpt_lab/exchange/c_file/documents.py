@@ -27,21 +27,22 @@ class Documents(NamedTuple):
     steps: int
 
 
-TEXTS = '''
+TEXTS = """
 static const char *const texts[{number}];
 
 // The tokens of the i-th document: BOS, one for each character, BOS; at most BLOCK + 1.
 static int tokens_of(int64_t i, int *tokens) {{
   const char *text = texts[i % {number}];
   int n = 0;
-  for (tokens[n++] = BOS; *text && n <= BLOCK; text++) tokens[n++] = (int)(strchr(vocabulary, *text) - vocabulary);
+  tokens[n++] = BOS;
+  for (; *text && n <= BLOCK; text++) tokens[n++] = (int)(strchr(vocabulary, *text) - vocabulary);
   if (n <= BLOCK) tokens[n++] = BOS;
   return n;
 }}
 
 static void print_token(int token) {{ putchar(vocabulary[token]); }}
-'''
-IDS = '''
+"""
+IDS = """
 static const char *const vocabulary[VOCAB];
 static const {type} all_tokens[{size}];  // document after document
 static const int ends[{number}];
@@ -54,7 +55,7 @@ static int tokens_of(int64_t i, int *tokens) {{
 }}
 
 static void print_token(int token) {{ fputs(vocabulary[token], stdout); }}
-'''
+"""
 
 
 def documents_of(trainer: Trainer) -> Documents:

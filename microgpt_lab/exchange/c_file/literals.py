@@ -78,7 +78,9 @@ def names(item: str) -> set[str]:
     for body in re.findall(r"\benum \{(.*?)\}", code, re.DOTALL):
         found |= set(re.findall(r"(\w+)(?: =|,|$| *})", body))
     if "typedef" in code:
-        found |= set(re.findall(r"} (\w+);", code) or re.findall(r"typedef .*?(\w+) ?(?:__attribute__.*)?;", code))
+        found |= set(
+            re.findall(r"} (\w+);", code) or re.findall(r"typedef .*?(\w+) ?(?:__attribute__.*)?;", code)
+        )
     elif match := re.match(r"\s*(?:static|INLINE|NOINLINE)\b[^({;=]*?(\w+)(?=[\[(;]| =)", code):
         found.add(match[1])
     return found

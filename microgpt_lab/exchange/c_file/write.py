@@ -158,7 +158,10 @@ def renamed(loops: str, stages: str) -> tuple[str, str]:
     """Return loops and stages of the logits under names of their own. Nothing comes after their documents."""
     own = re.findall(r"^(?:NOINLINE|static) void (\w+)\(", loops + stages, re.MULTILINE)
     pattern = re.compile(rf"\b({'|'.join(own)})\(")
-    stages = stages[: stages.index("// What depends on sums over all documents")]
+    before, documents, _ = re.split(r"^// .*\n(?=static void)", stages, flags=re.MULTILINE)[1:]
+    stages = (
+        f"// What depends on the weights alone.\n{before}// The forward pass, up to the logits.\n{documents}"
+    )
     return pattern.sub(r"sample_\1(", loops), pattern.sub(r"sample_\1(", stages)
 
 
@@ -171,7 +174,9 @@ def training_of(trainer: Trainer) -> str:
         sizes = f"{dropout.rate!r}, {dropout.sites}, {dropout.width}, {dropout.heads}"
         masks += f'  batch.{kind} = masks_of(&batch, "{name}", step, {sizes});\n'
     text = text.replace("  Memory memory =", f"{masks}  Memory memory =")
-    return text.replace("// One step takes", template("masks.c") + "\n// One step takes") if dropouts else text
+    return (
+        text.replace("// One step takes", template("masks.c") + "\n// One step takes") if dropouts else text
+    )
 
 
 def choice_of(sampler: dict[str, Any]) -> tuple[str, dict[str, float], str]:
