@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from microgpt_lab.core.tokenizer import Tokenizer
 from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.errors import UserError
 from microgpt_lab.exchange.c_file.literals import array, string, utf8
 
 MOST = 5_000_000  # characters of documents
@@ -59,7 +60,10 @@ static void print_token(int token) {{ fputs(vocabulary[token], stdout); }}
 
 
 def documents_of(trainer: Trainer) -> Documents:
-    """Return the documents as texts if each token is a printable ASCII character, else as ids."""
+    """Return the documents as texts if each token is a printable ASCII character, else as ids.
+
+    UserError if there is no step, or if the documents of one are too much.
+    """
     corpus, tokens = trainer.corpus, trainer.corpus.tokenizer.tokens
     texts = all(len(x) == 1 and " " <= x <= "~" for x in tokens) and not corpus.stream
     texts = texts and corpus.long_docs != "window"
@@ -74,6 +78,13 @@ def documents_of(trainer: Trainer) -> Documents:
         pieces.append(piece)
     number, whole = len(pieces), len(pieces) == min(epoch, trainer.steps * batch)
     steps = trainer.steps if whole else number // batch
+    if not steps:
+        why = (
+            f"the documents of a step are more than {MOST:,} characters"
+            if trainer.steps
+            else "it has steps=0"
+        )
+        raise UserError(f"this run cannot be written as C: {why}")
     if texts:
         words = ["".join(tokens[i] for i in piece[1:] if i != corpus.bos) for piece in pieces]
         vocabulary = f"static const char vocabulary[] = {string(''.join(tokens))};\n"

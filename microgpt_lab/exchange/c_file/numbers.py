@@ -73,8 +73,8 @@ def first_numbers(trainer: Trainer, config: dict[str, Any], programs: dict[str, 
     corpus, drawn = trainer.corpus, draws(trainer, config["split"])
     if not drawn and trainer.parameters > MOST:
         raise UserError(
-            f"--c: these first weights would be data, because they are not drawn as C can, but {MOST:,} are the "
-            f"most, and there are {trainer.parameters:,}"
+            f"init={config['init']['name']} draws weights as C cannot, so they would be data, and "
+            f"{trainer.parameters:,} are more than {MOST:,}"
         )
     state = corpus.documents.shuffled(config["split"], corpus.seed)[1] if drawn else corpus.rng.getstate()
     words = [corpus.seed >> shift & 0xFFFFFFFF for shift in range(0, max(1, corpus.seed.bit_length()), 32)]
@@ -142,7 +142,7 @@ def draws(trainer: Trainer, split: str) -> dict[str, tuple[float, ...]] | None:
 
 
 def words_drawn(seed: int, state: Sequence[int]) -> int:
-    """Return how many numbers of 32 bits a generator with this seed has drawn until it came into this state."""
+    """Return how many numbers of 32 bits a generator with this seed has drawn, which is in this state."""
     rng, blocks = Random(seed), 0
     *wanted, used_up = state
     while list(rng.getstate()[1][:-1]) != wanted:
@@ -153,7 +153,7 @@ def words_drawn(seed: int, state: Sequence[int]) -> int:
 
 
 def learning_rates(trainer: Trainer, steps: int) -> tuple[str, str]:
-    """Return a C function of the learning rate of a step, and the data that it reads, if it has no formula."""
+    """Return a C function of the learning rate of a step, and the data that it reads if it has no formula."""
     lr, total = trainer.optimizer.lr, trainer.steps
     rates = [lr * trainer.scheduler(step, total) for step in range(steps)]
     head = "static double learning_rate(int64_t step) "

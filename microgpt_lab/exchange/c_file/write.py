@@ -76,12 +76,15 @@ def introduction(trainer: Trainer, config: dict[str, Any], steps: int, titles: l
     )
     taken = f"{steps:,}" if steps == trainer.steps else f"the first {steps:,} of {trainer.steps:,}"
     contents = "; ".join(f"{number} {title}" for number, title in enumerate(titles, start=1))
+    written = f"Written by microgpt_lab (export --c) for {changed or 'its default settings'}."
+    same = (
+        f"With the first weights, documents and learning rates of the run, it takes {taken} steps and prints "
+        "the same losses, of which only the last digits may differ, by rounding."
+    )
     paragraphs = [
-        f"microgpt.c: a GPT of {trainer.parameters:,} weights, its training and ten samples, without dependencies.",
+        f"microgpt.c: a GPT of {trainer.parameters:,} weights, its training and ten samples, in one file.",
         "    cc -O2 microgpt.c -lm -o microgpt && ./microgpt",
-        f"Written by microgpt_lab for {changed or 'its default settings'}. From the same first weights, documents "
-        f"and learning rates, it takes {taken} steps and prints the losses of the run: only the last digits "
-        f"may differ, by rounding. {' '.join(notes(trainer, config))}",
+        " ".join([written, same, *notes(trainer, config)]),
         f"Contents: {contents}.",
     ]
     lines = [textwrap.fill(p, WIDTH - 3, break_long_words=False, break_on_hyphens=False) for p in paragraphs]
