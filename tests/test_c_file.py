@@ -12,6 +12,7 @@ from microgpt_lab.commands.export import main as export
 from microgpt_lab.exchange.c_file import documents, numbers
 from microgpt_lab.exchange.c_file.literals import string, used
 from microgpt_lab.options.compose import compose
+from microgpt_lab.registry.plugins import part
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 
@@ -22,7 +23,7 @@ STRICT = ("-O2", "-Wall", "-Wextra", "-Werror", "-pedantic", "-std=gnu11")
 
 def lab_flags():
     """Flags with which the lab compiles steps, but for those of a library."""
-    build = importlib.import_module("microgpt_lab_plugins.backends.c.build")
+    build = importlib.import_module(f"{type(part('backend', 'c')).__module__}.build")
     return [flag for flag in build.flags() if flag not in ("-shared", "-fPIC")]
 
 
