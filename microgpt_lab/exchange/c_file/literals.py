@@ -59,16 +59,12 @@ def definitions(text: str) -> list[str]:
             continue
         braces += code.count("{") - code.count("}")
         conditions += len(re.findall(r"^#if", code)) - len(re.findall(r"^#endif", code))
-        directive = item_is_directive(item)
+        directive = without_comments(item).lstrip().startswith("#")
         ends = not code.rstrip().endswith("\\") if directive else code.rstrip().endswith((";", "}"))
         if ends and not braces and not conditions:
             found.append(item)
             item = ""
     return found
-
-
-def item_is_directive(item: str) -> bool:
-    return without_comments(item).strip().startswith("#")
 
 
 def names(item: str) -> set[str]:

@@ -15,6 +15,7 @@ from microgpt_lab.options.differences import differences
 from microgpt_lab.options.keys import format_value
 
 ROOM = 16  # numbers behind an array, because products read up to 64 bytes past an operand
+NUMBER = {"float64": "double", "float32": "float"}
 HEAD = """
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"  // without -fopenmp-simd, loops are only slower
 #ifdef __clang__
@@ -34,7 +35,8 @@ def c_file(trainer: Trainer, config: dict[str, Any]) -> tuple[str, int]:
     trainer: the trainer of the run, before its first step, with backend=c. UserError if the file would be
         too large, or if a part cannot be compiled.
     """
-    step, logits = trainer.backend.source(trainer)
+    backend: Any = trainer.backend
+    step, logits = backend.source(trainer)
     documents = documents_of(trainer)
     rates, rate_data = learning_rates(trainer, documents.steps)
     start = first_numbers(trainer, config, {"keep": step, "sample_keep": logits})
@@ -44,7 +46,8 @@ def c_file(trainer: Trainer, config: dict[str, Any]) -> tuple[str, int]:
     sample_loops, sample_stages = renamed(*code_of(logits))
     training = training_of(trainer)
     sections = {
-        "Sizes": sizes_of(trainer, step, logits, documents.steps, options),
+        "Sizes": f"typedef {NUMBER[backend.precision]} real;\n\n"
+        + sizes_of(trainer, step, logits, documents.steps, options),
         "Weights": memory_of(trainer, step, logits),
         "What a step calls": step.kernels,
         "Loops of a step": loops,
@@ -128,10 +131,9 @@ def sizes_of(trainer: Trainer, step: Any, logits: Any, steps: int, options: dict
         "SAMPLE_WORK": size(sample_ends["mem"], "BLOCK"),
         "LOGITS": f"({logits.memory.home[logits.shown[0].node.serial]})",
     } | options
-    real = "double" if trainer.backend.precision == "float64" else "float"
     defined = "".join(f"#define {name} {value}\n" for name, value in macros.items())
     work = "// Numbers that the documents of a step need, and those of a sample; where its logits are.\n"
-    return f"typedef {real} real;\n\nenum {{\n{chr(10).join(lines)}\n}};\n{work}{defined}"
+    return f"enum {{\n{chr(10).join(lines)}\n}};\n{work}{defined}"
 
 
 def size(end: Any, tokens: str) -> str:
