@@ -177,13 +177,13 @@ def loss_weights(batches: Sequence[Any], docs: np.ndarray, lengths: np.ndarray, 
 
 def masks(batches: Sequence[Any], dtype: Any) -> dict[str, np.ndarray]:
     """Return the dropout masks, batch by batch, site by site, document by document."""
-    found: dict[str, list[np.ndarray]] = {"masks": [], "score_masks": []}
-    for batch in batches:
-        for dropout in batch.dropouts:
-            documents = list(draw_masks(dropout, batch))
-            for site in range(dropout.sites):
-                kept = np.concatenate([document[site].reshape(-1) for document in documents])
-                found["score_masks" if dropout.heads else "masks"].append(
-                    np.multiply(kept, dropout.scale, dtype=dtype)
-                )
-    return {name: np.concatenate(each or [np.zeros(1, dtype)]) for name, each in found.items()}
+    found = {name: np.zeros(1, dtype) for name in ("masks", "score_masks")}
+    for i, dropout in enumerate(batches[0].dropouts):
+        kept: list[np.ndarray] = []
+        for batch in batches:
+            kept += (
+                site.reshape(-1) for sites in zip(*draw_masks(batch.dropouts[i], batch)) for site in sites
+            )
+        name = "score_masks" if dropout.heads else "masks"
+        found[name] = np.multiply(np.concatenate(kept), dropout.scale, dtype=dtype)
+    return found
