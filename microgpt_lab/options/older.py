@@ -15,6 +15,7 @@ MOVED = {
     "zero_init": ("init", "zero"),
     "temperature": ("sampler", "temperature"),
 }
+NEW = {"accumulate": 1}  # keys that older configurations lack, with the value that all runs had
 ADDED = (*MODEL_KINDS, "tokenizer", "sampler")  # kinds that older configurations lack
 CHECKPOINT = (
     "was made by an older version of microgpt_lab, whose weights have other names: train again, or use that "
@@ -35,7 +36,7 @@ def has_older_weights(config: dict[str, Any]) -> bool:
 def current(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with the keys of this version. What did not exist then is at its default."""
     if not is_older(config):
-        return config
+        return NEW | config if config else config
     parts = {kind: part_with_defaults(kind) for kind in ADDED if kind not in config}
     for key, (kind, option) in MOVED.items():
         if key in config and kind in parts:
@@ -61,6 +62,8 @@ def current_override(override: str) -> str:
 def current_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a checkpoint contains beside its numbers, as in this version, if its weights are too."""
     chars, config = facts.get("chars"), facts.get("config")
-    if not isinstance(chars, list) or not isinstance(config, dict) or has_older_weights(config):
+    if not isinstance(config, dict) or has_older_weights(config):
         return facts
+    if not isinstance(chars, list):
+        return facts | {"config": current(config)}
     return facts | {"config": current(config), "tokenizer": {"tokens": chars}, "start": [len(chars)]}
