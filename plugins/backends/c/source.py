@@ -52,6 +52,7 @@ class Program:
         self.tables = {self.memory.home[x.node.serial].fixed: rows for rows, x in graph.tables.items()}
         self.words = {x.node.serial: word for x, word in reversed(graph.named.values())}
         self.called: dict[int, str] = {}
+        self.taken = {identifier(name) for name in graph.weights.values()} | C_WORDS
         self.counts: dict[str, int] = {}
         self.functions: dict[str, str] = {}  # by text: the same loop of another layer is the same function
         self.results = results
@@ -80,12 +81,12 @@ class Program:
             kind, index = node.attr
             name = f"{kind}_{index}" if kind != "weight" else "loss_weights"
         elif node.serial in self.words:
-            name = identifier(self.words[node.serial])
+            name = identifier(self.words[node.serial]) or "x"
         else:
             word = ("d_" if node.back else "") + (identifier(node.where[0].split(".")[-1]).lower() or "x")
             self.counts[word] = self.counts.get(word, 0) + 1
             name = f"{word}_{self.counts[word]}"
-        while name in self.called.values():
+        while name in self.called.values() or name in self.taken:
             name += "_"
         self.called[node.serial] = name
         return name
@@ -93,7 +94,8 @@ class Program:
     def comment(self, node: Node) -> str:
         """Return the name of what a loop computes, without the number of the layer: layers share loops."""
         word = self.words.get(node.serial, "")
-        return f"  // {re.sub(r'layer[0-9]+', 'layer', word)}" if word else ""
+        word = re.sub(r"[^\w.]", "_", re.sub(r"layer[0-9]+", "layer", word))
+        return f"  // {word}" if word else ""
 
     # Text.
 
@@ -216,7 +218,8 @@ def part(name: str) -> str:
 
 
 def identifier(name: str) -> str:
-    return re.sub(r"\W", "_", name).replace("_lambda_", "").strip("_")
+    name = re.sub(r"\W", "_", name, flags=re.ASCII).replace("_lambda_", "").strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def shape_of(node: Node) -> str:
@@ -228,5 +231,8 @@ def said(unit: Unit) -> str:
     """Return which lines of which parts a unit computes."""
     return "; ".join(dict.fromkeys(" ".join(x.where) for x in unit.nodes))
 
+
+KEYWORDS = "auto char continue default do extern float goto long register short signed union unsigned volatile"
+C_WORDS = {*KEYWORDS.split(), *re.findall(r"\w+", part("kernels.h") + part("steps.h"))}
 
 __all__ = ["Program", "Traced", "Unknown"]
