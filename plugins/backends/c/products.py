@@ -85,7 +85,7 @@ class Kernels:
             (f"{self.pointer(x)} + h * {x.strides[0]}", *x.strides[1:]) for x in (a, b)
         )
         call = f"matmul({height}, {width}, N, {pa}, {ca}, {ra}, {pb}, {rb}, {cb}, {to}, {width}, h > 0);"
-        return [each(a.shape[1]) + call]
+        return [EACH_HEAD.format(heads=a.shape[1]) + call]
 
     def concat(self, node: Node) -> list[str]:
         """Copy the columns of each operand that does not lie there already."""
@@ -123,7 +123,7 @@ class Kernels:
         last = node.attr - 1
         return [
             f"memset({to}, 0, {heads * width} * sizeof(real));",
-            f"{each(heads) or 'const int64_t h = 0; '}for (int64_t d = 0; d < {min(w.shape[0], node.attr)}; d++) "
+            f"{EACH_HEAD.format(heads=heads)}for (int64_t d = 0; d < {min(w.shape[0], node.attr)}; d++) "
             f"({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {w.strides[0]} + h * {w.strides[1]}];",
         ]
 
