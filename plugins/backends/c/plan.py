@@ -74,7 +74,13 @@ def needed(results: list[Any]) -> list[Node]:
         node = stack.pop()
         if node.serial not in found:
             found[node.serial] = node
-            if node.op not in KERNELS:
+            if node.op not in (
+                *KERNELS,
+                *SUMS,
+                *REDUCTIONS,
+                *WHOLE_ROWS,
+                *ELSEWHERE,
+            ):  # they count repeated numbers
                 node.args = [unstretched(a) for a in node.args]
             stack += [a.node for a in node.args]
     return [found[serial] for serial in sorted(found)]

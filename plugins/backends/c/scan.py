@@ -132,7 +132,7 @@ class Scan:
         self.looks: dict[tuple[str, ...], Compiled] = {}
 
     def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
-        if self.compiled is None:
+        if self.compiled is None or inputs[0][0].block_size > self.compiled.program.graph.block_size:
             self.compiled = Compiled(self.f, carry, inputs[0], self.dtype)
         results = np.zeros((len(inputs), len(self.compiled.program.results)), self.dtype)
         row, at = self.compiled(carry, inputs, results), 0
@@ -150,7 +150,8 @@ class Scan:
         `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled
         for these names, without what they do not need. UserError if a name does not exist.
         """
-        if names not in self.looks:
+        known = self.looks.get(names)
+        if known is None or inputs[0].block_size > known.program.graph.block_size:
             self.looks[names] = Compiled(self.f, carry, inputs, self.dtype, names)
         compiled = self.looks[names]
         row = compiled(carry, [inputs], np.zeros(1, self.dtype))
