@@ -83,7 +83,7 @@ class Compiled:
             "count": len(inputs),
             "threads": threads(),
             "rows": self.rows,
-            "parts": getattr(batches[0], "parts", 1),
+            "parts": batches[0].parts,
         }
         self.library.steps(ctypes.byref(Call(**pointers, **settings, lane_size=self.lane_size)))
         return arrays["carry"]
