@@ -15,7 +15,7 @@ from microgpt_lab.tensors.padding import draw_masks
 class Ragged(NamedTuple):
     """Several batches of documents of any length.
 
-    docs is the number of documents of each batch; lengths, of all documents, are their numbers of tokens. ids,
+    docs has the number of documents of each batch, and lengths the number of tokens of each document. ids,
     targets and weights (of the losses; 0 for the context of a piece) have a number for each token. masks of
     tokens and score_masks of attention weights lie batch by batch, site by site, document by document.
     """
