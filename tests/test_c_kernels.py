@@ -193,7 +193,11 @@ def test_functions_are_as_exact_as_those_of_math(kernels, name):
             random.uniform(-6, 6, 1000),
             1 + random.normal(size=200) * 1e-3,
             np.exp(random.uniform(-80, 80, 300)),
-            [s * n for n in (limits.tiny, limits.smallest_subnormal, limits.max / 2, *largest) for s in (1, -1)],
+            [
+                s * n
+                for n in (limits.tiny, limits.smallest_subnormal, limits.max / 2, *largest)
+                for s in (1, -1)
+            ],
             [0.0, -0.0, 1.0, np.inf, -np.inf, np.nan],
         ]
     ).astype(kernels.dtype)
