@@ -122,7 +122,7 @@ def start_contestants(config: dict[str, Any], against: str | None, console: Cons
             started.append(Contestant(name, config | {"backend": {"name": name, **chosen}}))
     if against:
         with console.status(f"{against} …"):
-            dtype = config["backend"].get("dtype", "float64")
+            dtype = config["backend"].get("precision", "float64")
             started.append(Contestant(f"PyTorch {dtype}", config | {"backend": {"name": "python"}}, dtype))
     for each in started:
         if each.error is not None and each.name == config["backend"]["name"]:

@@ -45,11 +45,10 @@ class Dropout(NamedTuple):
     @classmethod
     def of_step(cls, model: GPT, rate: float, step: str) -> list[Dropout]:
         """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
-        wanted = [
-            cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed),
-            cls(f"attention dropout {step}", model.attention_dropout or 0.0, model.layers, heads=model.heads),
-        ]
-        return [dropout for dropout in wanted if dropout.rate]
+        found = [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
+        if of_weights := model.attention_dropout:
+            found.append(cls(f"attention dropout {step}", of_weights, model.layers, heads=model.heads))
+        return found
 
 
 class Batch:

@@ -17,6 +17,7 @@ KEYS = {
     "attention.window": "attention_window local_window sliding_window window_size",
     "attention.window_pattern": "layer_types sliding_window_pattern",
     "backend": "accelerator device",
+    "backend.precision": "dtype floatx torch_dtype",
     "batch_size": "batch bs micro_batch_size per_device_train_batch_size train_batch_size",
     "bias": "add_bias biases use_bias",
     "block": "block_type norm_first norm_position pre_norm residual_type",
