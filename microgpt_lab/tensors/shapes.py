@@ -191,10 +191,13 @@ class ShapeTensor:
         *lead, heads, height, width = self.shape
         return self._like(*lead, height, width if heads == 1 else heads * width)
 
+    def _most_places(self, places: Places) -> int:
+        return places.stop.largest if isinstance(places.stop, Unknown) else places.stop
+
     def take(self, ids: Tokens | Places | Sequence[int]) -> ShapeTensor:
         if isinstance(ids, Places):
-            rows, stop = self.shape[0], ids.stop
-            if rows < (needed := stop.largest if isinstance(stop, Unknown) else stop):
+            rows = self.shape[0]
+            if rows < (needed := self._most_places(ids)):
                 raise TooFewRows(
                     f"take(places) of a table with {rows} rows, for up to {needed} places: "
                     "declare a row for each place up to block_size"

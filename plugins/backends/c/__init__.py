@@ -4,9 +4,11 @@ from microgpt_lab import Backend, hookimpl
 
 
 class C(Backend):
-    """A step compiled from C, which is written from the model's own text: one program for all lengths.
+    """C that is written from the model's own text: a step is compiled once for all lengths, and runs many
+    times in a call.
 
-    Bits do not depend on the number of threads (OMP_NUM_THREADS, or all cores). Prompts are computed with NumPy.
+    Bits do not depend on the number of threads, which is OMP_NUM_THREADS, or the number of cores. What is not
+    compiled, such as sampling, is computed with NumPy.
 
     precision: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
@@ -31,19 +33,29 @@ class C(Backend):
         zero = {name: w * 0.0 for name, w in weights.items() if found[name] is None}
         if isinstance(y, self.array):
             return self.array(y.data), {n: self.array(g) for n, g in found.items() if g is not None} | zero
+        for name, g in found.items():
+            if g is not None:
+                g.node.graph.look(f"d.{name}", g)
         return y.detached(), found | zero
 
     def leaf(self, name, w):
         """Return a weight as a start of gradients, of arrays or in a graph."""
         if isinstance(w, self.array):
             return self.array(w.data, tracked=True)
-        w.node.graph.weights[w.node.serial, w.offset] = name
+        w.node.graph.weights[w.node.serial, w.offset] = name, w.shape
         return w.detached(tracked=True)
 
     def scan(self, f):
         from .scan import Scan
 
         return Scan(f, self.precision)
+
+    def prepare(self, trainer):
+        """Compile an evaluation and a step."""
+        if trainer.held_out:
+            trainer.validate()
+        if trainer.steps:
+            trainer.advance()
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Which attention scores are computed: not those that a mask hides, where no result depends on them.
 
-A masked score is -inf, and what is computed from it is known too: exp(-inf - x) is 0, 0 · x is 0 (x is finite,
-or the run has diverged). A number that nothing reads, or only products with such a 0, need not exist.
+A masked score is -inf, and what is computed from it is known too: exp(-inf - x) is 0, and 0 · x is 0 (x is
+finite, or the run has diverged). A number that nothing reads, or only products with such a 0, need not exist.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from microgpt_lab.core import floats
-
-from .graph import Node
+from microgpt_lab.tensors.graph import Node
 
 ALL = -1  # every score; a band is a window otherwise, or 0: all tokens up to each
 KNOWN: dict[str, Callable[..., float]] = {

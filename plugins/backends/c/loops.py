@@ -10,27 +10,38 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from microgpt_lab.tensors.graph import Node, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, same
+from microgpt_lab.tensors.traced import Traced
 
 from .bands import ALL
-from .graph import Node, is_number
 from .plan import REDUCTIONS, SUMS, WHOLE_ROWS, Unit
-from .tensor import Traced
 
+SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "gt": ">", "lt": "<"}
 EACH = {
-    **{"add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}", "neg": "-{0}"},
-    **{"gt": "{0} > {1}", "lt": "{0} < {1}", "where": "{0} != 0 ? {1} : {2}"},
-    **{"copy": "{0}", "stretch": "{0}", "relu": "{0} <= 0 ? 0 : {0}", "sign": "({0} > 0) - ({0} < 0)"},
+    **{name: f"{{0}} {sign} {{1}}" for name, sign in SIGNS.items()},
     **{name: f"{name}_({{0}})" for name in ("exp", "log", "tanh", "erf", "sigmoid", "softplus")},
-    **{"sqrt": "sqrt({0})", "abs": "fabs({0})"},
+    **dict.fromkeys(("copy", "stretch"), "{0}"),
+    "neg": "-{0}",
+    "sqrt": "sqrt({0})",
+    "abs": "fabs({0})",
+    "relu": "{0} <= 0 ? 0 : {0}",
+    "sign": "({0} > 0) - ({0} < 0)",
+    "where": "{0} != 0 ? {1} : {2}",
 }
 POWERS = {
-    **{2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", -1.0: "1 / {0}"},
-    **{0.5: "sqrt({0})", -0.5: "1 / sqrt({0})", 0.0: "1"},
+    2: "{0} * {0}",
+    3: "{0} * {0} * {0}",
+    -1: "1 / {0}",
+    0.5: "sqrt({0})",
+    -0.5: "1 / sqrt({0})",
+    0: "1",
 }
-START = {"rowsum": "0", "rowmax": "-INFINITY"}
-STEP = {"rowsum": "{v} += {x};", "rowmax": "{v} = {v} > {x} ? {v} : {x};"}
-HOW = {"rowsum": "+", "rowmax": "max"}
+# Where a reduction starts, its name in OpenMP, and its step.
+REDUCED = {
+    "rowsum": ("0", "+", "{v} += {x};"),
+    "rowmax": ("-INFINITY", "max", "{v} = {v} > {x} ? {v} : {x};"),
+}
 
 
 def number(x: float) -> str:
@@ -39,11 +50,11 @@ def number(x: float) -> str:
 
 
 def indented(text: str, by: int) -> str:
-    return "".join(" " * by + line + "\n" for line in text.splitlines())
+    return "".join((line and " " * by + line) + "\n" for line in text.splitlines())
 
 
 class Loop:
-    """The text of a loop. `pointer(x)` is the C expression of where a tensor begins, outside of the function."""
+    """The text of a loop. Outside of its function, `pointer(x)` is the C name of a tensor's memory."""
 
     def __init__(self, unit: Unit, pointer: Callable[[Any], str], comment: Callable[[Node], str]):
         self.unit, self.pointer, self.comment = unit, pointer, comment
@@ -69,12 +80,8 @@ class Loop:
         """Return the pass in which each operation has its result."""
         found: dict[int, int] = {}
         for node in self.unit.nodes:
-            late = [
-                found[a.node.serial] + (node.op in WHOLE_ROWS) for a in node.args if a.node.serial in found
-            ]
-            found[node.serial] = max(late, default=0) + (node.op in REDUCTIONS)
-            if node.op == "argmax":
-                found[node.serial] = max(found[node.serial], 1)
+            ready = max((found[a.node.serial] for a in node.args if a.node.serial in found), default=0)
+            found[node.serial] = ready + (node.op in (*REDUCTIONS, *WHOLE_ROWS))
         return found
 
     def pass_in_which_runs(self, node: Node) -> int:
@@ -116,16 +123,13 @@ class Loop:
             return f"{p}[0]"
         if self.flat:
             return f"{p}[c]"
-        if x.shape[0] is not DOCS:
-            *heads, rows, columns = [s if size != 1 else 0 for s, size in zip(x.strides, x.shape)]
-            terms = [("h", heads[0] if heads else 0), ("n", rows), (c, columns)]
-        elif "T" in x.strides:
+        axes = x.shape[1:] if x.shape[0] is DOCS else x.shape
+        if "T" in x.strides:
             place = f"t * T + {c}" if x.strides[-1] == 1 else f"{c} * T + t"
-            heads = x.shape[1] if len(x.shape) == 4 else 1
+            heads = axes[0] if len(axes) == 3 else 1
             return f"{p}[nn * {heads} + {f'h * T * T + {place}' if heads > 1 else place}]"
-        else:
-            *heads, rows, columns = [0 if same([size], [1]) else s for s, size in zip(x.strides, x.shape[1:])]
-            terms = [("h", heads[0] if heads else 0), ("n", rows), (c, columns)]
+        strides = [0 if same([size], [1]) else stride for stride, size in zip(x.strides, axes)]
+        terms = zip(("h", "n", c)[-len(strides) :], strides)
         text = " + ".join(v if stride == 1 else f"{v} * {stride}" for v, stride in terms if stride)
         return f"{p}[{text or '0'}]"
 
@@ -153,7 +157,8 @@ class Loop:
             return f"{self.parameter(first)}[{strip}{attr - 1} - t + c]"
         if op == "take":
             self.indices.add(attr)
-            column = f" + c * {first.strides[1]}" if node.wide else ""
+            stride = first.strides[1]
+            column = f" + c{f' * {stride}' if stride != 1 else ''}" if node.wide else ""
             return f"{self.parameter(first)}[{attr}[n] * {first.strides[0]}{column}]"
         if op == "pad":
             start, step = attr
@@ -224,16 +229,16 @@ class Loop:
         for node in nodes:
             v = self.inside[node.serial]
             if node.op in REDUCTIONS:
-                start.append(f"real {v} = {START[node.op]};")
-                clauses += f" reduction({HOW[node.op]}:{v})"
-                body.append(STEP[node.op].format(v=v, x=self.operand(node.args[0], now)))
+                begin, how, step = REDUCED[node.op]
+                start.append(f"real {v} = {begin};")
+                clauses += f" reduction({how}:{v})"
+                body.append(step.format(v=v, x=self.operand(node.args[0], now)))
                 end += self.store(node)
             elif node.op in SUMS:
                 self.sum_over_rows(node)
                 clauses += f" reduction(+:{v})" if node.op == "total" else ""
-                body.append(
-                    f"{v}{'[c]' if node.op == 'colsum' else ''} += {self.operand(node.args[0], now)};"
-                )
+                column = "[c]" if node.op == "colsum" else ""
+                body.append(f"{v}{column} += {self.operand(node.args[0], now)};")
             else:
                 kept = f"{v}_row[c] = " if node.serial in self.rows_kept else ""
                 if kept:
@@ -267,9 +272,7 @@ class Loop:
         """Return the parameters and body of the function, and the arguments of its call."""
         row, rows = self.row(), self.unit.rows
         heads = 1 if isinstance(rows, int) else rows[1]
-        if self.flat:
-            loops = row
-        elif rows == 1:
+        if self.flat or rows == 1:
             loops = row
         elif isinstance(rows, int):
             loops = f"for (int64_t n = 0; n < {rows}; n++) {{\n{indented(row, 2)}}}"

@@ -12,9 +12,9 @@ from collections import defaultdict
 from math import prod
 from typing import Any, NamedTuple
 
+from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
-from .graph import Node
 from .plan import DOCUMENTS, REDUCTIONS, SUMS, Unit
 
 ALIGNED = 8  # numbers; products read up to 64 bytes past an operand

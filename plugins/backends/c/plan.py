@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from microgpt_lab.tensors.graph import Node, Untraceable, is_number
 from microgpt_lab.tensors.shapes import Unknown
-
-from .graph import Node, Untraceable, is_number
 
 BEFORE, DOCUMENTS, AFTER = range(3)
 KERNELS = ("matmul", "outer", "scatter", "concat", "strip", "distances")
@@ -20,6 +19,7 @@ SUMS = ("total", "colsum")  # of all rows of a loop
 REDUCTIONS = ("rowsum", "rowmax")
 WHOLE_ROWS = ("pick", "argmax")  # they read a row that must be complete
 ELSEWHERE = ("take", "pad")  # they read other numbers than those of their own row and column
+LONGEST_ROW = 8192
 MOST = 48  # operations in a loop, so that the compiler can keep them in registers
 
 
@@ -74,7 +74,13 @@ def needed(results: list[Any]) -> list[Node]:
         node = stack.pop()
         if node.serial not in found:
             found[node.serial] = node
-            if node.op not in (*KERNELS, *SUMS, *REDUCTIONS, *WHOLE_ROWS, *ELSEWHERE):  # they count repeated numbers
+            if node.op not in (
+                *KERNELS,
+                *SUMS,
+                *REDUCTIONS,
+                *WHOLE_ROWS,
+                *ELSEWHERE,
+            ):  # they count repeated numbers
                 node.args = [unstretched(a) for a in node.args]
             stack += [a.node for a in node.args]
     return [found[serial] for serial in sorted(found)]
@@ -93,7 +99,7 @@ def stages(nodes: list[Node]) -> dict[int, int]:
         operands = [a.node for a in node.args]
         docs = node.of_docs or any(x.of_docs for x in operands)
         late = any(
-            found[x.serial] == AFTER or found[x.serial] == DOCUMENTS and not x.of_docs for x in operands
+            found[x.serial] == AFTER or (found[x.serial] == DOCUMENTS and not x.of_docs) for x in operands
         )
         if docs and late:
             raise Untraceable("numbers of tokens depend on a sum over all documents", node.where)
@@ -122,8 +128,13 @@ def units_of(nodes: list[Node], results: list[Any]) -> list[Unit]:
     for unit in units:
         read |= {a.node.serial for x in unit.nodes for a in x.args if home.get(a.node.serial) is not unit}
     for unit in units:
-        unit.outs = [x for x in unit.nodes if x.serial in read or x.op in SUMS]
+        unit.outs = [x for x in unit.nodes if x.serial in read or x.op in SUMS or has_long_rows(x)]
     return units
+
+
+def has_long_rows(node: Node) -> bool:
+    """Whether rows are too long for the stack, on which loops keep rows that they read again."""
+    return isinstance(node.shape[-1], int) and node.shape[-1] > LONGEST_ROW
 
 
 def fused(nodes: list[Node], stage: int) -> list[Unit]:

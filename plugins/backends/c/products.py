@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
+from microgpt_lab.tensors.traced import Traced
 
 from .bands import ALL
-from .graph import Node
 from .memory import Memory
-from .tensor import Traced
 
 EACH_HEAD = "for (int64_t h = 0; h < {heads}; h++) "
 
@@ -120,11 +120,12 @@ class Kernels:
     def strip(self, node: Node) -> list[str]:
         """Lay the rows of a table by distance out as strips: reversed, zeros before and behind."""
         (w,), (heads, width), to = node.args, node.shape, self.pointer(Traced(node))
-        last = node.attr - 1
+        last, size = node.attr - 1, min(w.shape[0], node.attr)
+        row, column = w.strides
         return [
             f"memset({to}, 0, {heads * width} * sizeof(real));",
-            f"{EACH_HEAD.format(heads=heads)}for (int64_t d = 0; d < {min(w.shape[0], node.attr)}; d++) "
-            f"({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {w.strides[0]} + h * {w.strides[1]}];",
+            f"for (int64_t h = 0; h < {heads}; h++) for (int64_t d = 0; d < {size}; d++)",
+            f"  ({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {row} + h * {column}];",
         ]
 
     def distances(self, node: Node) -> list[str]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from microgpt_lab.tensors.padding import draw_masks
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
+from microgpt_lab.tensors.trees import leaves_of, mapped
 
 from ..numpy.array import Array
 from .build import load
-from .trace import leaves_of, mapped, trace
+from .trace import trace
 
 SLOTS = 9  # of sums: a lane each, and the first of parts (steps.h)
 WORTH = 500_000  # multiply-adds that make a lane worth while
@@ -45,7 +46,9 @@ class Compiled:
         real = "double" if dtype == "float64" else "float"
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
-        self.rows = max(1, WORTH // max(1, self.program.work))
+        self.rows = (
+            2**62 if show else max(1, WORTH // max(1, self.program.work))
+        )  # what is shown lies in one lane
         ends = self.program.memory.ends
         self.keep = np.zeros(ends["keep"].fixed + ROOM, dtype)
         for at, table in self.program.tables.items():
@@ -57,56 +60,67 @@ class Compiled:
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
         """Run a step for each of the inputs. Returns the numbers of the last carry in a row."""
         batches = [batch for batch, *_ in inputs]
-        leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
-        pairs = [pair for batch in batches for pair in batch.pairs]
+        pairs = list(chain.from_iterable(batch.pairs for batch in batches))
+        docs = np.array([len(batch.pairs) for batch in batches])
         lengths = np.array([len(ids) for ids, _ in pairs], np.int32)
+        leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
         arrays = {
-            "carry": np.concatenate([*leaves, np.zeros(ROOM, self.dtype)], dtype=self.dtype),
-            "docs": np.array([len(batch.pairs) for batch in batches], np.int64),
+            "docs": docs,
             "lengths": lengths,
-            "ids": np.array([i for ids, _ in pairs for i in ids], np.int32),
-            "targets": np.array([i for _, targets in pairs for i in targets], np.int32),
-            "numbers": np.array([x for _, *numbers in inputs for x in numbers], self.dtype),
-            "weights": loss_weights(batches, lengths, self.dtype),
+            "ids": np.fromiter(chain.from_iterable(ids for ids, _ in pairs), np.int32),
+            "targets": np.fromiter(chain.from_iterable(targets for _, targets in pairs), np.int32),
+            "numbers": np.array([numbers for _, *numbers in inputs], self.dtype),
+            "weights": loss_weights(batches, docs, lengths, self.dtype),
             **masks(batches, self.dtype),
+            "carry": np.concatenate([*leaves, np.zeros(ROOM, self.dtype)], dtype=self.dtype),
             "results": results,
             "keep": self.keep,
             "sums": self.sums,
+            **self.room(docs, lengths),
         }
-        arrays |= self.room(batches)
-        call = Call(
-            **{name: array.ctypes.data for name, array in arrays.items()},
-            count=len(inputs),
-            threads=threads(),
-            rows=self.rows if not self.program.shown else 2**62,
-            parts=getattr(batches[0], "parts", 1),
-            lane_size=self.lane_size,
-        )
-        self.library.steps(ctypes.byref(call))
+        pointers = {name: array.ctypes.data for name, array in arrays.items()}
+        settings = {
+            "count": len(inputs),
+            "threads": threads(),
+            "rows": self.rows,
+            "parts": getattr(batches[0], "parts", 1),
+        }
+        self.library.steps(ctypes.byref(Call(**pointers, **settings, lane_size=self.lane_size)))
         return arrays["carry"]
 
-    def room(self, batches: Sequence[Any]) -> dict[str, np.ndarray]:
+    def room(self, docs: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
         """Return memory for the largest lane of these batches, and for the places of tokens."""
-        most_docs = max(len(batch.pairs) for batch in batches)
-        tokens, pairs, lanes = 0, 0, 1
-        for batch in batches:
-            lengths = [len(ids) for ids, _ in batch.pairs]
-            n, longest = sum(lengths), max(lengths)
-            count = 1 if self.program.shown else max(1, min(n // self.rows, len(lengths), SLOTS - 1))
-            lane = n if count == 1 else min(n, n // count + longest)
-            tokens, lanes = max(tokens, lane), max(lanes, count)
-            pairs = max(pairs, sum(t * t for t in lengths) if count == 1 else lane * longest)
+        first = np.cumsum(docs) - docs
+        tokens, longest = np.add.reduceat(lengths, first), np.maximum.reduceat(lengths, first)
+        lanes = np.clip(tokens // self.rows, 1, np.minimum(docs, SLOTS - 1))
+        lane = np.where(lanes == 1, tokens, np.minimum(tokens, tokens // lanes + longest))
+        pairs = np.where(lanes == 1, np.add.reduceat(lengths.astype(np.int64) ** 2, first), lane * longest)
         end = self.program.memory.ends["mem"]
-        size = end.tokens * tokens + end.pairs * pairs + end.fixed + ROOM
-        if size * lanes > len(self.mem):
-            self.mem = np.empty(size * lanes, self.dtype)
-        self.lane_size = size
-        return {
-            "mem": self.mem,
-            "start": np.empty(most_docs + SLOTS, np.int64),
-            "square": np.empty(most_docs + SLOTS, np.int64),
-            "place": np.empty(max(sum(len(ids) for ids, _ in b.pairs) for b in batches), np.int32),
-        }
+        self.lane_size = int(end.tokens * lane.max() + end.pairs * pairs.max()) + end.fixed + ROOM
+        if (size := self.lane_size * int(lanes.max())) > len(self.mem):
+            self.mem = np.empty(size, self.dtype)
+        each = int(docs.max()) + SLOTS
+        start, square = np.empty((2, each), np.int64)
+        return {"mem": self.mem, "start": start, "square": square, "place": np.empty(tokens.max(), np.int32)}
+
+    def documents(self, x: Any, batch: Any, carry: np.ndarray) -> list[np.ndarray]:
+        """Return a shown tensor of each document of the batch that was computed last, in one lane."""
+        lengths = [len(ids) for ids, _ in batch.pairs]
+        home = self.program.memory.home[x.node.serial]
+        start = home.tokens * sum(lengths) + home.pairs * sum(t * t for t in lengths) + home.fixed + x.offset
+        numbers = {"mem": self.mem, "sums": self.sums, "keep": self.keep, "carry": carry}[home.area][start:]
+        found, done, heads = [], 0, x.node.heads
+        for T in lengths if x.shape[0] is DOCS else [0]:
+            shape = [T if n is LENGTH else n for n in x.shape if n is not DOCS]
+            strides = [{"T": T, "TT": T * T}.get(s, s) for s in x.strides]
+            if x.shape[0] is DOCS and not x.node.is_scores:
+                token = x.strides[-2 if x.shape[-2] is LENGTH else -1]
+                place, done = done * token, done + T
+            else:
+                place, done = done * heads, done + T * T
+            bytes_apart = [s * numbers.itemsize for s in strides]
+            found.append(np.lib.stride_tricks.as_strided(numbers[place:], shape, bytes_apart).copy())
+        return found
 
 
 class Scan:
@@ -131,29 +145,17 @@ class Scan:
         return mapped(carry, unpacked), results.tolist()
 
     def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
-        """Return named tensors of a step, (heads,) T, C, of each document of the batch. "d.name" is a gradient.
+        """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
 
-        `inputs` are those of one step. The function is compiled for these names, without what they do not
-        need. UserError if a name does not exist.
+        `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled
+        for these names, without what they do not need. UserError if a name does not exist.
         """
         known = self.looks.get(names)
         if known is None or inputs[0].block_size > known.program.graph.block_size:
             self.looks[names] = Compiled(self.f, carry, inputs, self.dtype, names)
         compiled = self.looks[names]
-        lengths = [len(ids) for ids, _ in inputs[0].pairs]
-        shapes = [
-            [[T if n is LENGTH else n for n in x.shape if n is not DOCS] for T in lengths]
-            for x in compiled.program.shown
-        ]
-        results = np.zeros(sum(math.prod(shape) for each in shapes for shape in each), self.dtype)
-        compiled(carry, [inputs], results)
-        found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        at = 0
-        for name, each in zip(names, shapes):
-            for shape in each:
-                start, at = at, at + math.prod(shape)
-                found[name].append(results[start:at].reshape(shape))
-        return found
+        row = compiled(carry, [inputs], np.zeros(1, self.dtype))
+        return {name: compiled.documents(x, inputs[0], row) for name, x in zip(names, compiled.program.shown)}
 
 
 def threads() -> int:
@@ -164,10 +166,10 @@ def threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def loss_weights(batches: Sequence[Any], lengths: np.ndarray, dtype: Any) -> np.ndarray:
+def loss_weights(batches: Sequence[Any], docs: np.ndarray, lengths: np.ndarray, dtype: Any) -> np.ndarray:
     """Return the weight of each token's loss: 0 for the context of a piece."""
-    each = np.repeat([b.loss_weight for b in batches for _ in b.pairs], lengths).astype(dtype)
-    context = [n for batch in batches for n in batch.context]
+    each = np.repeat(np.repeat(np.array([batch.loss_weight for batch in batches], dtype), docs), lengths)
+    context = list(chain.from_iterable(batch.context for batch in batches))
     if any(context):
         place = np.arange(len(each)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         each[place < np.repeat(context, lengths)] = 0
@@ -176,13 +178,13 @@ def loss_weights(batches: Sequence[Any], lengths: np.ndarray, dtype: Any) -> np.
 
 def masks(batches: Sequence[Any], dtype: Any) -> dict[str, np.ndarray]:
     """Return the dropout masks, batch by batch, site by site, document by document."""
-    found: dict[str, list[np.ndarray]] = {"masks": [], "score_masks": []}
-    for batch in batches:
-        for dropout in batch.dropouts:
-            documents = list(draw_masks(dropout, batch))
-            for site in range(dropout.sites):
-                kept = np.concatenate([document[site].reshape(-1) for document in documents])
-                found["score_masks" if dropout.heads else "masks"].append(
-                    np.multiply(kept, dropout.scale, dtype=dtype)
-                )
-    return {name: np.concatenate(each or [np.zeros(1, dtype)]) for name, each in found.items()}
+    found = {name: np.zeros(1, dtype) for name in ("masks", "score_masks")}
+    for i, dropout in enumerate(batches[0].dropouts):
+        kept: list[np.ndarray] = []
+        for batch in batches:
+            kept += (
+                site.reshape(-1) for sites in zip(*draw_masks(batch.dropouts[i], batch)) for site in sites
+            )
+        name = "score_masks" if dropout.heads else "masks"
+        found[name] = np.multiply(np.concatenate(kept), dropout.scale, dtype=dtype)
+    return found

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from microgpt_lab import UserError
 from microgpt_lab.core.backend import Batch, Block
 from microgpt_lab.core.see import looking, unseen
+from microgpt_lab.tensors.graph import Graph, Node, Untraceable, frame_of
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, TokensRead, TooFewRows
+from microgpt_lab.tensors.traced import Given, Traced
+from microgpt_lab.tensors.trees import leaves_of, mapped, matched
 
-from .graph import Graph, Node, Untraceable, frame_of
 from .source import Program
-from .tensor import Given, Traced
 
 
 def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = ()) -> Program:
@@ -45,7 +46,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         if len(TokensRead.raised) > already:  # a part has caught the error
             raise TokensRead(TokensRead.raised[already])
         shown = named_tensors(graph, show)
-        leaves = [x for x in leaves_of(known)] + [*given, weight, *block.masks]
+        leaves = [*leaves_of(known), *given, weight, *block.masks]
         return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
     except (TokensRead, TooFewRows, Untraceable) as error:
         name, place = getattr(error, "where", None) or frame_of(error)
@@ -70,33 +71,3 @@ def named_tensors(graph: Graph, names: Sequence[str]) -> list[Traced]:
         if name not in found:
             raise UserError(f"nothing here is called '{name}': there are {', '.join(sorted(found))}")
     return [found[name] for name in names]
-
-
-def mapped(tree: Any, f: Callable[[Any], Any]) -> Any:
-    """Apply f to the tensors of a tree of dicts and tuples."""
-    if isinstance(tree, dict):
-        return {key: mapped(branch, f) for key, branch in tree.items()}
-    if isinstance(tree, tuple):
-        branches = [mapped(branch, f) for branch in tree]
-        return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)
-    return tree if tree is None else f(tree)
-
-
-def leaves_of(tree: Any) -> list[Any]:
-    found: list[Any] = []
-    mapped(tree, found.append)
-    return found
-
-
-def matched(known: Any, new: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the tensors at the same places of two trees."""
-    if isinstance(known, Traced) and isinstance(new, Traced):
-        yield known, new
-    elif isinstance(known, dict) and isinstance(new, dict) and known.keys() == new.keys():
-        for key in known:
-            yield from matched(known[key], new[key])
-    elif isinstance(known, tuple) and isinstance(new, tuple) and len(known) == len(new):
-        for pair in zip(known, new):
-            yield from matched(*pair)
-    elif not (known is None and new is None):
-        raise UserError("an optimizer's state must be tensors, in tuples and dicts that keep their form")

@@ -1,12 +1,14 @@
-"""Functions of each number, and the gradients of operands that were broadcast."""
+"""Functions of each traced number, and the gradients of operands that were broadcast."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+from microgpt_lab.core.places import Table
+from microgpt_lab.tensors.graph import Untraceable, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, common_shape, same
-
-from .graph import Untraceable, is_number
 
 
 class Condition:
@@ -94,3 +96,32 @@ def fit(g: Any, shape: Any) -> Any:
         slices = [merged[i * width : (i + 1) * width] for i in range(g.shape[1])]
         return sum(slices[1:], start=slices[0]).split_heads(1)
     raise Untraceable(f"{shape} broadcast to {g.shape}")
+
+
+def contiguous(shape: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the strides of numbers as they lie in memory, where the heads of a token lie side by side."""
+    axes = [size for size in shape if size is not DOCS]
+    width = axes[-1]
+    if width is LENGTH:
+        return ("TT", "T", 1)[-len(axes) :]
+    return (width, axes[0] * width, 1) if len(axes) == 3 else (width, 1)
+
+
+def strip_of(rows: Table, longest: int) -> Table:
+    """Return a table by distance as strips, (heads, 2 longest - 1)."""
+    known, zero = list(rows[:longest]), [0.0] * len(rows[0])
+    return Table(zip(*([zero] * (longest - len(known)) + known[::-1] + [zero] * (longest - 1))))
+
+
+# The gradient of an operand x, given that of the result y = f(x).
+SLOPES = {
+    "exp": lambda g, x, _, y: g * y,
+    "log": lambda g, x, _, y: g / x,
+    "sqrt": lambda g, x, _, y: g * 0.5 / y,
+    "tanh": lambda g, x, _, y: g * (1.0 - y * y),
+    "erf": lambda g, x, _, y: g * ((-(x * x)).apply("exp") * (2 / math.sqrt(math.pi))),
+    "sigmoid": lambda g, x, _, y: g * (y * (1.0 - y)),
+    "softplus": lambda g, x, _, y: g * x.apply("sigmoid"),
+    "relu": lambda g, x, _, y: (x > 0.0).where(g, 0.0),
+    "abs": lambda g, x, _, y: g * each("sign", x, None, None),
+}

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgpt_lab.core.autograd import topological
-from microgpt_lab.core.places import Places, Table
+from microgpt_lab.core.places import Places
+from microgpt_lab.tensors.broadcasting import SLOPES, Condition, contiguous, each, stretched, strip_of
+from microgpt_lab.tensors.graph import Node, Untraceable
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, Tokens, same
-
-from .elementwise import Condition, each, fit, stretched
-from .graph import Graph, Node, Untraceable
 
 Pull = Callable[["Traced"], "Traced"]  # from the gradient of a result to that of an operand
 
@@ -203,6 +202,9 @@ class Traced(ShapeTensor):
             tables[rows] = Traced(Node(self.node.graph, "leaf", (), shape, ("table", len(tables))))
         return tables[rows]
 
+    def _most_places(self, places):
+        return self.node.graph.block_size
+
     def take(self, ids):
         if isinstance(ids, Places | Given):
             super().take(ids)
@@ -297,40 +299,12 @@ class Traced(ShapeTensor):
         shape = super().merge_heads().shape
         heads, width = self.shape[-3], self.shape[-1]
         apart, row, column = self.strides
-        if heads != 1 and (width is LENGTH or apart != width * column):
-            if width is LENGTH:
-                raise Untraceable("merge_heads of attention scores")
+        if heads != 1 and width is LENGTH:
+            raise Untraceable("merge_heads of attention scores")
+        if heads != 1 and apart != width * column:
             return self.copied().merge_heads()
         return self.view(shape, (row, column), lambda g: g.split_heads(heads))
 
     def over_heads(self):
         """(…, T, C) beside (…, heads, T, C): the same for all heads."""
         return self.view((DOCS, 1, *self.shape[1:]), (0, *self.strides), lambda g: g.merge_heads())
-
-
-SLOPES = {
-    "exp": lambda g, x, _, y: g * y,
-    "log": lambda g, x, _, y: g / x,
-    "sqrt": lambda g, x, _, y: g * 0.5 / y,
-    "tanh": lambda g, x, _, y: g * (1.0 - y * y),
-    "erf": lambda g, x, _, y: g * ((-(x * x)).apply("exp") * (2 / math.sqrt(math.pi))),
-    "sigmoid": lambda g, x, _, y: g * (y * (1.0 - y)),
-    "softplus": lambda g, x, _, y: g * x.apply("sigmoid"),
-    "relu": lambda g, x, _, y: (x > 0.0).where(g, 0.0),
-    "abs": lambda g, x, _, y: g * each("sign", x, None, None),
-}
-
-
-def contiguous(shape: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the strides of numbers as they lie in memory, where the heads of a token lie side by side."""
-    axes = [size for size in shape if size is not DOCS]
-    width = axes[-1]
-    if width is LENGTH:
-        return ("TT", "T", 1)[-len(axes) :]
-    return (width, axes[0] * width, 1) if len(axes) == 3 else (width, 1)
-
-
-def strip_of(rows: Table, longest: int) -> Table:
-    """Return a table by distance as strips, (heads, 2 longest - 1)."""
-    known, zero = list(rows[:longest]), [0.0] * len(rows[0])
-    return Table(zip(*([zero] * (longest - len(known)) + known[::-1] + [zero] * (longest - 1))))

@@ -1,4 +1,4 @@
-"""The graph of a step: operations on views of earlier results, in the order of the model's text."""
+"""The graph that tracing writes: operations on views of earlier results, in the order of the model's text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.core import derived, ops
+from microgpt_lab.core import derived, interface, ops
 from microgpt_lab.core.places import Table
-from microgpt_lab.tensors import shapes
 from microgpt_lab.tensors.shapes import LENGTH, Unknown
 
-INSIDE = (str(Path(__file__).parent), derived.__file__, ops.__file__, shapes.__file__)  # where no part is
+# Where no part is.
+INSIDE = (str(Path(__file__).parent), *(module.__file__ for module in (derived, interface, ops)))
 
 
 class Untraceable(Exception):
-    """What the array protocol allows, but this backend cannot compile. `where`: who computes it."""
+    """What the array protocol allows, but a graph cannot say. `where`: who computes it."""
 
     def __init__(self, message: str, where: tuple[str, str] | None = None):
         super().__init__(message)
@@ -40,7 +40,7 @@ class Node:
         self.back = graph.differentiated is not None
         self.where = graph.differentiated.where if graph.differentiated else origin()
         self.section = ""  # the layer and part, such as "layer0.attention"
-        self.band: int | None = None  # of scores: which of them are computed (see bands.py)
+        self.band: int | None = None  # which of the scores a backend computes
         graph.nodes.append(self)
 
     @property
@@ -72,7 +72,9 @@ class Graph:
         self.differentiated: Node | None = None
         self.tables: dict[Table, Any] = {}
         self.named: dict[int, tuple[Any, str]] = {}  # by the id of a tensor: it, and what `see` called it
-        self.weights: dict[tuple[int, int], str] = {}  # by the serial of a node and an offset
+        self.weights: dict[
+            tuple[int, int], Any
+        ] = {}  # names and shapes, by the serial of a node and an offset
 
     def look(self, name: str, x: Any) -> Any:
         """Remember the name of a tensor: the first one, because a view has the numbers of its source."""
