@@ -53,7 +53,8 @@ class Traced(ShapeTensor):
         """Add a node to the graph. `pulls` are those of the operands, in order."""
         if shape[0] is DOCS and shape[-2] is not LENGTH:
             raise Untraceable(f"a result of shape {tuple(shape)}, without a row for each token")
-        if any(len(x.shape) == 3 and x.shape[0] is not DOCS and x.shape[0] != 1 for x in args):
+        in_heads = any(len(x.shape) == 3 and x.shape[0] is not DOCS and x.shape[0] != 1 for x in args)
+        if in_heads and shape[0] is not DOCS:
             raise Untraceable("a function of the rows of weights that are split into heads")
         return Traced(Node(self.node.graph, op, args, shape, attr), links=list(zip(args, pulls)))
 
