@@ -1,8 +1,8 @@
 """Tensors that have a shape but no numbers, like those on PyTorch's meta device.
 
 A model computes with them in milliseconds. They count the multiply-adds of matrix products and the numbers of
-the tensors that a model makes, and show that no part reads the number of documents or tokens: `DOCS` and `LENGTH` in a shape raise an error when they are used
-as numbers.
+the tensors that a model makes, and show that no part reads the number of documents or tokens: `DOCS` and
+`LENGTH` in a shape raise an error when they are used as numbers.
 """
 
 from __future__ import annotations
