@@ -9,10 +9,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.tensors.bands import set_bands
 from microgpt_lab.tensors.graph import Graph, Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
-from .bands import set_bands
 from .loops import Loop, indented
 from .memory import Memory, Place
 from .plan import AFTER, BEFORE, DOCUMENTS, Unit, needed, units_of
