@@ -111,13 +111,9 @@ def stages(nodes: list[Node]) -> dict[int, int]:
 def units_of(nodes: list[Node], results: list[Any]) -> list[Unit]:
     """Return the units of all stages in order."""
     stage = stages(nodes)
-    units = [
-        unit
-        for each in (BEFORE, DOCUMENTS, AFTER)
-        for unit in fused(
-            [x for x in nodes if stage[x.serial] == each and x.op not in ("leaf", "const")], each
-        )
-    ]
+    units: list[Unit] = []
+    for each in (BEFORE, DOCUMENTS, AFTER):
+        units += fused([x for x in nodes if stage[x.serial] == each and x.args], each)
     home = {node.serial: unit for unit in units for node in unit.nodes}
     read = {x.node.serial for x in results}
     for unit in units:
