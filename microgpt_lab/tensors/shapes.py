@@ -1,7 +1,7 @@
 """Tensors that have a shape but no numbers, like those on PyTorch's meta device.
 
 A model computes with them in milliseconds. They count the multiply-adds of matrix products and the numbers of
-the tensors that a model makes, and show that no part reads the number of documents or tokens: `DOCS` and
+the tensors that a model makes. They show that no part reads the number of documents or tokens: `DOCS` and
 `LENGTH` in a shape raise an error when they are used as numbers.
 """
 
@@ -114,10 +114,10 @@ class ShapeTensor:
         return ShapeTensor(shape, self.counted)
 
     def _like(self, *shape: Size) -> ShapeTensor:
-        made = ShapeTensor(shape, self.counted)
-        if not made.unknown:
-            self.counted.made.append(prod(shape))
-        return made
+        known = [size for size in shape if not isinstance(size, Unknown)]
+        if len(known) == len(shape):
+            self.counted.made.append(prod(known))
+        return self._view(*shape)
 
     def _each(self, *others: Any) -> Any:
         shape = self.shape

@@ -4,7 +4,7 @@ import shlex
 import time
 
 from microgpt_lab import at_least, hookimpl
-from microgpt_lab.terminal import erase, terminal
+from microgpt_lab.terminal import erase, format_duration, terminal
 
 from .faster import faster_line
 from .header import header_rows, panel, warnings
@@ -14,6 +14,7 @@ from .result import are_text, drawn, escaped, how_many, mean, result_rows, sampl
 
 LAB = "python -m microgpt_lab"
 BLOCKS = "▁▂▃▄▅▆▇█"
+FIRST = 1.0  # seconds of training after which a pipe gets an estimate of the whole time
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 SAMPLES = 60  # columns of the samples in the line of a job
 
@@ -35,6 +36,7 @@ class Console:
         self.terminal = terminal()
         self.live = self.terminal.is_interactive and not run.parallel
         self.started_at = self.last_line_at = time.monotonic()
+        self.first_step, self.estimated = trainer.step, False
         if not run.in_sweep:
             self.header()
         if self.live:
@@ -83,15 +85,22 @@ class Console:
             self.progress.update(
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
-        elif not self.run.in_sweep and (
-            "loss/val" in metrics or time.monotonic() - self.last_line_at > self.seconds
-        ):
-            self.last_line_at = time.monotonic()
-            left = (self.last_line_at - self.started_at) / step * (self.trainer.steps - step)
+        elif not self.run.in_sweep:
+            self.step_line(step, "loss/val" in metrics, loss, speed)
+
+    def step_line(self, step, evaluated, loss, speed):
+        """Print how far the training is, if it is time to, or once how long it will take."""
+        now, steps = time.monotonic(), self.trainer.steps
+        left = format_duration((now - self.started_at) / (step - self.first_step) * (steps - step))
+        if evaluated or now - self.last_line_at > self.seconds:
+            self.last_line_at = now
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
-            self.print_line(
-                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left"
-            )
+            self.print_line(f"step {step}/{steps}  loss {loss:.4f}{val}  {rate}  {left} left")
+        elif not self.estimated and now - self.started_at > FIRST:
+            self.print_line(f"  time   about {left} for the other {steps - step:,} steps")
+        else:
+            return
+        self.estimated = True
 
     def run_finished(self, run, summary):
         if self.progress:
