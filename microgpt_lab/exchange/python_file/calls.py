@@ -108,10 +108,11 @@ def propagated(text: str, attributes: dict[str, dict[str, Any]]) -> str:
         made = calls.calls[callee.is_method, callee.name]
         for index, (name, default) in enumerate(callee.parameters.items()):
             given = [argument(call, index, name) for call in made]
-            values = [
-                scopes.get(id(call), nowhere).value(each or default) if each or default else UNKNOWN
-                for call, each in zip(made, given)
-            ]
+            values = []
+            for call, each in zip(made, given):
+                expression = each or default
+                scope = scopes.get(id(call), nowhere)
+                values.append(scope.value(expression) if expression else UNKNOWN)
             first = values[0]
             if first is UNKNOWN or not any(
                 first is e or (first == e and not isinstance(first, int)) for e in ERASED

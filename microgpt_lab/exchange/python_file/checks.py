@@ -55,4 +55,5 @@ def is_translation(node: ast.stmt) -> bool:
 
 
 def is_only_raise(body: list[ast.stmt]) -> bool:
-    return isinstance(body[-1], ast.Raise) and len(body) == 1
+    """Return whether statements only raise an error, after they have made its message."""
+    return isinstance(body[-1], ast.Raise) and all(isinstance(node, ast.Assign) for node in body[:-1])

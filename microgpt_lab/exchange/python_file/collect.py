@@ -16,7 +16,8 @@ from microgpt_lab.registry.folders import FIRST_PARTY
 
 # Modules in the order in which they are read. Those of parts come before "microgpt_lab.core.wiring".
 SECTIONS = {
-    "Autograd: each number is a Value": ("core.floats", "core.autograd", "tensors.dot"),
+    "Autograd: each number is a Value": ("core.autograd", "tensors.dot"),
+    "Functions of a number, and their derivatives": ("core.floats",),
     "Tensors of Values": ("core.places", "tensors.views", "tensors.tensor"),
     "Functions of tensors": ("core.ops", "core.derived"),
     "The GPT and its parts": ("core.interface", "core.heads", "core.model", "parts", "core.wiring", "GPT"),

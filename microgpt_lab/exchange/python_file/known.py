@@ -59,8 +59,8 @@ class Scope:
         assigned = Counter(stored(self.function)) + Counter(p.arg for p in parameters(self.function))
         for node in walk(self.function):
             for target, value in assigned_in(node):
-                is_only = isinstance(target, ast.Name) and assigned[target.id] == 1
-                if is_only and (known := self.value(value)) is not UNKNOWN:
+                known = self.value(value)
+                if isinstance(target, ast.Name) and assigned[target.id] == 1 and known is not UNKNOWN:
                     found[target.id] = known
         return found
 

@@ -60,7 +60,7 @@ class Module:
         return module(symbol.module).meaning(symbol.name)
 
     def globals_in(self, node: ast.AST) -> list[tuple[ast.expr, Symbol]]:
-        """Return the global names in a node, and attributes of modules such as ops.exp, with what they are."""
+        """Return the global names in a node, and attributes of modules such as ops.exp, with meanings."""
         key = id(node)  # of a tree that is kept
         if key not in self.found:
             self.found[key] = node, list(self.find_globals(node))
@@ -145,8 +145,8 @@ def bound(statements: Iterable[ast.AST]) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.Import | ast.ImportFrom):
             yield from (each.asname or each.name.partition(".")[0] for each in node.names)
-        elif (isinstance(node, ast.ExceptHandler) and node.name) or isinstance(node, Function | ast.ClassDef):
-            yield node.name
+        elif isinstance(node, ast.ExceptHandler | Function | ast.ClassDef):
+            yield str(node.name)
         if not isinstance(node, Function | ast.ClassDef | ast.Lambda | ast.ListComp | ast.GeneratorExp):
             yield from bound(ast.iter_child_nodes(node))
 

@@ -79,7 +79,9 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
     parameters = parameters_in(text)
     text = specialized(text, trainer, config, of_kind)
     wrappers = {names[s] for s in found if s.module == "microgpt_lab.core.ops" and names[s] != s.name}
-    text = without_wrappers(swept(text), wrappers)
+    text = swept(text)
+    while text != (text := without_wrappers(text, wrappers)):  # one may be inside of another
+        pass
     if getattr(trainer.model.attention, "kv_heads", 0) in (0, trainer.model.heads):
         text = without_identities(text, {names[Symbol("microgpt_lab.core.derived", "repeat_heads")]})
     text = simplified(text, attributes_of(trainer, text, names))
