@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_lab.exchange.python_file import python_file
 from microgpt_lab.exchange.python_file.calls import propagated, without_identities
 from microgpt_lab.exchange.python_file.data import documents_text, vocabulary_text
 from microgpt_lab.exchange.python_file.fold import folded
 from microgpt_lab.exchange.python_file.layout import laid_out
 from microgpt_lab.exchange.python_file.sweep import swept
+from microgpt_lab.exchange.python_file.write import python_file
 from microgpt_lab.options.compose import compose
+from microgpt_lab.registry.folders import CHECKOUT
 from microgpt_lab.run.assemble import assemble, load_documents
 
 COMBINATIONS = {
@@ -54,8 +55,6 @@ QUICK = ("default", "experts", "dropout", "windows", "stream")  # the others nee
 
 @pytest.fixture(scope="module")
 def sonnets():
-    from microgpt_lab.registry.folders import CHECKOUT
-
     return CHECKOUT / "examples" / "sonnets.txt"
 
 
@@ -105,6 +104,16 @@ def test_a_file_repeats_its_run_and_is_formatted(overrides, sonnets, tmp_path):
         [*ruff, "check", "--select=E,F", "--ignore=E741", *width], capture_output=True, text=True
     )
     assert not checked.returncode, checked.stdout
+
+
+def test_the_readme_shows_what_is_written():
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("## One file")[2]
+    config = compose(["steps=1"])
+    text = python_file(assemble(config, load_documents(config)), config, [])
+    shown = readme.partition("```python\n")[2].partition("\n```")[0].split("\n\n\n")
+    assert len(shown) == 4 and all(f"\n\n\n{each}\n\n\n" in text for each in shown)
+    lines = [line for line in text.partition("DOCUMENTS =")[0].splitlines() if line]
+    assert len(lines) == pytest.approx(int(readme.partition("About ")[2].split()[0]), abs=30)
 
 
 OWN = """

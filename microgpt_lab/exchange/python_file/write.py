@@ -12,18 +12,25 @@ from typing import Any
 
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.exchange.python_file import collect, modules
 from microgpt_lab.exchange.python_file.calls import (
     propagated,
     without_identities,
     without_unknown_keywords,
     without_wrappers,
 )
+from microgpt_lab.exchange.python_file.collect import (
+    ORDER,
+    SECTIONS,
+    assembled,
+    needed,
+    ordered,
+    output_names,
+)
 from microgpt_lab.exchange.python_file.data import documents_of, documents_text, vocabulary_text
 from microgpt_lab.exchange.python_file.fold import folded
 from microgpt_lab.exchange.python_file.layout import WIDTH, described, laid_out, parameters_in
 from microgpt_lab.exchange.python_file.live import defined
-from microgpt_lab.exchange.python_file.modules import Symbol
+from microgpt_lab.exchange.python_file.modules import BUILTINS, OURS, Symbol, module
 from microgpt_lab.exchange.python_file.program import part, program, settings
 from microgpt_lab.exchange.python_file.source import Function, Source, is_load, walk
 from microgpt_lab.exchange.python_file.specialize import attributes_of, specialized
@@ -62,15 +69,15 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
     """Return the text of the file without its introduction and its data."""
     parts = {kind: symbol_of(kind, config) for kind in KINDS}
     core = [Symbol(f"microgpt_lab.{origin}", name) for name, origin in USED.items()]
-    found = collect.needed([*core, *parts.values()], {symbol.module: kind for kind, symbol in parts.items()})
-    definitions = collect.ordered(found)
-    names, imports = collect.output_names(definitions, core)
+    found = needed([*core, *parts.values()], {symbol.module: kind for kind, symbol in parts.items()})
+    definitions = ordered(found)
+    names, imports = output_names(definitions, core)
     of_kind = {kind: names[symbol] for kind, symbol in parts.items()}
     text = "\n\n".join(
         [
             "\n".join(sorted({*imports, *IMPORTS})),
             settings(trainer, config),
-            collect.assembled(definitions, names),
+            assembled(definitions, names),
             program(trainer, config, of_kind),
             "VOCABULARY = DOCUMENTS = None\n",
             'if __name__ == "__main__":\n    main()\n',
@@ -96,8 +103,8 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
 def symbol_of(kind: str, config: dict[str, Any]) -> Symbol:
     """Return where the run's part of this kind is defined. UserError if it is not in a file of its own."""
     make, _ = part(kind, config)
-    modules.OURS.add(make.__module__.partition(".")[0])
-    if make.__name__ not in modules.module(make.__module__).definitions:
+    OURS.add(make.__module__.partition(".")[0])
+    if make.__name__ not in module(make.__module__).definitions:
         raise UserError(
             f"{kind}={config[kind]['name']} cannot be exported: it is not a function or class at the top "
             f"level of {make.__module__}"
@@ -153,7 +160,7 @@ def with_imports(text: str) -> str:
 def check_complete(text: str) -> None:
     """Raise UserError if the text uses a name that it does not define."""
     nodes = walk(Source(text).tree)
-    known = {*modules.BUILTINS, "__file__"}
+    known = {*BUILTINS, "__file__"}
     known |= {n.id for n in nodes if isinstance(n, ast.Name) and not is_load(n)}
     known |= {n.arg for n in nodes if isinstance(n, ast.arg)}
     known |= {n.name or "" for n in nodes if isinstance(n, Function | ast.ClassDef | ast.ExceptHandler)}
@@ -169,7 +176,7 @@ def with_short_names(text: str, names: dict[str, str]) -> str:
     taken |= {n.arg for n in walk(tree) if isinstance(n, ast.arg)}
     taken |= {n.name for n in walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     for long, short in names.items():
-        if long != short and long in taken and short not in taken | modules.BUILTINS:
+        if long != short and long in taken and short not in taken | BUILTINS:
             text = re.sub(rf"(?<![\w.]){long}\b", short, text)
             taken.add(short)
     return text
@@ -180,8 +187,8 @@ def defined_in(tree: ast.Module) -> list[Any]:
 
 
 def section_of(place: int) -> str:
-    """Return the title of the section that a place of collect.ORDER is in."""
-    return next(title for title, names in collect.SECTIONS.items() if collect.ORDER[place] in names)
+    """Return the title of the section that a place of ORDER is in."""
+    return next(title for title, names in SECTIONS.items() if ORDER[place] in names)
 
 
 def with_sections(text: str, sections: dict[str, str]) -> str:
