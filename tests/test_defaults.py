@@ -107,6 +107,7 @@ RUN = {
     Trainer: {
         "steps": 1000,
         "batch_size": 1,
+        "accumulate": 1,
         "eval_every": 100,
         "eval_docs": 200,
         "dropout": 0.0,

@@ -62,7 +62,7 @@ def train_in_turns(pipe: Connection, config: dict[str, Any], torch_dtype: str | 
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
             1 if sys.platform == "darwin" else 1024
         )
-        documents = (trainer.step - first) * config["batch_size"]
+        documents = (trainer.step - first) * trainer.batch_size * trainer.accumulate
         pipe.send({"seconds": elapsed, "documents": documents, "tokens": tokens, "memory": memory})
     pipe.send(losses)
 

@@ -61,7 +61,8 @@ class Evaluator:
 
     def loss(self, w: Weights, blocks: list[Block]) -> Array:
         """Compute the negative log-likelihood of a batch, (1, 1), each token weighted by its loss_weight."""
-        return weighted_sum(blocks, [self.model.nll(w, b.ids, b.targets) for b in blocks])
+        first, *others = [weighted_sum(b, self.model.nll(w, b.ids, b.targets)) for b in blocks]
+        return sum(others, start=first)
 
     def nats(self, pieces: list[Piece]) -> tuple[float, int]:
         """Return the loss in nats, summed over all scored tokens, and their number. Computes no gradient."""
@@ -153,10 +154,9 @@ class Evaluator:
         return self.last_preview[1][:samples]
 
 
-def weighted_sum(blocks: list[Block], losses: list[Array]) -> Array:
-    """Sum the losses of tokens, (…, T, 1) for each block, each times its loss_weight: (1, 1)."""
-    first, *others = [(x * block.loss_weight).total() for block, x in zip(blocks, losses, strict=True)]
-    return sum(others, start=first)
+def weighted_sum(block: Block, losses: Array) -> Array:
+    """Sum the losses of a block's tokens, (…, T, 1), each times its loss_weight: (1, 1)."""
+    return (losses * block.loss_weight).total()
 
 
 def kind_of_weight(name: str) -> str:
@@ -168,8 +168,8 @@ def kind_of_weight(name: str) -> str:
     return "norm" if "norm" in place else place
 
 
-def objective(model: GPT, w: Weights, blocks: list[Block]) -> Array:
-    """Compute what training minimizes on a batch, and its terms, in a row (1, K). See `GPT.objective`."""
-    each = [model.objective(w, b.ids, b.targets, b.masks) for b in blocks]
-    first, *terms = [weighted_sum(blocks, list(losses)) for losses in zip(*each, strict=True)]
+def objective(model: GPT, w: Weights, block: Block) -> Array:
+    """Compute what training minimizes on a block, and its terms, in a row (1, K). See `GPT.objective`."""
+    losses = model.objective(w, block.ids, block.targets, block.masks)
+    first, *terms = [weighted_sum(block, x) for x in losses]
     return first.concat(*terms)

@@ -16,6 +16,7 @@ MOVED = {
     "zero_init": ("init", "zero"),
     "temperature": ("sampler", "temperature"),
 }
+NEW = {"accumulate": 1}  # keys that older configurations lack, with the value that all runs had
 ADDED = (*MODEL_KINDS, "tokenizer", "sampler")  # kinds that older configurations lack
 CHECKPOINT = (
     "was made by an older version of microgpt_lab, whose weights have other names: train again, or use that "
@@ -45,7 +46,7 @@ def current(config: dict[str, Any]) -> dict[str, Any]:
         backend = {"precision" if key == "dtype" else key: x for key, x in config["backend"].items()}
         config = config | {"backend": backend}
     if not is_older(config):
-        return config
+        return NEW | config if config else config
     parts = {kind: part_with_defaults(kind) for kind in ADDED if kind not in config}
     for key, (kind, option) in MOVED.items():
         if key in config and kind in parts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 KEYS = {
+    "accumulate": "accum accumulate_grad_batches accumulation_steps grad_accum grad_accum_steps "
+    "gradient_accumulation gradient_accumulation_steps",
     "activation": "act act_fn activation_fn activation_function hidden_act nonlinearity",
     "attention": "attention_type attn attn_type mixer self_attention",
     "attention.dropout": "attention_dropout attention_probs_dropout_prob attn_drop attn_dropout attn_pdrop",

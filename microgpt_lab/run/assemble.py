@@ -91,8 +91,8 @@ def assemble(
 def try_step(trainer: Trainer) -> None:
     """Let the backend compile a step of the longest documents."""
     batch, *numbers = trainer.inputs(0)
-    longest = trainer.corpus.longest_piece
-    largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropouts=batch.dropouts)
+    pieces, dropouts = [trainer.corpus.longest_piece] * len(batch.pairs), batch.dropouts
+    largest = Batch(pieces, batch.block_size, mean=True, dropouts=dropouts, parts=batch.parts)
     trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second step replays the recorded one
 
 

@@ -165,3 +165,17 @@ def test_the_option_dtype_of_another_backend_keeps_its_name():
     config = {"backend": {"name": "theirs", "dtype": "float16"}}
     assert older_keys.current(config) == config
     assert older_keys.current_overrides(["backend.dtype=float16"], config) == ["backend.dtype=float16"]
+
+
+def test_a_run_from_before_gradient_accumulation_is_sampled_and_resumed(tmp_path, capsys):
+    options = {"steps": 4, "train_docs": 50, "callback": {"checkpoint": {"name": "checkpoint"}}}
+    short_run(tmp_path / "run", **options)
+    file, samples = tmp_path / "run" / checkpoint.CURRENT, read_summary(tmp_path / "run")["samples"]
+    facts, numbers = checkpoint.decode(file.read_bytes())
+    facts["config"].pop("accumulate")
+    file.write_bytes(encoded(facts, numbers))
+    (tmp_path / "run" / "config.yaml").write_text(dump(facts["config"]))
+    (tmp_path / "run" / "summary.json").unlink()
+    sample.main([str(tmp_path / "run"), "-n", "5", "--seed", "1"])
+    assert resume.main([str(tmp_path / "run")]) == 0
+    assert read_summary(tmp_path / "run")["samples"] == samples

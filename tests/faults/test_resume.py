@@ -115,7 +115,7 @@ KILLED = [
         ("numpy", "optimizer=muon", 13, 250),
         ("jax", "optimizer=muon", 0, 20),
     )
-    for options in ("optimizer=adamw", f"{other} batch_size=3")
+    for options in ("optimizer=adamw", f"{other} batch_size=2 accumulate=2")
     for kills, slow in ((few, False), (many, True))
     if kills
 ]

@@ -57,6 +57,19 @@ class C(Backend):
 
         return Scan(f, self.precision)
 
+    def source(self, trainer):
+        """Return two programs for `export`: a step of this trainer, and the logits of a batch."""
+        from .trace import trace
+
+        def loss(carry, blocks):
+            weights = trainer.packing.unpack(carry[0])
+            return carry, (trainer.loss({name: self.leaf(name, w) for name, w in weights.items()}, blocks),)
+
+        batch, *numbers = trainer.inputs(0)
+        batch.block_size = trainer.model.block_size  # samples may be longer than all documents
+        step = trace(trainer.update, trainer.carry, [batch, *numbers])
+        return step, trace(loss, trainer.carry, [batch], ["logits"])
+
     def prepare(self, trainer):
         """Compile an evaluation and a step."""
         if trainer.held_out:

@@ -1,3 +1,4 @@
+import operator
 import os
 from typing import Literal
 
@@ -37,6 +38,20 @@ class Jax(Backend):
         with self.jax.enable_x64(self.precision == "float64"):
             (_, row), grads = self.jax.value_and_grad(first, has_aux=True)(weights)
             return self.jax.tree.map(self.to_host, (row, grads))
+
+    def accumulate(self, loss, weights, blocks):
+        """Loop over the parts of a batch, (parts, B, T) in a single block, as `Scan` stacks them."""
+        (block, *others), tree = blocks, self.jax.tree
+        if others or getattr(block.ids, "ndim", 0) < 3:
+            return super().accumulate(loss, weights, blocks)
+
+        def of_part(part):
+            return self.value_and_grad(lambda w: loss(w, part), weights)
+
+        shapes = self.jax.eval_shape(of_part, tree.map(lambda x: x[0], block))
+        zeros = tree.map(lambda x: self.jax.numpy.zeros(x.shape, x.dtype), shapes)
+        add = lambda total, part: (tree.map(operator.add, total, of_part(part)), None)  # noqa: E731
+        return self.jax.lax.scan(add, zeros, block)[0]
 
     def to_host(self, values):
         """Copy to the host, unless a function is being compiled."""

@@ -30,6 +30,7 @@ class Scan:
         devices = Mesh(np.array(jax.devices()), ("documents",))
         self.devices = devices.size
         self.sharded = NamedSharding(devices, PartitionSpec(None, "documents"))
+        self.sharded_parts = NamedSharding(devices, PartitionSpec(None, None, "documents"))
         self.replicated = NamedSharding(devices, PartitionSpec())
         self.jitted = jax.jit(self.loop, static_argnums=0)
         self.programs: dict[Any, Callable] = {}
@@ -57,15 +58,15 @@ class Scan:
     def stack(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
         """Stack the batches and numbers of a call, padded to `fused` of each.
 
-        Returns the batches, (fused, documents, T), the factors of dropout masks, the numbers,
-        (fused, count), and the length that each batch needs, (fused,).
+        Returns the batches, (fused, documents, T), or (fused, parts, documents, T) of several parts, the
+        factors of dropout masks, the numbers, (fused, count), and the length that each batch needs, (fused,).
         """
         batches = [batch for batch, *_ in inputs]
-        height = max(batch.height for batch in batches)
+        height, parts = max(batch.height for batch in batches), batches[0].parts
         stacked = padded(
             batches,
             self.dtype,
-            height=height + -height % self.devices,
+            height=height + -height % (self.devices * parts),
             length=max(batch.block_size for batch in batches),
         )
         numbers = np.array([numbers for _, *numbers in inputs], self.dtype)
@@ -75,7 +76,14 @@ class Scan:
         def fill(values: np.ndarray) -> np.ndarray:
             return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
 
-        stacked = jax.tree.map(lambda values: jax.device_put(fill(values), self.sharded), stacked)
+        def put(values: np.ndarray) -> Any:
+            values = fill(values)
+            if parts == 1:
+                return jax.device_put(values, self.sharded)
+            values = values.reshape(len(values), parts, -1, *values.shape[2:])
+            return jax.device_put(values, self.sharded_parts)
+
+        stacked = jax.tree.map(put, stacked)
         return stacked, np.array(mask_scales(inputs[0][0]), self.dtype), fill(numbers), fill(needed)
 
     def loop(
@@ -84,8 +92,12 @@ class Scan:
         """Apply `f` to `count` batches, each at the smallest of `lengths` that fits. See `Backend.scan`."""
 
         def apply(length, i, carry):
-            ids, targets, loss_weight = (x[i, :, :length] for x in batches[:3])
-            masks = [Array(cut(mask[i], length) * scale) for mask, scale in zip(batches.masks, scales)]
+            ids, targets = (x[i, ..., :length] for x in batches[:2])
+            loss_weight = batches.loss_weight[i, ..., :length, :]
+            of_tokens = loss_weight.ndim
+            masks = [
+                Array(cut(mask[i], length, of_tokens) * scale) for mask, scale in zip(batches.masks, scales)
+            ]
             block = Block(ids, targets, Array(loss_weight), masks)
             carry, results = self.f(carry, [block], *(Array(x[None, None]) for x in numbers[i]))
             return carry, jnp.array([result.data[0, 0] for result in results])
@@ -102,6 +114,6 @@ class Scan:
         )
 
 
-def cut(mask: Any, length: int) -> Any:
-    """Cut a dropout mask, (B, T, C) or (B, heads, T, T), to a length."""
-    return mask[:, :length] if mask.ndim == 3 else mask[..., :length, :length]
+def cut(mask: Any, length: int, of_tokens: int) -> Any:
+    """Cut a dropout mask, (…, T, C) with `of_tokens` axes, or (…, heads, T, T), to a length."""
+    return mask[..., :length, :] if mask.ndim == of_tokens else mask[..., :length, :length]
