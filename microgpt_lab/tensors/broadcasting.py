@@ -58,7 +58,7 @@ def each(op: Any, a: Any, b: Any, to_a: Any, to_b: Any = None) -> Any:
         return each(op, tensors[0], tensors[1] if b is not None else None, to_a, to_b).split_heads(heads)
     longest = max(tensors, key=lambda x: len(x.shape)).shape
     if longest[-1] is LENGTH and longest[-2] is not LENGTH:  # rows must be tokens
-        tensors = [x.T if len(x.shape) > 2 else x for x in tensors]
+        tensors = [x.T for x in tensors]
         return each(op, tensors[0], tensors[1] if b is not None else None, to_a, to_b).T
     shape = tensors[0].shape
     for x in tensors[1:]:

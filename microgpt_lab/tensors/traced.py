@@ -241,6 +241,8 @@ class Traced(ShapeTensor):
     def __matmul__(self, other):
         if len(self.shape) < len(other.shape):
             raise Untraceable(f"a product of {self.shape} and {other.shape}: rows must be tokens")
+        if len(self.shape) == 3 and self.shape[0] is not DOCS:
+            raise Untraceable("a product of weights that are split into heads")
         shape = super().__matmul__(other).shape
         a, b = self, other
         if shape[0] is DOCS and shape[-1] is LENGTH and shape[-2] is not LENGTH:
