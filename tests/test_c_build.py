@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,9 +99,11 @@ print(twice())
 """
 
 
-def start_process(**more):
+def start_process(mount="", **more):
     command = [sys.executable, "-P", "-c", SCRIPT, Path(__file__).parent]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more)
+    if mount:
+        command = ["unshare", "-rm", "bash", "-c", f'{mount} exec "$@"', "bash", *command]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
 
 def test_two_processes_at_once_and_a_killed_one_leave_a_whole_library(folder, cc):
@@ -115,7 +118,7 @@ def test_two_processes_at_once_and_a_killed_one_leave_a_whole_library(folder, cc
     processes[0].wait()
     assert not folder.exists()
     cc.with_name("go").touch()
-    assert [process.communicate()[0] for process in processes] == ["", "6.0\n", "6.0\n"]
+    assert [process.communicate() for process in processes] == [("", ""), ("6.0\n", ""), ("6.0\n", "")]
     assert len(list(folder.iterdir())) == 1
     assert twice() == 6 and compilations(cc) == 3
 
@@ -154,6 +157,17 @@ def test_an_unusable_cache_folder_is_not_an_error(folder, cc, capfd):
     folder.parents[1].write_text("no folder")
     assert twice() == twice() == 6 and compilations(cc) == 2
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_temporary_folder_that_cannot_be_used_is_one_clear_error(folder, cc, tmp_path):
+    mount = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", tmp_path]
+    if not shutil.which("unshare") or subprocess.run(mount).returncode:
+        pytest.skip("needs mounts as an ordinary user")
+    (tmp_path / "disk").mkdir()
+    for options, error in (("size=16k", "No space left on device"), ("noexec", "does not permit running")):
+        process = start_process(f"mount -t tmpfs -o {options} tmpfs disk; TMPDIR=$PWD/disk", cwd=tmp_path)
+        assert error in process.communicate()[1].splitlines()[-1]
+    assert len(list(folder.iterdir())) == 1  # the whole library of the second
 
 
 def test_the_least_recently_used_program_is_removed_first(tmp_path, monkeypatch):

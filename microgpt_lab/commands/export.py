@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab export [RUN]`: write a run for other programs."""
+"""`python -m microgpt_lab export [RUN]`: write a run as a program, or for other programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microgpt_lab.commands import RUN, Parser, print_warning
 from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
 from microgpt_lab.exchange import safetensors, transformers
 from microgpt_lab.exchange.c_file import c_file
-from microgpt_lab.exchange.python_file import python_file
+from microgpt_lab.exchange.python_file.write import python_file
 from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import unavailable
 from microgpt_lab.registry.plugins import part
@@ -81,7 +81,7 @@ PROGRAMS = {
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("export", description="Write the model of a run for other programs.")
+    parser = Parser("export", description="Write a run as a program, or its model for other programs.")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"

@@ -42,8 +42,10 @@ def load_beginning(folder: Path) -> Beginning:
     except UserError as error:
         raise UserError(f"{folder / 'config.yaml'}: {error}") from None
     if config["init_from"]:
-        raise UserError(f"{folder} starts from other weights, init_from={config['init_from']}: only a run that draws "
-                        "its weights can be written as a program")
+        raise UserError(
+            f"{folder} starts from other weights, init_from={config['init_from']}: only a run that draws "
+            "its weights can be written as a program"
+        )
     documents = load_documents(config)
     if environment.get("documents_sha256") != documents_sha256(documents):
         name = config["dataset"]["name"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgpt_lab.core.places import Table
-from microgpt_lab.tensors.graph import Untraceable
+from microgpt_lab.tensors.graph import Untraceable, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, common_shape, same
 
 
@@ -50,12 +50,15 @@ def each(op: Any, a: Any, b: Any, to_a: Any, to_b: Any = None) -> Any:
     if any(len(x.shape) == 4 for x in tensors):
         tensors = [x.over_heads() if len(x.shape) == 3 and x.shape[0] is DOCS else x for x in tensors]
     elif any(len(x.shape) == 3 and x.shape[0] is not DOCS for x in tensors):  # rows of heads
-        heads = next(x.shape[0] for x in tensors if len(x.shape) == 3)
+        heads, _, width = next(x.shape for x in tensors if len(x.shape) == 3)
+        if any(not is_number(x) and (x.shape[0], x.shape[-1]) != (heads, width) for x in tensors):
+            shapes = " and ".join(str(x.shape) for x in tensors)
+            raise Untraceable(f"an operation on weights that are split into heads, and others: {shapes}")
         tensors = [x.merge_heads() if len(x.shape) == 3 else x for x in tensors]
         return each(op, tensors[0], tensors[1] if b is not None else None, to_a, to_b).split_heads(heads)
     longest = max(tensors, key=lambda x: len(x.shape)).shape
     if longest[-1] is LENGTH and longest[-2] is not LENGTH:  # rows must be tokens
-        tensors = [x.T if len(x.shape) > 2 else x for x in tensors]
+        tensors = [x.T for x in tensors]
         return each(op, tensors[0], tensors[1] if b is not None else None, to_a, to_b).T
     shape = tensors[0].shape
     for x in tensors[1:]:

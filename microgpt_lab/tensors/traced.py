@@ -53,6 +53,9 @@ class Traced(ShapeTensor):
         """Add a node to the graph. `pulls` are those of the operands, in order."""
         if shape[0] is DOCS and shape[-2] is not LENGTH:
             raise Untraceable(f"a result of shape {tuple(shape)}, without a row for each token")
+        in_heads = any(len(x.shape) == 3 and x.shape[0] is not DOCS and x.shape[0] != 1 for x in args)
+        if in_heads and shape[0] is not DOCS:
+            raise Untraceable("a function of the rows of weights that are split into heads")
         return Traced(Node(self.node.graph, op, args, shape, attr), links=list(zip(args, pulls)))
 
     def view(self, shape: Sequence[Any], strides: Sequence[Any], pull: Pull, offset: int = 0) -> Traced:
@@ -156,6 +159,8 @@ class Traced(ShapeTensor):
         return self.make("rowsum", [self], self._row(), [lambda g: stretched(g, self.shape)])
 
     def max(self):
+        if same(self.shape[-1:], (1,)):
+            return self
         x = self.detached()
         first = lambda: x.make("argmax", [x], self._row())  # noqa: E731
         return x.make("rowmax", [self], self._row(), [lambda g: x.make("onehot", [g, first()], x.shape)])
@@ -175,6 +180,8 @@ class Traced(ShapeTensor):
         return y.from_(self, lambda g: (g - (g * y).sum()) * y)
 
     def causal(self, window=0):
+        if not (self.shape[-1] is LENGTH and self.shape[-2] is LENGTH):
+            raise Untraceable(f"causal of {self.shape}, which are not attention scores")
         masked = lambda x, hidden: x.make(("causal", hidden, window), [x], x.shape)  # noqa: E731
         return masked(self.detached(), -math.inf).from_(self, lambda g: masked(g, 0.0))
 
@@ -232,6 +239,10 @@ class Traced(ShapeTensor):
     # Matrices.
 
     def __matmul__(self, other):
+        if len(self.shape) < len(other.shape):
+            raise Untraceable(f"a product of {self.shape} and {other.shape}: rows must be tokens")
+        if len(self.shape) == 3 and self.shape[0] is not DOCS:
+            raise Untraceable("a product of weights that are split into heads")
         shape = super().__matmul__(other).shape
         a, b = self, other
         if shape[0] is DOCS and shape[-1] is LENGTH and shape[-2] is not LENGTH:
@@ -255,7 +266,7 @@ class Traced(ShapeTensor):
         shape = super().__getitem__(columns).shape
         start, _, step = columns.indices(self.shape[-1])
         *lead, stride = self.strides
-        if same(shape, self.shape) and step == 1:
+        if same(shape, self.shape) and (step == 1 or self.shape[-1] == 1):
             return self
         back = lambda g: g.make("pad", [g], self.shape, attr=(start, step))  # noqa: E731
         return self.view(shape, (*lead, stride * step), back, start * stride)

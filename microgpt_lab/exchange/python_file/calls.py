@@ -1,4 +1,4 @@
-"""Leave out parameters that get the same constant in every call, and calls that return what they are given."""
+"""Leave out parameters that are the same in every call, and calls that return what they are given."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Set
 from typing import Any, NamedTuple
 
-from microgpt_lab.exchange.python_file.fold import OWNERS, UNKNOWN, Scope, expressions, substitute
+from microgpt_lab.exchange.python_file.fold import substitute
+from microgpt_lab.exchange.python_file.known import OWNERS, UNKNOWN, Scope
 from microgpt_lab.exchange.python_file.source import (
     Function,
     Source,
     decorators,
+    expressions,
     functions,
     is_docstring,
     is_load,
@@ -70,9 +72,9 @@ class Calls:
             is_value = (
                 key in self.others and key[1] not in self.properties and isinstance(callee.node, Function)
             )
-            if not others and not is_value and not key[1].startswith("__") and self.calls[key]:
-                if not any(has_star(call) for call in self.calls[key]):
-                    known.append(callee)
+            is_known = not others and not is_value and not key[1].startswith("__") and self.calls[key]
+            if is_known and not any(map(has_star, self.calls[key])):
+                known.append(callee)
         return known
 
 
@@ -94,7 +96,7 @@ def defaults_of(function: Function) -> dict[str, ast.expr | None]:
 
 
 def propagated(text: str, attributes: dict[str, dict[str, Any]]) -> str:
-    """Return the text without parameters that are constant; new constants of NamedTuples join `attributes`."""
+    """Return the text without a parameter that is constant. That of a NamedTuple joins `attributes`."""
     source = Source(text)
     calls = Calls(source)
     scopes: dict[int, Scope] = {}
@@ -106,10 +108,11 @@ def propagated(text: str, attributes: dict[str, dict[str, Any]]) -> str:
         made = calls.calls[callee.is_method, callee.name]
         for index, (name, default) in enumerate(callee.parameters.items()):
             given = [argument(call, index, name) for call in made]
-            values = [
-                scopes.get(id(call), nowhere).value(each or default) if each or default else UNKNOWN
-                for call, each in zip(made, given)
-            ]
+            values = []
+            for call, each in zip(made, given):
+                expression = each or default
+                scope = scopes.get(id(call), nowhere)
+                values.append(scope.value(expression) if expression else UNKNOWN)
             first = values[0]
             if first is UNKNOWN or not any(
                 first is e or (first == e and not isinstance(first, int)) for e in ERASED
@@ -142,7 +145,7 @@ def drop_arguments(source: Source, call: ast.Call, dropped: list[ast.expr]) -> N
 
 
 def erased(source: Source, callee: Callee, name: str, value: Any, attributes: dict[str, Any]) -> bool:
-    """Remove a parameter and put its value into the places where it is used. Return False if that is unsafe."""
+    """Remove a parameter and put its value where it is used. Return False if that is not safe."""
     if isinstance(callee.node, Function):
         if name in stored(callee.node):
             return False

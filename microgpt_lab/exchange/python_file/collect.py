@@ -8,13 +8,16 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from microgpt_lab.errors import UserError
+from microgpt_lab.exchange.python_file.checks import without_checks
 from microgpt_lab.exchange.python_file.modules import BUILTINS, Symbol, module
 from microgpt_lab.exchange.python_file.program import RESERVED
 from microgpt_lab.exchange.python_file.source import Function, Source, walk
+from microgpt_lab.registry.folders import FIRST_PARTY
 
 # Modules in the order in which they are read. Those of parts come before "microgpt_lab.core.wiring".
 SECTIONS = {
-    "Autograd: each number is a Value": ("core.floats", "core.autograd", "tensors.dot"),
+    "Autograd: each number is a Value": ("core.autograd", "tensors.dot"),
+    "Functions of a number, and their derivatives": ("core.floats",),
     "Tensors of Values": ("core.places", "tensors.views", "tensors.tensor"),
     "Functions of tensors": ("core.ops", "core.derived"),
     "The GPT and its parts": ("core.interface", "core.heads", "core.model", "parts", "core.wiring", "GPT"),
@@ -30,18 +33,14 @@ LAST_KINDS = {
     "tokenizer": "tokenizer",
     "sampler": "sampler",
 }
-LEFT_OUT = {
-    "microgpt_lab.errors",
-    "microgpt_lab.core.reprs",
-    "microgpt_lab.core.see",
-    "microgpt_lab.registry",
-}
+COPIED = ("microgpt_lab.core.", "microgpt_lab.tensors.", "microgpt_lab.errors", "microgpt_lab.ops")
+CHECKS = ("at_least", "above", "between")
 
 
 class Definition(NamedTuple):
     symbol: Symbol
     node: ast.stmt
-    place: tuple[int, str, int]  # in ORDER, the module, and the line
+    place: tuple[int, str, int]  # in ORDER, the module, and the place in it
 
 
 def needed(seeds: Iterable[Symbol], kinds: dict[str, str]) -> dict[Symbol, Definition]:
@@ -57,13 +56,18 @@ def needed(seeds: Iterable[Symbol], kinds: dict[str, str]) -> dict[Symbol, Defin
             continue
         owner = module(symbol.module)
         node = owner.definitions[symbol.name]
-        found[symbol] = Definition(symbol, node, (position(symbol, kinds), symbol.module, node.lineno))
+        found[symbol] = Definition(
+            symbol, node, (position(symbol, kinds), symbol.module, owner.source.span(node)[0])
+        )
         todo += (each for _, each in owner.globals_in(node))
     return found
 
 
 def left_out(symbol: Symbol) -> bool:
-    return any(f"{symbol.module}.".startswith(f"{each}.") for each in LEFT_OUT)
+    """Return whether a definition is of the lab, but has no place in a file: see, and all but its core."""
+    if symbol.module == "microgpt_lab.core.see":
+        return True
+    return symbol.module.startswith("microgpt_lab.") and not symbol.module.startswith(COPIED)
 
 
 def position(symbol: Symbol, kinds: dict[str, str]) -> int:
@@ -131,8 +135,10 @@ def output_names(definitions: list[Definition], first: list[Symbol]) -> tuple[di
     """
     names: dict[Symbol, str] = {}
     libraries: set[Symbol] = set()
+    of_first = [each for each in definitions if each.symbol in first]
+    others = [each for each in definitions if each.symbol not in first]
     taken: set[str] = {*BUILTINS, *RESERVED}
-    for each in sorted(reversed(definitions), key=lambda d: d.symbol not in first):
+    for each in [*of_first, *reversed(others)]:
         name = each.symbol.name
         if name in taken:
             name = f"{each.symbol.module.rpartition('.')[2]}_{name}"
@@ -154,8 +160,15 @@ def output_names(definitions: list[Definition], first: list[Symbol]) -> tuple[di
 def renamed(each: Definition, names: dict[Symbol, str]) -> str:
     """Return the text of a definition, with the names that its globals have in the file."""
     owner = module(each.symbol.module)
-    lines = owner.source.lines(each.node)
-    source = Source(owner.source.between(*lines))
+    text = owner.source.between(*owner.source.lines(each.node))
+    range_checks = [Symbol("microgpt_lab.errors", name) for name in CHECKS]
+    source = Source(
+        without_checks(
+            text,
+            lambda called: isinstance(called, ast.Name) and owner.meaning(called.id) in range_checks,
+            everywhere=each.symbol.module.startswith(("microgpt_lab.", f"{FIRST_PARTY}.")),
+        )
+    )
     [node] = source.tree.body
     strings = [place for place in walk(node) if isinstance(place, ast.JoinedStr)]
     inside = {id(place) for string in strings for place in walk(string)}

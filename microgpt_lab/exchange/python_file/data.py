@@ -17,7 +17,7 @@ def literal(value: Any) -> str:
     """Return a literal, a text in the quotes that need fewer backslashes."""
     if not isinstance(value, str) or value.count('"') > value.count("'"):
         return repr(value)
-    return '"' + "".join("\\\"" if c == '"' else c if c == "'" else repr(c)[1:-1] for c in value) + '"'
+    return '"' + "".join('\\"' if c == '"' else c if c == "'" else repr(c)[1:-1] for c in value) + '"'
 
 
 def documents_of(trainer: Trainer) -> list[str]:
@@ -53,7 +53,9 @@ def documents_text(texts: Sequence[str]) -> str:
 def paragraphs(text: str) -> str:
     """Return a text of several lines as a literal with the same lines."""
     escaped = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    escaped = "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+    escaped = "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in escaped
+    )
     if escaped.endswith('"'):
         escaped = f'{escaped[:-1]}\\"'
     return f'"""{escaped}"""'

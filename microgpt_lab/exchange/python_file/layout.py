@@ -1,14 +1,17 @@
-"""Lay out a text as a formatter would: lines that fit, blank lines, docstrings of the options that are left."""
+"""Lay out a text as a formatter would, with docstrings of the options that are left."""
 
 from __future__ import annotations
 
 import ast
 import io
 import re
+import textwrap
 import tokenize
+from collections.abc import Iterator
+from itertools import pairwise
 
 from microgpt_lab.exchange.python_file.calls import names_of
-from microgpt_lab.exchange.python_file.source import Function, Source, parameters
+from microgpt_lab.exchange.python_file.source import Function, Source, functions, is_docstring, parameters
 
 WIDTH = 110
 CLOSING = (")", "]", "}")
@@ -25,7 +28,7 @@ def laid_out(text: str) -> str:
     text = re.sub(r"(:\n)\n(?= +\S)", r"\1", text)  # at the start of a block
     text = re.sub(r"\n+(?=(?:@|def |class |# |if __name__))", "\n\n\n", text)
     text = re.sub(r"(?m)^(@.*\n|# (?!---).*\n)\n+", r"\1", text)
-    return re.sub(r"(\n    .*\n)\n*(?=[A-Z]\w*(?:: .*)? = )", r"\1\n\n", text)
+    return re.sub(r"(\n    .*\n|---\n)\n*(?=[A-Z]\w*(?:: .*)? = )", r"\1\n\n", text)
 
 
 def joined(text: str) -> str:
@@ -89,13 +92,11 @@ def wrapped(line: str) -> str:
     indent, head, inside, tail = match.groups()
     within = f"{indent}    {inside}"
     if len(within) > WIDTH:
-        function = ast.parse(f"def f({inside}): ...").body[0]
         source = Source(f"def f({inside}): ...")
-        del function
         [node] = source.tree.body
         assert isinstance(node, Function)
         starts = [source.span(p)[0] for p in parameters(node)] + [source.span(node.body[0])[0]]
-        items = [source.between(a, b).rstrip(" .:)").rstrip(", ") for a, b in zip(starts, starts[1:])]
+        items = [source.between(a, b).rstrip(" .:)").rstrip(", ") for a, b in pairwise(starts)]
         if node.args.kwonlyargs and not node.args.vararg:
             at = len(node.args.posonlyargs) + len(node.args.args)
             items = [item.removesuffix(", *") for item in items]
@@ -104,43 +105,69 @@ def wrapped(line: str) -> str:
     return f"{indent}{head}\n{within}\n{indent}{tail}"
 
 
-def described(text: str, options: dict[str, set[str]]) -> str:
-    """Drop the lines of docstrings about options that are not there any more.
+def described(text: str, before: dict[str, set[str]]) -> str:
+    """Drop what docstrings say of parameters that are not there any more.
 
-    options: the options of each definition, before any was left out.
+    before: what `parameters_in` returned for the text before any was left out.
     """
-    source = Source(text)
-    classes = {node.name: node for node in source.tree.body if isinstance(node, ast.ClassDef)}
-    for node in source.tree.body:
-        if (
-            not isinstance(node, Function | ast.ClassDef)
-            or node.name not in options
-            or not ast.get_docstring(node)
-        ):
-            continue
-        left = (
-            names_of(node, classes) if isinstance(node, ast.ClassDef) else {p.arg for p in parameters(node)}
-        )
-        gone = options[node.name] - left
-        lines = source.text(node.body[0]).split("\n")
-        kept, dropping = [], False
-        for line in lines:
-            if (match := re.match(r"    (\w+): ", line)) or not line.startswith("        "):
-                dropping = bool(match) and match[1] in gone
-            if not dropping:
-                kept.append(line)
-        while len(kept) > 2 and not kept[-2].strip():
-            del kept[-2]
-        doc = "\n".join(kept)
-        if len(kept) == 2:  # only a sentence is left
-            doc = kept[0].rstrip() + '"""'
-        source.replace(source.span(node.body[0]), doc)
+    source, now = Source(text), parameters_in(text)
+    for owner, node in definitions(source.tree):
+        name = f"{owner}{node.name}"
+        gone = before.get(name, set()) - now[name]
+        if gone and is_docstring(node.body[0]):
+            old = source.text(node.body[0])
+            if (new := without_mentions(without_entries(old, gone), gone)) != old:
+                source.replace(source.span(node.body[0]), new)
     return source.edited()
 
 
-def options_in(text: str) -> dict[str, set[str]]:
-    """Return the options of each function and class of a text."""
-    tree = ast.parse(text)
+def without_entries(doc: str, names: set[str]) -> str:
+    """Return a docstring without its entries of these options, `name: …`."""
+    kept, dropping = [], False
+    for line in doc.split("\n"):
+        if (match := re.match(r" +(\w+): ", line)) or not line.startswith("        "):
+            dropping = bool(match) and match[1] in names
+        if not dropping:
+            kept.append(line)
+    return closed("\n".join(kept))
+
+
+def without_mentions(doc: str, names: set[str]) -> str:
+    """Return a docstring without sentences about `name`, its paragraphs filled again."""
+    paragraphs = doc.split("\n\n")
+    for i, paragraph in enumerate(paragraphs):
+        if i and any(f"`{name}`" in paragraph for name in names) and not re.match(r" +\w+: ", paragraph):
+            indent = paragraph[: len(paragraph) - len(paragraph.lstrip())]
+            words = " ".join(paragraph.replace('"""', "").split())
+            sentences = re.split(r"(?<=\.) (?=[A-Z])", words)
+            kept = [s for s in sentences if not any(f"`{name}`" in s for name in names)]
+            filled = textwrap.fill(" ".join(kept), WIDTH - 4, initial_indent=indent, subsequent_indent=indent)
+            paragraphs[i] = filled + (f'\n{indent}"""' if paragraph.endswith('"""') else "")
+    return closed("\n\n".join(each for each in paragraphs if each.strip()))
+
+
+def closed(doc: str) -> str:
+    """Return a docstring whose last quotes are where they belong: in its first line if it has only one."""
+    lines = [line.rstrip() for line in doc.removesuffix('"""').rstrip().split("\n")]
+    indent = re.search(r"\n( *)\"\"\"$", doc)
+    return "\n".join(lines) + (f'\n{indent[1]}"""' if len(lines) > 1 and indent else '"""')
+
+
+def definitions(tree: ast.Module) -> Iterator[tuple[str, Function | ast.ClassDef]]:
+    """Yield the functions and classes of a module, and the methods, with the name of the class and a dot."""
+    for node in tree.body:
+        if isinstance(node, Function | ast.ClassDef):
+            yield "", node
+    yield from ((f"{owner.name}.", function) for owner, function in functions(tree) if owner)
+
+
+def parameters_in(text: str) -> dict[str, set[str]]:
+    """Return the names of the parameters of each function, method and class of a text."""
+    tree = Source(text).tree
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    found = {name: names_of(node, classes) for name, node in classes.items()}
-    return found | {n.name: {p.arg for p in parameters(n)} for n in tree.body if isinstance(n, Function)}
+    return {
+        f"{owner}{node.name}": names_of(node, classes)
+        if isinstance(node, ast.ClassDef)
+        else {p.arg for p in parameters(node)}
+        for owner, node in definitions(tree)
+    }

@@ -35,6 +35,7 @@ class Module:
         package = name if hasattr(loaded, "__path__") else name.rpartition(".")[0]
         self.definitions: dict[str, ast.stmt] = {}
         self.imports: dict[str, Symbol] = {}
+        self.found: dict[int, tuple[ast.AST, list[tuple[ast.expr, Symbol]]]] = {}
         for node in self.source.tree.body:
             if isinstance(node, ast.Import):
                 for each in node.names:
@@ -58,11 +59,17 @@ class Module:
             return symbol
         return module(symbol.module).meaning(symbol.name)
 
-    def globals_in(self, node: ast.AST) -> Iterator[tuple[ast.expr, Symbol]]:
-        """Yield the names in a node that are global in this module, and attributes of modules, such as ops.exp."""
+    def globals_in(self, node: ast.AST) -> list[tuple[ast.expr, Symbol]]:
+        """Return the global names in a node, and attributes of modules such as ops.exp, with meanings."""
+        key = id(node)  # of a tree that is kept
+        if key not in self.found:
+            self.found[key] = node, list(self.find_globals(node))
+        return self.found[key][1]
+
+    def find_globals(self, node: ast.AST) -> Iterator[tuple[ast.expr, Symbol]]:
         for each, local in names_in(node, frozenset()):
             name: ast.AST = each
-            attributes = []
+            attributes: list[ast.Attribute] = []
             while isinstance(name, ast.Attribute):
                 attributes.append(name)
                 name = name.value
@@ -70,8 +77,8 @@ class Module:
                 continue
             place: ast.expr = name
             while attributes and not symbol.name and not symbol.is_library:
-                place = attributes.pop()
-                symbol = attribute_of(symbol.module, place.attr)
+                place = attribute = attributes.pop()
+                symbol = attribute_of(symbol.module, attribute.attr)
             yield place, symbol
 
 
@@ -132,14 +139,14 @@ def is_chain(node: ast.expr) -> bool:
 
 
 def bound(statements: Iterable[ast.AST]) -> Iterator[str]:
-    """Yield the names that are assigned, imported or defined in a function, without those inside of others."""
+    """Yield the names that a function assigns, imports or defines, without those of functions in it."""
     for node in statements:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.Import | ast.ImportFrom):
             yield from (each.asname or each.name.partition(".")[0] for each in node.names)
-        elif (isinstance(node, ast.ExceptHandler) and node.name) or isinstance(node, Function | ast.ClassDef):
-            yield node.name
+        elif isinstance(node, ast.ExceptHandler | Function | ast.ClassDef):
+            yield str(node.name)
         if not isinstance(node, Function | ast.ClassDef | ast.Lambda | ast.ListComp | ast.GeneratorExp):
             yield from bound(ast.iter_child_nodes(node))
 

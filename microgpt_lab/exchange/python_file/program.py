@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
 from string import Template
 from typing import Any
 
@@ -106,7 +105,7 @@ def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> 
     batch = "[pieces[i % len(pieces)] for i in range(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)]"
     if corpus.stream:
         batch = 'random_windows(ids, BLOCK_SIZE + 1, BATCH_SIZE, f"windows {SEED} {step}")'
-    fields = {kind: made(kind, config, names[kind], ' ' * 8) for kind in MODEL_KINDS}
+    fields = {kind: made(kind, config, names[kind], " " * 8) for kind in MODEL_KINDS}
     constants = {name: name.upper() for name in SIZES}
     fields |= {n: constants.get(n) or literal(getattr(model, n)) for n in options_of(type(model))}
     compute = Template(WITH_AUX if model.aux_losses else PLAIN)
@@ -189,5 +188,7 @@ def settings(trainer: Trainer, config: dict[str, Any]) -> str:
 
 
 # Names that the program uses, so that no part is called like them.
-RESERVED = set(re.findall(r"(?m)\b([a-z]\w*)\b(?= = | in |, \w+ = |, \w+ in |\()", PROGRAM.template + WITH_AUX))
+RESERVED = set(
+    re.findall(r"(?m)\b([a-z]\w*)\b(?= = | in |, \w+ = |, \w+ in |\()", PROGRAM.template + WITH_AUX)
+)
 RESERVED |= {"batch", "pieces", "ids", "masks", "state", "main", "i", "document", "tokens"}

@@ -134,7 +134,7 @@ class Source:
 
 
 def walk(node: ast.AST) -> list[ast.AST]:
-    """Return a node and all nodes inside of it, as `ast.walk` does, and remember them: trees do not change."""
+    """Return a node and all nodes inside of it, as `ast.walk` does, remembered."""
     cached: Any = node
     try:
         return cached.walked
@@ -143,6 +143,13 @@ def walk(node: ast.AST) -> list[ast.AST]:
         for each in ast.iter_child_nodes(node):
             cached.walked += walk(each)
         return cached.walked
+
+
+def expressions(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes inside of a node, but not those in f-strings: Python 3.11 misplaces them."""
+    strings = [each for each in walk(node) if isinstance(each, ast.JoinedStr)]
+    inside = {id(each) for string in strings for each in walk(string)[1:]}
+    return [each for each in walk(node) if id(each) not in inside] if inside else walk(node)
 
 
 def bodies(tree: ast.AST) -> Iterator[list[ast.stmt]]:

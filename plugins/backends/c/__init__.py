@@ -20,6 +20,13 @@ class C(Backend):
 
         self.precision, self.array = precision, Array
 
+    @staticmethod
+    def available():
+        """Return whether this machine has a C compiler."""
+        from .build import compiler
+
+        return compiler() is not None
+
     def tensor(self, rows):
         import numpy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import errno
@@ -14,7 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+
+import pooch
 
 from microgpt_lab import UserError
 from microgpt_lab.registry.extras import install
@@ -58,9 +63,33 @@ def located(words: list[str]) -> list[str] | None:
 def version(*command: str) -> str:
     """Return what a compiler says of its version; '' if it does not run (as on macOS without its tools)."""
     with contextlib.suppress(OSError):
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, errors="replace")
+        done = run(command, "--version")
         return done.stdout if done.returncode == 0 else ""
     return ""
+
+
+def run(
+    command: Sequence[str], *arguments: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the compiler in a folder, with messages in English."""
+    more = {"LC_ALL": "C"}
+    if "ziglang" in command:
+        more["ZIG_GLOBAL_CACHE_DIR"] = os.environ.get("ZIG_GLOBAL_CACHE_DIR") or zig_cache()
+    line, env = [*command, *arguments], os.environ | more
+    return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, errors="replace")
+
+
+@functools.cache
+def zig_cache() -> str:
+    """Return where zig keeps its C library: in the user's cache folder, or else in one for this process."""
+    with contextlib.suppress(OSError):
+        folder = Path(pooch.os_cache("zig"))
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return str(folder)
+    temporary = tempfile.mkdtemp(prefix="microgpt_lab_zig_")
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return temporary
 
 
 def flags() -> tuple[str, ...]:
@@ -85,13 +114,24 @@ def load(text: str) -> ctypes.CDLL:
     # On Windows, the folder of a library that is in use cannot be removed.
     with tempfile.TemporaryDirectory(prefix="microgpt_lab_", ignore_cleanup_errors=True) as folder:
         library = Path(folder, "microgpt.dll" if sys.platform == "win32" else "microgpt.so")
-        with contextlib.suppress(Exception):  # missing, damaged, not the user's own, or unusable
+        with contextlib.suppress(OSError, zlib.error):  # missing, damaged, not the user's own, or unusable
             library.write_bytes(compiled.load(path))
-            return ctypes.CDLL(str(library))
+            return opened(library)
         build(text, command, library)
         with contextlib.suppress(OSError):  # a full disk, say, or a cache folder that is read-only
             compiled.save(path, library.read_bytes())
+        return opened(library)
+
+
+def opened(library: Path) -> ctypes.CDLL:
+    """Load a library into this process. UserError if its folder is mounted noexec."""
+    try:
         return ctypes.CDLL(str(library))
+    except OSError as error:
+        if "failed to map segment" not in str(error):
+            raise
+        advice = "set TMPDIR to a folder that permits it"
+        raise UserError(f"{library.parent.parent} does not permit running programs: {advice}") from None
 
 
 def build(text: str, command: list[str], library: Path) -> None:
@@ -106,24 +146,15 @@ def build(text: str, command: list[str], library: Path) -> None:
     if shutil.disk_usage(library.parent).free < 1_000_000:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(library.parent))
     if probe := compile_text(PROBE, command, library):
-        lines = (
-            [line for line in probe.splitlines() if "error" in line] or probe.splitlines() or ["no output"]
-        )
-        raise UserError(f"{shlex.join(command)} cannot compile C: {lines[0]}; set CC to another compiler")
+        lines = probe.splitlines()
+        error = next((line for line in lines if "error" in line), lines[0])
+        raise UserError(f"{shlex.join(command)} cannot compile C: {error}; set CC to another compiler")
     raise RuntimeError(f"{shlex.join(command)}:\n{failure}")
 
 
 def compile_text(text: str, command: list[str], library: Path) -> str:
     """Run the compiler. Return its messages if it has failed, else ''."""
     library.with_suffix(".c").write_text(text, encoding="utf-8")
-    line = [*command, *flags(), "microgpt.c", "-o", library.name, *LIBRARIES]
-    done = subprocess.run(
-        line,
-        cwd=library.parent,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=os.environ | {"LC_ALL": "C"},
-    )
+    done = run(command, *flags(), "microgpt.c", "-o", library.name, *LIBRARIES, folder=library.parent)
     failed = done.returncode or not library.exists()
     return (done.stderr or f"exit status {done.returncode}, no library") if failed else ""

@@ -98,7 +98,7 @@ static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, i
       if (kind == LEFT_T) first = first_row(i), last = end_row(i, window, K);
       if (kind == LEFT || kind == LEFT_T) {
         from = most(first, start), to = least(last, stop);
-        if (from >= to && (start || first < last)) continue;  // other parts'; an empty sum is 0
+        if (start && from >= to) continue;  // what the first part has set to 0 stays so
       }
       const real *x = a + i * ra + from * ca, *y = block + (from - start) * row;
       real *result = c + i * rc + j, *z = whole ? result : rest;
@@ -193,8 +193,8 @@ INLINE real expm1_(real x) { Power e = power(x); real u = e.s * e.t; return u * 
 
 // log(1 + f) for sqrt(1/2) <= 1 + f <= sqrt(2): the series of 2 atanh(f / (2 + f)).
 INLINE real log1p_near(real f) {
-  real s = f / (2 + f), r = s * s, z = r * r, p = PICK(2 / 25.0, 2 / 13.0), q = PICK(2 / 23.0, 2 / 11.0);
-  if (sizeof(real) == 8) { PAIR(2 / 21.0, 2 / 19.0) PAIR(2 / 17.0, 2 / 15.0) PAIR(2 / 13.0, 2 / 11.0) }
+  real s = f / (2 + f), r = s * s, z = r * r, p = PICK(2 / 21.0, 2 / 13.0), q = PICK(2 / 19.0, 2 / 11.0);
+  if (sizeof(real) == 8) { PAIR(2 / 17.0, 2 / 15.0) PAIR(2 / 13.0, 2 / 11.0) }
   PAIR(2 / 9.0, 2 / 7.0) PAIR(2 / 5.0, 2 / 3.0)
   return f - s * (f - r * (p * r + q));
 }

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from microgpt_lab.tensors.bands import ALL
 from microgpt_lab.tensors.graph import Node, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, same
 from microgpt_lab.tensors.traced import Traced
 
-from .bands import ALL
 from .plan import REDUCTIONS, SUMS, WHOLE_ROWS, Unit
 
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "gt": ">", "lt": "<"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.tensors.bands import ALL
 from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 from microgpt_lab.tensors.traced import Traced
 
-from .bands import ALL
 from .memory import Memory
 
 EACH_HEAD = "for (int64_t h = 0; h < {heads}; h++) "
@@ -85,7 +85,7 @@ class Kernels:
             (f"{self.pointer(x)} + h * {x.strides[0]}", *x.strides[1:]) for x in (a, b)
         )
         call = f"matmul({height}, {width}, N, {pa}, {ca}, {ra}, {pb}, {rb}, {cb}, {to}, {width}, h > 0);"
-        return [each(a.shape[1]) + call]
+        return [EACH_HEAD.format(heads=a.shape[1]) + call]
 
     def concat(self, node: Node) -> list[str]:
         """Copy the columns of each operand that does not lie there already."""

@@ -9,10 +9,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.tensors.bands import set_bands
 from microgpt_lab.tensors.graph import Graph, Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
-from .bands import set_bands
 from .loops import Loop, indented
 from .memory import Memory, Place
 from .plan import AFTER, BEFORE, DOCUMENTS, Unit, needed, units_of
@@ -52,6 +52,7 @@ class Program:
         self.work = sum(map(multiply_adds, nodes))
         self.words = {x.node.serial: word for x, word in reversed(graph.named.values())}
         self.called: dict[int, str] = {}
+        self.taken = {identifier(name) for name, _ in graph.weights.values()} | C_WORDS
         self.counts: dict[str, int] = {}
         self.functions: dict[str, str] = {}  # by text: the same loop of another layer is the same function
         self.bodies, self.kernels = [self.body(stage) for stage in STAGES], header("kernels.h")
@@ -100,12 +101,12 @@ class Program:
             kind, index = node.attr
             name = f"{kind}_{index}" if kind != "weight" else "loss_weights"
         elif node.serial in self.words:
-            name = identifier(self.words[node.serial])
+            name = identifier(self.words[node.serial]) or "x"
         else:
             word = ("d_" if node.back else "") + owner(node).lower()
             self.counts[word] = self.counts.get(word, 0) + 1
             name = f"{word}_{self.counts[word]}"
-        while name in self.called.values():
+        while name in self.called.values() or name in self.taken:
             name += "_"
         self.called[node.serial] = name
         return name
@@ -113,7 +114,8 @@ class Program:
     def comment(self, node: Node) -> str:
         """Return the name of what a loop computes, without the number of the layer: layers share loops."""
         word = self.words.get(node.serial, "")
-        return f"  // {re.sub(r'layer[0-9]+', 'layer', word)}" if word else ""
+        word = re.sub(r"[^\w.]", "_", re.sub(r"layer[0-9]+", "layer", word))
+        return f"  // {word}" if word else ""
 
     # Text.
 
@@ -194,7 +196,8 @@ def owner(node: Node) -> str:
 
 
 def identifier(name: str) -> str:
-    return re.sub(r"\W", "_", name.replace("<lambda>", "")).strip("_")
+    name = re.sub(r"\W", "_", name.replace("<lambda>", ""), flags=re.ASCII).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def mentions(text: str, name: str) -> bool:
@@ -208,3 +211,9 @@ def wrapped(line: str) -> str:
     return "\n".join(
         textwrap.wrap(line, 106, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
     )
+
+
+KEYWORDS = (
+    "auto char continue default do extern float goto long register short signed union unsigned volatile"
+)
+C_WORDS = {*KEYWORDS.split(), *re.findall(r"\w+", header("kernels.h") + header("steps.h"))}

@@ -25,11 +25,11 @@ typedef struct {
   Batch batches[MOST_LANES];
   Memory memories[MOST_LANES];
   int64_t lanes;
-  atomic_long next, left, round, stop;
+  atomic_long next, left, round, stop;  // next: lanes that nobody has taken, never read with `lanes`
 } Work;
 
 static void take_lanes(Work *w) {
-  for (long l; (l = atomic_fetch_add(&w->next, 1)) < w->lanes;) {
+  for (long l; (l = atomic_fetch_sub(&w->next, 1) - 1) >= 0;) {
     documents(&w->batches[l], &w->memories[l]);
     atomic_fetch_sub(&w->left, 1);
   }
@@ -81,7 +81,7 @@ static void run_lanes(Work *w, pthread_t *threads, int64_t *helpers, int64_t mos
     return;
   }
   atomic_store(&w->left, (long)w->lanes);
-  atomic_store(&w->next, 0);
+  atomic_store(&w->next, (long)w->lanes);
   atomic_fetch_add(&w->round, 1);
   while (*helpers < least(most_threads, MOST_THREADS) - 1 && !pthread_create(&threads[*helpers], 0, helper, w))
     ++*helpers;
