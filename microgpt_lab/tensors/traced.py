@@ -218,7 +218,8 @@ class Traced(ShapeTensor):
     def by_distance(self, places):
         """Row t of the scores is a piece of a strip: the rows reversed, zeros before and behind."""
         (size, heads), longest = self.shape, self.node.graph.block_size
-        rows = next((rows for rows, x in self.node.graph.tables.items() if x.node is self.node), None)
+        tables = self.node.graph.tables.items() if self.is_whole() else ()
+        rows = next((rows for rows, x in tables if x.node is self.node), None)
         if rows is None:
             strip = self.make("strip", [self.detached()], (heads, 2 * longest - 1), attr=longest)
         else:

@@ -126,7 +126,7 @@ class Program:
         heading = ""
         for unit in self.units:
             if unit.stage == stage:
-                section = (unit.nodes[0].section or "loss").replace(".", " ") + ", backward" * unit.back
+                section = re.sub(r"\W+", " ", unit.nodes[0].section or "loss") + ", backward" * unit.back
                 if section != heading and stage == DOCUMENTS:
                     self.lines += ["", f"// ---- {section} ----"]
                 heading = section
@@ -206,7 +206,7 @@ def mentions(text: str, name: str) -> bool:
 
 def wrapped(line: str) -> str:
     """Break a long line of C."""
-    if len(line) < 108 or line.startswith("//"):
+    if len(line) < 108 or "//" in line:
         return line
     return "\n".join(
         textwrap.wrap(line, 106, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

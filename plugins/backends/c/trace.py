@@ -49,7 +49,8 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         leaves = [*leaves_of(known), *given, weight, *block.masks]
         return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
     except (TokensRead, TooFewRows, Untraceable) as error:
-        name, place = getattr(error, "where", None) or frame_of(error)
+        differentiated = graph.differentiated and graph.differentiated.where
+        name, place = getattr(error, "where", None) or differentiated or frame_of(error)
         raise UserError(f"backend=c cannot compile {name} ({place}): {error}") from error
 
 
