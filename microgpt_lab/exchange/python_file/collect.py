@@ -11,7 +11,7 @@ from microgpt_lab.errors import UserError
 from microgpt_lab.exchange.python_file.checks import without_checks
 from microgpt_lab.exchange.python_file.modules import BUILTINS, Symbol, module
 from microgpt_lab.exchange.python_file.program import RESERVED
-from microgpt_lab.exchange.python_file.source import Function, Source, walk
+from microgpt_lab.exchange.python_file.source import Function, Source, is_load, walk
 from microgpt_lab.registry.folders import FIRST_PARTY
 
 # Modules in the order in which they are read. Those of parts come before "microgpt_lab.core.wiring".
@@ -43,10 +43,10 @@ class Definition(NamedTuple):
     place: tuple[int, str, int]  # in ORDER, the module, and the place in it
 
 
-def needed(seeds: Iterable[Symbol], kinds: dict[str, str]) -> dict[Symbol, Definition]:
+def needed(seeds: Iterable[Symbol], kinds: dict[Symbol, str]) -> dict[Symbol, Definition]:
     """Return the definitions that these need, directly or not, by symbol.
 
-    kinds: the kind of the part that each module of parts defines.
+    kinds: the kind of each part.
     """
     found: dict[Symbol, Definition] = {}
     todo = list(seeds)
@@ -70,15 +70,16 @@ def left_out(symbol: Symbol) -> bool:
     return symbol.module.startswith("microgpt_lab.") and not symbol.module.startswith(COPIED)
 
 
-def position(symbol: Symbol, kinds: dict[str, str]) -> int:
+def position(symbol: Symbol, kinds: dict[Symbol, str]) -> int:
     """Return the index in ORDER of a definition."""
     name = "GPT" if symbol.name == "GPT" else symbol.module.removeprefix("microgpt_lab.")
     if name in ORDER:
         return ORDER.index(name)
-    kind = next(
-        (kinds[m] for m in sorted(kinds, reverse=True) if f"{symbol.module}.".startswith(f"{m}.")), ""
-    )
-    return ORDER.index(LAST_KINDS.get(kind, "parts"))
+    near = [
+        part for part in kinds if f"{symbol.module}.".startswith(f"{part.module}.")
+    ]  # its file, or folder
+    places = [LAST_KINDS.get(kinds[part], "parts") for part in ([symbol] if symbol in kinds else near)]
+    return min(map(ORDER.index, places), default=ORDER.index("parts"))
 
 
 def ordered(found: dict[Symbol, Definition]) -> list[Definition]:
@@ -193,7 +194,8 @@ def renamed(each: Definition, names: dict[Symbol, str]) -> str:
             if head:
                 source.replace((head.end(), head.end() + len(each.symbol.name.encode())), new)
         else:
-            for target in walk(node):
-                if isinstance(target, ast.Name) and target.id == each.symbol.name:
-                    source.replace(source.span(target), new)
+            defined = {place for place in walk(node) if isinstance(place, ast.Name) and not is_load(place)}
+            for target in defined:
+                if target.id in owner.definitions:
+                    source.replace(source.span(target), names.get(Symbol(owner.name, target.id), target.id))
     return source.edited()

@@ -14,7 +14,7 @@ from microgpt_lab.exchange.python_file.calls import names_of
 from microgpt_lab.exchange.python_file.source import Function, Source, functions, is_docstring, parameters
 
 WIDTH = 110
-CLOSING = (")", "]", "}")
+OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 
 
 def laid_out(text: str) -> str:
@@ -54,20 +54,14 @@ def in_one_line(statement: list[tokenize.TokenInfo], lines: list[str]) -> str | 
     """Return a statement in one line, or None if it does not fit, or must not be joined."""
     if any(t.type == tokenize.COMMENT or "\n" in t.string.strip("\n") for t in statement):
         return None
-    words = [t for t in statement if t.type not in (tokenize.NL, tokenize.NEWLINE)]
-    line = lines[words[0].start[0] - 1][: words[0].start[1]]
-    for i, token in enumerate(words):
-        if i and token.start[0] == words[i - 1].end[0]:
-            line += " " * (token.start[1] - words[i - 1].end[1])
-        elif i:
-            before = words[i - 1].string
-            if before == "," and token.string in CLOSING:
-                return None  # the comma keeps an item a line
-            line += "" if before in ("(", "[", "{") or token.string in (*CLOSING, ".") else " "
-        line += token.string
-    opening = [i for i, t in enumerate(words) if t.string == "(" and words[i + 1].start[0] > t.end[0]]
-    if opening and words[opening[0] - 1].string in ("=", "return") and words[-1].string == ")":
-        line = without_parentheses(line)
+    first, *others = lines[statement[0].start[0] - 1 : statement[-1].start[0]]
+    line = first.rstrip()
+    parenthesized = re.search(r"(?: =|return) \($", line) and others[-1].strip() == ")"
+    for other in map(str.strip, others):
+        if line.endswith(",") and other.startswith(CLOSING):
+            return None  # the comma keeps an item a line
+        line += ("" if line.endswith(OPENING) or other.startswith((*CLOSING, ".")) else " ") + other
+    line = without_parentheses(line) if parenthesized else line
     return line if len(line) <= WIDTH else None
 
 

@@ -12,6 +12,7 @@ from microgpt_lab.exchange.python_file.source import (
     is_load,
     is_named_tuple,
     is_record,
+    targets,
     walk,
 )
 
@@ -146,14 +147,8 @@ def defined(node: ast.stmt) -> Iterator[str]:
     """Yield the names that a statement defines in a module or class."""
     if isinstance(node, Function | ast.ClassDef):
         yield node.name
-    targets = (
-        node.targets
-        if isinstance(node, ast.Assign)
-        else [node.target]
-        if isinstance(node, ast.AnnAssign)
-        else []
-    )
-    yield from (each.id for each in targets if isinstance(each, ast.Name))
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        yield from targets(node)
 
 
 def assignments(node: ast.stmt) -> Iterator[tuple[ast.Attribute, ast.expr]]:

@@ -11,7 +11,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
 
-from microgpt_lab.exchange.python_file.source import Function, Source, parameters, walk
+from microgpt_lab.exchange.python_file.source import Function, Source, is_load, parameters, targets, walk
 
 
 class Symbol(NamedTuple):
@@ -48,8 +48,7 @@ class Module:
             elif isinstance(node, Function | ast.ClassDef):
                 self.definitions[node.name] = node
             elif isinstance(node, ast.Assign | ast.AnnAssign):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                self.definitions |= {each.id: node for each in targets if isinstance(each, ast.Name)}
+                self.definitions |= dict.fromkeys(targets(node), node)
 
     def meaning(self, name: str) -> Symbol | None:
         """Return what a global name is; None for a builtin."""
@@ -107,7 +106,8 @@ def is_ours(name: str) -> bool:
 def names_in(node: ast.AST, local: frozenset[str]) -> Iterator[tuple[ast.expr, frozenset[str]]]:
     """Yield the names that a node loads, with its chain of attributes, and the names that are local there."""
     if isinstance(node, ast.Attribute | ast.Name) and is_chain(node):
-        yield node, local
+        if not isinstance(node, ast.Name) or is_load(node):
+            yield node, local
         return
     inner = local
     if isinstance(node, Function | ast.Lambda):

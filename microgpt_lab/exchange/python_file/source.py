@@ -182,6 +182,12 @@ def stored(node: ast.AST) -> list[str]:
     return [each.id for each in walk(node) if isinstance(each, ast.Name) and not is_load(each)]
 
 
+def targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    """List the names that an assignment defines."""
+    assigned = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [name for each in assigned for name in stored(each)]
+
+
 def is_load(node: ast.Name | ast.Attribute) -> bool:
     return isinstance(node.ctx, ast.Load)
 

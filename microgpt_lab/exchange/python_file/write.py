@@ -69,7 +69,7 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
     """Return the text of the file without its introduction and its data."""
     parts = {kind: symbol_of(kind, config) for kind in KINDS}
     core = [Symbol(f"microgpt_lab.{origin}", name) for name, origin in USED.items()]
-    found = needed([*core, *parts.values()], {symbol.module: kind for kind, symbol in parts.items()})
+    found = needed([*core, *parts.values()], {symbol: kind for kind, symbol in parts.items()})
     definitions = ordered(found)
     names, imports = output_names(definitions, core)
     of_kind = {kind: names[symbol] for kind, symbol in parts.items()}
