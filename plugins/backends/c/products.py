@@ -128,6 +128,15 @@ class Kernels:
             f"  ({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {row} + h * {column}];",
         ]
 
+    def headsum(self, node: Node) -> list[str]:
+        """Sum scores over heads."""
+        (g,), to = node.args, self.pointer(Traced(node))
+        source = f"({self.pointer(g)})[nn * {g.node.heads} + h * T * T + i]"
+        return [
+            f"EACH_DOCUMENT for (int64_t h = 0; h < {g.node.heads}; h++) for (int64_t i = 0; i < T * T; i++)",
+            f"  ({to})[nn + i] = (h ? ({to})[nn + i] : 0) + {source};",
+        ]
+
     def distances(self, node: Node) -> list[str]:
         """Sum scores by their distance."""
         (g,), (rows, heads) = node.args, node.shape
