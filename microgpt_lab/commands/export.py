@@ -13,9 +13,11 @@ from typing import Any
 from microgpt_lab.commands import RUN, Parser, print_warning
 from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
 from microgpt_lab.exchange import safetensors, transformers
+from microgpt_lab.exchange.c_file import c_file
 from microgpt_lab.exchange.python_file.write import python_file
 from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import unavailable
+from microgpt_lab.registry.plugins import part
 from microgpt_lab.run.beginning import Beginning, load_beginning
 from microgpt_lab.run.checkpoint import sync
 from microgpt_lab.run.trained import Trained, load_trained
@@ -40,6 +42,16 @@ def write_python(began: Beginning, path: Path) -> str:
     return f"{text.count(chr(10)):,} lines"
 
 
+def write_c(began: Beginning, folder: Path) -> str:
+    """Write one file of C that trains as the run did."""
+    precision = began.config["backend"].get("precision", "float64")
+    began.trainer.backend = part("backend", "c", precision=precision)
+    text, steps = c_file(began.trainer, began.config)
+    (folder / "microgpt.c").write_text(text, encoding="utf-8")
+    of = f" of {began.trainer.steps:,}" if steps < began.trainer.steps else ""
+    return f"microgpt.c, {steps:,}{of} steps: cc -O2 microgpt.c -lm"
+
+
 # By format: what it is written into, a sentence, and the function that writes a run and says what it wrote.
 FORMATS = {
     "safetensors": (
@@ -59,6 +71,11 @@ PROGRAMS = {
         "FILE",
         "one file of Python that trains as the run did, made of the parts that the run uses",
         write_python,
+    ),
+    "c": (
+        "DIR",
+        "microgpt.c in a new folder: one file of C that trains as the run did, without dependencies",
+        write_c,
     ),
 }
 
@@ -86,8 +103,8 @@ def main(arguments: list[str]) -> int:
             if name in PROGRAMS
             else load_trained(folder, print_warning, best=args.best)
         )
-        with new(target, is_folder) as part:
-            written = write(run, part)
+        with new(target, is_folder) as unnamed:
+            written = write(run, unnamed)
     except ModuleNotFoundError as error:
         raise UserError(f"--{name} is {unavailable(error)}") from None
     except OSError as error:

@@ -10,23 +10,23 @@ class NumPy(Backend):
     A matrix product uses one thread, because OpenBLAS rounds differently with more threads. Two threads
     share the documents of a large batch instead, in the same way on every machine.
 
-    dtype: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
+    precision: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
 
     fused = 20
 
-    def __init__(self, *, dtype: Literal["float64", "float32"] = "float64"):
+    def __init__(self, *, precision: Literal["float64", "float32"] = "float64"):
         import threadpoolctl
 
         from .array import Array
 
         threadpoolctl.threadpool_limits(1, user_api="blas")
-        self.dtype, self.array = dtype, Array
+        self.precision, self.array = precision, Array
 
     def tensor(self, rows):
         import numpy
 
-        return self.array(numpy.array(rows, self.dtype))
+        return self.array(numpy.array(rows, self.precision))
 
     def value_and_grad(self, loss, weights):
         leaves = {name: self.array(w.data, tracked=True) for name, w in weights.items()}
@@ -40,7 +40,7 @@ class NumPy(Backend):
     def scan(self, f):
         from .scan import Scan
 
-        return Scan(f, self.dtype)
+        return Scan(f, self.precision)
 
     def prepare(self, trainer):
         """Record the tapes of an evaluation and of the first steps, for half a second."""
