@@ -45,7 +45,9 @@ class Dropout(NamedTuple):
     @classmethod
     def of_step(cls, model: GPT, rate: float, step: str) -> list[Dropout]:
         """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
-        found = [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
+        found: list[Dropout] = (
+            [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
+        )
         if of_weights := model.attention_dropout:
             found.append(cls(f"attention dropout {step}", of_weights, model.layers, heads=model.heads))
         return found

@@ -13,7 +13,7 @@ from microgpt_lab.core.places import Table
 from microgpt_lab.tensors.shapes import LENGTH, Unknown
 
 # Where no part is.
-INSIDE = (str(Path(__file__).parent), *(module.__file__ for module in (derived, interface, ops)))
+INSIDE = (str(Path(__file__).parent), *(str(module.__file__) for module in (derived, interface, ops)))
 
 
 class Untraceable(Exception):
@@ -73,12 +73,11 @@ class Graph:
         self.tables: dict[Table, Any] = {}
         self.named: dict[int, tuple[Any, str]] = {}  # by the id of a tensor: it, and what `see` called it
         self.others: dict[str, str] = {}  # the first name of a tensor, by each of its names
-        self.weights: dict[
-            tuple[int, int], Any
-        ] = {}  # names and shapes, by the serial of a node and an offset
+        # The name and shape of each weight, by the serial of a node and an offset.
+        self.weights: dict[tuple[int, int], tuple[str, tuple[int, ...]]] = {}
 
     def look(self, name: str, x: Any) -> Any:
-        """Remember the name of a tensor. C code has the first one, because a view has the numbers of its source."""
+        """Remember the name of a tensor. The first name is that of its numbers, which views share."""
         _, first = self.named.setdefault(id(x), (x, name))
         self.others.setdefault(name, first)
         return x

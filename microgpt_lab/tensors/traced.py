@@ -185,7 +185,7 @@ class Traced(ShapeTensor):
         masked = lambda x, hidden: x.make(("causal", hidden, window), [x], x.shape)  # noqa: E731
         return masked(self.detached(), -math.inf).from_(self, lambda g: masked(g, 0.0))
 
-    def pick(self, ids):
+    def pick(self, ids: Any):
         x = self.detached()
         y = x.make("pick", [x], self._row(), attr=ids.name)
         return y.from_(self, lambda g: g.make("onehot", [g], x.shape, attr=ids.name))
@@ -206,7 +206,7 @@ class Traced(ShapeTensor):
     def _most_places(self, places):
         return self.node.graph.block_size
 
-    def take(self, ids):
+    def take(self, ids: Any):
         if isinstance(ids, Places | Given):
             super().take(ids)
             index = ids.name if isinstance(ids, Given) else "place"
@@ -273,7 +273,8 @@ class Traced(ShapeTensor):
         return self.view(shape, (*lead, stride * step), back, start * stride)
 
     def concat(self, *others):
-        shape, parts, pulls, start = super().concat(*others).shape, [self, *others], [], 0
+        parts: list[Any] = [self, *others]
+        shape, pulls, start = super().concat(*others).shape, [], 0
         for part in parts:
             pulls.append(lambda g, i=start, j=start + part.shape[-1]: g[i:j])
             start += part.shape[-1]

@@ -31,15 +31,11 @@ class Kernels:
             rows = "N" if a.shape[0] is DOCS else a.shape[0]
             return [self.product(rows, a.shape[-1], b.shape[-1], self.flat(a), self.flat(b), self.flat(y))]
         heads = node.heads
-        sizes = ["T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1])]
-        operands = [self.of_head(x) for x in (a, b, y)]
+        M, K, N = ("T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1]))
         kind, band = self.scores(a, node)
-        if kind:
-            return [
-                f"EACH_DOCUMENT {each(heads)}"
-                + self.product(*sizes, *operands, f"scores_matmul({kind}, {band}, ")
-            ]
-        return [f"EACH_DOCUMENT {each(heads)}" + self.product(*sizes, *operands)]
+        call = f"scores_matmul({kind}, {band}, " if kind else "matmul("
+        operands = self.of_head(a), self.of_head(b), self.of_head(y)
+        return [f"EACH_DOCUMENT {each(heads)}{self.product(M, K, N, *operands, call)}"]
 
     def scores(self, a: Any, node: Node) -> tuple[str, int]:
         """Return how a product deals with scores of which only a band exists, and the band."""
