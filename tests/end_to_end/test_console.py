@@ -29,10 +29,11 @@ MANY += ["block=sandwich_norm", "final_norm=true", "embed_scale=2", "attention.q
 
 
 def test_a_pipe_gets_a_line_for_each_group_of_facts(lab):
-    name, model, flops, data, git, *rest = lab(*SHORT, "steps=0", check=0).stdout.splitlines()
+    name, model, flops, data, needs, git, *rest = lab(*SHORT, "steps=0", check=0).stdout.splitlines()
     assert name.startswith("backend=numpy,eval_docs=3")
     kinds = "embedding 216, position 128, attention 256, mlp 512, head 216"
     assert model == f"  model  1,328 parameters: {kinds}"
+    assert re.fullmatch(r"  needs  about \d\d MB of memory", needs)
     assert re.fullmatch(r"  FLOPs  \d\.\d+ k per token, forward and backward", flops)
     assert data.startswith("  data   us_names 32,257 docs, split zero2hero ") and git.startswith("  git    ")
     assert not any("cross-entropy" in line for line in rest)
