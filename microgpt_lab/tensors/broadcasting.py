@@ -58,7 +58,7 @@ def each(op: Any, a: Any, b: Any, to_a: Any, to_b: Any = None) -> Any:
         return each(op, tensors[0], tensors[1] if b is not None else None, to_a, to_b).split_heads(heads)
     longest = max(tensors, key=lambda x: len(x.shape)).shape
     if longest[-1] is LENGTH and longest[-2] is not LENGTH:  # rows must be tokens
-        tensors = [x.T if len(x.shape) > 2 else x for x in tensors]
+        tensors = [x.T for x in tensors]
         return each(op, tensors[0], tensors[1] if b is not None else None, to_a, to_b).T
     shape = tensors[0].shape
     for x in tensors[1:]:
@@ -91,6 +91,10 @@ def fit(g: Any, shape: Any) -> Any:
         return g.make("colsum", [g], shape)
     if len(shape) == 3 and shape[0] is not DOCS:  # a row for each head
         return fit(g.merge_heads(), (1, shape[0] * shape[2])).split_heads(shape[0])
+    if len(shape) == 4 and g.shape[-1] is LENGTH:  # the same scores for all heads
+        if g.strides[-1] != 1:
+            return fit(g.T, (*shape[:2], shape[3], shape[2])).T
+        return g.make("headsum", [g], shape)
     if len(shape) == 4 and same(shape[1:2], (1,)):  # the same for all heads
         merged, width = g.merge_heads(), g.shape[-1]
         slices = [merged[i * width : (i + 1) * width] for i in range(g.shape[1])]

@@ -72,18 +72,23 @@ class Graph:
         self.differentiated: Node | None = None
         self.tables: dict[Table, Any] = {}
         self.named: dict[int, tuple[Any, str]] = {}  # by the id of a tensor: it, and what `see` called it
+        self.others: dict[str, str] = {}  # the first name of a tensor, by each of its names
         self.weights: dict[
             tuple[int, int], Any
         ] = {}  # names and shapes, by the serial of a node and an offset
 
     def look(self, name: str, x: Any) -> Any:
-        """Remember the name of a tensor: the first one, because a view has the numbers of its source."""
-        self.named.setdefault(id(x), (x, name))
+        """Remember the name of a tensor. C code has the first one, because a view has the numbers of its source."""
+        _, first = self.named.setdefault(id(x), (x, name))
+        self.others.setdefault(name, first)
         return x
 
     def names(self) -> dict[str, Any]:
         """Return what has a name: tensors, and their gradients as "d.name"."""
-        return {name: x for x, name in reversed(self.named.values())}
+        found = {name: x for x, name in reversed(self.named.values())}
+        known = {name: first for name, first in self.others.items() if name not in found}
+        found |= {f"d.{name}": found[f"d.{first}"] for name, first in known.items() if f"d.{first}" in found}
+        return found | {name: found[first] for name, first in known.items()}
 
     def set_sections(self) -> None:
         """Tell forward nodes what part they belong to: that of the next name. Gradients follow theirs."""

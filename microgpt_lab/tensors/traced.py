@@ -53,7 +53,8 @@ class Traced(ShapeTensor):
         """Add a node to the graph. `pulls` are those of the operands, in order."""
         if shape[0] is DOCS and shape[-2] is not LENGTH:
             raise Untraceable(f"a result of shape {tuple(shape)}, without a row for each token")
-        if any(len(x.shape) == 3 and x.shape[0] is not DOCS and x.shape[0] != 1 for x in args):
+        in_heads = any(len(x.shape) == 3 and x.shape[0] is not DOCS and x.shape[0] != 1 for x in args)
+        if in_heads and shape[0] is not DOCS:
             raise Untraceable("a function of the rows of weights that are split into heads")
         return Traced(Node(self.node.graph, op, args, shape, attr), links=list(zip(args, pulls)))
 
@@ -217,7 +218,8 @@ class Traced(ShapeTensor):
     def by_distance(self, places):
         """Row t of the scores is a piece of a strip: the rows reversed, zeros before and behind."""
         (size, heads), longest = self.shape, self.node.graph.block_size
-        rows = next((rows for rows, x in self.node.graph.tables.items() if x.node is self.node), None)
+        tables = self.node.graph.tables.items() if self.is_whole() else ()
+        rows = next((rows for rows, x in tables if x.node is self.node), None)
         if rows is None:
             strip = self.make("strip", [self.detached()], (heads, 2 * longest - 1), attr=longest)
         else:
@@ -240,6 +242,8 @@ class Traced(ShapeTensor):
     def __matmul__(self, other):
         if len(self.shape) < len(other.shape):
             raise Untraceable(f"a product of {self.shape} and {other.shape}: rows must be tokens")
+        if len(self.shape) == 3 and self.shape[0] is not DOCS:
+            raise Untraceable("a product of weights that are split into heads")
         shape = super().__matmul__(other).shape
         a, b = self, other
         if shape[0] is DOCS and shape[-1] is LENGTH and shape[-2] is not LENGTH:

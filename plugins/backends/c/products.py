@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.tensors.bands import ALL
 from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 from microgpt_lab.tensors.traced import Traced
 
-from .bands import ALL
 from .memory import Memory
 
 EACH_HEAD = "for (int64_t h = 0; h < {heads}; h++) "
@@ -126,6 +126,15 @@ class Kernels:
             f"memset({to}, 0, {heads * width} * sizeof(real));",
             f"for (int64_t h = 0; h < {heads}; h++) for (int64_t d = 0; d < {size}; d++)",
             f"  ({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {row} + h * {column}];",
+        ]
+
+    def headsum(self, node: Node) -> list[str]:
+        """Sum scores over heads."""
+        (g,), to = node.args, self.pointer(Traced(node))
+        source = f"({self.pointer(g)})[nn * {g.node.heads} + h * T * T + i]"
+        return [
+            f"EACH_DOCUMENT for (int64_t h = 0; h < {g.node.heads}; h++) for (int64_t i = 0; i < T * T; i++)",
+            f"  ({to})[nn + i] = (h ? ({to})[nn + i] : 0) + {source};",
         ]
 
     def distances(self, node: Node) -> list[str]:

@@ -49,20 +49,20 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         leaves = [*leaves_of(known), *given, weight, *block.masks]
         return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
     except (TokensRead, TooFewRows, Untraceable) as error:
-        name, place = getattr(error, "where", None) or frame_of(error)
+        differentiated = graph.differentiated and graph.differentiated.where
+        name, place = getattr(error, "where", None) or differentiated or frame_of(error)
         raise UserError(f"backend=c cannot compile {name} ({place}): {error}") from error
 
 
 def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
     """Return the dropout masks of a batch as leaves."""
-    found = []
-    for dropout in batch.dropouts:
-        for i in range(dropout.sites):
-            if dropout.heads:
-                found.append(leaf("score_mask", i, DOCS, dropout.heads, LENGTH, LENGTH))
-            else:
-                found.append(leaf("mask", i, DOCS, LENGTH, dropout.width))
-    return found
+    return [
+        leaf("score_mask", i, DOCS, dropout.heads, LENGTH, LENGTH)
+        if dropout.heads
+        else leaf("mask", i, DOCS, LENGTH, dropout.width)
+        for dropout in batch.dropouts
+        for i in range(dropout.sites)
+    ]
 
 
 def named_tensors(graph: Graph, names: Sequence[str]) -> list[Traced]:

@@ -6,6 +6,7 @@ import time
 from microgpt_lab import at_least, hookimpl
 from microgpt_lab.terminal import erase, format_duration, terminal
 
+from .faster import faster_line
 from .header import header_rows, panel, warnings
 from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
@@ -160,11 +161,11 @@ class Console:
             self.terminal.print(
                 f"[dim]training loss{terms(self.trainer)}[/] {first} [yellow]{curve}[/] {last}"
             )
-        for name, command in self.next_commands():
+        for name, command in self.next_commands(summary["seconds"]):
             self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
 
-    def next_commands(self):
-        """The folder of the run, and the commands that use it."""
+    def next_commands(self, seconds):
+        """The folder of the run, the commands that use it, and a faster one if it took long."""
         folder, config = typed_path(self.run.folder), self.run.config
         yield "run dir", folder
         if "tensorboard" in config["callback"]:
@@ -173,6 +174,8 @@ class Console:
             longer = " --length 500" if self.trainer.corpus.stream else ""
             yield "sample", f"{LAB} sample {shlex.quote(folder)}{longer}"
             yield "continue", f"{LAB} resume {shlex.quote(folder)} steps={2 * config['steps'] or 1000}"
+        if line := faster_line(self.run, self.trainer, seconds):
+            yield "faster", line
 
     def print_line(self, line):
         self.terminal.print(escaped(line), soft_wrap=True)
