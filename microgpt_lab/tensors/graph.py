@@ -78,7 +78,7 @@ class Graph:
         ] = {}  # names and shapes, by the serial of a node and an offset
 
     def look(self, name: str, x: Any) -> Any:
-        """Remember the name of a tensor. C code has the first one, because a view has the numbers of its source."""
+        """Remember the name of a tensor. The first one counts: a view has the numbers of its source."""
         _, first = self.named.setdefault(id(x), (x, name))
         self.others.setdefault(name, first)
         return x
