@@ -6,7 +6,7 @@ import difflib
 import errno
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 NEAR = 0.7  # smallest similarity of a typo: 'gleu' and 'gelu' 0.75, but 'position' and 'activation' 0.56
 JOINERS = "\u200c\u200d"  # invisible characters that some scripts need

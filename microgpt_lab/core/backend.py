@@ -103,15 +103,32 @@ class Block(NamedTuple):
         )
 
 
+class Memory(NamedTuple):
+    """What a backend needs in memory, in bytes, for the estimate of a run (microgpt_lab/run/memory.py).
+
+    number: each number of the tensors that a step makes.
+    weight: each number of the weights, with gradient, optimizer state and checkpoint.
+    fixed: what else, such as a compiler.
+    batched: whether a part of a batch is in memory at once, rather than one document.
+    """
+
+    number: float = 8
+    weight: float = 100
+    fixed: float = 0
+    batched: bool = True
+
+
 class Backend:
     """Base class of backends. Implement `tensor` and `value_and_grad`; override `scan` to be faster.
 
     `fused` is the maximum number of steps in one call of a `scan`. `largest` is the maximum number of
-    numbers in a model, or in a batch of embeddings. `forks` says whether jobs of a sweep may be forked
-    from a process that has built this backend: set it to False if the backend starts threads.
+    numbers in a model, and of tokens in a step. `memory` says what numbers need. `forks` says whether jobs
+    of a sweep may be forked from a process that has built this backend: set it to False if the backend starts
+    threads.
     """
 
     fused, largest, forks = 1, 500_000_000, True
+    memory = Memory()
     __repr__ = call_repr
 
     def tensor(self, rows: list[list[float]]) -> Array:

@@ -16,7 +16,7 @@ from microgpt_lab.core.pieces import Piece
 from microgpt_lab.core.sampler import Continuation, Multinomial
 from microgpt_lab.core.see import unseen
 
-BATCH_SIZE = 64  # documents in a batch of an evaluation
+BATCH_SIZE, LONG = 64, 256  # documents in a batch of an evaluation, if none is longer than 256 tokens
 KINDS_OF_WEIGHTS = ("embedding", "position", "attention", "mlp", "block", "norm", "head")
 
 
@@ -28,6 +28,7 @@ class Evaluator:
     step: int
 
     sampler: Any = Multinomial()  # of `sample` and `preview`
+    memory = 0  # estimate for the process, in bytes (0: unknown)
 
     def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
         self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
@@ -36,7 +37,7 @@ class Evaluator:
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.longest = min(longest, cut)  # tokens to predict in a piece
         pieces = len(self.pieces(held_out)) if corpus.stream else len(held_out)
-        self.eval_batch_size = min(BATCH_SIZE, pieces) or BATCH_SIZE
+        self.eval_batch_size = evaluated_together(pieces or BATCH_SIZE, self.longest)
         self.last_validation = -1, math.nan, 0  # step, nats, tokens
         self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(unseen(lambda w, blocks: (w, (self.loss(w, blocks),))))
@@ -152,6 +153,11 @@ class Evaluator:
         if step != self.step or len(documents) < samples:
             self.last_preview = self.step, self.sample(Random(0), samples=samples)
         return self.last_preview[1][:samples]
+
+
+def evaluated_together(pieces: int, longest: int) -> int:
+    """Return the number of pieces in a batch of an evaluation: fewer long ones, whose scores grow as T²."""
+    return max(1, min(pieces, BATCH_SIZE, BATCH_SIZE * LONG**2 // longest**2))
 
 
 def weighted_sum(block: Block, losses: Array) -> Array:

@@ -20,6 +20,13 @@ class C(Backend):
 
         self.precision, self.array = precision, Array
 
+    @staticmethod
+    def available():
+        """Return whether this machine has a C compiler."""
+        from .build import compiler
+
+        return compiler() is not None
+
     def tensor(self, rows):
         import numpy
 
@@ -49,6 +56,19 @@ class C(Backend):
         from .scan import Scan
 
         return Scan(f, self.precision)
+
+    def source(self, trainer):
+        """Return two programs for `export`: a step of this trainer, and the logits of a batch."""
+        from .trace import trace
+
+        def loss(carry, blocks):
+            weights = trainer.packing.unpack(carry[0])
+            return carry, (trainer.loss({name: self.leaf(name, w) for name, w in weights.items()}, blocks),)
+
+        batch, *numbers = trainer.inputs(0)
+        batch.block_size = trainer.model.block_size  # samples may be longer than all documents
+        step = trace(trainer.update, trainer.carry, [batch, *numbers])
+        return step, trace(loss, trainer.carry, [batch], ["logits"])
 
     def prepare(self, trainer):
         """Compile an evaluation and a step."""

@@ -146,10 +146,9 @@ def build(text: str, command: list[str], library: Path) -> None:
     if shutil.disk_usage(library.parent).free < 1_000_000:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(library.parent))
     if probe := compile_text(PROBE, command, library):
-        lines = (
-            [line for line in probe.splitlines() if "error" in line] or probe.splitlines() or ["no output"]
-        )
-        raise UserError(f"{shlex.join(command)} cannot compile C: {lines[0]}; set CC to another compiler")
+        lines = probe.splitlines()
+        error = next((line for line in lines if "error" in line), lines[0])
+        raise UserError(f"{shlex.join(command)} cannot compile C: {error}; set CC to another compiler")
     raise RuntimeError(f"{shlex.join(command)}:\n{failure}")
 
 

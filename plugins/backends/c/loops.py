@@ -6,15 +6,16 @@ columns, one for each width. What needs a sum or maximum over a row is in the pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from microgpt_lab.tensors.bands import ALL
 from microgpt_lab.tensors.graph import Node, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, same
 from microgpt_lab.tensors.traced import Traced
 
-from .bands import ALL
 from .plan import REDUCTIONS, SUMS, WHOLE_ROWS, Unit
 
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "gt": ">", "lt": "<"}
@@ -42,6 +43,7 @@ REDUCED = {
     "rowsum": ("0", "+", "{v} += {x};"),
     "rowmax": ("-INFINITY", "max", "{v} = {v} > {x} ? {v} : {x};"),
 }
+GIVEN = {"batch": ("const Batch *batch", r"\bbatch\b|EACH_DOCUMENT"), "N": ("int64_t N", r"\bN\b")}
 
 
 def number(x: float) -> str:
@@ -96,8 +98,7 @@ class Loop:
         first = next((x.shape for x in nodes if not is_number(x)), (1, 1))
 
         def alike(a: Any) -> bool:
-            lies_alike = same(a.shape, first) and a.is_dense()
-            return lies_alike or is_number(a) or a.node.serial in self.inside
+            return (same(a.shape, first) and a.is_dense()) or is_number(a) or a.node.serial in self.inside
 
         return not self.scores and all(
             (x.op in EACH or x.op[0] in ("pow", "rpow"))
@@ -281,10 +282,14 @@ class Loop:
         lines = [f"const int *{name} = batch->{name};" for name in sorted(self.indices)]
         lines += [f"const real {s} = {p}[0];" for p, s in self.scalars.items()]
         lines += [*self.before, *loops.splitlines(), *self.after]
-        names = self.parameters.items()
-        parameters = [f"{'' if p in self.written else 'const '}real *{p}" for _, p in names]
-        text = f"({', '.join(['const Batch *batch', 'int64_t N', *parameters])}) {{\n"
-        return text + indented("\n".join(lines), 2) + "}\n", [pointer for pointer, _ in names]
+        parameters = [f"{'' if p in self.written else 'const '}real *{p}" for p in self.parameters.values()]
+        body = indented("\n".join(lines), 2)
+        for v in self.inside.values():  # what is only kept for a later pass has no name in this one
+            if len(re.findall(rf"\b{v}\b", body)) == 1:
+                body = body.replace(f"const real {v} = {v}_row", f"{v}_row")
+        given = [n for n, (_, use) in GIVEN.items() if re.search(use, body)]
+        text = f"({', '.join([*(GIVEN[n][0] for n in given), *parameters])}) {{\n{body}}}\n"
+        return text, [*given, *self.parameters]
 
     def over_tokens(self, row: str, heads: int) -> str:
         body = f"for (int64_t h = 0; h < {heads}; h++) {{\n{indented(row, 2)}}}" if heads > 1 else row

@@ -81,14 +81,11 @@ class Memory:
         elif kind == "table":
             self.put(node, "keep")
         else:
-            size = size_of(node)
-            each = {
-                "number": str(index),
-                "weight": "0",
-                "mask": f"{index} * batch->all * {size.tokens}",
-                "score_mask": f"{index} * batch->all_pairs * {size.pairs}",
+            apart = {
+                "mask": f"batch->all * {node.shape[-1]}",
+                "score_mask": f"batch->all_pairs * {node.heads}",
             }
-            self.home[node.serial] = Place(f"batch->{kind}s + {each[kind]}")
+            self.home[node.serial] = Place(f"batch->{kind}s + {index} * {apart.get(kind, 1)}")
 
     def place_outputs(self, outputs: list[tuple[Any, Any]]) -> None:
         """Put the new carry over the old one where nothing reads the old one later."""

@@ -19,6 +19,7 @@ SUMS = ("total", "colsum")  # of all rows of a loop
 REDUCTIONS = ("rowsum", "rowmax")
 WHOLE_ROWS = ("pick", "argmax")  # they read a row that must be complete
 ELSEWHERE = ("take", "pad")  # they read other numbers than those of their own row and column
+COUNTING = (*KERNELS, *SUMS, *REDUCTIONS, *WHOLE_ROWS, *ELSEWHERE)  # a number that is repeated counts again
 LONGEST_ROW = 8192
 MOST = 48  # operations in a loop, so that the compiler can keep them in registers
 
@@ -74,13 +75,7 @@ def needed(results: list[Any]) -> list[Node]:
         node = stack.pop()
         if node.serial not in found:
             found[node.serial] = node
-            if node.op not in (
-                *KERNELS,
-                *SUMS,
-                *REDUCTIONS,
-                *WHOLE_ROWS,
-                *ELSEWHERE,
-            ):  # they count repeated numbers
+            if node.op not in COUNTING:
                 node.args = [unstretched(a) for a in node.args]
             stack += [a.node for a in node.args]
     return [found[serial] for serial in sorted(found)]
@@ -116,13 +111,9 @@ def stages(nodes: list[Node]) -> dict[int, int]:
 def units_of(nodes: list[Node], results: list[Any]) -> list[Unit]:
     """Return the units of all stages in order."""
     stage = stages(nodes)
-    units = [
-        unit
-        for each in (BEFORE, DOCUMENTS, AFTER)
-        for unit in fused(
-            [x for x in nodes if stage[x.serial] == each and x.op not in ("leaf", "const")], each
-        )
-    ]
+    units: list[Unit] = []
+    for each in (BEFORE, DOCUMENTS, AFTER):
+        units += fused([x for x in nodes if stage[x.serial] == each and x.args], each)
     home = {node.serial: unit for unit in units for node in unit.nodes}
     read = {x.node.serial for x in results}
     for unit in units:

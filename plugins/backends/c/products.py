@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from microgpt_lab.tensors.bands import ALL
 from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 from microgpt_lab.tensors.traced import Traced
 
-from .bands import ALL
 from .memory import Memory
 
 EACH_HEAD = "for (int64_t h = 0; h < {heads}; h++) "

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from microgpt_lab.tensors.padding import draw_masks
+from microgpt_lab.tensors.ragged import ragged
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 from microgpt_lab.tensors.trees import leaves_of, mapped
 
@@ -59,31 +58,22 @@ class Compiled:
 
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
         """Run a step for each of the inputs. Returns the numbers of the last carry in a row."""
-        batches = [batch for batch, *_ in inputs]
-        pairs = list(chain.from_iterable(batch.pairs for batch in batches))
-        docs = np.array([len(batch.pairs) for batch in batches])
-        lengths = np.array([len(ids) for ids, _ in pairs], np.int32)
+        given = ragged([batch for batch, *_ in inputs], self.dtype)
         leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
-        arrays = {
-            "docs": docs,
-            "lengths": lengths,
-            "ids": np.fromiter(chain.from_iterable(ids for ids, _ in pairs), np.int32),
-            "targets": np.fromiter(chain.from_iterable(targets for _, targets in pairs), np.int32),
+        arrays = given._asdict() | {
             "numbers": np.array([numbers for _, *numbers in inputs], self.dtype),
-            "weights": loss_weights(batches, docs, lengths, self.dtype),
-            **masks(batches, self.dtype),
             "carry": np.concatenate([*leaves, np.zeros(ROOM, self.dtype)], dtype=self.dtype),
             "results": results,
             "keep": self.keep,
             "sums": self.sums,
-            **self.room(docs, lengths),
+            **self.room(given.docs, given.lengths),
         }
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
         settings = {
             "count": len(inputs),
             "threads": threads(),
             "rows": self.rows,
-            "parts": getattr(batches[0], "parts", 1),
+            "parts": inputs[0][0].parts,
         }
         self.library.steps(ctypes.byref(Call(**pointers, **settings, lane_size=self.lane_size)))
         return arrays["carry"]
@@ -164,27 +154,3 @@ def threads() -> int:
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def loss_weights(batches: Sequence[Any], docs: np.ndarray, lengths: np.ndarray, dtype: Any) -> np.ndarray:
-    """Return the weight of each token's loss: 0 for the context of a piece."""
-    each = np.repeat(np.repeat(np.array([batch.loss_weight for batch in batches], dtype), docs), lengths)
-    context = list(chain.from_iterable(batch.context for batch in batches))
-    if any(context):
-        place = np.arange(len(each)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        each[place < np.repeat(context, lengths)] = 0
-    return each
-
-
-def masks(batches: Sequence[Any], dtype: Any) -> dict[str, np.ndarray]:
-    """Return the dropout masks, batch by batch, site by site, document by document."""
-    found = {name: np.zeros(1, dtype) for name in ("masks", "score_masks")}
-    for i, dropout in enumerate(batches[0].dropouts):
-        kept: list[np.ndarray] = []
-        for batch in batches:
-            kept += (
-                site.reshape(-1) for sites in zip(*draw_masks(batch.dropouts[i], batch)) for site in sites
-            )
-        name = "score_masks" if dropout.heads else "masks"
-        found[name] = np.multiply(np.concatenate(kept), dropout.scale, dtype=dtype)
-    return found

@@ -9,10 +9,10 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.tensors.bands import set_bands
 from microgpt_lab.tensors.graph import Graph, Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
-from .bands import set_bands
 from .loops import Loop, indented
 from .memory import Memory, Place
 from .plan import AFTER, BEFORE, DOCUMENTS, Unit, needed, units_of
@@ -55,8 +55,8 @@ class Program:
         self.taken = {identifier(name) for name, _ in graph.weights.values()} | C_WORDS
         self.counts: dict[str, int] = {}
         self.functions: dict[str, str] = {}  # by text: the same loop of another layer is the same function
-        bodies = [self.body(stage) for stage in STAGES]
-        parts = self.sizes(), header("kernels.h"), *self.functions.values(), *bodies, header("steps.h")
+        self.bodies, self.kernels = [self.body(stage) for stage in STAGES], header("kernels.h")
+        parts = self.sizes(), self.kernels, *self.functions.values(), *self.bodies, header("steps.h")
         self.text = "\n".join(parts)
 
     def sizes(self) -> str:
@@ -155,7 +155,7 @@ class Program:
                 self.functions[text] = (
                     wrapped(f"NOINLINE void {name}{text.partition(')')[0]})") + text.partition(")")[2]
                 )
-            statements = [f"{name}({', '.join(['batch', 'N', *arguments])});"]
+            statements = [f"{name}({', '.join(arguments)});"]
         if statements:
             said = dict.fromkeys(" ".join(x.where) for x in unit.nodes)
             self.lines = [*self.lines[:start], f"// {'; '.join(said)}", *self.lines[start:], *statements]

@@ -1,5 +1,9 @@
 // Many steps in one call. A batch's documents are shared out among lanes, as its size says, never the number
 // of threads; the threads take lane after lane, and sums are added up in the order of the lanes.
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
 enum { MOST_LANES = 8, MOST_THREADS = 8 };
 
 typedef struct {

@@ -56,14 +56,13 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
 
 def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
     """Return the dropout masks of a batch as leaves."""
-    found = []
-    for dropout in batch.dropouts:
-        for i in range(dropout.sites):
-            if dropout.heads:
-                found.append(leaf("score_mask", i, DOCS, dropout.heads, LENGTH, LENGTH))
-            else:
-                found.append(leaf("mask", i, DOCS, LENGTH, dropout.width))
-    return found
+    return [
+        leaf("score_mask", i, DOCS, dropout.heads, LENGTH, LENGTH)
+        if dropout.heads
+        else leaf("mask", i, DOCS, LENGTH, dropout.width)
+        for dropout in batch.dropouts
+        for i in range(dropout.sites)
+    ]
 
 
 def named_tensors(graph: Graph, names: Sequence[str]) -> list[Traced]:

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy
 
 from microgpt_lab import Backend, hookimpl
+from microgpt_lab.core.backend import Memory
 
 
 class Jax(Backend):
@@ -26,6 +27,7 @@ class Jax(Backend):
         from .array import Array
 
         self.precision, self.jax, self.array = precision, jax, Array
+        self.memory = Memory(number=numpy.dtype(precision).itemsize, weight=120, fixed=100_000_000)
 
     def tensor(self, rows):
         return self.array(numpy.array(rows, self.precision))

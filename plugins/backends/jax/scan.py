@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from microgpt_lab.core.backend import Block
+from microgpt_lab.core.backend import Batch, Block
 from microgpt_lab.tensors.padding import Padded, longest, mask_scales, padded
 
 from .array import Array
 from .cache import compile_cached
+
+INPUTS = 32_000_000  # bytes of the batches of a call: large ones are fewer
 
 
 class Scan:
@@ -39,11 +41,19 @@ class Scan:
         results: list[list[float]] = []
         with jax.enable_x64(self.dtype == "float64"):
             carry = jax.device_put(carry, self.replicated)
-            for start in range(0, len(inputs), self.fused):
-                chunk = inputs[start : start + self.fused]
-                carry, values = self.run(carry, *self.stack(chunk), np.int32(len(chunk)))
+            fused = self.fused_steps(inputs[0][0]) if inputs else 1
+            for start in range(0, len(inputs), fused):
+                chunk = inputs[start : start + fused]
+                carry, values = self.run(carry, *self.stack(chunk, fused), np.int32(len(chunk)))
                 results += np.asarray(values)[: len(chunk)].tolist()
             return jax.tree.map(np.asarray, carry), results
+
+    def fused_steps(self, batch: Batch) -> int:
+        """Return the number of batches that are stacked, which is the same for all batches of a run."""
+        length = batch.block_size
+        masks = sum(x.sites * length * (x.width or x.heads * length) for x in batch.dropouts)  # bytes
+        size = batch.height * (24 * length + masks)
+        return max(1, min(self.fused, INPUTS // size))
 
     def run(self, *arguments: Any) -> tuple[Any, Any]:
         """Run the loop, compiled for the shapes of its arguments."""
@@ -55,7 +65,7 @@ class Scan:
             self.programs[shapes] = compile_cached(self.jitted.lower(lengths, *arguments))
         return self.programs[shapes](*arguments)
 
-    def stack(self, inputs: list) -> tuple[Padded, Any, Any, Any]:
+    def stack(self, inputs: list, fused: int) -> tuple[Padded, Any, Any, Any]:
         """Stack the batches and numbers of a call, padded to `fused` of each.
 
         Returns the batches, (fused, documents, T), or (fused, parts, documents, T) of several parts, the
@@ -71,7 +81,7 @@ class Scan:
         )
         numbers = np.array([numbers for _, *numbers in inputs], self.dtype)
         needed = np.array([longest(batch) for batch in batches], np.int32)
-        missing = self.fused - len(inputs)
+        missing = fused - len(inputs)
 
         def fill(values: np.ndarray) -> np.ndarray:
             return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
@@ -110,7 +120,7 @@ class Scan:
 
         values = jax.eval_shape(partial(apply, lengths[0]), 0, carry)[1]
         return jax.lax.fori_loop(
-            0, count, body, (carry, jnp.zeros((self.fused, *values.shape), values.dtype))
+            0, count, body, (carry, jnp.zeros((len(numbers), *values.shape), values.dtype))
         )
 
 
