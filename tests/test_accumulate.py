@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from needs import needs
 
 from microgpt_lab import part
 from microgpt_lab.core.backend import Batch
@@ -14,8 +15,7 @@ OPTIONS = {"dropout": 0.2, "mlp": ("moe", {}), "attention": ("multihead", {"drop
 
 
 def trainer(backend, batch_size, accumulate=1):
-    if backend == "jax":
-        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    needs(backend)
     chosen = {key: part(key, x[0], **x[1]) if isinstance(x, tuple) else x for key, x in OPTIONS.items()}
     made = part("backend", backend)
     return small_trainer(made, 6, batch_size=batch_size, accumulate=accumulate, block_size=2, **chosen)
@@ -25,7 +25,7 @@ def difference(a, b):
     return max(np.abs(np.subtract(a[name].tolist(), b[name].tolist())).max() for name in a)
 
 
-@pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
+@pytest.mark.parametrize("backend", ["python", "numpy", "jax", "c"])
 def test_accumulated_steps_equal_those_of_the_larger_batch(backend):
     """Documents, dropout masks and the weight of each token are the same; only the order of sums differs."""
     whole, parts = trainer(backend, 12), trainer(backend, 4, accumulate=3)

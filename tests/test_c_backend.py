@@ -4,6 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
+from needs import needs
 
 from microgpt_lab import GPT, Corpus, Linear, Trainer, part
 from microgpt_lab.core.reading import lines
@@ -18,8 +19,7 @@ MODULES = {
 
 @pytest.fixture(autouse=True)
 def compiler():
-    if MODULES["build"].compiler() is None:
-        pytest.skip("needs a C compiler")
+    needs("c")
 
 
 def trainer(name, steps=6, **chosen):

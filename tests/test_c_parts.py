@@ -1,13 +1,12 @@
-"""The C backend compiles parts that nobody has thought of, or refuses them in a line; it shows named tensors."""
+"""The C backend compiles parts that nobody has thought of, or refuses them in a line, and shows tensors."""
 
-import importlib
 import re
 
 import numpy as np
 import pytest
+from needs import needs
 
 from microgpt_lab import Linear, Shape, UserError, ops, part, see
-from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.derived import convolve, log_softmax, maximum, mean, visible
 from microgpt_lab.core.interface import Position
 from microgpt_lab.core.places import Table
@@ -20,12 +19,11 @@ registry()
 
 @pytest.fixture(autouse=True)
 def compiler():
-    if importlib.import_module("microgpt_lab_plugins.backends.c.build").compiler() is None:
-        pytest.skip("needs a C compiler")
+    needs("c")
 
 
 class Odd(Position):
-    """Rotates by learned angles, and adds learned and constant numbers by distance, of which some are barred."""
+    """Rotates by learned angles, and adds learned and constant numbers by distance."""
 
     def weights(self, gpt):
         size = gpt.block_size
@@ -184,7 +182,7 @@ def test_named_tensors_and_their_gradients_are_the_values_of_python():
     attention = part("attention", "multihead", window=3, kv_heads=1, dropout=0.3)
     chosen = {"attention": attention, "layers": 2, "batch_size": 4, "dropout": 0.2, "bias": True}
     ours, theirs = (small_trainer(part("backend", name), 6, **chosen) for name in ("c", "python"))
-    batch, *numbers = theirs.inputs(3)
+    batch, *_ = theirs.inputs(3)
     blocks, inside = theirs.backend.blocks(batch), []
     weights = {name: w.tracked() for name, w in theirs.weights.items()}
     for block in blocks:
