@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from jax.core import Tracer
 
 from microgpt_lab.core.places import Places
 from microgpt_lab.core.reprs import preview
+from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, raw
 
 
 def softmax(x):
@@ -66,18 +66,6 @@ def elementwise(f):
     return method
 
 
-def raw(x):
-    if isinstance(x, Condition):
-        raise TypeError("a comparison is not a number: use where(condition, a, b)")
-    return x.data if isinstance(x, Array) else x
-
-
-@lru_cache(64)
-def constants(rows, dtype):
-    """Return a table as an array."""
-    return np.array(rows, dtype)
-
-
 def array_repr(self):
     """Show the shape and first numbers, or only the shape while a function is traced."""
     data, name = self.data, type(self).__name__
@@ -87,7 +75,7 @@ def array_repr(self):
 
 
 @jax.tree_util.register_pytree_node_class
-class Array:
+class Array(WholeArray):
     """Numbers of shape (…, T, C). JAX computes the gradients."""
 
     __slots__ = ("data",)
@@ -110,10 +98,6 @@ class Array:
         """`numpy` or `jax.numpy`, whichever `data` belongs to."""
         return np if isinstance(self.data, np.ndarray) else jnp
 
-    @property
-    def shape(self):
-        return self.data.shape
-
     __add__ = __radd__ = elementwise(operator.add)
     __sub__ = elementwise(operator.sub)
     __mul__ = __rmul__ = elementwise(operator.mul)
@@ -127,11 +111,6 @@ class Array:
 
     def __lt__(self, other):
         return Condition(self.data < raw(other))
-
-    def __eq__(self, other):
-        raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
-
-    __hash__ = object.__hash__
 
     def __pow__(self, n):
         if n == -0.5:  # as in norms; faster than XLA's power
@@ -182,11 +161,7 @@ class Array:
 
         With a `window`, it keeps only the last `window` of these.
         """
-        height, width = self.shape[-2:]
-        seen = np.tri(height, width, width - height, dtype=bool)
-        if window:
-            seen &= ~np.tri(height, width, width - height - window, dtype=bool)
-        return Array(self.xp.where(seen, self.data, -math.inf))
+        return Array(self.xp.where(causal_mask(*self.shape[-2:], window), self.data, -math.inf))
 
     def take(self, ids):
         """Select rows by index or at places: (T, C), or (B, T, C) for ids (B, T)."""
@@ -231,16 +206,8 @@ class Array:
     def softmax(self):
         return self.apply("softmax")
 
-    def tolist(self):
-        """Return the rows as lists of floats."""
-        return np.asarray(self.data).reshape(-1, self.shape[-1]).tolist()
 
-    def item(self):
-        """Return the number of an array of shape (1, 1)."""
-        return float(self.data[0, 0])
-
-
-class Condition:
+class Condition(Comparison):
     """The result of a comparison, for `where`."""
 
     __slots__ = ("data",)
@@ -255,6 +222,3 @@ class Condition:
         a, b = raw(a), raw(b)
         on_host = all(isinstance(x, (np.ndarray, float, int)) for x in (self.data, a, b))
         return Array((np if on_host else jnp).where(self.data, a, b))
-
-    def __bool__(self):
-        raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")
