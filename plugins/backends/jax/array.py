@@ -12,7 +12,7 @@ from jax.core import Tracer
 
 from microgpt_lab.core.places import Places
 from microgpt_lab.core.reprs import preview
-from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, raw
+from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw
 
 
 def softmax(x):
@@ -36,7 +36,7 @@ ON_HOST = {
     "log": np.log,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
-    "erf": scipy_function("erf"),
+    "erf": erf,
     "sigmoid": scipy_function("expit"),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "relu": lambda x: np.maximum(x, 0.0),
@@ -78,7 +78,7 @@ def array_repr(self):
 class Array(WholeArray):
     """Numbers of shape (…, T, C). JAX computes the gradients."""
 
-    __slots__ = ("data",)
+    __slots__ = ()
     __array_ufunc__ = None  # so that `number * array` calls `Array.__rmul__` if the number is NumPy's
 
     def __init__(self, data):
@@ -102,7 +102,6 @@ class Array(WholeArray):
     __sub__ = elementwise(operator.sub)
     __mul__ = __rmul__ = elementwise(operator.mul)
     __truediv__ = elementwise(operator.truediv)
-    __rsub__ = elementwise(lambda x, y: y - x)
     __rtruediv__ = elementwise(lambda x, y: y / x)
     __rpow__ = elementwise(lambda x, y: y**x)
 
@@ -116,9 +115,6 @@ class Array(WholeArray):
         if n == -0.5:  # as in norms; faster than XLA's power
             return Array(1 / self.xp.sqrt(self.data))
         return Array(self.data ** (int(n) if n == int(n) else n))
-
-    def __neg__(self):
-        return Array(-self.data)
 
     def __matmul__(self, other):
         """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes."""

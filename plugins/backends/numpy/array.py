@@ -9,8 +9,6 @@
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ import numpy as np
 from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import indices
 from microgpt_lab.core.reprs import preview
-from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, raw
+from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw
 
 
 class Array(WholeArray):
@@ -28,6 +26,8 @@ class Array(WholeArray):
     gradient of the result into that of the operand: the chain rule, as a vector-Jacobian product. Only arrays
     that need a gradient are linked: those that are `tracked`, and what depends on them.
     """
+
+    __slots__ = ("grad", "parents", "pulls", "tracked")
 
     def __init__(self, data: np.ndarray, *links: tuple[Any, Callable], tracked: bool = False):
         self.data, self.grad = data, None
@@ -67,15 +67,6 @@ class Array(WholeArray):
     def __pow__(self, n):
         x, n = self.data, float(n)
         return Array(x**n, (self, lambda g: g * (n * x ** (n - 1)) if n else g * 0))
-
-    def __neg__(self):
-        return self * -1.0
-
-    def __rsub__(self, other):
-        return -self + other
-
-    def __rtruediv__(self, other):
-        return self**-1.0 * other
 
     def __gt__(self, other):
         return Condition(self.data > raw(other), self.data.dtype)
@@ -146,15 +137,16 @@ class Array(WholeArray):
 
     def pick(self, ids):
         """The number ids[…, t] of each row: (…, T, 1)."""
-        picked = np.asarray(ids)[..., None] == np.arange(self.shape[-1])
-        y = np.where(picked, self.data, 0).sum(-1, keepdims=True)
-        return Array(y, (self, lambda g: g * picked))
+        x, ids = rows(self.data), np.ravel(ids)
+        index = np.arange(len(ids)), ids
+        y = x[index].reshape(*self.shape[:-1], 1)
+        return Array(y, (self, lambda g: scatter(g.ravel(), x, index).reshape(self.shape)))
 
     def causal(self, window=0):
         """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1, or of
         these the last `window`."""
-        seen = causal_mask(*self.shape[-2:], window)
-        return Array(np.where(seen, self.data, -np.inf), (self, lambda g: np.where(seen, g, 0)))
+        hidden = np.where(causal_mask(*self.shape[-2:], window), 0, -np.inf).astype(self.data.dtype, "F")
+        return Array(self.data + hidden, (self, lambda g: g))  # softmax gives 0 where it is hidden
 
     def sum(self):
         return Array(self.data.sum(-1, keepdims=True), (self, lambda g: np.broadcast_to(g, self.shape)))
@@ -164,7 +156,8 @@ class Array(WholeArray):
 
     def norm(self):
         """The square root of the sum of squares, (1, 1), which no gradient reaches."""
-        return Array(np.sqrt(np.square(self.data).sum().reshape(1, 1)))
+        x = self.data.reshape(1, -1)
+        return Array(np.sqrt(x @ x.T))
 
     def max(self):
         return self.pick(self.data.argmax(-1))  # of equal numbers, the gradient flows to the first
@@ -222,11 +215,11 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.matmul(a, b, np.empty((heads, b.shape[-1], B, T), a.dtype).transpose(2, 0, 3, 1))
 
 
-def fit(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+def fit(g: np.ndarray, x: Any) -> np.ndarray:
     """The gradient of `x` from that of a result to whose shape x was broadcast: summed over the copies."""
     if g.shape == x.shape:
         return g
-    lead = len(g.shape) - len(x.shape)
+    lead = g.ndim - len(x.shape)
     axes = tuple(i for i, n in enumerate(g.shape) if i < lead or n > x.shape[i - lead])
     return g.sum(axes).reshape(x.shape)
 
@@ -241,23 +234,13 @@ def scatter(g: np.ndarray, x: np.ndarray, index: Any) -> np.ndarray:
     return grad
 
 
-@cache
-def load_erf() -> Callable:
-    """SciPy's where it is installed: it takes a tenth of the time, but its import a third of a second."""
-    with suppress(ModuleNotFoundError):
-        from scipy.special import erf
-
-        return erf
-    return lambda x: np.frompyfunc(math.erf, 1, 1)(x).astype(x.dtype)
-
-
 # name: (f(x), its derivative given x and y = f(x))
 FUNCTIONS: dict[str, tuple[Callable, Callable]] = {
     "exp": (np.exp, lambda x, y: y),
     "log": (np.log, lambda x, y: 1 / x),
     "sqrt": (np.sqrt, lambda x, y: 0.5 / y),
     "tanh": (np.tanh, lambda x, y: 1 - y * y),
-    "erf": (lambda x: load_erf()(x), lambda x, y: 2 / math.sqrt(math.pi) * np.exp(-x * x)),
+    "erf": (erf, lambda x, y: 2 / math.sqrt(math.pi) * np.exp(-x * x)),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda x, y: y * (1 - y)),
     "softplus": (lambda x: np.logaddexp(x, 0), lambda x, y: -np.expm1(-y)),
     "relu": (lambda x: np.maximum(x, 0), lambda x, y: x > 0),
