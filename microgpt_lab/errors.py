@@ -6,7 +6,7 @@ import difflib
 import errno
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 NEAR = 0.7  # smallest similarity of a typo: 'gleu' and 'gelu' 0.75, but 'position' and 'activation' 0.56
 JOINERS = "\u200c\u200d"  # invisible characters that some scripts need
@@ -90,8 +90,10 @@ def at_least(low: float, /, *, below: float = math.inf, **values: float) -> None
 
     >>> at_least(0, below=1, beta1=0.9)
     """
-    end = f" and below {below}" if below < math.inf else ""
-    require(lambda value: low <= value < below, f"at least {low}{end}", values)
+    for name, value in values.items():
+        if not low <= value < below:
+            end = f" and below {below}" if below < math.inf else ""
+            raise OutOfRange(f"{name} must be at least {low}{end}, not {value}")
 
 
 def above(low: float, /, *, at_most: float | None = None, **values: float) -> None:
@@ -99,8 +101,11 @@ def above(low: float, /, *, at_most: float | None = None, **values: float) -> No
 
     >>> above(0, at_most=1, gamma=0.1)
     """
-    high, end = (sys.float_info.max, "") if at_most is None else (at_most, f" and at most {at_most:,}")
-    require(lambda value: low < value <= high, f"above {low}{end}", values)
+    high = sys.float_info.max if at_most is None else at_most
+    for name, value in values.items():
+        if not low < value <= high:
+            end = "" if at_most is None else f" and at most {at_most:,}"
+            raise OutOfRange(f"{name} must be above {low}{end}, not {value}")
 
 
 def between(low: float, high: float, /, **values: float) -> None:
@@ -108,11 +113,6 @@ def between(low: float, high: float, /, **values: float) -> None:
 
     >>> between(0, 1, warmup=0.1)
     """
-    require(lambda value: low <= value <= high, f"from {low} to {high:,}", values)
-
-
-def require(allowed: Callable[[float], bool], bounds: str, values: dict[str, float]) -> None:
-    """Raise OutOfRange, with the bounds in words, for the first value that is not allowed."""
     for name, value in values.items():
-        if not allowed(value):
-            raise OutOfRange(f"{name} must be {bounds}, not {value}")
+        if not low <= value <= high:
+            raise OutOfRange(f"{name} must be from {low} to {high:,}, not {value}")

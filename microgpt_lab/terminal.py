@@ -75,3 +75,16 @@ def with_prefix(number: float) -> str:
             return f"{number:.3g}{prefix}"
         number /= 1000
     return f"{number:,.3g} T" if number < 999.5 else f"{number:,.0f} T"
+
+
+def in_bytes(number: float) -> str:
+    """Write a number of bytes with two digits: 63 MB, 1.2 GB."""
+    return f"{with_prefix(float(f'{number:.1e}'))}B"
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration: 45s, 12min or 3h05."""
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}min" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}"

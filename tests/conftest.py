@@ -59,23 +59,18 @@ def karpathy_names():
 
 
 @pytest.fixture(scope="session")
-def zygotes():
-    """Start two processes from which commands are forked, so that no command imports everything again.
-
-    The second one has loaded the plugins, too.
-    """
+def zygote():
+    """Start a process from which commands are forked, so that no command imports everything again."""
     command = [sys.executable, "-P", Path(__file__).with_name("zygote.py")]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen([*command, *more], **pipes) for more in ([], ["parts"])]
-    yield processes
-    for process in processes:
-        process.stdin.close()
-        process.stdout.close()
-        process.wait()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield process
+    process.stdin.close()
+    process.stdout.close()
+    process.wait()
 
 
 @pytest.fixture
-def lab(tmp_path, tmp_path_factory, zygotes):
+def lab(tmp_path, tmp_path_factory, zygote):
     """Run the command line as a user would, in another folder, and return the finished process.
 
     The command runs in a fork of a process that has loaded the lab. With `command`, that command runs in
@@ -102,8 +97,8 @@ def lab(tmp_path, tmp_path_factory, zygotes):
     def run_forked(arguments, cwd, env):
         files = {name: str(output / name) for name in ("stdout", "stderr")}
         job = {"arguments": arguments, "cwd": str(cwd), "env": env, "timeout": 120}
-        own_plugins = env.keys() & {"MICROGPT_LAB_PLUGINS", "PYTHONPATH"}
-        zygote = zygotes[not own_plugins and not Path(env["MICROGPT_LAB_HOME"], "plugins").exists()]
+        own = "MICROGPT_LAB_PLUGINS" in env or Path(env["MICROGPT_LAB_HOME"], "plugins").exists()
+        job["own_plugins"] = own
         zygote.stdin.write(json.dumps(job | files) + "\n")
         zygote.stdin.flush()
         status = json.loads(zygote.stdout.readline())

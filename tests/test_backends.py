@@ -123,7 +123,7 @@ def test_losses_equal_the_published_ones_on_any_backend(name, karpathy_names):
 @pytest.mark.parametrize("name", JAX_SLOW)
 def test_float32_losses_stay_near_the_reference(name):
     """24 bits are seven digits. 50 steps of Adam, which divides by small roots, lose about three of them."""
-    found = losses(small_trainer(backend(name, dtype="float32"), 50, batch_size=4, dropout=0.1))
+    found = losses(small_trainer(backend(name, precision="float32"), 50, batch_size=4, dropout=0.1))
     expected = losses(small_trainer(backend("python"), 50, batch_size=4, dropout=0.1))
     assert found == pytest.approx(expected, abs=1e-3)
     assert found != expected

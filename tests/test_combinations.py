@@ -264,5 +264,5 @@ def test_first_losses_in_float32_are_near():
     """Later steps may differ: an optimizer may take the sign of a gradient, and a router another expert."""
     for index in range(15):
         drawn, expected, _ = combination(index)
-        loss = drawn.trainer(backend("numpy", dtype="float32")).advance()[0]["loss/train"]
+        loss = drawn.trainer(backend("numpy", precision="float32")).advance()[0]["loss/train"]
         assert loss == pytest.approx(expected["loss/train"][0], rel=1e-3), drawn

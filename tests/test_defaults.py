@@ -16,8 +16,8 @@ PARTS = {
     "activation=leaky_relu": {"slope": 0.01},
     "attention=differential": HEADS,
     "attention=multihead": HEADS | {"sinks": False, "value_residual": False},
-    "backend=jax": {"dtype": "float64"},
-    "backend=numpy": {"dtype": "float64"},
+    "backend=jax": {"precision": "float64"},
+    "backend=numpy": {"precision": "float64"},
     "block=rezero": {"start": 0.0},
     "callback=checkpoint": {"every": 0, "seconds": 10.0, "best": False},
     "callback=console": {"seconds": 10.0},
@@ -107,6 +107,7 @@ RUN = {
     Trainer: {
         "steps": 1000,
         "batch_size": 1,
+        "accumulate": 1,
         "eval_every": 100,
         "eval_docs": 200,
         "dropout": 0.0,

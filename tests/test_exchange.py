@@ -214,7 +214,7 @@ def test_a_run_is_exported(run, capsys):
         ("--transformers", "w.safetensors"): "w.safetensors exists: write the name of a new folder",
         ("--safetensors", "no/w"): "no does not exist",
         ("--safetensors", "n" * 300): "File name too long",
-        (): "one of the arguments --safetensors --transformers is required",
+        (): "one of the arguments --safetensors --transformers --python --c is required",
     }.items():
         with pytest.raises(UserError, match=message):
             export(["r", *arguments])

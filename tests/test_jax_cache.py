@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab import part
+from microgpt_lab.tensors import compiled
 from microgpt_lab.testing import losses, small_trainer
 
 jax = pytest.importorskip("jax")
@@ -160,24 +161,16 @@ def test_programs_that_call_back_into_this_process_are_not_cached(folder):
     assert not folder.exists()
 
 
-def test_the_key_of_a_program_depends_on_the_settings_of_the_machine(monkeypatch):
-    key = cache_module().key
-    found = {key("a"), key("b")}
-    for name, value in (("NPROC", "3"), ("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")):
-        monkeypatch.setenv(name, value)
-        found.add(key("a"))
-    monkeypatch.setattr(cache_module(), "cpu", lambda: ["another"])
-    assert len(found | {key("a")}) == 5 and key("a") == key("a")
+def test_the_name_of_a_program_depends_on_the_settings_of_the_machine(monkeypatch):
+    def name(text):
+        return compiled.file("jax", text, *cache_module().settings())
 
-
-def test_the_least_recently_used_program_is_removed_first(folder, monkeypatch):
-    cache = cache_module()
-    monkeypatch.setattr(cache, "LIMIT", 3500)
-    for i in range(4):
-        cache.save(folder / str(i), os.urandom(1000))
-        if i < 3:
-            os.utime(folder / str(i), (3 - i, 3 - i))  # the first was used last
-    assert {file.name for file in folder.iterdir()} == {"0", "1", "3"}
+    found = {name("a"), name("b")}
+    for variable, value in (("NPROC", "3"), ("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")):
+        monkeypatch.setenv(variable, value)
+        found.add(name("a"))
+    monkeypatch.setattr(compiled, "cpu", lambda: ["another"])
+    assert len(found | {name("a")}) == 5 and name("a") == name("a")
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
 """Run commands like `python -m microgpt_lab`, each in a fork of a process that has imported everything.
 
-Each line of stdin is a job: arguments, folder, environment and files for the output. The answer is the exit
-status. With the argument `parts` the plugins are loaded, too, for commands whose environment names no other
-plugins.
+Each line of stdin is a job: arguments, folder, environment, files for the output, and whether the environment
+names plugins of its own. The answer is the exit status. As in the process of a sweep, what runs share is
+computed once: the first-party plugins, the default data set and the description of the environment.
 """
 
+import gc
 import json
 import os
 import signal
@@ -13,14 +14,17 @@ import time
 
 import microgpt_lab.commands.train  # noqa: F401  nearly every command imports it
 from microgpt_lab.commands import main
+from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.prepare import import_packages
+from microgpt_lab.sweeps.prepare import import_packages, prepare_shared
 
 
 def run_in_child(job):
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
+    if job["own_plugins"]:
+        registry.cache_clear()
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -52,8 +56,8 @@ def wait(pid, seconds):
 
 if __name__ == "__main__":
     import_packages()
-    if sys.argv[1:] == ["parts"]:
-        registry()
+    prepare_shared(compose([]))
+    gc.freeze()  # so that no collection copies the pages that a command shares with this process
     for line in sys.stdin:
         job = json.loads(line)
         pid = os.fork()

@@ -19,7 +19,7 @@ from microgpt_lab.run.signals import Terminated, raise_terminated
 COMMANDS = {
     "bench": "time a configuration on every backend",
     "experiments": "list the recipes (experiment=NAME), or check the results of one",
-    "export": "write a run for other programs: safetensors, Hugging Face transformers",
+    "export": "write a run as a program in one file of Python, or for other programs",
     "help": "explain everything, or one command, part or key: help layers",
     "plugins": "list the installed parts and their options",
     "report": "compare the settings of a sweep",

@@ -62,7 +62,7 @@ def train_in_turns(pipe: Connection, config: dict[str, Any], torch_dtype: str | 
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
             1 if sys.platform == "darwin" else 1024
         )
-        documents = (trainer.step - first) * config["batch_size"]
+        documents = (trainer.step - first) * trainer.batch_size * trainer.accumulate
         pipe.send({"seconds": elapsed, "documents": documents, "tokens": tokens, "memory": memory})
     pipe.send(losses)
 
@@ -122,7 +122,7 @@ def start_contestants(config: dict[str, Any], against: str | None, console: Cons
             started.append(Contestant(name, config | {"backend": {"name": name, **chosen}}))
     if against:
         with console.status(f"{against} …"):
-            dtype = config["backend"].get("dtype", "float64")
+            dtype = config["backend"].get("precision", "float64")
             started.append(Contestant(f"PyTorch {dtype}", config | {"backend": {"name": "python"}}, dtype))
     for each in started:
         if each.error is not None and each.name == config["backend"]["name"]:

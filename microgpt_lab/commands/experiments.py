@@ -19,9 +19,8 @@ from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read
 from microgpt_lab.run.record import Run
-from microgpt_lab.sweeps.folder import format_duration
 from microgpt_lab.sweeps.table import curve
-from microgpt_lab.terminal import terminal
+from microgpt_lab.terminal import format_duration, terminal
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab export [RUN]`: write a run for other programs."""
+"""`python -m microgpt_lab export [RUN]`: write a run as a program, or for other programs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from microgpt_lab.commands import RUN, Parser, print_warning
 from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
 from microgpt_lab.exchange import safetensors, transformers
+from microgpt_lab.exchange.c_file import c_file
+from microgpt_lab.exchange.python_file.write import python_file
 from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import unavailable
+from microgpt_lab.registry.plugins import part
+from microgpt_lab.run.beginning import Beginning, load_beginning
 from microgpt_lab.run.checkpoint import sync
 from microgpt_lab.run.trained import Trained, load_trained
 
@@ -30,6 +35,23 @@ def write_transformers(trained: Trained, path: Path) -> str:
     return transformers.write(path, trained.config, trained.weights, trained.tokenizer)
 
 
+def write_python(began: Beginning, path: Path) -> str:
+    """Write one file of Python that trains as the run did."""
+    text = python_file(began.trainer, began.config, began.overrides)
+    path.write_text(text, encoding="utf-8")
+    return f"{text.count(chr(10)):,} lines"
+
+
+def write_c(began: Beginning, folder: Path) -> str:
+    """Write one file of C that trains as the run did."""
+    precision = began.config["backend"].get("precision", "float64")
+    began.trainer.backend = part("backend", "c", precision=precision)
+    text, steps = c_file(began.trainer, began.config)
+    (folder / "microgpt.c").write_text(text, encoding="utf-8")
+    of = f" of {began.trainer.steps:,}" if steps < began.trainer.steps else ""
+    return f"microgpt.c, {steps:,}{of} steps: cc -O2 microgpt.c -lm"
+
+
 # By format: what it is written into, a sentence, and the function that writes a run and says what it wrote.
 FORMATS = {
     "safetensors": (
@@ -43,26 +65,46 @@ FORMATS = {
         write_transformers,
     ),
 }
+# The same of programs that train as the run did: they are written from its beginning, not from its weights.
+PROGRAMS = {
+    "python": (
+        "FILE",
+        "one file of Python that trains as the run did, made of the parts that the run uses",
+        write_python,
+    ),
+    "c": (
+        "DIR",
+        "microgpt.c in a new folder: one file of C that trains as the run did, without dependencies",
+        write_c,
+    ),
+}
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("export", description="Write the model of a run for other programs.")
+    parser = Parser("export", description="Write a run as a program, or its model for other programs.")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
     parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
     )
     formats = parser.add_mutually_exclusive_group(required=True)
-    for name, (metavar, sentence, _) in FORMATS.items():
+    for name, (metavar, sentence, _) in (FORMATS | PROGRAMS).items():
         formats.add_argument(f"--{name}", metavar=metavar, help=sentence)
     args = parser.parse_args(arguments)
-    name = next(name for name in FORMATS if getattr(args, name) is not None)
-    (metavar, _, write), given = FORMATS[name], getattr(args, name)
+    name = next(name for name in FORMATS | PROGRAMS if getattr(args, name) is not None)
+    (metavar, _, write), given = (FORMATS | PROGRAMS)[name], getattr(args, name)
+    if args.best and name in PROGRAMS:
+        raise UserError(f"--best has no meaning with --{name}, a program that trains from the start")
     try:
         target, is_folder = Path(given).resolve(), metavar == "DIR"
         check_free(target, is_folder)
-        trained = load_trained(find.run_folder(args.run, with_checkpoint=True), print_warning, best=args.best)
-        with new(target, is_folder) as part:
-            written = write(trained, part)
+        folder = find.run_folder(args.run, with_checkpoint=name in FORMATS)
+        run: Any = (
+            load_beginning(folder)
+            if name in PROGRAMS
+            else load_trained(folder, print_warning, best=args.best)
+        )
+        with new(target, is_folder) as unnamed:
+            written = write(run, unnamed)
     except ModuleNotFoundError as error:
         raise UserError(f"--{name} is {unavailable(error)}") from None
     except OSError as error:

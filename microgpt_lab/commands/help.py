@@ -16,6 +16,7 @@ from microgpt_lab.options.keys import (
     defaults,
     format_default,
     is_default,
+    names_of,
     option_descriptions,
     recipes,
 )
@@ -87,7 +88,7 @@ def explain(word: str) -> list[tuple[str, str]]:
     given, word = word, word.replace("-", "_")
     option = KEY_OF.get(word, word)
     parts_with: dict[tuple[str, str], list[tuple[str, str]]] = {}  # by option
-    for (kind, name), part in sorted(registry().parts.items()):
+    for (kind, name), part in sorted(registry().choices.items()):
         rows = options(part.make, prefix=f"callback.{name}." if kind == "callback" else f"{kind}.")
         known |= {name, *(row[0].partition("=")[0] for row in rows)}
         shown = f"{kind}={name}{' (default)' * is_default(part)}", part.summary
@@ -126,7 +127,7 @@ def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]
     """Yield each heading with its entries: a name and a sentence."""
     yield f"Commands ({PROGRAM} help COMMAND explains a command)", list(COMMANDS.items())
     yield "Flags, and jobs=N", list(FLAGS.items())
-    names = [(kind, ", ".join(registry().names(kind))) for kind in KINDS]
+    names = [(kind, ", ".join(names_of(kind))) for kind in KINDS]
     yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", names
     chosen = [(f"model={name}", text) for name, text in models().items()]
     yield "Presets of models, and recipes", [*chosen, ("experiment=NAME", ", ".join(recipes()))]
@@ -155,7 +156,7 @@ def chosen_parts(overrides: list[str]) -> Iterator[tuple[str, str]]:
     names_by_kind = {kind: names for kind, names in (defaults() | of_model | chosen).items() if kind in KINDS}
     values = options_for(model, {kind: names[0] for kind, names in names_by_kind.items()})
     for kind, names in names_by_kind.items():
-        for name, part in ((name, registry().parts.get((kind, name))) for name in names):
+        for name, part in ((name, registry().choices.get((kind, name))) for name in names):
             if part is None:  # a preset of the user
                 continue
             prefix = f"callback.{name}." if kind == "callback" else f"{kind}."

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     if kind and kind not in KINDS:
         raise UserError(f"'{kind}' is not a kind of part{suggest(kind, KINDS)}")
     console = terminal(200)
-    parts = sorted(registry().parts.values(), key=lambda part: (KINDS.index(part.kind), part.name))
+    parts = sorted(registry().choices.values(), key=lambda part: (KINDS.index(part.kind), part.name))
     parts = [part for part in parts if kind in (None, part.kind)]
     foreign = not all(part.first_party for part in parts)
     table = Table(box=None, pad_edge=False)

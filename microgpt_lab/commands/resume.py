@@ -14,7 +14,8 @@ from microgpt_lab.listing import find
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.mistakes import check_twice
-from microgpt_lab.options.older import CHECKPOINT, current, current_override, has_older_weights
+from microgpt_lab.options.older import CHECKPOINT, current, current_overrides, has_older_weights
+from microgpt_lab.options.overrides import flatten
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read, read_summary
@@ -93,11 +94,11 @@ def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
         )
     if wrong := [override for override in overrides if override.startswith(("hydra", "-", "+hydra"))]:
         raise UserError(f"{wrong[0]} has no meaning for a run that exists: remove it")
+    previous = current_overrides(previous, config)
     if overrides:
         changed = {key(override) for override in overrides}
-        previous = list(map(current_override, previous))
         previous = [*(override for override in previous if key(override) not in changed), *overrides]
-        config = compose(previous)
+        config = compose(previous, auto=str(dict(flatten(config)).get("backend", "")))
     try:
         config = converted_config(current(config))
     except UserError as error:

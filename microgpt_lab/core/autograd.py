@@ -61,7 +61,7 @@ class Value:
         return self * -1.0
 
     def __rsub__(self, other: float) -> Value:
-        return -self + other
+        return Value(other - self.data, (self,), (-1.0,))
 
     def __rtruediv__(self, other: float) -> Value:
         return Value(other) / self

@@ -45,11 +45,10 @@ class Dropout(NamedTuple):
     @classmethod
     def of_step(cls, model: GPT, rate: float, step: str) -> list[Dropout]:
         """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
-        wanted = [
-            cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed),
-            cls(f"attention dropout {step}", model.attention_dropout or 0.0, model.layers, heads=model.heads),
-        ]
-        return [dropout for dropout in wanted if dropout.rate]
+        found = [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
+        if of_weights := model.attention_dropout:
+            found.append(cls(f"attention dropout {step}", of_weights, model.layers, heads=model.heads))
+        return found
 
 
 class Batch:
@@ -59,6 +58,7 @@ class Batch:
     In each piece, the first predictions do not count, as many as `context` says.
     `block_size` and `height` are the maximum length and number of documents of all such batches in a run
     (height 0: the number in this batch). A backend that pads to them rounds all batches in the same way.
+    A backend may compute `parts` equal parts of the documents one after the other: see `Backend.accumulate`.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Batch:
         mean: bool,
         dropouts: Sequence[Dropout] = (),
         height: int = 0,
+        parts: int = 1,
         context: Sequence[int] = (),
     ):
         self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
@@ -76,6 +77,7 @@ class Batch:
         self.tokens = sum(len(targets) for _, targets in self.pairs) - sum(self.context)
         self.loss_weight = 1 / self.tokens if mean else 1.0
         self.block_size, self.height, self.dropouts = block_size, max(height, len(self.pairs)), dropouts
+        self.parts = parts
 
     def __repr__(self) -> str:
         return f"Batch(documents={len(self.pairs)}, tokens={self.tokens}, block_size={self.block_size})"
@@ -101,15 +103,32 @@ class Block(NamedTuple):
         )
 
 
+class Memory(NamedTuple):
+    """What a backend needs in memory, in bytes, for the estimate of a run (microgpt_lab/run/memory.py).
+
+    number: each number of the tensors that a step makes.
+    weight: each number of the weights, with gradient, optimizer state and checkpoint.
+    fixed: what else, such as a compiler.
+    batched: whether a part of a batch is in memory at once, rather than one document.
+    """
+
+    number: float = 8
+    weight: float = 100
+    fixed: float = 0
+    batched: bool = True
+
+
 class Backend:
     """Base class of backends. Implement `tensor` and `value_and_grad`; override `scan` to be faster.
 
     `fused` is the maximum number of steps in one call of a `scan`. `largest` is the maximum number of
-    numbers in a model, or in a batch of embeddings. `forks` says whether jobs of a sweep may be forked
-    from a process that has built this backend: set it to False if the backend starts threads.
+    numbers in a model, and of tokens in a step. `memory` says what numbers need. `forks` says whether jobs
+    of a sweep may be forked from a process that has built this backend: set it to False if the backend starts
+    threads.
     """
 
     fused, largest, forks = 1, 500_000_000, True
+    memory = Memory()
     __repr__ = call_repr
 
     def tensor(self, rows: list[list[float]]) -> Array:
@@ -119,6 +138,20 @@ class Backend:
     def value_and_grad(self, loss: Callable[[Weights], Array], weights: Weights) -> tuple[Array, Weights]:
         """Return `loss(weights)`, a row (1, K), and the gradient of its first number, both detached."""
         raise NotImplementedError
+
+    def accumulate(
+        self, loss: Callable[[Weights, Block], Array], weights: Weights, blocks: list[Block]
+    ) -> tuple[Array, Weights]:
+        """Return the sums of `loss(weights, block)` and of its gradient over the blocks of a batch.
+
+        The default computes one block after the other, so that only one is in memory (gradient accumulation).
+        """
+        first, *others = blocks
+        row, grads = self.value_and_grad(lambda w: loss(w, first), weights)
+        for block in others:
+            more, grads_of_block = self.value_and_grad(lambda w, block=block: loss(w, block), weights)
+            row, grads = row + more, {name: g + grads_of_block[name] for name, g in grads.items()}
+        return row, grads
 
     def prepare(self, trainer: Any) -> None:
         """Prepare what other runs of this trainer's setting can reuse, whatever their seed.

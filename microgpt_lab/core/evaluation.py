@@ -16,7 +16,7 @@ from microgpt_lab.core.pieces import Piece
 from microgpt_lab.core.sampler import Continuation, Multinomial
 from microgpt_lab.core.see import unseen
 
-BATCH_SIZE = 64  # documents in a batch of an evaluation
+BATCH_SIZE, LONG = 64, 256  # documents in a batch of an evaluation, if none is longer than 256 tokens
 KINDS_OF_WEIGHTS = ("embedding", "position", "attention", "mlp", "block", "norm", "head")
 
 
@@ -28,6 +28,7 @@ class Evaluator:
     step: int
 
     sampler: Any = Multinomial()  # of `sample` and `preview`
+    memory = 0  # estimate for the process, in bytes (0: unknown)
 
     def __init__(self, model: GPT, corpus: Corpus, backend: Backend, held_out: list[str]):
         self.model, self.corpus, self.backend, self.held_out = model, corpus, backend, held_out
@@ -36,7 +37,7 @@ class Evaluator:
             raise ValueError(f"Corpus has block_size={cut}, GPT has {model.block_size}: give both the same")
         self.longest = min(longest, cut)  # tokens to predict in a piece
         pieces = len(self.pieces(held_out)) if corpus.stream else len(held_out)
-        self.eval_batch_size = min(BATCH_SIZE, pieces) or BATCH_SIZE
+        self.eval_batch_size = evaluated_together(pieces or BATCH_SIZE, self.longest)
         self.last_validation = -1, math.nan, 0  # step, nats, tokens
         self.last_preview: tuple[int, list[str]] = -1, []  # step, documents
         self.loss_scan = backend.scan(unseen(lambda w, blocks: (w, (self.loss(w, blocks),))))
@@ -61,7 +62,8 @@ class Evaluator:
 
     def loss(self, w: Weights, blocks: list[Block]) -> Array:
         """Compute the negative log-likelihood of a batch, (1, 1), each token weighted by its loss_weight."""
-        return weighted_sum(blocks, [self.model.nll(w, b.ids, b.targets) for b in blocks])
+        first, *others = [weighted_sum(b, self.model.nll(w, b.ids, b.targets)) for b in blocks]
+        return sum(others, start=first)
 
     def nats(self, pieces: list[Piece]) -> tuple[float, int]:
         """Return the loss in nats, summed over all scored tokens, and their number. Computes no gradient."""
@@ -153,10 +155,14 @@ class Evaluator:
         return self.last_preview[1][:samples]
 
 
-def weighted_sum(blocks: list[Block], losses: list[Array]) -> Array:
-    """Sum the losses of tokens, (…, T, 1) for each block, each times its loss_weight: (1, 1)."""
-    first, *others = [(x * block.loss_weight).total() for block, x in zip(blocks, losses, strict=True)]
-    return sum(others, start=first)
+def evaluated_together(pieces: int, longest: int) -> int:
+    """Return the number of pieces in a batch of an evaluation: fewer long ones, whose scores grow as T²."""
+    return max(1, min(pieces, BATCH_SIZE, BATCH_SIZE * LONG**2 // longest**2))
+
+
+def weighted_sum(block: Block, losses: Array) -> Array:
+    """Sum the losses of a block's tokens, (…, T, 1), each times its loss_weight: (1, 1)."""
+    return (losses * block.loss_weight).total()
 
 
 def kind_of_weight(name: str) -> str:
@@ -168,8 +174,8 @@ def kind_of_weight(name: str) -> str:
     return "norm" if "norm" in place else place
 
 
-def objective(model: GPT, w: Weights, blocks: list[Block]) -> Array:
-    """Compute what training minimizes on a batch, and its terms, in a row (1, K). See `GPT.objective`."""
-    each = [model.objective(w, b.ids, b.targets, b.masks) for b in blocks]
-    first, *terms = [weighted_sum(blocks, list(losses)) for losses in zip(*each, strict=True)]
+def objective(model: GPT, w: Weights, block: Block) -> Array:
+    """Compute what training minimizes on a block, and its terms, in a row (1, K). See `GPT.objective`."""
+    losses = model.objective(w, block.ids, block.targets, block.masks)
+    first, *terms = [weighted_sum(block, x) for x in losses]
     return first.concat(*terms)

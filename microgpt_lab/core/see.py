@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
+from functools import wraps
 from typing import Any
 
 Look = Callable[[str, Any], Any]
@@ -67,6 +68,7 @@ def unseen(f: Callable) -> Callable:
     A backend may record or compile it, which would ignore some looks, and keep others for ever.
     """
 
+    @wraps(f)
     def run(*args: Any) -> Any:
         token = looks.set(())
         try:

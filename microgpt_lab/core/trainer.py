@@ -29,6 +29,7 @@ class Trainer(Evaluator):
 
     steps: number of optimizer updates.
     batch_size: number of documents in each step; the loss is the mean over their tokens.
+    accumulate: number of batches that a step computes one after the other, as if they were one.
     eval_every: number of steps between evaluations on the validation split (0: only at the end).
     eval_docs: maximum number of validation documents in an evaluation; of a stream, hundreds of characters.
     dropout: probability of dropping an element of the embeddings and of the output of each attention and MLP.
@@ -47,21 +48,21 @@ class Trainer(Evaluator):
         *,
         steps: int = 1000,
         batch_size: int = 1,
+        accumulate: int = 1,
         eval_every: int = 100,
         eval_docs: int = 200,
         dropout: float = 0.0,
         grad_clip: float = 0.0,
         seed: int = 42,
     ):
-        at_least(1, batch_size=batch_size, eval_docs=eval_docs)
+        at_least(1, batch_size=batch_size, accumulate=accumulate, eval_docs=eval_docs)
         at_least(0, steps=steps, eval_every=eval_every, grad_clip=grad_clip)
         between(0, 10**15, steps=steps)  # the limit in a run's files
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, not {dropout}")
+        at_least(0, below=1, dropout=dropout)
         super().__init__(model, corpus, backend, corpus.held_out(eval_docs))
         self.optimizer, self.scheduler, self.watch = optimizer, scheduler, watch
         self.steps, self.batch_size, self.dropout, self.seed = steps, batch_size, dropout, seed
-        self.grad_clip, self.eval_every = grad_clip, eval_every
+        self.grad_clip, self.eval_every, self.accumulate = grad_clip, eval_every, accumulate
         weights = {name: backend.tensor(rows) for name, rows in model.initial_weights(corpus.rng).items()}
         self.packing = Packing(optimizer, weights, model.roles)
         packed, roles = self.packing.pack(weights), self.packing.init_roles
@@ -78,17 +79,14 @@ class Trainer(Evaluator):
 
     def value_and_grad(self, w: Weights, blocks: list[Block]) -> tuple[Array, Weights]:
         """Compute the loss and its terms, in one row (1, K), and the gradients of the loss."""
-        return self.backend.value_and_grad(lambda w: objective(self.model, w, blocks), w)
+        return self.backend.accumulate(lambda w, block: objective(self.model, w, block), w, blocks)
 
     def gradients(self) -> Weights:
         """Compute the gradients of the next step. The weights do not change."""
         return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
-        """Make a step, as a pure function that a backend may compile.
-
-        Takes the weights and the optimizer's state; returns both after the step, gradient norm and losses.
-        """
+        """Make a step, as a pure function that a backend may compile: new carry, gradient norm and losses."""
         packed, state = carry
         row, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
         grads = self.packing.pack(grads)
@@ -105,7 +103,8 @@ class Trainer(Evaluator):
     def inputs(self, step: int) -> tuple[Batch, float, int]:
         """Return the batch, the learning rate and the index of a step."""
         dropouts = Dropout.of_step(self.model, self.dropout, f"{self.seed} {step}")
-        batch = Batch(self.corpus.batch(step, self.batch_size), self.longest, mean=True, dropouts=dropouts)
+        pieces, parts = self.corpus.batch(step, self.batch_size * self.accumulate), self.accumulate
+        batch = Batch(pieces, self.longest, mean=True, dropouts=dropouts, parts=parts)
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
 
     def advance(self, steps: int = 1) -> list[dict[str, float]]:

@@ -120,7 +120,8 @@ def converted_config(config: dict[str, Any]) -> dict[str, Any]:
         if not all(isinstance(p, dict) and "name" in p and all(isinstance(k, str) for k in p) for p in parts):
             raise UserError(f"{kind} must be chosen with {kind}=NAME (a preset needs 'defaults: [NAME]')")
         for part in parts:
-            part |= converted(part, registry().get(kind, str(part["name"])).options, f"{kind}.")
+            chosen = registry().get(kind, str(part["name"]))
+            part |= {"name": chosen.name} | converted(part, chosen.options, f"{kind}.")
     return config | converted(config, run_options())
 
 

@@ -116,4 +116,6 @@ def recipes() -> dict[str, Path]:
 def names_of(key: str) -> list[str]:
     """Return the names that a key in CHOSEN takes: of parts, presets or recipes."""
     others = {"model": presets, "experiment": recipes}
-    return list(others[key]()) if key in others else registry().names(key)
+    if key in others:
+        return list(others[key]())
+    return sorted(name for kind, name in registry().choices if kind == key)

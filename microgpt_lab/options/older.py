@@ -9,12 +9,14 @@ from microgpt_lab.options.presets import DEFAULT
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import registry
 
+PRECISION = ("numpy", "jax")  # backends whose option `precision` was called dtype
 # Keys that are now options of a part.
 MOVED = {
     "init_std": ("init", "std"),
     "zero_init": ("init", "zero"),
     "temperature": ("sampler", "temperature"),
 }
+NEW = {"accumulate": 1}  # keys that older configurations lack, with the value that all runs had
 ADDED = (*MODEL_KINDS, "tokenizer", "sampler")  # kinds that older configurations lack
 CHECKPOINT = (
     "was made by an older version of microgpt_lab, whose weights have other names: train again, or use that "
@@ -32,10 +34,19 @@ def has_older_weights(config: dict[str, Any]) -> bool:
     return is_older(config) and "init" not in config
 
 
+def has_dtype(config: dict[str, Any]) -> bool:
+    """Return whether the option `precision` of a backend has its older name."""
+    backend = config.get("backend")
+    return isinstance(backend, dict) and backend.get("name") in PRECISION and "dtype" in backend
+
+
 def current(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration with the keys of this version. What did not exist then is at its default."""
+    if has_dtype(config):
+        backend = {"precision" if key == "dtype" else key: x for key, x in config["backend"].items()}
+        config = config | {"backend": backend}
     if not is_older(config):
-        return config
+        return NEW | config if config else config
     parts = {kind: part_with_defaults(kind) for kind in ADDED if kind not in config}
     for key, (kind, option) in MOVED.items():
         if key in config and kind in parts:
@@ -52,15 +63,20 @@ def part_with_defaults(kind: str) -> dict[str, Any]:
     return {"name": name} | {key: option.default for key, option in options.items()}
 
 
-def current_override(override: str) -> str:
-    """Return an override with the key of this version."""
-    key, equals, value = override.partition("=")
-    return f"{'.'.join(MOVED[key])}{equals}{value}" if key in MOVED else override
+def current_overrides(overrides: list[str], config: dict[str, Any]) -> list[str]:
+    """Return the overrides of a run with the keys of this version. `config` is as stored."""
+    keys = {key: ".".join(moved) for key, moved in MOVED.items()}
+    keys |= {"backend.dtype": "backend.precision"} if has_dtype(config) else {}
+    pairs = (override.partition("=") for override in overrides)
+    return [f"{keys.get(key, key)}{equals}{value}" for key, equals, value in pairs]
 
 
 def current_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a checkpoint contains beside its numbers, as in this version, if its weights are too."""
     chars, config = facts.get("chars"), facts.get("config")
-    if not isinstance(chars, list) or not isinstance(config, dict) or has_older_weights(config):
+    if not isinstance(config, dict) or has_older_weights(config):
         return facts
-    return facts | {"config": current(config), "tokenizer": {"tokens": chars}, "start": [len(chars)]}
+    facts = facts | {"config": current(config)}
+    if not isinstance(chars, list):
+        return facts
+    return facts | {"tokenizer": {"tokens": chars}, "start": [len(chars)]}

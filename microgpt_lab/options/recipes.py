@@ -70,6 +70,7 @@ class SearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.prepend("microgpt_lab", "presets://model")
+        search_path.prepend("microgpt_lab", "automatic://backend")
         search_path.append("microgpt_lab", f"recipes://{EXPERIMENTS}")
         search_path.append("home", f"file://{home() / 'conf'}")
         search_path.append("home", f"recipes://{home() / 'experiments'}")

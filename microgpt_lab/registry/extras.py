@@ -10,6 +10,7 @@ from microgpt_lab.registry.folders import CHECKOUT
 # The modules that each extra installs. If two extras install a module, the first one is suggested.
 EXTRAS = {
     "board": ("tensorboard",),
+    "c": ("ziglang",),
     "datasets": ("datasets", "huggingface_hub"),
     "export": ("safetensors", "tokenizers"),
     "jax": ("jax", "jaxlib"),

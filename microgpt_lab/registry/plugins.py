@@ -20,6 +20,7 @@ import pluggy
 from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry import hookspecs
+from microgpt_lab.registry.automatic import AUTO, fastest
 from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_if_unsafe
 from microgpt_lab.registry.hookspecs import KINDS, hook_of
 from microgpt_lab.registry.parts import Part, part_name, unavailable
@@ -55,10 +56,20 @@ class Registry:
         """Return the names of all parts of a kind, sorted."""
         return sorted(name for k, name in self.parts if k == kind)
 
+    @property
+    def choices(self) -> dict[tuple[str, str], Part]:
+        """All that can be chosen, by kind and name: the parts, and `backend=auto`."""
+        return self.parts | {(AUTO.kind, AUTO.name): AUTO}
+
     def get(self, kind: str, name: str) -> Part:
-        """Return a part. UserError, with a suggestion, if there is none of this name."""
+        """Return a part; for `backend=auto`, the one that it stands for here.
+
+        UserError, with a suggestion, if there is none of this name.
+        """
         if (kind, name) in self.clashes:
             raise UserError(self.clashes[kind, name])
+        if (kind, name) == (AUTO.kind, AUTO.name):
+            name = fastest(self.parts)
         if (kind, name) in self.parts:
             return self.parts[kind, name]
         if (kind, name.lower()) in self.parts:
@@ -72,13 +83,14 @@ class Registry:
             )
         if advice := OPTION_OF.get((kind, name.lower())):
             raise UserError(f"{kind}={name} is unknown: {advice}")
-        raise UserError(f"{kind}={name} is unknown{suggest(name, self.names(kind), PART_OF.get(kind))}")
+        names = [name for k, name in self.choices if k == kind]
+        raise UserError(f"{kind}={name} is unknown{suggest(name, names, PART_OF.get(kind))}")
 
     def add(self, part: Part) -> None:
         """Add a part, or remember the clash if its name is taken."""
         key = part.kind, part.name
-        if key in self.parts:
-            both = f"{self.parts[key].provider} and {part.provider}"
+        if key in self.choices:
+            both = f"{self.choices[key].provider} and {part.provider}"
             self.clashes[key] = f"{part.kind}={part.name} is defined twice, by {both}: remove or rename one"
         else:
             self.parts[key] = part

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 KEYS = {
+    "accumulate": "accum accumulate_grad_batches accumulation_steps grad_accum grad_accum_steps "
+    "gradient_accumulation gradient_accumulation_steps",
     "activation": "act act_fn activation_fn activation_function hidden_act nonlinearity",
     "attention": "attention_type attn attn_type mixer self_attention",
     "attention.dropout": "attention_dropout attention_probs_dropout_prob attn_drop attn_dropout attn_pdrop",
@@ -15,6 +17,7 @@ KEYS = {
     "attention.window": "attention_window local_window sliding_window window_size",
     "attention.window_pattern": "layer_types sliding_window_pattern",
     "backend": "accelerator device",
+    "backend.precision": "dtype floatx torch_dtype",
     "batch_size": "batch bs micro_batch_size per_device_train_batch_size train_batch_size",
     "bias": "add_bias biases use_bias",
     "block": "block_type norm_first norm_position pre_norm residual_type",

@@ -17,6 +17,7 @@ from microgpt_lab.registry.parts import options_of, unavailable
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
 from microgpt_lab.run.initial import load_vocabulary, read_initial, start
+from microgpt_lab.run.memory import check_memory
 from microgpt_lab.run.probe import chosen, label, naming, probe, probe_model
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
@@ -62,10 +63,11 @@ def assemble(
         makers = {kind: parts[kind] for kind in (*MODEL_KINDS, "optimizer")}
         with naming(config, makers, refusal=ValueError, failed="cannot be built"):
             model = GPT(corpus.vocab_size, **{kind: parts[kind] for kind in MODEL_KINDS}, **options_for(GPT))
-            check_model(model, corpus, config, parts["backend"])
+            check_model(model, config, parts["backend"])
             model.tables  # noqa: B018  of which a part may refuse to make one
         check_optimizer_and_scheduler(config, parts["optimizer"], parts["scheduler"])
         probe(config, parts)
+        memory = check_memory(model, corpus, config, parts["backend"])
         with naming(config, makers, refusal=ValueError, failed="cannot be built"):
             trainer = Trainer(
                 model,
@@ -75,7 +77,7 @@ def assemble(
                 parts["backend"],
                 **options_for(Trainer),
             )
-        trainer.sampler = parts["sampler"]
+        trainer.sampler, trainer.memory = parts["sampler"], memory
         check_drawn(trainer, config)
         if initial:
             start(trainer, initial, config["init_from"])
@@ -91,8 +93,8 @@ def assemble(
 def try_step(trainer: Trainer) -> None:
     """Let the backend compile a step of the longest documents."""
     batch, *numbers = trainer.inputs(0)
-    longest = trainer.corpus.longest_piece
-    largest = Batch([longest] * trainer.batch_size, batch.block_size, mean=True, dropouts=batch.dropouts)
+    pieces, dropouts = [trainer.corpus.longest_piece] * len(batch.pairs), batch.dropouts
+    largest = Batch(pieces, batch.block_size, mean=True, dropouts=dropouts, parts=batch.parts)
     trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second step replays the recorded one
 
 

@@ -16,7 +16,7 @@ import msgspec
 from microgpt_lab.errors import UserError
 from microgpt_lab.options import untrusted
 from microgpt_lab.options.files import clean, deeper_than, msgspec_message, open_regular, read_text
-from microgpt_lab.options.older import current, current_override
+from microgpt_lab.options.older import current, current_overrides
 
 # In bytes.
 LONGEST_LINE = 1_000_000  # a line of metrics.jsonl
@@ -144,8 +144,8 @@ def read_run(folder: Path) -> Stored:
     if errors:
         summary = {"status": "damaged", "error": "; ".join(errors)}
     config, environment = (contents.get(name) or {} for name in ("config.yaml", "environment.json"))
-    config, overrides = current(config), list(map(current_override, contents.get("overrides.yaml") or []))
-    return Stored(*map(clean, (folder.name, overrides, config, environment, summary)))
+    overrides = current_overrides(contents.get("overrides.yaml") or [], config)
+    return Stored(*map(clean, (folder.name, overrides, current(config), environment, summary)))
 
 
 def read_summary(run: Path) -> dict[str, Any]:

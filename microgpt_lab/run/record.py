@@ -22,6 +22,7 @@ from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.options.differences import differences
 from microgpt_lab.options.files import open_regular
+from microgpt_lab.options.older import current
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Saved
@@ -157,7 +158,7 @@ class Run:
         self.environment = self.describe_environment(documents, trainer)
         if saved and saved.facts["step"] > trainer.steps:
             raise Changed(f"{self.folder} is at step {saved.facts['step']}, beyond steps={trainer.steps}")
-        before = saved.facts["config"] if saved else read(self.folder / "config.yaml") or {}
+        before = saved.facts["config"] if saved else current(read(self.folder / "config.yaml") or {})
         if isinstance(before.get("steps"), int) and before["steps"] < trainer.steps:
             before = before | {"steps": trainer.steps}  # more steps do not change the finished ones
         changed = changes(before, self.config)

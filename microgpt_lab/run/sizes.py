@@ -6,7 +6,6 @@ from math import prod
 from typing import Any
 
 from microgpt_lab.core.backend import Backend
-from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.interface import ROLES, Shape
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
@@ -19,36 +18,28 @@ LAYER = 1000  # numbers that take as much memory as the names of the weights in 
 
 
 def check_size(config: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Raise ValueError for sizes that do not fit into memory, before the model is built.
+    """Raise ValueError for sizes beyond a backend's limit, before the model is built.
 
-    The estimates are low, and the exact sizes are checked in `check_model`. Declaring weights and tables
-    allocates rows of `embed` or `heads` numbers, so these are limited first.
+    The estimates are low, and the exact sizes are checked in `check_model` and `check_memory`. Declaring
+    weights and tables allocates rows of `embed` or `heads` numbers, so these are limited first.
     """
-    keys = ("layers", "heads", "embed", "block_size")
-    layers, heads, embed, length = (max(0, config[key]) for key in keys)
+    keys = ("layers", "heads", "embed", "block_size", "batch_size", "accumulate")
+    layers, heads, embed, length, *batch = (max(0, config[key]) for key in keys)
     width = max(embed, heads * (getattr(parts["attention"], "head_dim", 0) or 1))
     sizes = {
         "layers, embed and the width of heads make a model": layers * max(LAYER, 2 * embed * width),
         "block_size, embed and the width of heads make a table": length * width,
-        "batch_size, block_size and embed make batches": config["batch_size"] * length * embed,
+        "batch_size, accumulate and block_size make batches": prod(batch) * length,
     }
     check_numbers(sizes, parts["backend"], config)
 
 
-def check_model(model: GPT, corpus: Corpus, config: dict[str, Any], backend: Backend) -> None:
-    """Raise ValueError if the weights, or the attention patterns of a batch, do not fit into memory."""
+def check_model(model: GPT, config: dict[str, Any], backend: Backend) -> None:
+    """Raise ValueError if the weights have more numbers than the backend allows."""
     weights = {name: shape(name, each, config) for name, each in model.declared.items()}
     largest = max(weights, key=lambda name: prod(weights[name]))
-    length = min(corpus.longest, corpus.block_size)
-    patterns = config["batch_size"] * model.heads * length**2
-    of_batch = f"batch_size and heads, for documents of {length:,} tokens, make"
-    sizes = {
-        f"the weights ({largest} is {weights[largest]}) make a model": sum(map(prod, weights.values())),
-        f"{of_batch} attention patterns": patterns,
-    }
-    if model.attention_dropout:
-        sizes[f"attention.dropout, layers, {of_batch} masks"] = patterns * model.layers
-    check_numbers(sizes, backend, config)
+    what = f"the weights ({largest} is {weights[largest]}) make a model"
+    check_numbers({what: sum(map(prod, weights.values()))}, backend, config)
 
 
 def check_numbers(sizes: dict[str, int], backend: Backend, config: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.files import read_text
 from microgpt_lab.run.folder import is_run, read_summary
+from microgpt_lab.terminal import format_duration
 
 JOBS_FOLDER = ".jobs"
 # Environment variables that tell all workers the number of jobs and the start of the sweep.
@@ -108,11 +109,3 @@ def count_job(sweep: Path, mark: str = RAN) -> str:
     if start and ran and ended < jobs:
         time_left = f" {format_duration((time.time() - start) / ran * (jobs - ended))} left"
     return f"[{ended:>{len(str(jobs))}}/{max(ended, jobs)}{time_left}]"
-
-
-def format_duration(seconds: float) -> str:
-    """Format a duration: 45s, 12min or 3h05."""
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}min" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}"

@@ -30,13 +30,13 @@ class WholeArray:
         """Return the number of an array of shape (1, 1)."""
         return float(self.data[0, 0])
 
-    def __neg__(self) -> Any:
+    def __neg__(self: Any) -> Any:
         return self * -1.0
 
     def __rsub__(self, other: float) -> Any:
         return -self + other
 
-    def __rtruediv__(self, other: float) -> Any:
+    def __rtruediv__(self: Any, other: float) -> Any:
         return self**-1.0 * other
 
     def __eq__(self, other: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
@@ -61,17 +62,17 @@ def longest(batch: Batch) -> int:
 def draw_masks(dropout: Dropout, batch: Batch) -> Iterator[np.ndarray]:
     """Yield what `Dropout.masks` yields, as booleans, attention weights as (heads, T, T).
 
-    NumPy has Python's generator, the Mersenne Twister.
+    `Random.random` makes a number of 53 bits from 27 and 26 bits of two words of its generator.
     """
-    *key, position = Random(dropout.key).getstate()[1]
-    rng, keep = np.random.RandomState(), 1 - dropout.rate
-    rng.set_state(("MT19937", np.array(key, np.uint32), position, 0, 0.0))
-    for ids, _ in batch.pairs:
+    lengths = [len(ids) for ids, _ in batch.pairs]
+    sizes = [dropout.sites * T * (dropout.heads * T or dropout.width) for T in lengths]
+    words = np.frombuffer(Random(dropout.key).randbytes(8 * sum(sizes)), "<u4").astype(np.int64)
+    kept = ((words[0::2] >> 5 << 26) + (words[1::2] >> 6)) * 2.0**-53 < 1 - dropout.rate
+    for T, end, size in zip(lengths, accumulate(sizes), sizes, strict=True):
         if dropout.heads:
-            kept = rng.random_sample((dropout.sites, len(ids), dropout.heads, len(ids))) < keep
-            yield kept.swapaxes(1, 2)
+            yield kept[end - size : end].reshape(dropout.sites, T, dropout.heads, T).swapaxes(1, 2)
         else:
-            yield rng.random_sample((dropout.sites, len(ids), dropout.width)) < keep
+            yield kept[end - size : end].reshape(dropout.sites, T, dropout.width)
 
 
 def mask_scales(batch: Batch) -> list[float]:

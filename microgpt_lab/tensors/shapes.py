@@ -1,15 +1,15 @@
 """Tensors that have a shape but no numbers, like those on PyTorch's meta device.
 
-A model computes with them in milliseconds. They count the multiply-adds of matrix products, and show that no
-part reads the number of documents or tokens: `DOCS` and `LENGTH` in a shape raise an error when they are used
-as numbers.
+A model computes with them in milliseconds. They count the multiply-adds of matrix products and the numbers of
+the tensors that a model makes. They show that no part reads the number of documents or tokens: `DOCS` and
+`LENGTH` in a shape raise an error when they are used as numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from microgpt_lab.core.interface import Matrix, Shape
 from microgpt_lab.core.model import GPT
@@ -80,18 +80,29 @@ class Tokens:
     __hash__ = object.__hash__
 
 
+class Counted(NamedTuple):
+    """What a computation with shapes has counted so far, where all sizes are known.
+
+    products: the multiply-adds of each matrix product.
+    made: the numbers of each tensor that an operation makes. Views (slices, transposes, heads) make none.
+    """
+
+    products: list[int]
+    made: list[int]
+
+
 class ShapeTensor:
     """A shape (…, T, C), with the operations of the array protocol (docs/backends.md).
 
-    products: the multiply-adds of each matrix product so far, in a list that results and operands share.
+    `counted` is shared by results and operands.
     """
 
-    __slots__ = ("products", "shape")
+    __slots__ = ("counted", "shape")
     __hash__ = object.__hash__
 
-    def __init__(self, shape: Sequence[Size], products: list[int] | None = None):
+    def __init__(self, shape: Sequence[Size], counted: Counted | None = None):
         self.shape: tuple[Any, ...] = tuple(shape)
-        self.products = [] if products is None else products
+        self.counted = counted or Counted([], [])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self.shape}"
@@ -99,8 +110,14 @@ class ShapeTensor:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the array protocol has no '{name}' (docs/backends.md); see microgpt_lab.ops")
 
+    def _view(self, *shape: Size) -> ShapeTensor:
+        return ShapeTensor(shape, self.counted)
+
     def _like(self, *shape: Size) -> ShapeTensor:
-        return ShapeTensor(shape, self.products)
+        known = [size for size in shape if not isinstance(size, Unknown)]
+        if len(known) == len(shape):
+            self.counted.made.append(prod(known))
+        return self._view(*shape)
 
     def _each(self, *others: Any) -> Any:
         shape = self.shape
@@ -154,7 +171,7 @@ class ShapeTensor:
     @property
     def T(self) -> ShapeTensor:
         *lead, height, width = self.shape
-        return self._like(*lead, width, height)
+        return self._view(*lead, width, height)
 
     def __getitem__(self, columns: slice) -> ShapeTensor:
         width = self.shape[-1]
@@ -162,7 +179,7 @@ class ShapeTensor:
             raise TokensRead("a part must not slice along the tokens: use causal(window), or a table")
         if not isinstance(columns, slice):
             raise TypeError(f"a tensor has slices of its last axis, such as x[:2], and no x[{columns}]")
-        return self._like(*self.shape[:-1], len(range(*columns.indices(width))))
+        return self._view(*self.shape[:-1], len(range(*columns.indices(width))))
 
     def concat(self, *others: ShapeTensor) -> ShapeTensor:
         if not others:
@@ -179,22 +196,25 @@ class ShapeTensor:
             raise TokensRead("a part must not reshape tokens: use split_heads, merge_heads or T")
         if prod(self.shape) != height * width:
             raise ValueError(f"cannot reshape {self.shape} to {(height, width)}")
-        return self._like(height, width)
+        return self._view(height, width)
 
     def split_heads(self, heads: int) -> ShapeTensor:
         *lead, height, width = self.shape
         if heads != 1 and width % heads:
             raise ValueError(f"cannot split {self.shape} into {heads} heads")
-        return self._like(*lead, heads, height, width if heads == 1 else width // heads)
+        return self._view(*lead, heads, height, width if heads == 1 else width // heads)
 
     def merge_heads(self) -> ShapeTensor:
         *lead, heads, height, width = self.shape
-        return self._like(*lead, height, width if heads == 1 else heads * width)
+        return self._view(*lead, height, width if heads == 1 else heads * width)
+
+    def _most_places(self, places: Places) -> int:
+        return places.stop.largest if isinstance(places.stop, Unknown) else places.stop
 
     def take(self, ids: Tokens | Places | Sequence[int]) -> ShapeTensor:
         if isinstance(ids, Places):
-            rows, stop = self.shape[0], ids.stop
-            if rows < (needed := stop.largest if isinstance(stop, Unknown) else stop):
+            rows = self.shape[0]
+            if rows < (needed := self._most_places(ids)):
                 raise TooFewRows(
                     f"take(places) of a table with {rows} rows, for up to {needed} places: "
                     "declare a row for each place up to block_size"
@@ -215,7 +235,7 @@ class ShapeTensor:
         if not same([inner], [inner2]) or (others and not same(lead, others)):
             raise ValueError(f"cannot multiply {self.shape} by {other.shape}")
         if not (self.unknown or other.unknown):
-            self.products.append(prod(self.shape) * width)
+            self.counted.products.append(prod(self.shape) * width)
         return self._like(*lead, height, width)
 
 
@@ -243,23 +263,23 @@ def common_shape(a: Sequence[Size], b: Sequence[Size]) -> list[Size]:
     return sizes
 
 
-def weight_shapes(model: GPT, products: list[int] | None = None) -> dict[str, ShapeTensor]:
+def weight_shapes(model: GPT, counted: Counted | None = None) -> dict[str, ShapeTensor]:
     """Return the weights of a model as shapes."""
-    return {name: ShapeTensor(size_of(each), products) for name, each in model.declared.items()}
+    return {name: ShapeTensor(size_of(each), counted) for name, each in model.declared.items()}
 
 
-def on_shapes(model: GPT, *lead: Size) -> tuple[list[ShapeTensor], list[int]]:
-    """Compute `model.objective` of tokens of this shape, (…, T), with dropout, on shapes alone.
+def on_shapes(model: GPT, *lead: Size, dropout: bool = True) -> tuple[list[ShapeTensor], Counted]:
+    """Compute `model.objective` of tokens of this shape, (…, T), with dropout or without, on shapes alone.
 
-    Returns its results, and the multiply-adds of each matrix product.
+    Returns its results, and what it counted.
     """
-    products: list[int] = []
-    weights = weight_shapes(model, products)
+    counted = Counted([], [])
     *docs, length = lead
     masks = [(*lead, model.embed)] * model.dropout_sites
     masks += [(*docs, model.heads, length, length)] * model.layers
     tokens: Any = Tokens(*lead)
-    return model.objective(weights, tokens, tokens, [ShapeTensor(m, products) for m in masks]), products
+    masks = [ShapeTensor(mask, counted) for mask in masks] if dropout else []
+    return model.objective(weight_shapes(model, counted), tokens, tokens, masks), counted
 
 
 def size_of(each: Shape | Matrix) -> tuple[int, int]:
@@ -274,5 +294,5 @@ def flops_per_token(model: GPT) -> int:
     block_size: the backward pass has two products for each, and a multiply-add counts as two operations
     (Kaplan et al., 2020). Products with masked scores count, because they run.
     """
-    _, products = unseen(on_shapes)(model, model.block_size)
-    return 6 * sum(products) // model.block_size
+    _, counted = unseen(on_shapes)(model, model.block_size)
+    return 6 * sum(counted.products) // model.block_size

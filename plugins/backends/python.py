@@ -1,12 +1,14 @@
 import gc
 
 from microgpt_lab import Backend, Tensor, hookimpl
+from microgpt_lab.core.backend import Memory
 
 
 class Python(Backend):
     """The reference: pure Python, with a `Value` for every number in the graph of a gradient."""
 
-    largest = 20_000_000  # each number is an object of about 100 bytes
+    largest = 20_000_000
+    memory = Memory(number=130, weight=430, batched=False)  # each number is a Value
 
     def __init__(self):
         self.leaves = {}  # the weights as Values, which live as long as the run

@@ -31,10 +31,16 @@ def imported(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:  # a plugin that is a package imports its own files
-                assert "plugins" in path.parts and node.level == 1, f"{path}: relative import"
+                own = "plugins" in path.parts and node.level == 1
+                assert own or is_allowed(path, node), f"{path}: relative import"
                 continue
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_allowed(path, node):
+    """Whether it is the one import between plugins: the c backend computes prompts with numpy's Array."""
+    return "backends/c/" in path.as_posix() and node.level == 2 and node.module == "numpy.array"
 
 
 def arrows():

@@ -49,7 +49,15 @@ def test_only_options_and_commands_import_hydra_and_nothing_instantiates():
 
 
 def test_plugins_use_the_public_api_and_no_other_plugin():
-    public = ("ops", "terminal", "core", "tensors", "options.download", "options.untrusted")
+    public = (
+        "ops",
+        "terminal",
+        "core",
+        "tensors",
+        "options.download",
+        "options.untrusted",
+        "registry.extras",
+    )
     public = tuple(f"microgpt_lab.{module}" for module in public)
     for path in (ROOT / "plugins").rglob("*.py"):
         for name in imported(path):

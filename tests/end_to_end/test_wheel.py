@@ -18,17 +18,9 @@ def test_an_installed_wheel_trains_from_any_folder(lab, tmp_path):
     assert not {"plugins", "conf", "experiments", "tests"} & {path.name for path in site.iterdir()}
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "microgpt_lab",
-        "steps=2",
-        "eval_docs=2",
-        "samples=1",
-        "activation=gelu",
-    ]
-    lab(command=command, cwd=elsewhere, env={"PYTHONPATH": str(site)}, check=0)
+    command, env = (sys.executable, "-P", "-m", "microgpt_lab"), {"PYTHONPATH": str(site)}
+    short = ("steps=2", "eval_docs=2", "samples=1", "activation=gelu")
+    lab(*short, command=command, cwd=elsewhere, env=env, check=0)
     assert len(list((elsewhere / "runs").glob("*/summary.json"))) == 1
-    shown = lab("--help", cwd=elsewhere, env={"PYTHONPATH": str(site)}, check=0).stdout
+    shown = lab("--help", command=command, cwd=elsewhere, env=env, check=0).stdout
     assert "microgpt, microgpt-243" in shown

@@ -59,7 +59,7 @@ CHANGES = {
     "version": ("run/environment.json", '"numpy": "', '"numpy": "0.', "packages.numpy was 0."),
     "python": ("run/environment.json", '"python": "', '"python": "2', "python was 2"),
     "lab": ("run/environment.json", '"core": "', '"core": "x', "core was x"),
-    "backend": ("run/config.yaml", "numpy\n  dtype: float64", "python", "backend was numpy, is python"),
+    "backend": ("run/config.yaml", "numpy\n  precision: float64", "python", "backend was numpy, is python"),
 }  # fmt: skip
 
 

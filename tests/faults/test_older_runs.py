@@ -11,6 +11,7 @@ from foreign import encoded
 from microgpt_lab import UserError
 from microgpt_lab.checks.options import short_run
 from microgpt_lab.commands import report, resume, runs, sample
+from microgpt_lab.options import older as older_keys
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
@@ -131,5 +132,50 @@ def test_a_checkpoint_from_before_tokenizers_is_sampled_and_resumed(tmp_path, ca
     assert capsys.readouterr().out == expected
     samples = read_summary(tmp_path / "run")["samples"]
     (tmp_path / "run" / "summary.json").unlink()
+    assert resume.main([str(tmp_path / "run")]) == 0
+    assert read_summary(tmp_path / "run")["samples"] == samples
+
+
+def test_a_run_whose_precision_was_called_dtype_is_listed_reported_and_resumed(lab, tmp_path, capsys):
+    sizes = ["steps=4", "train_docs=50", "eval_docs=5", "samples=1", "callback=[jsonl,checkpoint]"]
+    lab("-m", *sizes, "backend=numpy", "backend.precision=float64,float32", "hydra.sweep.dir=swept", check=0)
+    folders = [path.parent for path in (tmp_path / "swept").glob("*/checkpoint.bin")]
+    for folder in folders:  # as that version left them
+        facts, numbers = checkpoint.decode((folder / checkpoint.CURRENT).read_bytes())
+        facts["config"]["backend"]["dtype"] = facts["config"]["backend"].pop("precision")
+        (folder / checkpoint.CURRENT).write_bytes(encoded(facts, numbers))
+        for file in (folder / name for name in ("config.yaml", "overrides.yaml", "summary.json")):
+            file.write_text(file.read_text().replace("precision", "dtype"))
+    runs.main(["backend.precision=float32", "--json", str(tmp_path)])
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert listed["differs"]["backend.precision"] == "float32"
+    report.main([str(tmp_path / "swept")])
+    assert "backend.precision" in (shown := capsys.readouterr().out) and "dtype" not in shown
+    single = next(folder for folder in folders if "float32" in folder.name)
+    sample.main([str(single), "-n", "1"])
+    single.rename(tmp_path / "single")
+    lab(*sizes, "backend=numpy", "init_from=single", check=0)
+    (tmp_path / "single" / "summary.json").unlink()
+    lab("resume", "single", check=0)
+    lab("resume", "single", "steps=6", check=0)
+    assert "precision: float32" in (tmp_path / "single" / "config.yaml").read_text()
+
+
+def test_the_option_dtype_of_another_backend_keeps_its_name():
+    config = {"backend": {"name": "theirs", "dtype": "float16"}}
+    assert older_keys.current(config) == config
+    assert older_keys.current_overrides(["backend.dtype=float16"], config) == ["backend.dtype=float16"]
+
+
+def test_a_run_from_before_gradient_accumulation_is_sampled_and_resumed(tmp_path, capsys):
+    options = {"steps": 4, "train_docs": 50, "callback": {"checkpoint": {"name": "checkpoint"}}}
+    short_run(tmp_path / "run", **options)
+    file, samples = tmp_path / "run" / checkpoint.CURRENT, read_summary(tmp_path / "run")["samples"]
+    facts, numbers = checkpoint.decode(file.read_bytes())
+    facts["config"].pop("accumulate")
+    file.write_bytes(encoded(facts, numbers))
+    (tmp_path / "run" / "config.yaml").write_text(dump(facts["config"]))
+    (tmp_path / "run" / "summary.json").unlink()
+    sample.main([str(tmp_path / "run"), "-n", "5", "--seed", "1"])
     assert resume.main([str(tmp_path / "run")]) == 0
     assert read_summary(tmp_path / "run")["samples"] == samples

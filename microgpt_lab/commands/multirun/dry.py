@@ -10,7 +10,8 @@ from typing import Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load_documents
-from microgpt_lab.sweeps.folder import JobEntry, format_duration
+from microgpt_lab.sweeps.folder import JobEntry
+from microgpt_lab.terminal import format_duration
 
 
 def show(sweep: Path, jobs: list[list[str]]) -> int:

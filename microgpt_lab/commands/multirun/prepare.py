@@ -19,6 +19,7 @@ from microgpt_lab.commands.multirun import batches
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import LAUNCHERS
 from microgpt_lab.options.keys import names_of
+from microgpt_lab.registry.automatic import AUTO
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.sweeps.folder import count_ended, start_counter
 
@@ -172,7 +173,7 @@ def choices(override: Override) -> list[str]:
     """List `key=value` for each value of an override."""
     value, key = override.value(), override.get_key_element()
     if isinstance(value, Glob):
-        return [f"{key}={name}" for name in value.filter(names_of(key))]
+        return [f"{key}={name}" for name in value.filter(names_of(key)) if name != AUTO.name]
     if override.is_sweep_override():
         return [f"{key}={value}" for value in override.sweep_string_iterator()]
     return [override.input_line or ""]

@@ -33,12 +33,11 @@ class NumPy(Backend):
         return Array(row.data), grads
 
     def blocks(self, batch):
-        """Pad the documents to the length of the longest, (B, T, C)."""
-        (ids,), (targets,), (loss_weight,), masks = padded([batch], self.precision)
-        scaled = [
-            Array(mask.astype(self.precision) * scale) for (mask,), scale in zip(masks, mask_scales(batch))
-        ]
-        return [Block(ids, targets, Array(loss_weight), scaled)]
+        """Pad the documents of a batch to the length of the longest, (B, T, C). Each part is a block."""
+        *tokens, masks = padded([batch], self.precision)
+        masks = [mask.astype(self.precision) * scale for mask, scale in zip(masks, mask_scales(batch))]
+        parts = zip(*(np.array_split(x[0], batch.parts) for x in (*tokens, *masks)))
+        return [Block(ids, targets, Array(w), list(map(Array, masks))) for ids, targets, w, *masks in parts]
 
     def scan(self, f):
         return np.errstate(all="ignore")(super().scan(f))

@@ -4,8 +4,9 @@ import shlex
 import time
 
 from microgpt_lab import at_least, hookimpl
-from microgpt_lab.terminal import erase, terminal
+from microgpt_lab.terminal import erase, format_duration, terminal
 
+from .faster import faster_line
 from .header import header_rows, panel, warnings
 from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
@@ -13,6 +14,7 @@ from .result import are_text, drawn, escaped, how_many, mean, result_rows, sampl
 
 LAB = "python -m microgpt_lab"
 BLOCKS = "▁▂▃▄▅▆▇█"
+FIRST = 1.0  # seconds of training after which a pipe gets an estimate of the whole time
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 SAMPLES = 60  # columns of the samples in the line of a job
 
@@ -34,6 +36,7 @@ class Console:
         self.terminal = terminal()
         self.live = self.terminal.is_interactive and not run.parallel
         self.started_at = self.last_line_at = time.monotonic()
+        self.first_step, self.estimated = trainer.step, False
         if not run.in_sweep:
             self.header()
         if self.live:
@@ -82,15 +85,22 @@ class Console:
             self.progress.update(
                 self.task, completed=step, loss=f"{loss:.3f}", val=val, speed=f"{speed:,.0f}"
             )
-        elif not self.run.in_sweep and (
-            "loss/val" in metrics or time.monotonic() - self.last_line_at > self.seconds
-        ):
-            self.last_line_at = time.monotonic()
-            left = (self.last_line_at - self.started_at) / step * (self.trainer.steps - step)
+        elif not self.run.in_sweep:
+            self.step_line(step, "loss/val" in metrics, loss, speed)
+
+    def step_line(self, step, evaluated, loss, speed):
+        """Print how far the training is, if it is time to, or once how long it will take."""
+        now, steps = time.monotonic(), self.trainer.steps
+        left = format_duration((now - self.started_at) / (step - self.first_step) * (steps - step))
+        if evaluated or now - self.last_line_at > self.seconds:
+            self.last_line_at = now
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
-            self.print_line(
-                f"step {step}/{self.trainer.steps}  loss {loss:.4f}{val}  {rate}  {left:.0f} s left"
-            )
+            self.print_line(f"step {step}/{steps}  loss {loss:.4f}{val}  {rate}  {left} left")
+        elif not self.estimated and now - self.started_at > FIRST:
+            self.print_line(f"  time   about {left} for the other {steps - step:,} steps")
+        else:
+            return
+        self.estimated = True
 
     def run_finished(self, run, summary):
         if self.progress:
@@ -151,11 +161,11 @@ class Console:
             self.terminal.print(
                 f"[dim]training loss{terms(self.trainer)}[/] {first} [yellow]{curve}[/] {last}"
             )
-        for name, command in self.next_commands():
+        for name, command in self.next_commands(summary["seconds"]):
             self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
 
-    def next_commands(self):
-        """The folder of the run, and the commands that use it."""
+    def next_commands(self, seconds):
+        """The folder of the run, the commands that use it, and a faster one if it took long."""
         folder, config = typed_path(self.run.folder), self.run.config
         yield "run dir", folder
         if "tensorboard" in config["callback"]:
@@ -164,6 +174,8 @@ class Console:
             longer = " --length 500" if self.trainer.corpus.stream else ""
             yield "sample", f"{LAB} sample {shlex.quote(folder)}{longer}"
             yield "continue", f"{LAB} resume {shlex.quote(folder)} steps={2 * config['steps'] or 1000}"
+        if line := faster_line(self.run, self.trainer, seconds):
+            yield "faster", line
 
     def print_line(self, line):
         self.terminal.print(escaped(line), soft_wrap=True)

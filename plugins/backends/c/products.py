@@ -1,0 +1,141 @@
+"""Kernels as C: matrix products, rows that are joined, and sums by token, place or distance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from microgpt_lab.tensors.bands import ALL
+from microgpt_lab.tensors.graph import Node
+from microgpt_lab.tensors.shapes import DOCS, LENGTH
+from microgpt_lab.tensors.traced import Traced
+
+from .memory import Memory
+
+EACH_HEAD = "for (int64_t h = 0; h < {heads}; h++) "
+
+
+class Kernels:
+    """The statements of kernels. `pointer(x)` is the C expression of where a tensor begins."""
+
+    def __init__(self, pointer: Callable[[Any], str], memory: Memory):
+        self.pointer, self.memory = pointer, memory
+
+    def text(self, node: Node) -> list[str]:
+        return getattr(self, node.op)(node)
+
+    def matmul(self, node: Node) -> list[str]:
+        a, b = node.args
+        y = Traced(node)
+        if len(b.shape) == 2 and len(a.shape) < 4:  # all tokens at once, or no tokens
+            rows = "N" if a.shape[0] is DOCS else a.shape[0]
+            return [self.product(rows, a.shape[-1], b.shape[-1], self.flat(a), self.flat(b), self.flat(y))]
+        heads = node.heads
+        sizes = ["T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1])]
+        operands = [self.of_head(x) for x in (a, b, y)]
+        kind, band = self.scores(a, node)
+        if kind:
+            return [
+                f"EACH_DOCUMENT {each(heads)}"
+                + self.product(*sizes, *operands, f"scores_matmul({kind}, {band}, ")
+            ]
+        return [f"EACH_DOCUMENT {each(heads)}" + self.product(*sizes, *operands)]
+
+    def scores(self, a: Any, node: Node) -> tuple[str, int]:
+        """Return how a product deals with scores of which only a band exists, and the band."""
+        if node.is_scores and node.band not in (None, ALL):
+            return "RESULT", node.band
+        if a.node.is_scores and a.node.band not in (None, ALL):
+            return ("LEFT" if a.strides[-1] == 1 else "LEFT_T"), a.node.band
+        return "", 0
+
+    def product(self, M: Any, K: Any, N: Any, a: Any, b: Any, c: Any, call: str = "matmul(") -> str:
+        (pa, *sa), (pb, *sb), (pc, row, _) = a, b, c
+        numbers = [M, N, K, pa, *sa, pb, *sb, pc, row, 0]
+        return f"{call}{', '.join(map(str, numbers))});"
+
+    def flat(self, x: Any) -> tuple[str, Any, Any]:
+        """Return where a matrix begins, and its strides."""
+        return self.pointer(x), *x.strides[-2:]
+
+    def of_head(self, x: Any) -> tuple[str, Any, Any]:
+        """Return where the matrix of head h of a document begins, and its strides."""
+        if len(x.shape) == 2:
+            return self.flat(x)
+        heads = x.shape[1] if len(x.shape) == 4 else 1
+        apart = x.strides[0] if len(x.shape) == 4 else 0
+        row, column = x.strides[-2:]
+        if "T" in x.strides:
+            place = f"nn * {heads}" + (" + h * T * T" if heads > 1 else "")
+            row, column = ("T", 1) if column == 1 else (1, "T")
+        else:
+            place = f"n * {row if x.shape[-2] is LENGTH else column}" + (
+                f" + h * {apart}" if apart and heads > 1 else ""
+            )
+        return f"{self.pointer(x)} + {place}", row, column
+
+    def outer(self, node: Node) -> list[str]:
+        """aᵀ b summed over all tokens, and heads."""
+        a, b = node.args
+        (height, width), to = node.shape, self.pointer(Traced(node))
+        if len(a.shape) == 3:
+            (pa, ra, ca), (pb, rb, cb) = self.flat(a), self.flat(b)
+            return [f"matmul({height}, {width}, N, {pa}, {ca}, {ra}, {pb}, {rb}, {cb}, {to}, {width}, 0);"]
+        (pa, ra, ca), (pb, rb, cb) = (
+            (f"{self.pointer(x)} + h * {x.strides[0]}", *x.strides[1:]) for x in (a, b)
+        )
+        call = f"matmul({height}, {width}, N, {pa}, {ca}, {ra}, {pb}, {rb}, {cb}, {to}, {width}, h > 0);"
+        return [EACH_HEAD.format(heads=a.shape[1]) + call]
+
+    def concat(self, node: Node) -> list[str]:
+        """Copy the columns of each operand that does not lie there already."""
+        lines, start = [], 0
+        to, heads, width = self.pointer(Traced(node)), node.heads, node.shape[-1]
+        rows = "N" if node.of_docs else node.shape[-2]
+        for i, x in enumerate(node.args):
+            if (node.serial, i) not in self.memory.packed:
+                row, column = x.strides[-2:]
+                apart = x.strides[0] if len(x.shape) == 4 else 0
+                inner = f"for (int64_t c = 0; c < {x.shape[-1]}; c++) "
+                target = (
+                    f"({to})[n * {heads * width} + h * {width} + {start} + c]"
+                    if heads > 1
+                    else f"({to})[n * {width} + {start} + c]"
+                )
+                source = (
+                    f"({self.pointer(x)})[n * {row} + {f'h * {apart} + ' if heads > 1 else ''}c * {column}]"
+                )
+                lines.append(f"for (int64_t n = 0; n < {rows}; n++) {each(heads)}{inner}{target} = {source};")
+            start += x.shape[-1]
+        return lines
+
+    def scatter(self, node: Node) -> list[str]:
+        """Sum the rows of gradients that belong to the same row of a table of weights."""
+        (g,), (rows, width), to = node.args, node.shape, self.pointer(Traced(node))
+        return [
+            f"memset({to}, 0, {rows * width} * sizeof(real));",
+            f"scatter(N, {width}, {self.pointer(g)}, {g.strides[0]}, batch->{node.attr}, {to});",
+        ]
+
+    def strip(self, node: Node) -> list[str]:
+        """Lay the rows of a table by distance out as strips: reversed, zeros before and behind."""
+        (w,), (heads, width), to = node.args, node.shape, self.pointer(Traced(node))
+        last, size = node.attr - 1, min(w.shape[0], node.attr)
+        row, column = w.strides
+        return [
+            f"memset({to}, 0, {heads * width} * sizeof(real));",
+            f"for (int64_t h = 0; h < {heads}; h++) for (int64_t d = 0; d < {size}; d++)",
+            f"  ({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {row} + h * {column}];",
+        ]
+
+    def distances(self, node: Node) -> list[str]:
+        """Sum scores by their distance."""
+        (g,), (rows, heads) = node.args, node.shape
+        row, column = (-1, 1) if g.strides[-1] == 1 else (1, -1)  # -1: the length of the document
+        window = max(g.node.band or 0, 0)
+        where = f"{self.pointer(g)}, {row}, {column}, {self.pointer(Traced(node))}"
+        return [f"distances(batch, {heads}, {rows}, {window}, {where});"]
+
+
+def each(heads: int) -> str:
+    return EACH_HEAD.format(heads=heads) if heads > 1 else ""

@@ -1,0 +1,156 @@
+"""A function carried over many batches: traced and compiled once, for batches of every size."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from microgpt_lab.tensors.ragged import ragged
+from microgpt_lab.tensors.shapes import DOCS, LENGTH
+from microgpt_lab.tensors.trees import leaves_of, mapped
+
+from ..numpy.array import Array
+from .build import load
+from .trace import trace
+
+SLOTS = 9  # of sums: a lane each, and the first of parts (steps.h)
+WORTH = 500_000  # multiply-adds that make a lane worth while
+ROOM = 16  # numbers behind each buffer, because products read up to 64 bytes past an operand
+
+
+class Call(ctypes.Structure):
+    """The arguments of `steps` in steps.h."""
+
+    ARRAYS = (
+        *("docs", "lengths", "ids", "targets", "numbers", "weights", "masks", "score_masks"),
+        *("carry", "keep", "sums", "mem", "results"),
+    )
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("count", "threads", "rows", "parts")),
+        *((name, ctypes.c_void_p) for name in ARRAYS),
+        ("lane_size", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("start", "square", "place")),
+    )
+
+
+class Compiled:
+    """A traced function, its library, and the memory in which it works."""
+
+    def __init__(self, f: Callable, carry: Any, inputs: Sequence[Any], dtype: str, show: Sequence[str] = ()):
+        self.program, self.dtype = trace(f, carry, inputs, show), np.dtype(dtype)
+        real = "double" if dtype == "float64" else "float"
+        self.library = load(f"typedef {real} real;\n{self.program.text}")
+        self.library.steps.restype = None
+        self.rows = (
+            2**62 if show else max(1, WORTH // max(1, self.program.work))
+        )  # what is shown lies in one lane
+        ends = self.program.memory.ends
+        self.keep = np.zeros(ends["keep"].fixed + ROOM, dtype)
+        for at, table in self.program.tables.items():
+            values = np.array(table, dtype).reshape(-1)
+            self.keep[at : at + values.size] = values
+        self.sums = np.zeros(SLOTS * (ends["sums"].fixed + 8) + ROOM, dtype)
+        self.mem = np.zeros(0, dtype)
+
+    def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
+        """Run a step for each of the inputs. Returns the numbers of the last carry in a row."""
+        given = ragged([batch for batch, *_ in inputs], self.dtype)
+        leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
+        arrays = given._asdict() | {
+            "numbers": np.array([numbers for _, *numbers in inputs], self.dtype),
+            "carry": np.concatenate([*leaves, np.zeros(ROOM, self.dtype)], dtype=self.dtype),
+            "results": results,
+            "keep": self.keep,
+            "sums": self.sums,
+            **self.room(given.docs, given.lengths),
+        }
+        pointers = {name: array.ctypes.data for name, array in arrays.items()}
+        settings = {
+            "count": len(inputs),
+            "threads": threads(),
+            "rows": self.rows,
+            "parts": inputs[0][0].parts,
+        }
+        self.library.steps(ctypes.byref(Call(**pointers, **settings, lane_size=self.lane_size)))
+        return arrays["carry"]
+
+    def room(self, docs: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
+        """Return memory for the largest lane of these batches, and for the places of tokens."""
+        first = np.cumsum(docs) - docs
+        tokens, longest = np.add.reduceat(lengths, first), np.maximum.reduceat(lengths, first)
+        lanes = np.clip(tokens // self.rows, 1, np.minimum(docs, SLOTS - 1))
+        lane = np.where(lanes == 1, tokens, np.minimum(tokens, tokens // lanes + longest))
+        pairs = np.where(lanes == 1, np.add.reduceat(lengths.astype(np.int64) ** 2, first), lane * longest)
+        end = self.program.memory.ends["mem"]
+        self.lane_size = int(end.tokens * lane.max() + end.pairs * pairs.max()) + end.fixed + ROOM
+        if (size := self.lane_size * int(lanes.max())) > len(self.mem):
+            self.mem = np.empty(size, self.dtype)
+        each = int(docs.max()) + SLOTS
+        start, square = np.empty((2, each), np.int64)
+        return {"mem": self.mem, "start": start, "square": square, "place": np.empty(tokens.max(), np.int32)}
+
+    def documents(self, x: Any, batch: Any, carry: np.ndarray) -> list[np.ndarray]:
+        """Return a shown tensor of each document of the batch that was computed last, in one lane."""
+        lengths = [len(ids) for ids, _ in batch.pairs]
+        home = self.program.memory.home[x.node.serial]
+        start = home.tokens * sum(lengths) + home.pairs * sum(t * t for t in lengths) + home.fixed + x.offset
+        numbers = {"mem": self.mem, "sums": self.sums, "keep": self.keep, "carry": carry}[home.area][start:]
+        found, done, heads = [], 0, x.node.heads
+        for T in lengths if x.shape[0] is DOCS else [0]:
+            shape = [T if n is LENGTH else n for n in x.shape if n is not DOCS]
+            strides = [{"T": T, "TT": T * T}.get(s, s) for s in x.strides]
+            if x.shape[0] is DOCS and not x.node.is_scores:
+                token = x.strides[-2 if x.shape[-2] is LENGTH else -1]
+                place, done = done * token, done + T
+            else:
+                place, done = done * heads, done + T * T
+            bytes_apart = [s * numbers.itemsize for s in strides]
+            found.append(np.lib.stride_tricks.as_strided(numbers[place:], shape, bytes_apart).copy())
+        return found
+
+
+class Scan:
+    """`Backend.scan`, traced and compiled when it is first called."""
+
+    def __init__(self, f: Callable, dtype: str):
+        self.f, self.dtype = f, dtype
+        self.compiled: Compiled | None = None
+        self.looks: dict[tuple[str, ...], Compiled] = {}
+
+    def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
+        if self.compiled is None or inputs[0][0].block_size > self.compiled.program.graph.block_size:
+            self.compiled = Compiled(self.f, carry, inputs[0], self.dtype)
+        results = np.zeros((len(inputs), len(self.compiled.program.results)), self.dtype)
+        row, at = self.compiled(carry, inputs, results), 0
+
+        def unpacked(x: Any) -> Array:
+            nonlocal at
+            start, at = at, at + x.data.size
+            return Array(row[start:at].reshape(x.shape))
+
+        return mapped(carry, unpacked), results.tolist()
+
+    def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
+        """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
+
+        `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled
+        for these names, without what they do not need. UserError if a name does not exist.
+        """
+        known = self.looks.get(names)
+        if known is None or inputs[0].block_size > known.program.graph.block_size:
+            self.looks[names] = Compiled(self.f, carry, inputs, self.dtype, names)
+        compiled = self.looks[names]
+        row = compiled(carry, [inputs], np.zeros(1, self.dtype))
+        return {name: compiled.documents(x, inputs[0], row) for name, x in zip(names, compiled.program.shown)}
+
+
+def threads() -> int:
+    """Return how many threads may work: OMP_NUM_THREADS, or as many as there are cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

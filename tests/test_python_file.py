@@ -1,0 +1,280 @@
+"""A run as one file of Python: it trains as the run did, and reads well."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgpt_lab.exchange.python_file.calls import propagated, without_identities
+from microgpt_lab.exchange.python_file.data import documents_text, vocabulary_text
+from microgpt_lab.exchange.python_file.fold import folded
+from microgpt_lab.exchange.python_file.layout import laid_out
+from microgpt_lab.exchange.python_file.sweep import swept
+from microgpt_lab.exchange.python_file.write import python_file
+from microgpt_lab.options.compose import compose
+from microgpt_lab.registry.folders import CHECKOUT
+from microgpt_lab.run.assemble import assemble, load_documents
+
+COMBINATIONS = {
+    "default": [],
+    "tied": ["tie_embeddings=true", "final_norm=true", "embed_norm=false", "batch_size=3", "optimizer=sgd"],
+    "llama": ["model=llama", "layers=2", "attention.kv_heads=2", "attention.window=3", "optimizer=lion"],
+    "experts": ["mlp=moe", "mlp.top_k=2", "activation=gelu", "activation.approximate=tanh", "block=parallel"],
+    "dropout": ["dropout=0.2", "attention.dropout=0.1", "batch_size=2", "scheduler=step", "bias=true"],
+    "muon": ["optimizer=muon", "norm=layernorm", "norm.bias=true", "norm.gain=true", "grad_clip=0.5"],
+    "smoothed": ["loss=label_smoothing", "scheduler=cosine", "scheduler.warmup=0.4", "init=gpt2"],
+    "pairs": ["tokenizer=bpe", "tokenizer.vocab_size=60", "position=alibi", "weighting=sigmoid"],
+    "windows": [
+        *(
+            "long_docs=window",
+            "block_size=4",
+            "layers=3",
+            "attention.window=2",
+            "attention.window_pattern=SL",
+        ),
+        *(
+            "attention.sinks=true",
+            "attention.value_residual=true",
+            "attention.qk_norm=true",
+            "sampler=greedy",
+        ),
+    ],
+    "stream": [
+        *("dataset=text", "dataset.path={sonnets}", "dataset.unit=stream", "block_size=6", "tokenizer=byte"),
+        *("attention=differential", "attention.qk_norm=true", "attention.qk_gain=true", "optimizer=adamw"),
+        *("optimizer.decay=linear", "logit_softcap=15"),
+    ],
+}
+STEPS = 4
+QUICK = ("default", "experts", "dropout", "windows", "stream")  # the others need 10 s of CPU
+
+
+@pytest.fixture(scope="module")
+def sonnets():
+    return CHECKOUT / "examples" / "sonnets.txt"
+
+
+def exported(overrides):
+    """The text of a run's file, and what it must print."""
+    config = compose([f"steps={STEPS}", "backend=numpy", *overrides])
+    documents = load_documents(config)
+    trainer = assemble(config, documents)
+    text = python_file(assemble(config, documents), config, overrides)
+    losses = [metrics["loss/train"] for metrics in trainer.advance(STEPS)]
+    return text, losses, trainer.sample(copy.copy(trainer.corpus.rng), samples=10)
+
+
+def output_of(path):
+    done = subprocess.run([sys.executable, "-I", path], capture_output=True, text=True, encoding="utf-8")
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+def printed(output):
+    """The losses and the samples in what a file prints."""
+    steps, _, samples = output.partition("sample  1: ")
+    losses = [float(line.rpartition(" ")[2]) for line in steps.splitlines()]
+    return losses, "sample  1: " + samples
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param(overrides, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for name, overrides in COMBINATIONS.items()
+    ],
+)
+def test_a_file_repeats_its_run_and_is_formatted(overrides, sonnets, tmp_path):
+    text, losses, samples = exported([each.format(sonnets=sonnets) for each in overrides])
+    path = tmp_path / "microgpt.py"
+    path.write_text(text, encoding="utf-8")
+    of_file, of_samples = printed(output_of(path))
+    assert of_file == pytest.approx(losses, rel=0, abs=1e-12)
+    assert of_samples == "".join(f"sample {i:2d}: {sample}\n" for i, sample in enumerate(samples, start=1))
+    ruff = [sys.executable, "-m", "ruff"]
+    width = ["--isolated", "--line-length=110", path]
+    formatted = subprocess.run([*ruff, "format", "--diff", *width], capture_output=True, text=True)
+    assert not formatted.returncode, formatted.stdout
+    # E741: the lab calls a number l.
+    checked = subprocess.run(
+        [*ruff, "check", "--select=E,F", "--ignore=E741", *width], capture_output=True, text=True
+    )
+    assert not checked.returncode, checked.stdout
+
+
+def test_the_readme_shows_what_is_written():
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("## One file")[2]
+    config = compose(["steps=1"])
+    text = python_file(assemble(config, load_documents(config)), config, [])
+    shown = readme.partition("```python\n")[2].partition("\n```")[0].split("\n\n\n")
+    assert len(shown) == 4 and all(f"\n\n\n{each}\n\n\n" in text for each in shown)
+    lines = [line for line in text.partition("DOCUMENTS =")[0].splitlines() if line]
+    assert len(lines) == pytest.approx(int(readme.partition("About ")[2].split()[0]), abs=30)
+
+
+OWN = """
+from dataclasses import dataclass
+from math import exp
+
+from microgpt_lab import Heads, above, hookimpl, ops
+from microgpt_lab.ops import max, repeat_heads, sigmoid, sum
+
+
+def exponent(text):
+    if not text.isdigit():
+        raise ValueError(text)
+    return int(text)
+
+
+def swish(x, *, beta: float = 1.0, power: str = "two"):
+    \"\"\"x sigmoid(beta x), to a power. beta: steepness.\"\"\"
+    above(0, beta=beta)
+    try:
+        n = exponent(power)
+    except ValueError:
+        n = len(power) - 2
+    return ops.relu(x * ops.sigmoid(x * beta)) ** n * exp(0.25)
+
+
+@dataclass(kw_only=True, eq=False)
+class Gated(Heads):
+    \"\"\"Attention with a gate.\"\"\"
+
+    loud: bool = False
+
+    def weights(self, gpt):
+        return super().weights(gpt) | {"gate": [[0.5] * gpt.embed]}
+
+    def __call__(self, x, at, wq, wk, wv, wo, gate, q_gain=None, k_gain=None):
+        heads = at.gpt.heads
+        q, k = (self.norm_and_rotate(w(x).split_heads(heads), at, g) for w, g in ((wq, q_gain), (wk, k_gain)))
+        k, v = at.remember(k, wv(x).split_heads(heads))
+        pattern = at.dropout(at.gpt.weighting(self.mask(at.bias(q @ k.T), at)))
+        if self.loud:
+            pattern = pattern * 2.0
+        mixed = at.see("mixed", (pattern @ v).merge_heads())
+        return wo(mixed * sigmoid(sum(x * gate) - max(x)))
+
+
+@hookimpl
+def activations():
+    return [swish]
+
+
+@hookimpl
+def attentions():
+    return [Gated]
+"""
+
+
+def test_parts_of_others_are_in_the_file_and_its_losses_are_those_on_disk(lab, tmp_path):
+    """Their functions may be called like those of the lab, and errors that they expect stay."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own.py").write_text(OWN)
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "mine")}
+    run = ("activation=swish", "attention=gated", "position=rope", "layers=2", "steps=5", "samples=10")
+    lab(*run, "backend=numpy", "hydra.run.dir=r", "eval_docs=2", env=env, check=0)
+    shown = lab("export", "r", "--python", "microgpt.py", env=env, check=0).stdout
+    lines = (tmp_path / "microgpt.py").read_text().splitlines()
+    assert shown == f"microgpt.py: {len(lines):,} lines\n"
+    rows = map(json.loads, (tmp_path / "r" / "metrics.jsonl").read_text().splitlines())
+    losses, samples = printed(output_of(tmp_path / "microgpt.py"))
+    assert losses == pytest.approx([row["loss/train"] for row in rows], rel=0, abs=1e-12)
+    written = json.loads((tmp_path / "r" / "summary.json").read_text())["samples"]
+    assert samples == "".join(f"sample {i:2d}: {sample}\n" for i, sample in enumerate(written, start=1))
+    assert "loud" not in "".join(lines) and not any("import numpy" in line for line in lines)
+
+
+def test_what_a_file_cannot_repeat_is_refused_in_one_line(lab, tmp_path):
+    quick = ("steps=0", "samples=0", "backend=numpy")
+    lab(*quick, "hydra.run.dir=numpy", "init=orthogonal", check=0)
+    lab(*quick, "hydra.run.dir=more", "init_from=numpy", "init=orthogonal", check=0)
+    lab(*quick, "hydra.run.dir=text", "dataset=text", "dataset.path=text.txt", check=2)
+    (tmp_path / "text.txt").write_text("a\nb\nab\n" * 9)
+    lab(*quick, "hydra.run.dir=text", "dataset=text", "dataset.path=text.txt", check=0)
+    (tmp_path / "text.txt").write_text("a\nb\nabc\n" * 9)
+    for arguments, message in {
+        ("numpy",): "the file would need numpy, but it may use only the standard library: orthogonal",
+        ("more",): "more starts from other weights, init_from=numpy",
+        ("text",): "the documents of dataset=text have changed since text was trained on them",
+        ("numpy", "--best"): "--best has no meaning with --python",
+        ("none",): "there is no run",
+    }.items():
+        done = lab("export", *arguments, "--python", "out.py", check=2)
+        assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.py").exists()
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=4))
+def test_documents_and_vocabulary_survive_as_literals(texts):
+    space = {}
+    exec(documents_text(texts) + vocabulary_text({"tokens": texts, "pairs": [texts]}), space)
+    assert space["DOCUMENTS"] == texts
+    assert space["VOCABULARY"] == {"tokens": texts, "pairs": [texts]}
+
+
+def test_what_an_option_rules_out_is_not_in_the_file():
+    text = """
+class A:
+    def f(self, x, y):
+        if self.on and y > 0:
+            x = x + 1
+        elif y:
+            x = x * 2  # otherwise
+        kept = self.width or y
+        return (x if self.on else -x) * kept
+"""
+    assert (
+        folded(text, {"A": {"on": False, "width": 0}})
+        == """
+class A:
+    def f(self, x, y):
+        if y:
+            x = x * 2  # otherwise
+        kept = y
+        return (-x) * kept
+"""
+    )
+
+
+def test_a_parameter_that_is_always_none_is_not_in_the_file():
+    text = """
+class A:
+    def f(self, x, gain=None):
+        return x if gain is None else x * gain
+
+    def g(self, x):
+        return self.f(x, None) + self.f(x)
+"""
+    text = folded(propagated(text, {}), {})
+    assert without_identities(text).endswith("        return x + x\n")
+    assert "gain" not in text
+
+
+def test_what_the_program_does_not_use_is_not_in_the_file():
+    text = """
+def used():
+    return A(width=1).size
+
+
+def unused():
+    return used()
+
+
+class A:
+    def __init__(self, *, width: int = 2, height: int = 3):
+        self.size, self.height = width, height
+
+    def unused(self):
+        return self.unused()
+
+
+print(used())
+"""
+    left = laid_out(swept(text))
+    assert "unused" not in left and "height" not in left
+    assert "        self.size = width\n" in left
