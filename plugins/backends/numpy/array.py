@@ -39,12 +39,14 @@ class Array(WholeArray):
         self.tracked = tracked or bool(parents)
 
     def backward(self) -> None:
-        """Compute the gradient of the sum of these numbers with respect to each array, as its `grad`."""
+        """Compute the gradient of the sum of these numbers, as `grad` of the leaves: the `tracked` arrays."""
         self.grad = np.ones_like(self.data)
         for array in reversed(topological(self)):
             for parent, pull in zip(array.parents, array.pulls):
                 grad = pull(array.grad)
                 parent.grad = grad if parent.grad is None else parent.grad + grad
+            if array.parents:
+                array.grad = None  # only leaves keep theirs, which takes half the memory
 
     def __add__(self, other):
         return Array(self.data + raw(other), (self, lambda g: fit(g, self)), (other, lambda g: fit(g, other)))
@@ -146,7 +148,7 @@ class Array(WholeArray):
         """-inf at what lies in the future: of S columns, row t of T keeps the first S - T + t + 1, or of
         these the last `window`."""
         hidden = np.where(causal_mask(*self.shape[-2:], window), 0, -np.inf).astype(self.data.dtype, "F")
-        return Array(self.data + hidden, (self, lambda g: g))  # softmax gives 0 where it is hidden
+        return Array(self.data + hidden, (self, lambda g: g))  # a finite function of -inf has the slope 0
 
     def sum(self):
         return Array(self.data.sum(-1, keepdims=True), (self, lambda g: np.broadcast_to(g, self.shape)))
