@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.core import derived, interface, ops
+from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import Table
 from microgpt_lab.tensors.shapes import LENGTH, Unknown
 
@@ -97,6 +98,30 @@ class Graph:
             if not node.back:
                 section = part_of(ends[node.serial]) if node.serial in ends else section
                 node.section = node.section or section
+
+    def gradients(self, y: Any) -> dict[int, Any]:
+        """Add the backward pass of a number. Return the gradient of each leaf, by the leaf's id.
+
+        Its nodes have the part and the line of the forward operation that they differentiate.
+        """
+        self.set_sections()
+        grads, section = {id(y): y.constant(1.0)}, ""
+        for x in reversed(topological(y)):
+            if not x.parents:
+                continue
+            g, self.differentiated = grads.pop(id(x)), x.node
+            section = x.node.section or section
+            if id(x) in self.named:
+                self.look(f"d.{self.named[id(x)][1]}", g)
+            for parent, pull in zip(x.parents, x.pulls):
+                start = len(self.nodes)
+                grad = pull(g)
+                known = grads.get(id(parent))
+                grads[id(parent)] = grad if known is None else known + grad
+                for node in self.nodes[start:]:
+                    node.section = section
+        self.differentiated = None
+        return grads
 
 
 def is_number(x: Any) -> bool:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import Places
 from microgpt_lab.tensors.broadcasting import SLOPES, Condition, contiguous, each, stretched, strip_of
 from microgpt_lab.tensors.graph import Node, Untraceable
@@ -79,26 +78,8 @@ class Traced(ShapeTensor):
         return same(self.shape, self.node.shape) and self.offset == 0 and self.is_dense()
 
     def backward(self) -> dict[int, Traced]:
-        """Write the gradients of this number with respect to all leaves, by the id of the leaf."""
-        graph, section = self.node.graph, ""
-        graph.set_sections()
-        grads = {id(self): self.constant(1.0)}
-        for x in reversed(topological(self)):
-            if not x.parents:
-                continue
-            g, graph.differentiated = grads.pop(id(x)), x.node
-            section = x.node.section or section
-            if id(x) in graph.named:
-                graph.look(f"d.{graph.named[id(x)][1]}", g)
-            for parent, pull in zip(x.parents, x.pulls):
-                start = len(graph.nodes)
-                grad = pull(g)
-                known = grads.get(id(parent))
-                grads[id(parent)] = grad if known is None else known + grad
-                for node in graph.nodes[start:]:
-                    node.section = section
-        graph.differentiated = None
-        return grads
+        """Return the gradients of this number with respect to all leaves, by the id of the leaf."""
+        return self.node.graph.gradients(self)
 
     # Each number.
 
