@@ -1,5 +1,6 @@
 """Gradient accumulation: a step in parts, one in memory at a time, equals one of the larger batch."""
 
+import sys
 import tracemalloc
 
 import numpy as np
@@ -52,6 +53,20 @@ def test_the_python_backend_has_the_graph_of_one_document_in_memory():
         return most
 
     assert peak(24) < 1.5 * peak(1)
+
+
+def test_large_batches_of_many_lengths_are_compiled_once(monkeypatch):
+    """Fewer of them are given to a compiled call at once, which changes no bit."""
+    pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    run, again = (
+        small_trainer(part("backend", "jax"), 4, batch_size=64, block_size=2, dropout=0.2) for _ in "ab"
+    )
+    expected = [metrics["loss/train"] for metrics in run.advance(1) + run.advance(3)]
+    assert len(run.train_scan.programs) == 1
+    monkeypatch.setattr(sys.modules[type(run.train_scan).__module__], "INPUTS", 15_000)
+    assert losses(again) == expected
+    ((*_, (steps, _), _count),) = again.train_scan.programs
+    assert steps == (2,)
 
 
 def test_a_compiled_step_has_one_part_in_memory():

@@ -26,7 +26,14 @@ COMBINATIONS = {
     "tied": ["tie_embeddings=true", "final_norm=true", "embed_norm=false", "batch_size=3", "optimizer=sgd"],
     "llama": ["model=llama", "layers=2", "attention.kv_heads=2", "attention.window=3", "optimizer=lion"],
     "experts": ["mlp=moe", "mlp.top_k=2", "activation=gelu", "activation.approximate=tanh", "block=parallel"],
-    "dropout": ["dropout=0.2", "attention.dropout=0.1", "batch_size=2", "scheduler=step", "bias=true"],
+    "dropout": [
+        "dropout=0.2",
+        "attention.dropout=0.1",
+        "batch_size=2",
+        "accumulate=2",
+        "scheduler=step",
+        "bias=true",
+    ],
     "muon": ["optimizer=muon", "norm=layernorm", "norm.bias=true", "norm.gain=true", "grad_clip=0.5"],
     "smoothed": ["loss=label_smoothing", "scheduler=cosine", "scheduler.warmup=0.4", "init=gpt2"],
     "pairs": ["tokenizer=bpe", "tokenizer.vocab_size=60", "position=alibi", "weighting=sigmoid"],
@@ -140,7 +147,7 @@ from microgpt_lab.ops import max, repeat_heads, sigmoid, sum
 def exponent(text):
     if not text.isdigit():
         raise ValueError(text)
-    return int(text)
+    return 3
 
 
 def swish(x, *, beta: float = 1.0, power: str = "two"):

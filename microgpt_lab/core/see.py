@@ -1,7 +1,7 @@
 """Name the tensors inside a model, to collect or replace them (docs/inside.md).
 
 Model and parts call `see("layer0.attention.pattern", x)`, which returns x. Code that looks gets each named
-tensor, and may return another in its place. A step that a backend records or compiles runs unseen.
+tensor, and may return another in its place. Training and evaluation, which a backend may compile, run unseen.
 
 >>> with seen("layer*.pattern") as inside:
 ...     see("layer0.attention.pattern", 0.25)
@@ -65,7 +65,7 @@ def seen(*patterns: str) -> Iterator[dict[str, Any]]:
 def unseen(f: Callable) -> Callable:
     """Return `f` as a function in which nobody looks.
 
-    A backend may record or compile it, which would ignore some looks, and keep others for ever.
+    A backend may compile it, which would ignore some looks, and keep others for ever.
     """
 
     @wraps(f)

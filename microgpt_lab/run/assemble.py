@@ -95,7 +95,7 @@ def try_step(trainer: Trainer) -> None:
     batch, *numbers = trainer.inputs(0)
     pieces, dropouts = [trainer.corpus.longest_piece] * len(batch.pairs), batch.dropouts
     largest = Batch(pieces, batch.block_size, mean=True, dropouts=dropouts, parts=batch.parts)
-    trainer.train_scan(trainer.carry, [(largest, *numbers)] * 2)  # the second step replays the recorded one
+    trainer.train_scan(trainer.carry, [(largest, *numbers)])
 
 
 def check_optimizer_and_scheduler(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:

@@ -97,8 +97,10 @@ def fit(g: Any, shape: Any) -> Any:
         return g.make("headsum", [g], shape)
     if len(shape) == 4 and same(shape[1:2], (1,)):  # the same for all heads
         merged, width = g.merge_heads(), g.shape[-1]
-        slices = [merged[i * width : (i + 1) * width] for i in range(g.shape[1])]
-        return sum(slices[1:], start=slices[0]).split_heads(1)
+        total, *others = [merged[i * width : (i + 1) * width] for i in range(g.shape[1])]
+        for other in others:
+            total = total + other
+        return total.split_heads(1)
     raise Untraceable(f"{shape} broadcast to {g.shape}")
 
 

@@ -37,6 +37,9 @@ SKIPPED = {
     "default of another type": (
         "def f(x, *, k: int = 'a'): return x\n@hookimpl\ndef activations(): return [f]", "has another type",
     ),
+    "option called name": (
+        "def f(x, *, name: str = 'a'): return x\n@hookimpl\ndef activations(): return [f]", "name",
+    ),
 }  # fmt: skip
 
 
@@ -50,12 +53,15 @@ def plugin(tmp_path):
     return write
 
 
-def test_broken_plugins_are_skipped_with_their_names(lab, tmp_path):
+def test_broken_plugins_are_skipped_with_their_names_and_harm_no_other(lab, tmp_path):
     """One run has all of them, because each is a file and a warning of its own."""
     (tmp_path / "parts").mkdir()
     for what, (text, _) in SKIPPED.items():
         (tmp_path / "parts" / f"{what}.py").write_text(HEAD + text)
-    done = lab(*SHORT, env={"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}, check=0)
+    sound = "def sound(x): return x\n@hookimpl\ndef activations(): return [sound]"
+    (tmp_path / "parts" / "sound.py").write_text(HEAD + sound)
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+    done = lab(*SHORT, "activation=sound", env=env, check=0)
     assert len(done.stderr.splitlines()) == len(SKIPPED)
     for line, what in zip(done.stderr.splitlines(), sorted(SKIPPED)):
         assert line.startswith(f"warning: plugin microgpt_lab_user1.{what} is skipped: "), line

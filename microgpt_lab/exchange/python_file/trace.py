@@ -68,7 +68,7 @@ def check_losses(text: str, trainer: Trainer) -> None:
     with loaded(text, STEPS=2, SAMPLES=0, BATCH_SIZE=1) as space:
         space["print"] = lambda line: losses.append(float(line.split()[-1]))
         space["main"]()
-    trainer.steps, trainer.batch_size = 2, 1
+    trainer.steps, trainer.batch_size, trainer.accumulate = 2, 1, 1
     for of_file, metrics in zip(losses, trainer.advance(2), strict=True):
         if not abs(of_file - metrics["loss/train"]) < 1e-9:
             raise UserError(

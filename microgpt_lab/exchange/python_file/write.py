@@ -80,7 +80,7 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
     text = "\n\n".join(
         [
             "\n".join(sorted({*imports, *IMPORTS})),
-            settings(trainer, config),
+            settings(trainer),
             assembled(definitions, names),
             program(trainer, config, of_kind),
             "VOCABULARY = DOCUMENTS = None\n",

@@ -1,6 +1,7 @@
 from typing import Any, Literal
 
 from microgpt_lab import Backend, hookimpl
+from microgpt_lab.core.backend import Memory
 
 
 class C(Backend):
@@ -14,6 +15,7 @@ class C(Backend):
     """
 
     fused = 64
+    memory = Memory(weight=165, fixed=20_000_000)
 
     def __init__(self, *, precision: Literal["float64", "float32"] = "float64"):
         from ..numpy.array import Array
@@ -36,9 +38,10 @@ class C(Backend):
         leaves = {name: self.leaf(name, w) for name, w in weights.items()}
         y: Any = loss(leaves)
         grads = (y if y.shape == (1, 1) else y[:1]).backward()
-        found = {name: grads.get(id(leaf)) for name, leaf in leaves.items()}
+        eager = isinstance(y, self.array)
+        found = {name: x.grad if eager else grads.get(id(x)) for name, x in leaves.items()}
         zero = {name: w * 0.0 for name, w in weights.items() if found[name] is None}
-        if isinstance(y, self.array):
+        if eager:
             return self.array(y.data), {n: self.array(g) for n, g in found.items() if g is not None} | zero
         for name, g in found.items():
             if g is not None:

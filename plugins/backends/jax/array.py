@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from jax.core import Tracer
 
 from microgpt_lab.core.places import Places
 from microgpt_lab.core.reprs import preview
+from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw
 
 
 def softmax(x):
@@ -36,7 +36,7 @@ ON_HOST = {
     "log": np.log,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
-    "erf": scipy_function("erf"),
+    "erf": erf,
     "sigmoid": scipy_function("expit"),
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "relu": lambda x: np.maximum(x, 0.0),
@@ -66,18 +66,6 @@ def elementwise(f):
     return method
 
 
-def raw(x):
-    if isinstance(x, Condition):
-        raise TypeError("a comparison is not a number: use where(condition, a, b)")
-    return x.data if isinstance(x, Array) else x
-
-
-@lru_cache(64)
-def constants(rows, dtype):
-    """Return a table as an array."""
-    return np.array(rows, dtype)
-
-
 def array_repr(self):
     """Show the shape and first numbers, or only the shape while a function is traced."""
     data, name = self.data, type(self).__name__
@@ -87,10 +75,10 @@ def array_repr(self):
 
 
 @jax.tree_util.register_pytree_node_class
-class Array:
+class Array(WholeArray):
     """Numbers of shape (…, T, C). JAX computes the gradients."""
 
-    __slots__ = ("data",)
+    __slots__ = ()
     __array_ufunc__ = None  # so that `number * array` calls `Array.__rmul__` if the number is NumPy's
 
     def __init__(self, data):
@@ -110,15 +98,10 @@ class Array:
         """`numpy` or `jax.numpy`, whichever `data` belongs to."""
         return np if isinstance(self.data, np.ndarray) else jnp
 
-    @property
-    def shape(self):
-        return self.data.shape
-
     __add__ = __radd__ = elementwise(operator.add)
     __sub__ = elementwise(operator.sub)
     __mul__ = __rmul__ = elementwise(operator.mul)
     __truediv__ = elementwise(operator.truediv)
-    __rsub__ = elementwise(lambda x, y: y - x)
     __rtruediv__ = elementwise(lambda x, y: y / x)
     __rpow__ = elementwise(lambda x, y: y**x)
 
@@ -128,18 +111,10 @@ class Array:
     def __lt__(self, other):
         return Condition(self.data < raw(other))
 
-    def __eq__(self, other):
-        raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
-
-    __hash__ = object.__hash__
-
     def __pow__(self, n):
         if n == -0.5:  # as in norms; faster than XLA's power
             return Array(1 / self.xp.sqrt(self.data))
         return Array(self.data ** (int(n) if n == int(n) else n))
-
-    def __neg__(self):
-        return Array(-self.data)
 
     def __matmul__(self, other):
         """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes."""
@@ -182,11 +157,7 @@ class Array:
 
         With a `window`, it keeps only the last `window` of these.
         """
-        height, width = self.shape[-2:]
-        seen = np.tri(height, width, width - height, dtype=bool)
-        if window:
-            seen &= ~np.tri(height, width, width - height - window, dtype=bool)
-        return Array(self.xp.where(seen, self.data, -math.inf))
+        return Array(self.xp.where(causal_mask(*self.shape[-2:], window), self.data, -math.inf))
 
     def take(self, ids):
         """Select rows by index or at places: (T, C), or (B, T, C) for ids (B, T)."""
@@ -231,16 +202,8 @@ class Array:
     def softmax(self):
         return self.apply("softmax")
 
-    def tolist(self):
-        """Return the rows as lists of floats."""
-        return np.asarray(self.data).reshape(-1, self.shape[-1]).tolist()
 
-    def item(self):
-        """Return the number of an array of shape (1, 1)."""
-        return float(self.data[0, 0])
-
-
-class Condition:
+class Condition(Comparison):
     """The result of a comparison, for `where`."""
 
     __slots__ = ("data",)
@@ -255,6 +218,3 @@ class Condition:
         a, b = raw(a), raw(b)
         on_host = all(isinstance(x, (np.ndarray, float, int)) for x in (self.data, a, b))
         return Array((np if on_host else jnp).where(self.data, a, b))
-
-    def __bool__(self):
-        raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")

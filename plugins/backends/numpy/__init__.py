@@ -1,56 +1,46 @@
-import time
 from typing import Literal
 
+import numpy as np
+import threadpoolctl
+
 from microgpt_lab import Backend, hookimpl
+from microgpt_lab.core.backend import Block
+from microgpt_lab.tensors.padding import mask_scales, padded
+
+from .array import Array
 
 
 class NumPy(Backend):
-    """Whole arrays on NumPy, with the lab's own derivatives; a step is recorded once and replayed.
-
-    A matrix product uses one thread, because OpenBLAS rounds differently with more threads. Two threads
-    share the documents of a large batch instead, in the same way on every machine.
+    """Whole arrays on NumPy: each operation computes at once, and remembers how gradients flow back.
 
     precision: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
 
-    fused = 20
-
     def __init__(self, *, precision: Literal["float64", "float32"] = "float64"):
-        import threadpoolctl
-
-        from .array import Array
-
-        threadpoolctl.threadpool_limits(1, user_api="blas")
-        self.precision, self.array = precision, Array
+        self.precision = precision
+        threadpoolctl.threadpool_limits(1, user_api="blas")  # OpenBLAS rounds differently with more threads
+        # Freed at once. From then on, glibc keeps up to 64 MB for the next step instead of returning it.
+        np.empty(2**25 - 2**14, np.uint8)
 
     def tensor(self, rows):
-        import numpy
-
-        return self.array(numpy.array(rows, self.precision))
+        return Array(np.array(rows, self.precision))
 
     def value_and_grad(self, loss, weights):
-        leaves = {name: self.array(w.data, tracked=True) for name, w in weights.items()}
-        y = loss(leaves)
-        grads = (y if y.shape == (1, 1) else y[:1]).backward()
-        gradients = {name: grads.get(id(leaf)) for name, leaf in leaves.items()}
-        return self.array(y.data), {
-            n: weights[n] * 0.0 if g is None else self.array(g) for n, g in gradients.items()
-        }
+        leaves = {name: Array(w.data, tracked=True) for name, w in weights.items()}
+        row = loss(leaves)
+        (row if row.shape == (1, 1) else row[:1]).backward()
+        grads = {name: weights[name] * 0.0 if x.grad is None else Array(x.grad) for name, x in leaves.items()}
+        return Array(row.data), grads
+
+    def blocks(self, batch):
+        """Pad the documents of a batch to the length of the longest, (B, T, C). Each part is a block."""
+        *tokens, masks = padded([batch], self.precision)
+        masks = [mask.astype(self.precision) * scale for mask, scale in zip(masks, mask_scales(batch))]
+        parts = zip(*(np.array_split(x[0], batch.parts) for x in (*tokens, *masks)))
+        return [Block(ids, targets, Array(w), list(map(Array, masks))) for ids, targets, w, *masks in parts]
 
     def scan(self, f):
-        from .scan import Scan
-
-        return Scan(f, self.precision)
-
-    def prepare(self, trainer):
-        """Record the tapes of an evaluation and of the first steps, for half a second."""
-        end = time.monotonic() + 0.5
-        if trainer.held_out:
-            trainer.validate_unseen()
-        while trainer.step < min(60, trainer.steps) and time.monotonic() < end:
-            trainer.advance(min(self.fused, trainer.steps - trainer.step))
-        for scan in (trainer.train_scan, trainer.loss_scan):
-            scan.rest()
+        return np.errstate(all="ignore")(super().scan(f))
 
 
 @hookimpl

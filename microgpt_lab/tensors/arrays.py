@@ -1,0 +1,93 @@
+"""What the tensors of backends share that compute with whole arrays: errors for wrong use, tables, masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from microgpt_lab.core.places import Table
+
+
+class WholeArray:
+    """Base class of tensors whose numbers (…, T, C) are an array of NumPy or JAX, `data`."""
+
+    __slots__ = ("data",)
+    data: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    def tolist(self) -> list[list[float]]:
+        """Return the rows as lists of floats."""
+        return np.asarray(self.data).reshape(-1, self.shape[-1]).tolist()
+
+    def item(self) -> float:
+        """Return the number of an array of shape (1, 1)."""
+        return float(self.data[0, 0])
+
+    def __neg__(self: Any) -> Any:
+        return self * -1.0
+
+    def __rsub__(self, other: float) -> Any:
+        return -self + other
+
+    def __rtruediv__(self: Any, other: float) -> Any:
+        return self**-1.0 * other
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
+
+    __hash__ = object.__hash__
+
+
+class Comparison:
+    """Base class of what `a > b` returns, of which `where` is the only use."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")
+
+
+def raw(x: Any) -> Any:
+    """Return the array of a tensor, or a number unchanged. TypeError for a comparison."""
+    if isinstance(x, Comparison):
+        raise TypeError("a comparison is not a number: use where(condition, a, b)")
+    return x.data if isinstance(x, WholeArray) else x
+
+
+@lru_cache(64)
+def constants(rows: Table, dtype: Any) -> np.ndarray:
+    """Return a table as an array, column by column in memory."""
+    return np.array(rows, dtype, order="F")
+
+
+@lru_cache(64)
+def causal_mask(height: int, width: int, window: int) -> np.ndarray:
+    """Return what each row may see, (T, S): of S columns, row t of T the first S - T + t + 1.
+
+    With a `window`, only the last `window` of these.
+    """
+    ahead = np.arange(width) - np.arange(width - height, width)[:, None]
+    return (ahead <= 0) & (ahead > -(window or width))
+
+
+def erf(x: np.ndarray) -> np.ndarray:
+    """The error function of each number."""
+    return load_erf()(x)
+
+
+@cache
+def load_erf() -> Callable[[np.ndarray], np.ndarray]:
+    """Load SciPy's, which takes a tenth of the time, where it is installed. Its import takes 0.3 s."""
+    try:
+        from scipy.special import erf
+    except ModuleNotFoundError:
+        each = np.frompyfunc(math.erf, 1, 1)
+        return lambda x: np.asarray(each(x), x.dtype)
+    return erf
