@@ -17,8 +17,8 @@ from ..numpy.array import Array
 from .build import load
 from .trace import trace
 
-SLOTS = 9  # of sums: a lane each, and the first of parts (steps.h)
-WORTH = 500_000  # multiply-adds that make a lane worth while
+SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
+WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while
 ROOM = 16  # numbers behind each buffer, because products read up to 64 bytes past an operand
 
 
@@ -56,7 +56,7 @@ class Compiled:
         self.mem = np.zeros(0, dtype)
 
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
-        """Run a step for each of the inputs. Returns the numbers of the last carry in a row."""
+        """Run a step for each of the inputs. Return all numbers of the last carry, one after the other."""
         given = ragged([batch for batch, *_ in inputs], self.dtype)
         leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
         parts = 1 if self.program.shown else inputs[0][0].parts
@@ -133,7 +133,7 @@ class Scan:
     def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
         """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
 
-        `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled
+        `inputs` are those of one step. The gradient of a weight is there once. The function is compiled
         for these names, without what they do not need. UserError if a name does not exist.
         """
         known = self.looks.get(names)

@@ -1,4 +1,4 @@
-"""A step as the text of a C file, which reads as the model does."""
+"""Write a step as the text of a C file, which reads as the model does."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ class Program:
 
 
 def multiply_adds(node: Node) -> int:
-    """Return the multiply-adds of a matrix product for each token, but for the length of a document."""
+    """Return the multiply-adds of a matrix product per token, without a factor that is a length."""
     if node.op not in ("matmul", "outer") or not any(a.node.of_docs for a in node.args):
         return 0
     inner = node.args[0].shape[-1] if node.op == "matmul" else 1

@@ -1,4 +1,4 @@
-"""Trace a function of a backend's scan: run it once on tensors that write the graph of its step."""
+"""Trace the function of a scan: run it once, on tensors without numbers that write the graph of a step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
     given = [leaf("number", i, 1, 1) for i in range(len(numbers))]
     weight = leaf("weight", 0, DOCS, LENGTH, 1)
     block = Block(Given("ids"), Given("targets"), weight, masks(batch, leaf))
-    inner = inspect.unwrap(f)
+    inner = inspect.unwrap(f)  # inside of `unseen`, which would hide the names
 
     def named() -> Any:
         with looking(graph.look):
@@ -66,6 +66,7 @@ def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
 
 
 def named_tensors(graph: Graph, names: Sequence[str]) -> list[Traced]:
+    """Return the tensors that `see` called so. UserError if there is none of a name."""
     found = graph.names()
     for name in names:
         if name not in found:
