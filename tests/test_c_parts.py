@@ -209,3 +209,20 @@ def test_named_tensors_and_their_gradients_are_the_values_of_python():
         UserError, match=r"^nothing here is called 'layer0.mlp.pst': there are d\.embed, .*logits"
     ):
         ours.train_scan.look(ours.carry, ours.inputs(0), "layer0.mlp.pst")
+
+
+@pytest.mark.parametrize("state", [lambda w: [w], lambda w: (w, 1), lambda w: {"old": w}])
+def test_an_optimizers_state_is_tensors_that_keep_their_form(state):
+    class Odd:
+        lr = 0.1
+
+        def init(self, w):
+            return state(w)
+
+        def update(self, g, state, w, lr, step):
+            return w - g * lr, {"new": w}
+
+    with pytest.raises(
+        UserError, match=r"^an optimizer's state must be tensors, in tuples and dicts that keep "
+    ):
+        small_trainer(part("backend", "c"), optimizer=Odd()).advance(1)
