@@ -97,8 +97,7 @@ class Memory:
         for leaf, y in outputs:
             if y.node is leaf.node and y.is_whole():
                 continue
-            stays = any(other.node is leaf.node for _, other in outputs)
-            if not stays and self.can_replace(leaf, y):
+            if self.can_replace(leaf, y):
                 self.home[y.node.serial] = self.home[leaf.node.serial]
             else:
                 self.copies.append((leaf, y))

@@ -163,20 +163,11 @@ class Program:
 
     def finish(self) -> list[str]:
         """Copy what could not be written over the old carry, and the results."""
-        saved, late = [], []
+        lines = []
         for leaf, y in self.memory.copies:
-            here, size = self.pointer(y), prod(y.shape)
-            if y.node.op == "leaf":  # it may be overwritten too: all are saved before any is
-                keep = self.memory.ends["keep"].fixed
-                self.memory.ends["keep"] = Place("keep", fixed=keep + size)
-                saved.append(f"memcpy(keep + {keep}, {here}, {size} * sizeof(real));")
-                here = f"keep + {keep}"
-            late.append(f"memcpy({self.pointer(leaf)}, {here}, {size} * sizeof(real));")
-        return [
-            *saved,
-            *late,
-            *(f"m->results[{i}] = *({self.pointer(x)});" for i, x in enumerate(self.results)),
-        ]
+            to, here = self.pointer(leaf), self.pointer(y)
+            lines.append(f"memcpy({to}, {here}, {prod(y.shape)} * sizeof(real));")
+        return lines + [f"m->results[{i}] = *({self.pointer(x)});" for i, x in enumerate(self.results)]
 
 
 def multiply_adds(node: Node) -> int:

@@ -42,7 +42,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
 
     try:
         new, results = unseen(named)()
-        outputs = [(x, y if y.is_dense() else y.copied()) for x, y in matched(known, new)]
+        outputs = [(x, own_numbers(x, y)) for x, y in matched(known, new)]
         if len(TokensRead.raised) > already:  # a part has caught the error
             raise TokensRead.raised[already]
         shown = named_tensors(graph, show)
@@ -52,6 +52,12 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         differentiated = graph.differentiated and graph.differentiated.where
         name, place = getattr(error, "where", None) or differentiated or frame_of(error)
         raise UserError(f"backend=c cannot compile {name} ({place}): {error}") from error
+
+
+def own_numbers(old: Traced, new: Traced) -> Traced:
+    """Return new; a copy of it where it is a view, or another leaf of the old carry, which will change."""
+    is_other = new.node.op == "leaf" and new.node is not old.node
+    return new.copied() if is_other or not new.is_dense() else new
 
 
 def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
