@@ -113,7 +113,8 @@ static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, i
   }
 }
 
-// c[M, N] = or += a[M, K] @ b[K, N]; a and b with any strides. Reads up to 64 bytes past the end of b.
+// c[M, N] = or += a[M, K] @ b[K, N]. Rows of a are ra numbers apart, its columns ca, and so on. Reads up to 64
+// bytes past the end of b.
 NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int64_t K,
                             const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
                             real *c, int64_t rc, int add) {
