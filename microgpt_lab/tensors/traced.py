@@ -220,7 +220,7 @@ class Traced(ShapeTensor):
 
     # Matrices.
 
-    def __matmul__(self, other):
+    def __matmul__(self, other: Any):
         if len(self.shape) < len(other.shape):
             raise Untraceable(f"a product of {self.shape} and {other.shape}: rows must be tokens")
         if len(self.shape) == 3 and self.shape[0] is not DOCS:
