@@ -1,4 +1,6 @@
 import atexit
+import functools
+import gc
 import json
 import os
 import resource
@@ -28,6 +30,11 @@ def pytest_configure(config):
     """Keep the caches of the lab in pytest's own cache (see --cache-clear), not in the user's."""
     if hasattr(config, "cache"):
         os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("home"))
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector the modules and tests, which all live until the end."""
+    gc.freeze()
 
 
 ROOT = Path(__file__).parents[1]
@@ -69,21 +76,22 @@ def zygote():
     process.wait()
 
 
-@pytest.fixture
-def lab(tmp_path, tmp_path_factory, zygote):
-    """Run the command line as a user would, in another folder, and return the finished process.
+@pytest.fixture(scope="session")
+def lab_in(tmp_path_factory, zygote):
+    """Run the command line as a user would, in a folder, and return the finished process.
 
     The command runs in a fork of a process that has loaded the lab. With `command`, that command runs in
     a new process. Of arguments with the same key, only the last is passed, unless `exactly` is true.
     """
     output = tmp_path_factory.mktemp("output")
 
-    def run(*arguments, cwd=tmp_path, env=None, check=None, command=None, exactly=False):
+    def run(folder, *arguments, cwd=None, env=None, check=None, command=None, exactly=False):
+        cwd = cwd or folder
         arguments = arguments if exactly else keep_last(arguments)
         clean = {
             k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))
         }
-        env = clean | {"MICROGPT_LAB_HOME": str(tmp_path / "home")} | (env or {})
+        env = clean | {"MICROGPT_LAB_HOME": str(folder / "home")} | (env or {})
         if command:
             done = subprocess.run(
                 [*command, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120
@@ -108,3 +116,9 @@ def lab(tmp_path, tmp_path_factory, zygote):
         return subprocess.CompletedProcess(arguments, status, *texts)
 
     return run
+
+
+@pytest.fixture
+def lab(lab_in, tmp_path):
+    """Run the command line in the folder of the test."""
+    return functools.partial(lab_in, tmp_path)

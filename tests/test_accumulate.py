@@ -1,9 +1,11 @@
 """Gradient accumulation: a step in parts, one in memory at a time, equals one of the larger batch."""
 
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
+from needs import needs
 
 from microgpt_lab import part
 from microgpt_lab.core.backend import Batch
@@ -13,8 +15,7 @@ OPTIONS = {"dropout": 0.2, "mlp": ("moe", {}), "attention": ("multihead", {"drop
 
 
 def trainer(backend, batch_size, accumulate=1):
-    if backend == "jax":
-        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    needs(backend)
     chosen = {key: part(key, x[0], **x[1]) if isinstance(x, tuple) else x for key, x in OPTIONS.items()}
     made = part("backend", backend)
     return small_trainer(made, 6, batch_size=batch_size, accumulate=accumulate, block_size=2, **chosen)
@@ -24,7 +25,7 @@ def difference(a, b):
     return max(np.abs(np.subtract(a[name].tolist(), b[name].tolist())).max() for name in a)
 
 
-@pytest.mark.parametrize("backend", ["python", "numpy", "jax"])
+@pytest.mark.parametrize("backend", ["python", "numpy", "jax", "c"])
 def test_accumulated_steps_equal_those_of_the_larger_batch(backend):
     """Documents, dropout masks and the weight of each token are the same; only the order of sums differs."""
     whole, parts = trainer(backend, 12), trainer(backend, 4, accumulate=3)
@@ -52,6 +53,20 @@ def test_the_python_backend_has_the_graph_of_one_document_in_memory():
         return most
 
     assert peak(24) < 1.5 * peak(1)
+
+
+def test_large_batches_of_many_lengths_are_compiled_once(monkeypatch):
+    """Fewer of them are given to a compiled call at once, which changes no bit."""
+    pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    run, again = (
+        small_trainer(part("backend", "jax"), 4, batch_size=64, block_size=2, dropout=0.2) for _ in "ab"
+    )
+    expected = [metrics["loss/train"] for metrics in run.advance(1) + run.advance(3)]
+    assert len(run.train_scan.programs) == 1
+    monkeypatch.setattr(sys.modules[type(run.train_scan).__module__], "INPUTS", 15_000)
+    assert losses(again) == expected
+    ((*_, (steps, _), _count),) = again.train_scan.programs
+    assert steps == (2,)
 
 
 def test_a_compiled_step_has_one_part_in_memory():

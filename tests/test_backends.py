@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from needs import needs
 
 from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.backend import Batch, Dropout
@@ -28,8 +29,10 @@ from microgpt_lab.testing import (
 )
 
 BACKENDS = [name for name in registry().names("backend") if name != "python"]
-# Compiling takes JAX seconds, so what one of its other tests would find too is slow.
+# Compiling takes JAX seconds, so what one of its other tests would find too is slow. Parts and settings on C
+# are in test_c_backend.py, several in a model.
 JAX_SLOW = [pytest.param(name, marks=[pytest.mark.slow] * (name == "jax")) for name in BACKENDS]
+COMPILED = ("jax", "c")
 SWAPPED = [
     (p.kind, p.name) for p in registry().parts.values() if p.kind in ("activation", "norm", "optimizer")
 ]
@@ -37,8 +40,7 @@ SWAPPED = [
 
 @functools.cache
 def backend(name, **options):
-    if name == "jax":
-        pytest.importorskip("jax")
+    needs(name)
     return part("backend", name, **options)
 
 
@@ -62,7 +64,7 @@ def every_part_on_every_backend():
     """JAX compiles each for a second; its operations, and combinations of all parts, are compared besides."""
     for name in BACKENDS:
         for kind, swapped in SWAPPED:
-            slow = name == "jax" and swapped != "muon"
+            slow = name in COMPILED and swapped != "muon"
             yield pytest.param(kind, swapped, name, marks=[pytest.mark.slow] * slow)
 
 
@@ -88,7 +90,7 @@ SETTINGS = {
 def every_setting_on_every_backend():
     for name in BACKENDS:
         for setting in SETTINGS:
-            slow = name == "jax" and setting != "dropout in a batch"
+            slow = name in COMPILED and setting != "dropout in a batch"
             yield pytest.param(setting, name, marks=[pytest.mark.slow] * slow)
 
 
@@ -314,9 +316,9 @@ def test_parts_that_cannot_run_on_a_backend_are_refused_in_one_line(lab, tmp_pat
     (tmp_path / "mine" / "unfit.py").write_text(UNFIT)
     env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "mine")}
     done = lab(f"activation={activation}", f"backend={name}", "steps=2", env=env, check=2)
-    assert done.stderr.startswith(
-        f"error: activation={activation} (from microgpt_lab_user1.unfit) cannot run on backend={name}: "
-    )
+    refused = f"activation={activation} (from microgpt_lab_user1.unfit) cannot run on backend={name}: "
+    uncompiled = f"backend=c cannot compile {activation} (unfit.py:6): "  # it runs on single arrays
+    assert done.stderr.startswith(f"error: {uncompiled if (name, activation) == ('c', 'peeks') else refused}")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
 
@@ -345,8 +347,10 @@ def test_jax_splits_a_batch_among_its_devices():
 
 def test_runs_on_every_backend_end_with_the_same_result(lab, tmp_path):
     summaries = {}
-    for name in ("python", "numpy"):
+    needs("c")
+    for name in ("python", "numpy", "c"):
         lab(f"backend={name}", "steps=30", "eval_docs=20", "batch_size=2", f"hydra.run.dir={name}", check=0)
         summaries[name] = json.loads((tmp_path / name / "summary.json").read_text())
-    assert summaries["numpy"]["loss/val"] == pytest.approx(summaries["python"]["loss/val"], abs=1e-12)
-    assert summaries["numpy"]["samples"] == summaries["python"]["samples"]
+    for name in ("numpy", "c"):
+        assert summaries[name]["loss/val"] == pytest.approx(summaries["python"]["loss/val"], abs=1e-12)
+        assert summaries[name]["samples"] == summaries["python"]["samples"]

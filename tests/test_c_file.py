@@ -70,7 +70,7 @@ def test_weights_that_are_no_normal_numbers_are_data(tmp_path):
     [
         "backend=python steps=3",
         "model=llama layers=2 attention.kv_heads=2 train_docs=7",
-        "model=gpt2 dropout=0.1 grad_clip=0.5 tie_embeddings=true",
+        "model=gpt2 dropout=0.1 grad_clip=0.5 tie_embeddings=true accumulate=2",
         "model=nanochat attention.window=4 sampler=greedy",
         "optimizer=muon mlp=moe loss=z_loss",
         "dataset=shakespeare tokenizer=bpe block_size=12",

@@ -8,6 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from needs import needs
 
 from microgpt_lab import UserError, part, seen
 from microgpt_lab.core.backend import Backend
@@ -84,8 +85,7 @@ TRAINING = {"batch_size": (1, 1, 2, 3), "dropout": (0.0, 0.0, 0.2), "grad_clip":
 
 @functools.cache
 def backend(name, **options):
-    if name == "jax":
-        pytest.importorskip("jax")
+    needs(name)
     return part("backend", name, **options)
 
 
@@ -253,9 +253,13 @@ def test_random_combinations_are_equal_on_jax():
     assert_equal("jax", [21, 42])
 
 
+def test_random_combinations_are_equal_on_c():
+    assert_equal("c", range(30, 34))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", range(30))
-@pytest.mark.parametrize("name", ["numpy", "jax"])
+@pytest.mark.parametrize("name", ["numpy", "jax", "c"])
 def test_300_random_combinations_are_equal(name, batch):
     assert_equal(name, range(batch * 10, batch * 10 + 10))
 

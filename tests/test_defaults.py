@@ -16,6 +16,7 @@ PARTS = {
     "activation=leaky_relu": {"slope": 0.01},
     "attention=differential": HEADS,
     "attention=multihead": HEADS | {"sinks": False, "value_residual": False},
+    "backend=c": {"precision": "float64"},
     "backend=jax": {"precision": "float64"},
     "backend=numpy": {"precision": "float64"},
     "block=rezero": {"start": 0.0},

@@ -17,6 +17,8 @@ from microgpt_lab.exchange.python_file.sweep import swept
 from microgpt_lab.exchange.python_file.write import python_file
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.folders import CHECKOUT
+from microgpt_lab.registry.hookspecs import MODEL_KINDS
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import assemble, load_documents
 
 COMBINATIONS = {
@@ -24,7 +26,14 @@ COMBINATIONS = {
     "tied": ["tie_embeddings=true", "final_norm=true", "embed_norm=false", "batch_size=3", "optimizer=sgd"],
     "llama": ["model=llama", "layers=2", "attention.kv_heads=2", "attention.window=3", "optimizer=lion"],
     "experts": ["mlp=moe", "mlp.top_k=2", "activation=gelu", "activation.approximate=tanh", "block=parallel"],
-    "dropout": ["dropout=0.2", "attention.dropout=0.1", "batch_size=2", "scheduler=step", "bias=true"],
+    "dropout": [
+        "dropout=0.2",
+        "attention.dropout=0.1",
+        "batch_size=2",
+        "accumulate=2",
+        "scheduler=step",
+        "bias=true",
+    ],
     "muon": ["optimizer=muon", "norm=layernorm", "norm.bias=true", "norm.gain=true", "grad_clip=0.5"],
     "smoothed": ["loss=label_smoothing", "scheduler=cosine", "scheduler.warmup=0.4", "init=gpt2"],
     "pairs": ["tokenizer=bpe", "tokenizer.vocab_size=60", "position=alibi", "weighting=sigmoid"],
@@ -106,6 +115,17 @@ def test_a_file_repeats_its_run_and_is_formatted(overrides, sonnets, tmp_path):
     assert not checked.returncode, checked.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler"])
+def test_every_part_computes_in_a_file_as_in_the_lab(kind, tmp_path):
+    for name in registry().names(kind):
+        if name != "orthogonal":  # it needs NumPy
+            text, losses, _ = exported([f"{kind}={name}", "layers=2"])
+            (tmp_path / "microgpt.py").write_text(text, encoding="utf-8")
+            of_file, _ = printed(output_of(tmp_path / "microgpt.py"))
+            assert of_file == pytest.approx(losses, rel=0, abs=1e-12), name
+
+
 def test_the_readme_shows_what_is_written():
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("## One file")[2]
     config = compose(["steps=1"])
@@ -127,7 +147,7 @@ from microgpt_lab.ops import max, repeat_heads, sigmoid, sum
 def exponent(text):
     if not text.isdigit():
         raise ValueError(text)
-    return int(text)
+    return 3
 
 
 def swish(x, *, beta: float = 1.0, power: str = "two"):
@@ -197,7 +217,9 @@ def test_what_a_file_cannot_repeat_is_refused_in_one_line(lab, tmp_path):
     (tmp_path / "text.txt").write_text("a\nb\nab\n" * 9)
     lab(*quick, "hydra.run.dir=text", "dataset=text", "dataset.path=text.txt", check=0)
     (tmp_path / "text.txt").write_text("a\nb\nabc\n" * 9)
+    lab("steps=2", "backend=numpy", "optimizer=sgd", "optimizer.lr=1e300", "hydra.run.dir=hot", check=1)
     for arguments, message in {
+        ("hot",): "hot diverged: a program would, too",
         ("numpy",): "the file would need numpy, but it may use only the standard library: orthogonal",
         ("more",): "more starts from other weights, init_from=numpy",
         ("text",): "the documents of dataset=text have changed since text was trained on them",

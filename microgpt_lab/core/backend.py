@@ -45,7 +45,9 @@ class Dropout(NamedTuple):
     @classmethod
     def of_step(cls, model: GPT, rate: float, step: str) -> list[Dropout]:
         """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
-        found = [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
+        found: list[Dropout] = (
+            [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
+        )
         if of_weights := model.attention_dropout:
             found.append(cls(f"attention dropout {step}", of_weights, model.layers, heads=model.heads))
         return found
@@ -106,7 +108,7 @@ class Block(NamedTuple):
 class Memory(NamedTuple):
     """What a backend needs in memory, in bytes, for the estimate of a run (microgpt_lab/run/memory.py).
 
-    number: each number of the tensors that a step makes.
+    number: each number of the tensors that a step makes; half of it with `precision=float32`.
     weight: each number of the weights, with gradient, optimizer state and checkpoint.
     fixed: what else, such as a compiler.
     batched: whether a part of a batch is in memory at once, rather than one document.
@@ -152,6 +154,10 @@ class Backend:
             more, grads_of_block = self.value_and_grad(lambda w, block=block: loss(w, block), weights)
             row, grads = row + more, {name: g + grads_of_block[name] for name, g in grads.items()}
         return row, grads
+
+    def device_memory(self) -> int:
+        """Return the bytes of memory of an accelerator that computes. 0: it is this machine's that counts."""
+        return 0
 
     def prepare(self, trainer: Any) -> None:
         """Prepare what other runs of this trainer's setting can reuse, whatever their seed.

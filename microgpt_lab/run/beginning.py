@@ -11,7 +11,7 @@ from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.older import CHECKPOINT, current, has_older_weights
 from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.run.environment import documents_sha256
-from microgpt_lab.run.folder import read
+from microgpt_lab.run.folder import read, read_summary
 
 
 class Beginning(NamedTuple):
@@ -37,6 +37,8 @@ def load_beginning(folder: Path) -> Beginning:
         raise UserError(f"there is no run at {folder} (no {Path(str(error.filename)).name})") from None
     if has_older_weights(config):
         raise UserError(f"{folder} {CHECKPOINT}")
+    if read_summary(folder)["status"] == "diverged":
+        raise UserError(f"{folder} diverged: a program would, too")
     try:
         config = converted_config(current(config))
     except UserError as error:

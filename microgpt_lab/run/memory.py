@@ -25,34 +25,30 @@ def check_memory(model: GPT, corpus: Corpus, config: dict[str, Any], backend: Ba
     ValueError if the run needs more than there is. What the process has already is counted as free, because
     most of it may be what an earlier run of the process has left.
     """
-    length, masked = (
-        min(corpus.longest, corpus.block_size),
-        bool(config["dropout"] or model.attention_dropout),
-    )
+    length, dropout = min(corpus.longest, corpus.block_size), config["dropout"] or model.attention_dropout
     try:
-        _, counted = unseen(lambda: on_shapes(model, 1, length, dropout=masked))()
+        _, counted = unseen(lambda: on_shapes(model, 1, length, dropout=bool(dropout)))()
     except Exception:  # a part may need numbers, which shapes do not have
         return 0
 
-    def needed(batch_size: int, memory: Memory = backend.memory) -> int:
-        return estimate(model, length, counted.made, config | {"batch_size": batch_size}, memory)
+    def needed(**changed: Any) -> int:
+        return estimate(model, length, counted.made, config | changed, backend.memory)
 
-    held, documents = resident(), config["batch_size"]
-    limit = held + available()
-    if needed(documents) <= limit:
-        return held + needed(documents)
-    advice, chosen = ["a smaller model or block_size"], config["backend"]
-    half = backend.memory._replace(number=backend.memory.number / 2)
-    if chosen.get("precision") == "float64" and needed(documents, half) <= limit:
+    held, chosen, documents = resident(), config["backend"], config["batch_size"]
+    limit = backend.device_memory() or held + available()
+    if needed() <= limit:
+        return held + needed()
+    advice = ["a smaller model or block_size"]
+    if chosen.get("precision") == "float64" and needed(backend={"precision": "float32"}) <= limit:
         advice.append("backend.precision=float32")
     if not backend.memory.batched:
         advice.append("backend=numpy")
     smaller = (size for size in range(documents - 1, 0, -1) if documents % size == 0)
-    if size := next((size for size in smaller if needed(size) <= limit), 0):
+    if size := next((size for size in smaller if needed(batch_size=size) <= limit), 0):
         parts = config["accumulate"] * documents // size
         advice.append(f"batch_size={size} accumulate={parts}, with the same losses")
     raise ValueError(
-        f"the run needs about {in_bytes(needed(documents))} of memory on backend={chosen['name']}, and "
+        f"the run needs about {in_bytes(needed())} of memory on backend={chosen['name']}, and "
         f"{in_bytes(limit)} are available: choose {', or '.join(reversed(advice))}"
     )
 
@@ -65,10 +61,11 @@ def estimate(model: GPT, length: int, made: list[int], config: dict[str, Any], m
     """
     evaluated = evaluated_together(config["eval_docs"], length)
     trained, evaluated = (config["batch_size"], evaluated) if memory.batched else (1, 1)
+    number = memory.number / (2 if config["backend"].get("precision") == "float32" else 1)
     masks = bool(config["dropout"]) * model.dropout_sites * length * model.embed
     masks += bool(model.attention_dropout) * model.layers * model.heads * length**2
     weights = sum(prod(size_of(each)) for each in model.declared.values())
     numbers = max(KEPT * trained * sum(made), ALIVE * evaluated * max(made))
     documents = config["batch_size"] * config["accumulate"]
-    batch = documents * (DOCUMENT + TOKEN * length + min(MASK, memory.number) * masks)
-    return round(memory.weight * weights + memory.number * numbers + batch + memory.fixed)
+    batch = documents * (DOCUMENT + TOKEN * length + min(MASK, number) * masks)
+    return round(memory.weight * weights + number * numbers + batch + memory.fixed)

@@ -6,99 +6,91 @@ finite, or the run has diverged). A number that nothing reads, or only products 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgpt_lab.core import floats
 from microgpt_lab.tensors.graph import Node
 
 ALL = -1  # every score; a band is a window otherwise, or 0: all tokens up to each
-KNOWN: dict[str, Callable[..., float]] = {
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y if y else math.nan,
-    "neg": lambda x: -x,
+Known = tuple[float, int | None]  # a value, and the window outside of which scores have it (None: all have)
+VALUES: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": floats.divide,
+    "neg": operator.neg,
     "exp": floats.exp,
     "relu": lambda x: max(x, 0.0),
     "sigmoid": lambda x: 0.0 if x == -math.inf else math.nan,
     "softplus": lambda x: 0.0 if x == -math.inf else math.nan,
     "abs": abs,
     "copy": lambda x: x,
-    "gt": lambda x, y: float(x > y),
-    "lt": lambda x, y: float(x < y),
+    "gt": operator.gt,
+    "lt": operator.lt,
 }
 
 
-def wider(a: int, b: int) -> int:
+def wider(a: int | None, b: int | None) -> int | None:
+    """Return the window that has both; None is no token at all."""
+    if a is None or b is None:
+        return a if b is None else b
     return ALL if ALL in (a, b) else 0 if 0 in (a, b) else max(a, b)
 
 
-class Hidden:
-    """The value of each node's scores that a mask hides, if it is known, and the window of the mask."""
+def hidden_values(nodes: list[Node]) -> dict[int, Known]:
+    """Return the value of each node's scores that a mask hides, by its serial, where it is known."""
+    found: dict[int, Known] = {}
+    for node in nodes:
+        operands = [
+            (a.node.attr, None) if a.node.op == "const" else found.get(a.node.serial) for a in node.args
+        ]
+        known = hidden_value(node, operands) if node.is_scores else None
+        if known and not math.isnan(known[0]):
+            found[node.serial] = known
+    return found
 
-    def __init__(self, nodes: list[Node]):
-        self.found: dict[int, tuple[float, int]] = {}
-        for node in nodes:
-            if node.is_scores and (known := self.compute(node)) and not math.isnan(known[0]):
-                self.found[node.serial] = known
 
-    def of(self, node: Node) -> tuple[float, int] | None:
-        return self.found.get(node.serial)
-
-    def is_value(self, node: Node, value: float) -> bool:
-        known = self.of(node)
-        return known is not None and known[0] == value
-
-    def compute(self, node: Node) -> tuple[float, int] | None:
-        if isinstance(node.op, tuple) and node.op[0] == "causal":
-            _, value, window = node.op
-            return value, window
-        known = [(a.node.attr, None) if a.node.op == "const" else self.of(a.node) for a in node.args]
-        if node.op == "where":
-            if known[0] is None:
-                return None
-            condition, window = known[0]
-            value = known[1 if condition else 2]
-            return value and (value[0], window if value[1] is None else wider(window or 0, value[1]))
-        if node.op == "mul" and (zero := next((x for x in known if x and x == (0.0, x[1])), None)):
-            return zero if zero[1] is not None else (0.0, 0)
-        if node.op == "div" and known[0] and known[0][0] == 0:
-            return known[0]
-        if node.op in ("add", "sub") and None in known:  # of an infinite and a finite number
-            infinite = [i for i, x in enumerate(known) if x and math.isinf(x[0])]
-            if len(infinite) != 1:
-                return None
-            value, window = known[infinite[0]]  # type: ignore[misc]
-            return (-value if node.op == "sub" and infinite[0] else value), window or 0
-        if isinstance(node.op, tuple) and node.op[0] == "pow" and known[0]:
-            return (0.0, known[0][1]) if known[0][0] == 0 and node.op[1] > 0 else None
-        f = KNOWN.get(node.op) if isinstance(node.op, str) else None
-        if f is None or None in known:
-            return None
-        windows = [window for _, window in known if window is not None]  # type: ignore[misc]
-        window = windows[0] if windows else 0
-        for other in windows[1:]:
-            window = wider(window, other)
-        return f(*(value for value, _ in known)), window  # type: ignore[misc]
+def hidden_value(node: Node, operands: Sequence[Known | None]) -> Known | None:
+    op, name = node.op, node.op[0] if isinstance(node.op, tuple) else node.op
+    if name == "causal":
+        return op[1], op[2]
+    if name == "where":
+        condition, *branches = operands
+        picked = branches[0 if condition and condition[0] else 1] if condition else None
+        return (picked[0], wider(condition[1], picked[1])) if condition and picked else None
+    if name == "mul" and (zeros := [x for x in operands if x and x[0] == 0]):
+        return zeros[0]
+    first = operands[0] if operands else None
+    if first and first[0] == 0 and (name == "div" or (name == "pow" and op[1] > 0)):
+        return first
+    if name in ("add", "sub") and None in operands:  # of an infinite and a finite number
+        signs = (1, -1 if name == "sub" else 1)
+        return next(((x[0] * sign, x[1]) for x, sign in zip(operands, signs) if x and math.isinf(x[0])), None)
+    known = [x for x in operands if x is not None]
+    if name not in VALUES or len(known) < len(operands):
+        return None
+    value = float(VALUES[name](*(x for x, _ in known)))
+    return value, functools.reduce(wider, (window for _, window in known))
 
 
 def set_bands(nodes: list[Node], results: list[Any]) -> None:
     """Set `band` of all scores to what the nodes that read them need."""
-    hidden = Hidden(nodes)
-    bands: dict[int, int] = {x.node.serial: ALL for x in results if x.node.is_scores}
+    hidden = hidden_values(nodes)
+    bands: dict[int, int | None] = {x.node.serial: ALL for x in results if x.node.is_scores}
 
-    def need(node: Node, band: int) -> None:
-        known = bands.get(node.serial)
-        bands[node.serial] = band if known is None else wider(known, band)
+    def need(node: Node, band: int | None) -> None:
+        bands[node.serial] = wider(bands.get(node.serial), band)
 
     for node in reversed(nodes):
         for a in node.args:
             x = a.node
             if not x.is_scores:
                 continue
-            own = hidden.of(x)
+            own = hidden.get(x.serial)
             if node.op == "matmul" and node.is_scores:
                 need(x, ALL)
             elif isinstance(node.op, tuple) and node.op[0] == "causal":

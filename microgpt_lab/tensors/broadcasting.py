@@ -91,10 +91,16 @@ def fit(g: Any, shape: Any) -> Any:
         return g.make("colsum", [g], shape)
     if len(shape) == 3 and shape[0] is not DOCS:  # a row for each head
         return fit(g.merge_heads(), (1, shape[0] * shape[2])).split_heads(shape[0])
+    if len(shape) == 4 and g.shape[-1] is LENGTH:  # the same scores for all heads
+        if g.strides[-1] != 1:
+            return fit(g.T, (*shape[:2], shape[3], shape[2])).T
+        return g.make("headsum", [g], shape)
     if len(shape) == 4 and same(shape[1:2], (1,)):  # the same for all heads
         merged, width = g.merge_heads(), g.shape[-1]
-        slices = [merged[i * width : (i + 1) * width] for i in range(g.shape[1])]
-        return sum(slices[1:], start=slices[0]).split_heads(1)
+        total, *others = [merged[i * width : (i + 1) * width] for i in range(g.shape[1])]
+        for other in others:
+            total = total + other
+        return total.split_heads(1)
     raise Untraceable(f"{shape} broadcast to {g.shape}")
 
 

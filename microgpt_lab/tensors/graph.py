@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.core import derived, interface, ops
+from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import Table
 from microgpt_lab.tensors.shapes import LENGTH, Unknown
 
 # Where no part is.
-INSIDE = (str(Path(__file__).parent), *(module.__file__ for module in (derived, interface, ops)))
+INSIDE = (str(Path(__file__).parent), *(str(module.__file__) for module in (derived, interface, ops)))
 
 
 class Untraceable(Exception):
@@ -73,12 +74,11 @@ class Graph:
         self.tables: dict[Table, Any] = {}
         self.named: dict[int, tuple[Any, str]] = {}  # by the id of a tensor: it, and what `see` called it
         self.others: dict[str, str] = {}  # the first name of a tensor, by each of its names
-        self.weights: dict[
-            tuple[int, int], Any
-        ] = {}  # names and shapes, by the serial of a node and an offset
+        # The name and shape of each weight, by the serial of a node and an offset.
+        self.weights: dict[tuple[int, int], tuple[str, tuple[int, ...]]] = {}
 
     def look(self, name: str, x: Any) -> Any:
-        """Remember the name of a tensor. C code has the first one, because a view has the numbers of its source."""
+        """Remember the name of a tensor. The first name is that of its numbers, which views share."""
         _, first = self.named.setdefault(id(x), (x, name))
         self.others.setdefault(name, first)
         return x
@@ -98,6 +98,30 @@ class Graph:
             if not node.back:
                 section = part_of(ends[node.serial]) if node.serial in ends else section
                 node.section = node.section or section
+
+    def gradients(self, y: Any) -> dict[int, Any]:
+        """Add the backward pass of a number. Return the gradient of each leaf, by the leaf's id.
+
+        Its nodes have the part and the line of the forward operation that they differentiate.
+        """
+        self.set_sections()
+        grads, section = {id(y): y.constant(1.0)}, ""
+        for x in reversed(topological(y)):
+            if not x.parents:
+                continue
+            g, self.differentiated = grads.pop(id(x)), x.node
+            section = x.node.section or section
+            if id(x) in self.named:
+                self.look(f"d.{self.named[id(x)][1]}", g)
+            for parent, pull in zip(x.parents, x.pulls):
+                start = len(self.nodes)
+                grad = pull(g)
+                known = grads.get(id(parent))
+                grads[id(parent)] = grad if known is None else known + grad
+                for node in self.nodes[start:]:
+                    node.section = section
+        self.differentiated = None
+        return grads
 
 
 def is_number(x: Any) -> bool:

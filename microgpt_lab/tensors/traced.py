@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import Places
 from microgpt_lab.tensors.broadcasting import SLOPES, Condition, contiguous, each, stretched, strip_of
 from microgpt_lab.tensors.graph import Node, Untraceable
@@ -79,26 +78,8 @@ class Traced(ShapeTensor):
         return same(self.shape, self.node.shape) and self.offset == 0 and self.is_dense()
 
     def backward(self) -> dict[int, Traced]:
-        """Write the gradients of this number with respect to all leaves, by the id of the leaf."""
-        graph, section = self.node.graph, ""
-        graph.set_sections()
-        grads = {id(self): self.constant(1.0)}
-        for x in reversed(topological(self)):
-            if not x.parents:
-                continue
-            g, graph.differentiated = grads.pop(id(x)), x.node
-            section = x.node.section or section
-            if id(x) in graph.named:
-                graph.look(f"d.{graph.named[id(x)][1]}", g)
-            for parent, pull in zip(x.parents, x.pulls):
-                start = len(graph.nodes)
-                grad = pull(g)
-                known = grads.get(id(parent))
-                grads[id(parent)] = grad if known is None else known + grad
-                for node in graph.nodes[start:]:
-                    node.section = section
-        graph.differentiated = None
-        return grads
+        """Return the gradients of this number with respect to all leaves, by the id of the leaf."""
+        return self.node.graph.gradients(self)
 
     # Each number.
 
@@ -185,7 +166,7 @@ class Traced(ShapeTensor):
         masked = lambda x, hidden: x.make(("causal", hidden, window), [x], x.shape)  # noqa: E731
         return masked(self.detached(), -math.inf).from_(self, lambda g: masked(g, 0.0))
 
-    def pick(self, ids):
+    def pick(self, ids: Any):
         x = self.detached()
         y = x.make("pick", [x], self._row(), attr=ids.name)
         return y.from_(self, lambda g: g.make("onehot", [g], x.shape, attr=ids.name))
@@ -206,7 +187,7 @@ class Traced(ShapeTensor):
     def _most_places(self, places):
         return self.node.graph.block_size
 
-    def take(self, ids):
+    def take(self, ids: Any):
         if isinstance(ids, Places | Given):
             super().take(ids)
             index = ids.name if isinstance(ids, Given) else "place"
@@ -239,7 +220,7 @@ class Traced(ShapeTensor):
 
     # Matrices.
 
-    def __matmul__(self, other):
+    def __matmul__(self, other: Any):
         if len(self.shape) < len(other.shape):
             raise Untraceable(f"a product of {self.shape} and {other.shape}: rows must be tokens")
         if len(self.shape) == 3 and self.shape[0] is not DOCS:
@@ -273,7 +254,8 @@ class Traced(ShapeTensor):
         return self.view(shape, (*lead, stride * step), back, start * stride)
 
     def concat(self, *others):
-        shape, parts, pulls, start = super().concat(*others).shape, [self, *others], [], 0
+        parts: list[Any] = [self, *others]
+        shape, pulls, start = super().concat(*others).shape, [], 0
         for part in parts:
             pulls.append(lambda g, i=start, j=start + part.shape[-1]: g[i:j])
             start += part.shape[-1]

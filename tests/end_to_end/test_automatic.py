@@ -4,12 +4,16 @@ import importlib.util
 import json
 import shutil
 
+import hydra
 import pytest
 import yaml
 
 from microgpt_lab import UserError, part
 from microgpt_lab.options.compose import compose
-from microgpt_lab.registry.plugins import registry
+from microgpt_lab.options.config import converted_config
+from microgpt_lab.registry.folders import CONF
+from microgpt_lab.registry.parts import Part
+from microgpt_lab.registry.plugins import Registry, registry
 
 SHORT = ["steps=4", "train_docs=50", "eval_docs=5", "samples=1", "callback=[jsonl,checkpoint]"]
 NO_COMPILER = {"PATH": "/nonexistent", "CC": ""}
@@ -37,6 +41,26 @@ def test_auto_is_c_with_a_compiler_and_numpy_without_one(monkeypatch):
     assert compose(float32)["backend"] == {"name": "numpy", "precision": "float32"}
     assert compose(["backend=auto"], auto="c")["backend"] == {"name": "c", "precision": "float64"}
     assert type(part("backend", "auto")).__name__ == "NumPy"
+
+
+def test_a_sweep_finds_out_once_what_auto_is(monkeypatch):
+    """Workers compose with the ConfigStore that Hydra's launchers give them, and may have no compiler."""
+    assert compose(["backend=auto"])["backend"]["name"] == "c"
+    monkeypatch.setenv("PATH", "")
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        assert hydra.compose("config", ["backend=auto", "layers=2"]).backend.name == "c"
+
+
+def test_a_configuration_from_python_names_the_backend_that_was_taken():
+    config = compose([]) | {"backend": {"name": "auto", "precision": "float32"}}
+    assert converted_config(config)["backend"] == {"name": "c", "precision": "float32"}
+
+
+def test_a_backend_of_a_plugin_cannot_be_called_auto():
+    found = Registry()
+    found.add(Part("backend", "auto", object, "theirs"))
+    with pytest.raises(UserError, match=r"defined twice, by .* and theirs: remove or rename one"):
+        found.get("backend", "auto")
 
 
 def test_auto_is_numpy_if_the_plugin_of_c_is_skipped(monkeypatch):

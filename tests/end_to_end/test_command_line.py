@@ -22,10 +22,11 @@ def only(folder):
     return entry
 
 
-@pytest.fixture
-def finished(lab, tmp_path):
-    done = lab(*SHORT, "activation=gelu", "layers=2", check=0)
-    return only(tmp_path / "runs"), done
+@pytest.fixture(scope="module")
+def finished(lab_in, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    done = lab_in(folder, *SHORT, "activation=gelu", "layers=2", check=0)
+    return only(folder / "runs"), done
 
 
 def test_a_run_writes_all_its_files_into_its_folder(finished):
@@ -112,9 +113,8 @@ def test_a_diverged_run_ends_with_status_diverged(lab, tmp_path):
 
 
 def test_a_pipe_that_closes_does_not_stop_the_run(lab, tmp_path):
-    command = (
-        f"'{sys.executable}' -P -m microgpt_lab steps=20 eval_every=2 eval_docs=2 hydra.run.dir=run | head -1"
-    )
+    options = "steps=20 eval_every=2 eval_docs=2 samples=1 embed=8 hydra.run.dir=run"
+    command = f"'{sys.executable}' -P -m microgpt_lab {options} | head -1"
     assert not lab(command=("bash", "-c", command), check=0).stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
 

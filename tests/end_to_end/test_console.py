@@ -10,6 +10,7 @@ from rich.console import Console as Screen
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import assemble, load_documents
+from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 
 registry()
@@ -29,10 +30,11 @@ MANY += ["block=sandwich_norm", "final_norm=true", "embed_scale=2", "attention.q
 
 
 def test_a_pipe_gets_a_line_for_each_group_of_facts(lab):
-    name, model, flops, data, git, *rest = lab(*SHORT, "steps=0", check=0).stdout.splitlines()
+    name, model, flops, data, needs, git, *rest = lab(*SHORT, "steps=0", check=0).stdout.splitlines()
     assert name.startswith("backend=numpy,eval_docs=3")
     kinds = "embedding 216, position 128, attention 256, mlp 512, head 216"
     assert model == f"  model  1,328 parameters: {kinds}"
+    assert re.fullmatch(r"  needs  about \d\d MB of memory", needs)
     assert re.fullmatch(r"  FLOPs  \d\.\d+ k per token, forward and backward", flops)
     assert data.startswith("  data   us_names 32,257 docs, split zero2hero ") and git.startswith("  git    ")
     assert not any("cross-entropy" in line for line in rest)
@@ -43,6 +45,15 @@ def test_a_run_says_what_it_minimizes_if_it_is_more_than_the_cross_entropy(lab):
     minimized = "cross-entropy + penalty + balance"
     assert f"  loss   {minimized} in training, cross-entropy alone in validation" in lines
     assert any(line.startswith(f"training loss ({minimized}) 3.") for line in lines)
+
+
+def test_a_pipe_is_told_once_how_long_the_training_will_take(tmp_path, monkeypatch, capsys):
+    """After two seconds, if no other line has said it until then."""
+    monkeypatch.setattr(import_module("microgpt_lab_plugins.callbacks.console"), "FIRST", 0)
+    execute(Run(compose([*SHORT[:-1], "steps=30", "eval_every=10", "train_docs=50"]), tmp_path / "run"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith((" steps", " left"))]
+    assert re.fullmatch(r"  time   about \d+s for the other 29 steps", lines[0])
+    assert [line.split()[1] for line in lines[1:]] == ["10/30", "20/30", "30/30"]
 
 
 @pytest.fixture(scope="module")

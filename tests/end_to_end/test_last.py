@@ -21,12 +21,20 @@ def dated(folder, seconds):
         os.utime(file, (seconds, seconds))
 
 
+@pytest.fixture(scope="module")
+def trained(lab_in, tmp_path_factory):
+    """Folder of a run and of a sweep."""
+    folder = tmp_path_factory.mktemp("trained")
+    lab_in(folder, *TINY, *NUMPY, "hydra.run.dir=runs/alone", check=0)
+    lab_in(folder, "-m", "seed=1,2", *TINY, *NUMPY, "hydra.sweep.dir=runs/swept", check=0)
+    return folder / "runs"
+
+
 @pytest.fixture
-def run_and_sweep(lab, tmp_path):
+def run_and_sweep(trained, tmp_path):
     """A run, then a sweep in a folder of its own. Returns the folder `runs` and the newest job."""
-    lab(*TINY, *NUMPY, "hydra.run.dir=runs/alone", check=0)
-    lab("-m", "seed=1,2", *TINY, *NUMPY, "hydra.sweep.dir=runs/swept", check=0)
     runs = tmp_path / "runs"
+    shutil.copytree(trained, runs)
     dated(runs / "alone", 1000)
     dated(runs / "swept", 2000)
     (newest,) = runs.glob("swept/*seed=1*")
@@ -100,12 +108,15 @@ def test_an_existing_folder_called_last_comes_before_the_newest_run(lab, tmp_pat
     assert lab("sample", "last", "-n", "1", check=0).stderr == ""
 
 
-def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
-    lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained / "alone", tmp_path / "run")
+
+
+def test_more_steps_continue_a_finished_run_without_force(lab, run):
     output = lab("resume", "run", check=0).stdout
     assert output == "run has ended: ok; to train longer: python -m microgpt_lab resume run steps=4\n"
     lab(*output.split("microgpt_lab ")[1].split(), check=0)
-    run = tmp_path / "run"
     rows = (run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [1, 2, 3, 4]
     assert json.loads((run / "summary.json").read_text())["resumed"] == [2]
@@ -123,8 +134,7 @@ def test_more_steps_continue_a_finished_run_without_force(lab, tmp_path):
         (("batch_size=2",), "would not continue as it started: batch_size was 1, is 2"),
     ],
 )
-def test_any_other_change_of_a_finished_run_is_refused(lab, tmp_path, overrides, message):
-    lab(*TINY, *NUMPY, "hydra.run.dir=run", check=0)
-    before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+def test_any_other_change_of_a_finished_run_is_refused(lab, run, overrides, message):
+    before = {file: file.read_bytes() for file in run.iterdir()}
     assert message in lab("resume", "run", *overrides, check=2).stderr
-    assert before == {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    assert before == {file: file.read_bytes() for file in run.iterdir()}

@@ -21,11 +21,11 @@ MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 def test_launchers_give_equal_results(lab, tmp_path, launcher):
     pytest.importorskip(MODULES.get(launcher, "hydra"), reason=f"needs hydra's {launcher}")
     env = plugin(tmp_path, PARTS)
-    grid = ("activation=relu,square", "seed=range(2)")
+    grid = ("activation=relu,square", "seed=7")  # submitit starts a process for each job
     lab(*SWEEP, *grid, env=env, check=0)
     done = lab(*SWEEP, *grid, f"hydra/launcher={launcher}", "hydra.sweep.dir=beside", env=env, check=0)
-    assert "4 ok in beside" in done.stdout
-    assert "[4/4]" in done.stdout or launcher in ("submitit_local", "ray")  # these show output later, or not
+    assert "2 ok in beside" in done.stdout
+    assert "[2/2]" in done.stdout or launcher in ("submitit_local", "ray")  # these show output later, or not
     assert results(tmp_path / "sweep") == results(tmp_path / "beside")
     assert configurations(tmp_path / "sweep") == configurations(tmp_path / "beside")
     assert not list((tmp_path / "beside").rglob("*batch*"))

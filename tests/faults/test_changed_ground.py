@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 import yaml
@@ -23,17 +24,28 @@ def activations():
 '''
 
 
-@pytest.fixture
-def stopped(lab, tmp_path):
-    """A run with its own data and activation, killed after step 10; and a function that resumes it."""
-    (tmp_path / "data.txt").write_text("anna\nhannah\notto\nbob\neve\nada\n" * 4)
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "mine.py").write_text(PART)
-    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
-    lab(*OPTIONS, "activation=mine", "dataset=text", "dataset.path=data.txt", env=env, check=0)
-    run = tmp_path / "run"
+@pytest.fixture(scope="module")
+def trained(lab_in, tmp_path_factory):
+    """Folder of a run with its own data and activation, as if killed after step 10."""
+    folder = tmp_path_factory.mktemp("stopped")
+    (folder / "data.txt").write_text("anna\nhannah\notto\nbob\neve\nada\n" * 4)
+    (folder / "parts").mkdir()
+    (folder / "parts" / "mine.py").write_text(PART)
+    env = {"MICROGPT_LAB_PLUGINS": str(folder / "parts")}
+    mine = ("activation=mine", "dataset=text", "dataset.path=data.txt")
+    lab_in(folder, *OPTIONS, *mine, env=env, check=0)
+    run = folder / "run"
     (run / checkpoint.PREVIOUS).replace(run / checkpoint.CURRENT)
     (run / "summary.json").unlink()
+    return folder
+
+
+@pytest.fixture
+def stopped(trained, lab, tmp_path):
+    """A copy of this run, and a function that resumes it."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+    run = tmp_path / "run"
 
     def resume(*arguments, check=None):
         before = {path: path.read_bytes() for path in run.iterdir()}
@@ -72,7 +84,6 @@ def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     assert done.stderr.startswith("error: run would not continue as it started: ") and message in done.stderr
     resume("--force", check=0)
     assert json.loads((run / "summary.json").read_text())["steps"] == 12
-    assert "has ended" in resume(check=0).stdout
 
 
 def test_overrides_are_changes_too(stopped):
@@ -166,3 +177,4 @@ def test_an_unchanged_run_resumes_from_its_checkpoint(stopped):
     run, resume = stopped
     resume(check=0)
     assert json.loads((run / "summary.json").read_text())["resumed"] == [10]
+    assert "has ended" in resume(check=0).stdout

@@ -11,7 +11,7 @@ from microgpt_lab import GPT, Corpus, Trainer, ops, part
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.registry.plugins import registry
 
-BACKENDS = ["python", "numpy", "jax"]
+BACKENDS = ["python", "numpy", "jax", pytest.param("c", marks=pytest.mark.slow)]
 MOST = 1.7976931348623157e308
 EXTREMES = [
     0.0,

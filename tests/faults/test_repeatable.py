@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from arguments import keep_last
+from needs import needs
 
 from microgpt_lab.run import checkpoint
 
@@ -31,10 +32,9 @@ def outcome(run):
 
 
 @pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test loaded it: the child only execs
-@pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["python", "numpy", "c", pytest.param("jax", marks=pytest.mark.slow)])
 def test_the_same_command_gives_the_same_bits(tmp_path, backend):
-    if backend == "jax":
-        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    needs(backend)
     (tmp_path / "elsewhere").mkdir()
     surroundings = [
         ({"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **COMPILE}, tmp_path),
@@ -63,7 +63,7 @@ def test_the_same_command_gives_the_same_bits(tmp_path, backend):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", "jax", "c"])
 @pytest.mark.parametrize(
     "size", ["embed=64 layers=4 batch_size=32", "embed=256 batch_size=64", "embed=96 heads=3"]
 )

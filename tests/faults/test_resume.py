@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from arguments import keep_last
 from board import points
+from needs import needs
 
 from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.documents import Stream
@@ -53,9 +54,17 @@ def resumes_exactly(make):
 
 
 @pytest.mark.parametrize("optimizer", registry().names("optimizer"))
-@pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend", ["python", "numpy", *(pytest.param(b, marks=pytest.mark.slow) for b in ("jax", "c"))]
+)
 def test_every_optimizer_resumes_exactly_on_every_backend(backend, optimizer):
+    needs(backend)
     assert resumes_exactly(lambda: trainer(backend, optimizer, grad_clip=0.5))
+
+
+def test_a_run_on_c_resumes_exactly():
+    needs("c")
+    assert resumes_exactly(lambda: trainer("c", "muon", grad_clip=0.5))
 
 
 @pytest.mark.parametrize("scheduler", registry().names("scheduler"))
@@ -112,8 +121,9 @@ KILLED = [
     pytest.param(backend, options, kills, marks=[pytest.mark.slow] * slow)
     for backend, other, few, many in (
         ("python", "optimizer=sgd optimizer.momentum=0.9", 0, 250),
-        ("numpy", "optimizer=muon", 13, 250),
+        ("numpy", "optimizer=muon", 6, 250),
         ("jax", "optimizer=muon", 0, 20),
+        ("c", "optimizer=muon", 0, 60),
     )
     for options in ("optimizer=adamw", f"{other} batch_size=2 accumulate=2")
     for kills, slow in ((few, False), (many, True))
@@ -123,8 +133,7 @@ KILLED = [
 
 @pytest.mark.parametrize(("backend", "options", "kills"), KILLED)
 def test_a_run_killed_at_random_moments_ends_the_same(tmp_path, backend, options, kills):
-    if backend == "jax":
-        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    needs(backend)
     (tmp_path / "data.txt").write_text("\n".join(DOCUMENTS))
     arguments = (*RUN, "steps=40", "dataset=text", "dataset.path=data.txt", f"backend={backend}")
     arguments += ("eval_every=8", "callback.tensorboard.every=3", *options.split())

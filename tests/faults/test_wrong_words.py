@@ -9,13 +9,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgpt_lab import UserError
+from microgpt_lab.commands import COMMANDS
+from microgpt_lab.options import mistakes
 from microgpt_lab.options.compose import compose
+from microgpt_lab.run.assemble import assemble, load_documents
 
 WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
+# What only the command line refuses, or says in other words than `compose` and `assemble`.
+NOT_COMPOSED = ("samlpe", "activation=relu,gelu", "hydra.run.dir=/dev/null/run", "jobs=2")
+NOT_COMPOSED += ("callback.checkpoint.every=-5",)
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong["command"])
-def test_a_mistake_is_a_one_line_error(lab, tmp_path, wrong):
+def is_composed(wrong):
+    command = wrong["command"]
+    words = {*command.split()}
+    return not wrong.get("files") and not words & {"-m", "--help", *COMMANDS} and command not in NOT_COMPOSED
+
+
+COMPOSED = [wrong for wrong in WRONG if is_composed(wrong)]
+
+
+@pytest.mark.parametrize("wrong", COMPOSED, ids=lambda wrong: wrong["command"])
+def test_a_mistake_in_a_configuration_is_a_one_line_error(wrong):
+    arguments = wrong["command"].split()
+    with pytest.raises(UserError) as refused:
+        mistakes.check_flags(arguments)
+        mistakes.check_twice(arguments)
+        config = compose(arguments)
+        assemble(config, load_documents(config))
+    assert str(refused.value) == wrong["answer"]
+
+
+def every_mistake():
+    """From its error on, every refused configuration takes the same way: most are slow here."""
+    for wrong in WRONG:
+        slow = wrong in COMPOSED and COMPOSED.index(wrong) % 8
+        yield pytest.param(wrong, id=wrong["command"], marks=[pytest.mark.slow] * bool(slow))
+
+
+@pytest.mark.parametrize("wrong", list(every_mistake()))
+def test_a_mistake_prints_one_line_and_writes_nothing(lab, tmp_path, wrong):
     for name, text in wrong.get("files", {}).items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +101,7 @@ def compose_or_refuse(override):
         assert isinstance(compose([override]), dict)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(OVERRIDES)
 def test_any_override_is_accepted_or_refused_in_one_line(override):
     compose_or_refuse(override)

@@ -101,6 +101,8 @@ def notes(trainer: Trainer, config: dict[str, Any]) -> Iterator[str]:
         yield "Its samples are those of the run too."
     else:
         yield f"Samples are drawn from softmax(logits), not with sampler={sampler}."
+    if trainer.accumulate > 1:
+        yield f"The {trainer.accumulate} batches of a step are computed as one."
     yield "Evaluations and callbacks are left out."
     if "early_stopping" in config["callback"]:
         yield "So it never stops early."

@@ -23,7 +23,7 @@ def literal(value: Any) -> str:
 def documents_of(trainer: Trainer) -> list[str]:
     """Return the training documents that the run's steps take, in their order; of a stream, all texts."""
     corpus = trainer.corpus
-    wanted = trainer.steps * trainer.batch_size
+    wanted = trainer.steps * trainer.batch_size * trainer.accumulate
     taken: list[str] = []
     for document in corpus.train:
         if wanted <= 0 and not corpus.stream:

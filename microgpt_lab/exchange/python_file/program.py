@@ -172,13 +172,13 @@ def part(kind: str, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return registry().get(kind, options.pop("name")).make, options
 
 
-def settings(trainer: Trainer, config: dict[str, Any]) -> str:
+def settings(trainer: Trainer) -> str:
     """Return the constants at the top of the file."""
     model = trainer.model
     values = {
         "seed": trainer.seed,
         "steps": trainer.steps,
-        "batch_size": config["batch_size"] * config.get("accumulate", 1),
+        "batch_size": trainer.batch_size * trainer.accumulate,
         **{name: getattr(model, name) for name in SIZES},
         **({"dropout": trainer.dropout} if trainer.dropout or model.attention_dropout else {}),
         **({"grad_clip": trainer.grad_clip} if trainer.grad_clip else {}),

@@ -35,7 +35,8 @@ from microgpt_lab.exchange.python_file.program import part, program, settings
 from microgpt_lab.exchange.python_file.source import Function, Source, is_load, walk
 from microgpt_lab.exchange.python_file.specialize import attributes_of, specialized
 from microgpt_lab.exchange.python_file.sweep import swept
-from microgpt_lab.exchange.python_file.trace import methods_called
+from microgpt_lab.exchange.python_file.trace import check_losses, methods_called
+from microgpt_lab.registry.folders import FIRST_PARTY
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 
 KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "tokenizer", "sampler")
@@ -54,7 +55,7 @@ MARK = "# --- {} ---\n"
 def python_file(trainer: Trainer, config: dict[str, Any], overrides: Sequence[str]) -> str:
     """Return the text of the file. UserError if the run uses what cannot be in it.
 
-    trainer: the trainer of the run, before its first step.
+    trainer: the trainer of the run, before its first step. It is used up.
     config: the configuration of the run.
     overrides: what was written on its command line.
     """
@@ -62,7 +63,10 @@ def python_file(trainer: Trainer, config: dict[str, Any], overrides: Sequence[st
     vocabulary = vocabulary_text(trainer.corpus.tokenizer.state_dict())
     head = f'"""{introduction(config, overrides)}"""\n\nfrom __future__ import annotations\n\n'
     end = 'if __name__ == "__main__":\n    main()\n'
-    return f"{head}{code(trainer, config)}\n\n{vocabulary}\n{documents}\n{end}"
+    text = f"{head}{code(trainer, config)}\n\n{vocabulary}\n{documents}\n{end}"
+    if trainer.steps > 1:
+        check_losses(text, trainer)
+    return text
 
 
 def code(trainer: Trainer, config: dict[str, Any]) -> str:
@@ -76,7 +80,7 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
     text = "\n\n".join(
         [
             "\n".join(sorted({*imports, *IMPORTS})),
-            settings(trainer, config),
+            settings(trainer),
             assembled(definitions, names),
             program(trainer, config, of_kind),
             "VOCABULARY = DOCUMENTS = None\n",
@@ -89,7 +93,8 @@ def code(trainer: Trainer, config: dict[str, Any]) -> str:
     text = swept(text)
     while text != (text := without_wrappers(text, wrappers)):  # one may be inside of another
         pass
-    if getattr(trainer.model.attention, "kv_heads", 0) in (0, trainer.model.heads):
+    is_first_party = type(trainer.model.attention).__module__.startswith(("microgpt_lab.", f"{FIRST_PARTY}."))
+    if is_first_party and getattr(trainer.model.attention, "kv_heads", 0) in (0, trainer.model.heads):
         text = without_identities(text, {names[Symbol("microgpt_lab.core.derived", "repeat_heads")]})
     text = simplified(text, attributes_of(trainer, text, names))
     text = simplified(text, {}, methods_called(text, trainer.corpus))
@@ -104,7 +109,8 @@ def symbol_of(kind: str, config: dict[str, Any]) -> Symbol:
     """Return where the run's part of this kind is defined. UserError if it is not in a file of its own."""
     make, _ = part(kind, config)
     OURS.add(make.__module__.partition(".")[0])
-    if make.__name__ not in module(make.__module__).definitions:
+    file = getattr(sys.modules.get(make.__module__), "__file__", None)
+    if not file or make.__name__ not in module(make.__module__).definitions:
         raise UserError(
             f"{kind}={config[kind]['name']} cannot be exported: it is not a function or class at the top "
             f"level of {make.__module__}"

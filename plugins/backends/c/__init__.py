@@ -1,6 +1,7 @@
 from typing import Any, Literal
 
 from microgpt_lab import Backend, hookimpl
+from microgpt_lab.core.backend import Memory
 
 
 class C(Backend):
@@ -14,6 +15,7 @@ class C(Backend):
     """
 
     fused = 64
+    memory = Memory(weight=165, fixed=20_000_000)
 
     def __init__(self, *, precision: Literal["float64", "float32"] = "float64"):
         from ..numpy.array import Array

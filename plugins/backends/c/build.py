@@ -39,24 +39,24 @@ def compiler() -> list[str] | None:
 
     None if there is no compiler. UserError if $CC does not run.
     """
-    if words := shlex.split(os.environ.get("CC", "")):
-        command = located(words)
+    if cc := os.environ.get("CC", "").strip():
+        command = located(cc)
         if command is None:
-            raise UserError(
-                f"CC={os.environ['CC']} is not a C compiler that runs here: correct it, or unset CC"
-            )
+            raise UserError(f"CC={cc} is not a C compiler that runs here: correct it, or unset CC")
         return command
-    candidates = [["cc"], ["gcc"], ["clang"]]
+    candidates = ["cc", "gcc", "clang"]
     if importlib.util.find_spec("ziglang"):
-        candidates.append([sys.executable, "-P", "-m", "ziglang", "cc"])
+        candidates.append(shlex.join([sys.executable, "-P", "-m", "ziglang", "cc"]))
     return next(filter(None, map(located, candidates)), None)
 
 
-def located(words: list[str]) -> list[str] | None:
-    """Return a command with the full path of its program; None if it does not run."""
-    program = shutil.which(words[0])
-    command = [program or "", *words[1:]]
-    return command if program and version(*command) else None
+def located(line: str) -> list[str] | None:
+    """Return the words of a command, with the full path of its program; None if it does not run."""
+    with contextlib.suppress(ValueError):  # a quote that is not closed
+        program, *options = shlex.split(line)
+        command = [shutil.which(program) or "", *options]
+        return command if command[0] and version(*command) else None
+    return None
 
 
 @functools.cache

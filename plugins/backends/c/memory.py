@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -52,7 +53,9 @@ class Memory:
     that lie where it wants them, (serial of the concat, index).
     """
 
-    def __init__(self, leaves: list[Any], outputs: list[tuple[Any, Any]], units: list[Unit], kept: set[int]):
+    def __init__(
+        self, leaves: list[Any], outputs: Sequence[tuple[Any, Any]], units: list[Unit], kept: set[int]
+    ):
         self.home: dict[int, Place] = {}
         self.ends = {area: Place(area) for area in ("carry", "keep", "sums", "mem")}
         self.units = units
@@ -87,7 +90,7 @@ class Memory:
             }
             self.home[node.serial] = Place(f"batch->{kind}s + {index} * {apart.get(kind, 1)}")
 
-    def place_outputs(self, outputs: list[tuple[Any, Any]]) -> None:
+    def place_outputs(self, outputs: Sequence[tuple[Any, Any]]) -> None:
         """Put the new carry over the old one where nothing reads the old one later."""
         readers: dict[int, list[int]] = defaultdict(list)
         for i, unit in enumerate(self.units):

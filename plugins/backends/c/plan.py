@@ -14,7 +14,7 @@ from microgpt_lab.tensors.graph import Node, Untraceable, is_number
 from microgpt_lab.tensors.shapes import Unknown
 
 BEFORE, DOCUMENTS, AFTER = range(3)
-KERNELS = ("matmul", "outer", "scatter", "concat", "strip", "distances")
+KERNELS = ("matmul", "outer", "scatter", "concat", "strip", "distances", "headsum")
 SUMS = ("total", "colsum")  # of all rows of a loop
 REDUCTIONS = ("rowsum", "rowmax")
 WHOLE_ROWS = ("pick", "argmax")  # they read a row that must be complete

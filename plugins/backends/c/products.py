@@ -31,15 +31,11 @@ class Kernels:
             rows = "N" if a.shape[0] is DOCS else a.shape[0]
             return [self.product(rows, a.shape[-1], b.shape[-1], self.flat(a), self.flat(b), self.flat(y))]
         heads = node.heads
-        sizes = ["T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1])]
-        operands = [self.of_head(x) for x in (a, b, y)]
+        M, K, N = ("T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1]))
         kind, band = self.scores(a, node)
-        if kind:
-            return [
-                f"EACH_DOCUMENT {each(heads)}"
-                + self.product(*sizes, *operands, f"scores_matmul({kind}, {band}, ")
-            ]
-        return [f"EACH_DOCUMENT {each(heads)}" + self.product(*sizes, *operands)]
+        call = f"scores_matmul({kind}, {band}, " if kind else "matmul("
+        operands = self.of_head(a), self.of_head(b), self.of_head(y)
+        return [f"EACH_DOCUMENT {each(heads)}{self.product(M, K, N, *operands, call)}"]
 
     def scores(self, a: Any, node: Node) -> tuple[str, int]:
         """Return how a product deals with scores of which only a band exists, and the band."""
@@ -49,9 +45,11 @@ class Kernels:
             return ("LEFT" if a.strides[-1] == 1 else "LEFT_T"), a.node.band
         return "", 0
 
-    def product(self, M: Any, K: Any, N: Any, a: Any, b: Any, c: Any, call: str = "matmul(") -> str:
-        (pa, *sa), (pb, *sb), (pc, row, _) = a, b, c
-        numbers = [M, N, K, pa, *sa, pb, *sb, pc, row, 0]
+    def product(
+        self, M: Any, K: Any, N: Any, a: Any, b: Any, c: Any, call: str = "matmul(", add: Any = 0
+    ) -> str:
+        """Return the call for c[M, N] = a[M, K] @ b[K, N], each where it begins and its strides."""
+        numbers = [M, N, K, *a, *b, *c[:2], add]
         return f"{call}{', '.join(map(str, numbers))});"
 
     def flat(self, x: Any) -> tuple[str, Any, Any]:
@@ -63,29 +61,23 @@ class Kernels:
         if len(x.shape) == 2:
             return self.flat(x)
         heads = x.shape[1] if len(x.shape) == 4 else 1
-        apart = x.strides[0] if len(x.shape) == 4 else 0
-        row, column = x.strides[-2:]
+        apart, row, column = (0, *x.strides)[-3:]
         if "T" in x.strides:
-            place = f"nn * {heads}" + (" + h * T * T" if heads > 1 else "")
+            place, apart = f"nn * {heads}", "T * T"
             row, column = ("T", 1) if column == 1 else (1, "T")
         else:
-            place = f"n * {row if x.shape[-2] is LENGTH else column}" + (
-                f" + h * {apart}" if apart and heads > 1 else ""
-            )
-        return f"{self.pointer(x)} + {place}", row, column
+            place = f"n * {row if x.shape[-2] is LENGTH else column}"
+        head = f" + h * {apart}" if apart and heads > 1 else ""
+        return f"{self.pointer(x)} + {place}{head}", row, column
 
     def outer(self, node: Node) -> list[str]:
         """aᵀ b summed over all tokens, and heads."""
         a, b = node.args
-        (height, width), to = node.shape, self.pointer(Traced(node))
+        sizes, y = (node.shape[0], "N", node.shape[1]), self.flat(Traced(node))
         if len(a.shape) == 3:
-            (pa, ra, ca), (pb, rb, cb) = self.flat(a), self.flat(b)
-            return [f"matmul({height}, {width}, N, {pa}, {ca}, {ra}, {pb}, {rb}, {cb}, {to}, {width}, 0);"]
-        (pa, ra, ca), (pb, rb, cb) = (
-            (f"{self.pointer(x)} + h * {x.strides[0]}", *x.strides[1:]) for x in (a, b)
-        )
-        call = f"matmul({height}, {width}, N, {pa}, {ca}, {ra}, {pb}, {rb}, {cb}, {to}, {width}, h > 0);"
-        return [EACH_HEAD.format(heads=a.shape[1]) + call]
+            return [self.product(*sizes, self.flat(a.T), self.flat(b), y)]
+        at, b = ((f"{self.pointer(x)} + h * {x.strides[0]}", *x.strides[1:]) for x in (a.T, b))
+        return [EACH_HEAD.format(heads=a.shape[1]) + self.product(*sizes, at, b, y, add="h > 0")]
 
     def concat(self, node: Node) -> list[str]:
         """Copy the columns of each operand that does not lie there already."""
@@ -94,18 +86,13 @@ class Kernels:
         rows = "N" if node.of_docs else node.shape[-2]
         for i, x in enumerate(node.args):
             if (node.serial, i) not in self.memory.packed:
-                row, column = x.strides[-2:]
-                apart = x.strides[0] if len(x.shape) == 4 else 0
-                inner = f"for (int64_t c = 0; c < {x.shape[-1]}; c++) "
-                target = (
-                    f"({to})[n * {heads * width} + h * {width} + {start} + c]"
-                    if heads > 1
-                    else f"({to})[n * {width} + {start} + c]"
-                )
-                source = (
-                    f"({self.pointer(x)})[n * {row} + {f'h * {apart} + ' if heads > 1 else ''}c * {column}]"
-                )
-                lines.append(f"for (int64_t n = 0; n < {rows}; n++) {each(heads)}{inner}{target} = {source};")
+                apart, row, column = (0, *x.strides)[-3:]
+                to_head, from_head = (f"h * {width} + ", f"h * {apart} + ") if heads > 1 else ("", "")
+                rows_and_heads = f"for (int64_t n = 0; n < {rows}; n++) {each(heads)}"
+                columns = f"for (int64_t c = 0; c < {x.shape[-1]}; c++) "
+                target = f"({to})[n * {heads * width} + {to_head}{start} + c]"
+                source = f"({self.pointer(x)})[n * {row} + {from_head}c * {column}]"
+                lines.append(f"{rows_and_heads}{columns}{target} = {source};")
             start += x.shape[-1]
         return lines
 
@@ -126,6 +113,15 @@ class Kernels:
             f"memset({to}, 0, {heads * width} * sizeof(real));",
             f"for (int64_t h = 0; h < {heads}; h++) for (int64_t d = 0; d < {size}; d++)",
             f"  ({to})[h * {width} + {last} - d] = ({self.pointer(w)})[d * {row} + h * {column}];",
+        ]
+
+    def headsum(self, node: Node) -> list[str]:
+        """Sum scores over heads."""
+        (g,), to = node.args, self.pointer(Traced(node))
+        source = f"({self.pointer(g)})[nn * {g.node.heads} + h * T * T + i]"
+        return [
+            f"EACH_DOCUMENT for (int64_t h = 0; h < {g.node.heads}; h++) for (int64_t i = 0; i < T * T; i++)",
+            f"  ({to})[nn + i] = (h ? ({to})[nn + i] : 0) + {source};",
         ]
 
     def distances(self, node: Node) -> list[str]:

@@ -45,9 +45,8 @@ class Compiled:
         real = "double" if dtype == "float64" else "float"
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
-        self.rows = (
-            2**62 if show else max(1, WORTH // max(1, self.program.work))
-        )  # what is shown lies in one lane
+        rows = max(1, WORTH // max(1, self.program.work))
+        self.rows = 2**62 if show else rows  # of a lane; what is shown lies in a single one
         ends = self.program.memory.ends
         self.keep = np.zeros(ends["keep"].fixed + ROOM, dtype)
         for at, table in self.program.tables.items():
@@ -99,17 +98,14 @@ class Compiled:
         home = self.program.memory.home[x.node.serial]
         start = home.tokens * sum(lengths) + home.pairs * sum(t * t for t in lengths) + home.fixed + x.offset
         numbers = {"mem": self.mem, "sums": self.sums, "keep": self.keep, "carry": carry}[home.area][start:]
-        found, done, heads = [], 0, x.node.heads
+        found, n, nn, heads = [], 0, 0, x.node.heads  # n tokens and nn pairs of tokens come before
+        token = x.strides[-2 if x.shape[-2] is LENGTH else -1]
         for T in lengths if x.shape[0] is DOCS else [0]:
-            shape = [T if n is LENGTH else n for n in x.shape if n is not DOCS]
-            strides = [{"T": T, "TT": T * T}.get(s, s) for s in x.strides]
-            if x.shape[0] is DOCS and not x.node.is_scores:
-                token = x.strides[-2 if x.shape[-2] is LENGTH else -1]
-                place, done = done * token, done + T
-            else:
-                place, done = done * heads, done + T * T
-            bytes_apart = [s * numbers.itemsize for s in strides]
+            shape = [T if size is LENGTH else size for size in x.shape if size is not DOCS]
+            bytes_apart = [{"T": T, "TT": T * T}.get(s, s) * numbers.itemsize for s in x.strides]
+            place = nn * heads if x.node.is_scores else n * token
             found.append(np.lib.stride_tricks.as_strided(numbers[place:], shape, bytes_apart).copy())
+            n, nn = n + T, nn + T * T
         return found
 
 

@@ -54,7 +54,8 @@ class Program:
         self.called: dict[int, str] = {}
         self.taken = {identifier(name) for name, _ in graph.weights.values()} | C_WORDS
         self.counts: dict[str, int] = {}
-        self.functions: dict[str, str] = {}  # by text: the same loop of another layer is the same function
+        self.functions: dict[str, str] = {}  # loops by name
+        self.names: dict[str, str] = {}  # by text: the same loop of another layer is the same function
         self.bodies, self.kernels = [self.body(stage) for stage in STAGES], header("kernels.h")
         parts = self.sizes(), self.kernels, *self.functions.values(), *self.bodies, header("steps.h")
         self.text = "\n".join(parts)
@@ -148,13 +149,13 @@ class Program:
             statements = Kernels(self.pointer, self.memory).text(unit.nodes[0])
         else:
             text, arguments = Loop(unit, self.pointer, self.comment).text()
-            name = self.functions.get(text, "").partition("(")[0].split(" ")[-1]
-            if not name:
+            if text not in self.names:
                 words = dict.fromkeys(owner(x).lower() for x in unit.nodes)
                 name = f"{'d_' * unit.back}{'_'.join(list(words)[:3])}_rows{len(self.functions)}"
-                self.functions[text] = (
-                    wrapped(f"NOINLINE void {name}{text.partition(')')[0]})") + text.partition(")")[2]
-                )
+                head, body = text.split(")", 1)
+                self.functions[name] = f"{wrapped(f'NOINLINE void {name}{head})')}{body}"
+                self.names[text] = name
+            name = self.names[text]
             statements = [f"{name}({', '.join(arguments)});"]
         if statements:
             said = dict.fromkeys(" ".join(x.where) for x in unit.nodes)

@@ -18,6 +18,7 @@ class Jax(Backend):
     """
 
     fused, forks = 64, False
+    memory = Memory(weight=120, fixed=150_000_000)  # of which the compiler takes most
 
     def __init__(self, *, precision: Literal["float64", "float32"] = "float64"):
         # XLA's number of threads, on which its rounding depends: the same on every machine.
@@ -27,7 +28,6 @@ class Jax(Backend):
         from .array import Array
 
         self.precision, self.jax, self.array = precision, jax, Array
-        self.memory = Memory(number=numpy.dtype(precision).itemsize, weight=120, fixed=100_000_000)
 
     def tensor(self, rows):
         return self.array(numpy.array(rows, self.precision))
@@ -58,6 +58,10 @@ class Jax(Backend):
     def to_host(self, values):
         """Copy to the host, unless a function is being compiled."""
         return values if isinstance(values, self.jax.core.Tracer) else numpy.asarray(values)
+
+    def device_memory(self):
+        of_devices = [device.memory_stats() for device in self.jax.devices()]  # None for a CPU
+        return sum(each["bytes_limit"] for each in of_devices if each)
 
     def scan(self, f):
         from .scan import Scan

@@ -14,7 +14,7 @@ from .result import are_text, drawn, escaped, how_many, mean, result_rows, sampl
 
 LAB = "python -m microgpt_lab"
 BLOCKS = "▁▂▃▄▅▆▇█"
-FIRST = 1.0  # seconds of training after which a pipe gets an estimate of the whole time
+FIRST = 2.0  # seconds of training after which a pipe gets an estimate of the whole time
 NUMBER_COLUMNS = 60  # width of the numbers in a progress line; the label and the bar share the rest
 SAMPLES = 60  # columns of the samples in the line of a job
 
@@ -90,14 +90,14 @@ class Console:
 
     def step_line(self, step, evaluated, loss, speed):
         """Print how far the training is, if it is time to, or once how long it will take."""
-        now, steps = time.monotonic(), self.trainer.steps
-        left = format_duration((now - self.started_at) / (step - self.first_step) * (steps - step))
+        now, steps, done = time.monotonic(), self.trainer.steps, self.trainer.step  # a call makes many steps
+        left = format_duration((now - self.started_at) / (done - self.first_step) * (steps - done))
         if evaluated or now - self.last_line_at > self.seconds:
             self.last_line_at = now
             val, rate = f"  val {self.val:.4f}" if self.val == self.val else "", f"{speed:,.0f} tok/s"
             self.print_line(f"step {step}/{steps}  loss {loss:.4f}{val}  {rate}  {left} left")
         elif not self.estimated and now - self.started_at > FIRST:
-            self.print_line(f"  time   about {left} for the other {steps - step:,} steps")
+            self.print_line(f"  time   about {left} for the other {steps - done:,} steps")
         else:
             return
         self.estimated = True

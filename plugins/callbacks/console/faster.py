@@ -1,6 +1,6 @@
 """About how long a run of the python backend would have taken with `backend=auto`."""
 
-from microgpt_lab import part
+from microgpt_lab import UserError, part
 
 WORTH = 5  # seconds that a run must have taken for it to matter
 # By backend: seconds to start (compiling, evaluations, samples), seconds a step, operations a second.
@@ -20,5 +20,8 @@ def faster_line(run, trainer, seconds):
     """Return what to say of a python run that took long, or None."""
     if run.config["backend"]["name"] != "python" or seconds < WORTH or not trainer.steps:
         return None
-    name, needed = seconds_with_auto(run, trainer)
+    try:
+        name, needed = seconds_with_auto(run, trainer)
+    except UserError:  # $CC is wrong
+        return None
     return f"backend=auto takes {name}, and about {needed:,.0f} s instead of {seconds:,.0f}"
