@@ -54,7 +54,9 @@ print("clean")
 def sanitized(kind, model, precision, *more):
     """Train a model with instrumented code, in a process that loads the sanitizer first."""
     library, flags = SANITIZERS[kind]
-    path = subprocess.run(["cc", f"-print-file-name={library}"], capture_output=True, text=True).stdout.strip()
+    path = subprocess.run(
+        ["cc", f"-print-file-name={library}"], capture_output=True, text=True
+    ).stdout.strip()
     if not Path(path).is_absolute():
         pytest.skip(f"needs {library} of the C compiler")
     env = os.environ | {
