@@ -81,7 +81,7 @@ class Traced(ShapeTensor):
         """Return the gradients of this number with respect to all leaves, by the id of the leaf."""
         return self.node.graph.gradients(self)
 
-    # Each number.
+    # Elementwise.
 
     def __add__(self, other):
         return each("add", self, other, lambda g, a, b, y: g, lambda g, a, b, y: g)

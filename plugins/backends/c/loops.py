@@ -1,4 +1,4 @@
-"""A unit of operations that share rows, as a C function with one loop over the rows.
+"""Write operations that share rows as a C function with one loop over the rows.
 
 The operations of a row are in passes. A pass computes single numbers of the row, then runs loops over its
 columns, one for each width. What needs a sum or maximum over a row is in the pass after it.

@@ -1,4 +1,4 @@
-"""A step as the text of a C file, which reads as the model does."""
+"""Write a step as the text of a C file, which reads as the model does."""
 
 from __future__ import annotations
 
@@ -163,24 +163,15 @@ class Program:
 
     def finish(self) -> list[str]:
         """Copy what could not be written over the old carry, and the results."""
-        saved, late = [], []
+        lines = []
         for leaf, y in self.memory.copies:
-            here, size = self.pointer(y), prod(y.shape)
-            if y.node.op == "leaf":  # it may be overwritten too: all are saved before any is
-                keep = self.memory.ends["keep"].fixed
-                self.memory.ends["keep"] = Place("keep", fixed=keep + size)
-                saved.append(f"memcpy(keep + {keep}, {here}, {size} * sizeof(real));")
-                here = f"keep + {keep}"
-            late.append(f"memcpy({self.pointer(leaf)}, {here}, {size} * sizeof(real));")
-        return [
-            *saved,
-            *late,
-            *(f"m->results[{i}] = *({self.pointer(x)});" for i, x in enumerate(self.results)),
-        ]
+            to, here = self.pointer(leaf), self.pointer(y)
+            lines.append(f"memcpy({to}, {here}, {prod(y.shape)} * sizeof(real));")
+        return lines + [f"m->results[{i}] = *({self.pointer(x)});" for i, x in enumerate(self.results)]
 
 
 def multiply_adds(node: Node) -> int:
-    """Return the multiply-adds of a matrix product for each token, but for the length of a document."""
+    """Return the multiply-adds of a matrix product per token, without a factor that is a length."""
     if node.op not in ("matmul", "outer") or not any(a.node.of_docs for a in node.args):
         return 0
     inner = node.args[0].shape[-1] if node.op == "matmul" else 1
