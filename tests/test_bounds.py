@@ -17,7 +17,7 @@ BOUNDS = {
     # Warmup (0.05 by default) and decay together take at most the whole run.
     "scheduler=wsd": {"decay": ((0.0, -1e-6), (0.95, 0.950001)), "final": FRACTION},
     "dataset=arithmetic": {"digits": ((1, 0), (None, 4)), "modulus": ((0, -1), (None, 1001))},
-    "dataset=python_stdlib": {"max_length": ((1, 0),)},
+    "dataset=python_stdlib": {"max_length": ((None, 0),)},
     "dataset=reverse": {
         "documents": ((1, 0), (None, 1_000_001)),
         "length": ((1, 0), (100, 101)),

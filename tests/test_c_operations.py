@@ -24,7 +24,7 @@ WEIGHTS |= {"one": (1, 1), "places": (BLOCK, C), "near": (4, HEADS), "kernel": (
 WEIGHTS |= {"column": (C, 1), "to_vocabulary": (C, VOCABULARY)}
 ROWS = {"places": (BLOCK, C), "near": (5, HEADS), "ones": (BLOCK, 1)}
 TABLES = {n: Table(np.random.default_rng(0).normal(size=shape).tolist()) for n, shape in ROWS.items()}
-SLICES = [slice(a, b, step) for a in (None, 1, 2, -2) for b in (None, 2, 3, -1) for step in (1, 1, 2, 3)]
+SLICES = [slice(a, b, step) for a in (None, 1, 2, -2) for b in (None, 2, 3, -1) for step in (1, 1, 2, -1, -2)]
 
 
 def masked(x, block, window, how):

@@ -249,8 +249,8 @@ def test_random_combinations_are_equal_on_numpy(batch):
 
 
 def test_random_combinations_are_equal_on_jax():
-    """Two that compile fast: differential attention and experts are in one, value residuals in the other."""
-    assert_equal("jax", [21, 42])
+    """One that compiles fast, with a window, value residuals and weights that sum to no 1."""
+    assert_equal("jax", [21])
 
 
 def test_random_combinations_are_equal_on_c():

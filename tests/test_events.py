@@ -31,7 +31,7 @@ def rounded(x):
         return math.copysign(math.inf, x)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(STEPS, FIGURES), max_size=8))
 @example([(1000, {"loss/train": 1e300, "loss/val": -1e39, "optim/lr": math.nan})])
 def test_tensorboard_reads_the_figures_that_were_written(tmp_path_factory, written):
@@ -49,7 +49,7 @@ def test_tensorboard_reads_the_figures_that_were_written(tmp_path_factory, writt
     assert repr(found) == repr(expected)  # NaN too
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(STEPS, FIGURES, st.floats(1, 1e10), st.text(max_size=300))
 @example(0, {}, 1.0, "a" * 70_000)
 def test_events_are_encoded_as_by_protocol_buffers(step, figures, wall_time, content):
@@ -63,7 +63,7 @@ def test_events_are_encoded_as_by_protocol_buffers(step, figures, wall_time, con
         assert events.event(wall_time, step, summary=ours) == event.SerializeToString()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_records_are_framed_as_by_tensorboardx(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("records") / "records"

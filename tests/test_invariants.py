@@ -6,7 +6,8 @@ import re
 from typing import ClassVar
 
 import pytest
-from broken_parts import BROKEN, READERS, broken_part
+from broken_parts import BROKEN, broken_part
+from broken_readers import READERS
 
 from microgpt_lab import GPT, Position, part
 from microgpt_lab.core.model import Multihead

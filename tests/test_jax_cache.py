@@ -108,8 +108,12 @@ def test_processes_share_the_cache_unless_the_user_has_a_jax_cache(folder):
     assert finish(start_process()) == [0, expected]
 
 
+@pytest.mark.slow
 def test_a_kill_while_writing_leaves_no_half_program(folder, compilations):
-    """A half-written program is never used. The next run writes a whole one."""
+    """A half-written program is never used. The next run writes a whole one.
+
+    Files are written by what test_c_build.py kills, too.
+    """
     process = start_process("killed")
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGXFSZ

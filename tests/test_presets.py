@@ -1,5 +1,6 @@
 """Presets of models: `model=NAME` chooses parts and options, which anything more specific overrides."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -38,9 +39,14 @@ def home(tmp_path, monkeypatch):
     return write
 
 
+@functools.cache
+def preset(name):
+    return compose([f"model={name}"])
+
+
 @pytest.mark.parametrize("name", BY_HAND)
 def test_a_preset_equals_the_same_parts_chosen_one_by_one(name):
-    assert compose([f"model={name}"]) == compose(BY_HAND[name].split()) | {"model": name}
+    assert preset(name) == compose(BY_HAND[name].split()) | {"model": name}
 
 
 def test_without_a_preset_the_model_is_microgpt():
@@ -71,8 +77,8 @@ ABLATIONS = {
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_an_option_of_a_preset_holds_for_the_parts_that_have_it(ablation):
-    preset = ablation.partition(" ")[0]
-    assert compose(ablation.split()) == compose([preset]) | ABLATIONS[ablation]
+    name = ablation.partition(" ")[0].removeprefix("model=")
+    assert compose(ablation.split()) == preset(name) | ABLATIONS[ablation]
 
 
 def test_a_recipe_wins_over_the_preset_and_the_command_line_over_both(home):

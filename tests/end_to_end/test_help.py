@@ -203,7 +203,7 @@ def test_only_possible_next_commands_are_printed(lab):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-@pytest.mark.parametrize(("columns", "bar"), [(60, False), (80, True)])
+@pytest.mark.parametrize(("columns", "bar"), [(60, False), pytest.param(80, True, marks=pytest.mark.slow)])
 def test_a_narrow_terminal_shows_the_numbers_without_the_bar(tmp_path, columns, bar):
     import pty
 

@@ -122,7 +122,7 @@ def check_any_value(sweep, capsys, data):
 SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=200, **SEVERAL)
+@settings(max_examples=80, **SEVERAL)
 @given(data=st.data())
 def test_any_value_at_any_place_has_a_defined_result(sweep, capsys, data):
     check_any_value(sweep, capsys, data)
@@ -176,7 +176,7 @@ CONTENTS |= st.sampled_from(
 )
 
 
-@settings(max_examples=100, **SEVERAL)
+@settings(max_examples=50, **SEVERAL)
 @given(data=st.data())
 def test_any_content_has_a_defined_result(sweep, capsys, data):
     name = data.draw(st.sampled_from(sorted(files(sweep))))

@@ -107,7 +107,16 @@ INTERRUPTIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+# Each kind of run is killed, and stopped, in the middle and at its end.
+OFTEN = ("killed beyond a point that no checkpoint has", "killed when its last events are written")
+OFTEN += ("stopped at a step that is no point", "out of patience, killed when that was saved")
+OFTEN += ("out of patience, and stopped at the same step", "diverging again")
+
+
+@pytest.mark.parametrize(
+    "interruption",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in OFTEN)) for name in INTERRUPTIONS],
+)
 def test_a_resumed_run_has_the_points_of_an_uninterrupted_one(undisturbed_runs, tmp_path, interruption):
     kind, at = INTERRUPTIONS[interruption]
     arguments = {"whole": WHOLE, "early": EARLY, "diverges": DIVERGES}[kind]

@@ -163,9 +163,9 @@ class Loop:
             return f"{self.parameter(first)}[{attr}[n] * {first.strides[0]}{column}]"
         if op == "pad":
             start, step = attr
-            stop = start + (first.shape[-1] - 1) * step
-            here = f"c >= {start} && c <= {stop}" + (f" && (c - {start}) % {step} == 0" if step > 1 else "")
-            column = f"(c - {start})" + (f" / {step}" if step > 1 else "")
+            low, high = sorted((start, start + (first.shape[-1] - 1) * step))
+            here = f"c >= {low} && c <= {high}" + (f" && (c - {start}) % {step} == 0" if step != 1 else "")
+            column = f"(c - {start})" + (f" / ({step})" if step != 1 else "")
             return f"{here} ? {self.operand(first, now, column)} : 0"
         x = [self.operand(a, now) for a in node.args]
         if op == "onehot":
