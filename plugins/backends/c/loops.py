@@ -69,7 +69,7 @@ class Loop:
         self.before: list[str] = []
         self.after: list[str] = []
         self.scores = any(x.is_scores or any(a.node.is_scores for a in x.args) for x in unit.nodes)
-        self.passes = self.pass_of_each()
+        self.passes = self.ready_in()
         self.rows_kept = {
             a.node.serial
             for x in unit.nodes
@@ -78,7 +78,7 @@ class Loop:
         } - self.stored
         self.flat = self.is_flat()
 
-    def pass_of_each(self) -> dict[int, int]:
+    def ready_in(self) -> dict[int, int]:
         """Return the pass in which each operation has its result."""
         found: dict[int, int] = {}
         for node in self.unit.nodes:
@@ -86,11 +86,11 @@ class Loop:
             found[node.serial] = ready + (node.op in (*REDUCTIONS, *WHOLE_ROWS))
         return found
 
-    def pass_in_which_runs(self, node: Node) -> int:
+    def runs_in(self, node: Node) -> int:
         return self.passes[node.serial] - (node.op in REDUCTIONS)
 
     def reads_later(self, reader: Node, made: Node) -> bool:
-        return reader.op in WHOLE_ROWS or self.pass_in_which_runs(reader) != self.passes[made.serial]
+        return reader.op in WHOLE_ROWS or self.runs_in(reader) != self.passes[made.serial]
 
     def is_flat(self) -> bool:
         """Whether all operands lie alike, so that rows need not be told apart."""
@@ -263,7 +263,7 @@ class Loop:
                 if same(read.shape[-1:], [1]) or node.op in WHOLE_ROWS:
                     if self.passes[node.serial] == now:
                         lines += self.single(node, now)
-                elif self.pass_in_which_runs(node) == now:
+                elif self.runs_in(node) == now:
                     wide.setdefault(str(read.shape[-1]), []).append(node)
             for nodes in wide.values():
                 lines += self.over_columns(nodes, now)

@@ -18,8 +18,6 @@ from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
 from .plan import DOCUMENTS, REDUCTIONS, SUMS, Unit
 
-ALIGNED = 8  # numbers; products read up to 64 bytes past an operand
-
 
 class Place(NamedTuple):
     """`tokens` numbers for each token, `pairs` for each pair of tokens of a document, and `fixed` others."""
@@ -41,7 +39,7 @@ def size_of(node: Node) -> Place:
     """Return how many numbers a node has."""
     axes = [size for size in node.shape if size is not DOCS]
     if not node.of_docs:
-        return Place("", fixed=prod(axes) + -prod(axes) % ALIGNED)
+        return Place("", fixed=prod(axes))
     heads = axes[0] if len(axes) == 3 else 1
     return Place("", pairs=heads) if axes[-1] is LENGTH else Place("", tokens=heads * axes[-1])
 
@@ -90,7 +88,8 @@ class Memory:
                 "mask": f"batch->all * {node.shape[-1]}",
                 "score_mask": f"batch->all_pairs * {node.heads}",
             }
-            self.home[node.serial] = Place(f"batch->{kind}s + {index} * {apart.get(kind, 1)}")
+            skipped = f" + {index} * {apart[kind]}" if index and kind in apart else ""
+            self.home[node.serial] = Place(f"batch->{kind}s{skipped}")
 
     def place_outputs(self, outputs: Sequence[tuple[Any, Any]]) -> None:
         """Put the new carry over the old one where nothing reads the old one later."""

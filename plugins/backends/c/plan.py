@@ -22,7 +22,7 @@ ELSEWHERE = ("take", "pad")  # they read other numbers than those of their own r
 # Operations to which a number that is broadcast must be given as often as it is repeated.
 COUNTING = (*KERNELS, *SUMS, *REDUCTIONS, *WHOLE_ROWS, *ELSEWHERE)
 LONGEST_ROW = 8192  # numbers of a row that a loop may keep on the stack
-MOST = 48  # operations in a loop, so that the compiler can keep them in registers
+LONGEST_LOOP = 48  # operations in a loop, so that the compiler can keep them in registers
 
 
 class Unit:
@@ -48,7 +48,7 @@ class Unit:
     def takes(self, node: Node, rows: Any) -> bool:
         """Whether the node, over these rows, fits into this loop and has an operand in common with it."""
         band = band_of(node)
-        fits = self.rows == rows and self.back == node.back and len(self.nodes) < MOST
+        fits = self.rows == rows and self.back == node.back and len(self.nodes) < LONGEST_LOOP
         fits = fits and (band is None or self.band in (None, band))
         shares = is_number(node) or any(a.node.serial in self.known for a in node.args)
         return fits and shares

@@ -52,7 +52,7 @@ class Compiled:
         for at, table in self.program.tables.items():
             values = np.array(table, dtype).reshape(-1)
             self.keep[at : at + values.size] = values
-        self.sums = np.zeros(SLOTS * (ends["sums"].fixed + 8) + ROOM, dtype)
+        self.sums = np.zeros(SLOTS * self.program.sums + ROOM, dtype)
         self.mem = np.zeros(0, dtype)
 
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:

@@ -45,13 +45,14 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         outputs = [(x, own_numbers(x, y)) for x, y in matched(known, new)]
         if len(TokensRead.raised) > already:  # a part has caught the error
             raise TokensRead.raised[already]
-        shown = named_tensors(graph, show)
+        shown = graph.called(show)
         leaves = [*leaves_of(known), *given, weight, *block.masks]
         return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
     except (TokensRead, TooFewRows, Untraceable) as error:
         differentiated = graph.differentiated and graph.differentiated.where
         name, place = getattr(error, "where", None) or differentiated or frame_of(error)
-        raise UserError(f"backend=c cannot compile {name} ({place}): {error}") from error
+        instead = "; backend=numpy can compute it" if isinstance(error, Untraceable) else ""
+        raise UserError(f"backend=c cannot compile {name} ({place}): {error}{instead}") from error
 
 
 def own_numbers(old: Traced, new: Traced) -> Traced:
@@ -69,12 +70,3 @@ def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
         for dropout in batch.dropouts
         for i in range(dropout.sites)
     ]
-
-
-def named_tensors(graph: Graph, names: Sequence[str]) -> list[Traced]:
-    """Return the tensors that `see` called so. UserError if there is none of a name."""
-    found = graph.names()
-    for name in names:
-        if name not in found:
-            raise UserError(f"nothing here is called '{name}': there are {', '.join(sorted(found))}")
-    return [found[name] for name in names]
