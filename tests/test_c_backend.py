@@ -188,3 +188,15 @@ def test_evaluations_of_longer_documents_than_before_and_of_windows_are_right():
 
     for options in ({}, {"long_docs": "window"}):
         assert evaluated("c", **options) == pytest.approx(evaluated("numpy", **options), rel=1e-13)
+
+
+def test_a_step_in_parts_has_the_memory_of_one_and_shows_all_documents():
+    whole, parts = (trainer("c", batch_size=48 // n, accumulate=n) for n in (1, 12))
+    for run in (whole, parts):
+        run.advance(1)
+    assert len(parts.train_scan.compiled.mem) < 0.25 * len(whole.train_scan.compiled.mem)
+    shown = [
+        run.train_scan.look(whole.carry, run.inputs(1), "layer0.attention.pattern") for run in (whole, parts)
+    ]
+    for ours, theirs in zip(*(x["layer0.attention.pattern"] for x in shown), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -56,6 +56,7 @@ def test_memory_is_that_of_one_part(monkeypatch):
     monkeypatch.setattr(memory, "resident", lambda: 0)
     sizes = ((f"batch_size={size}", f"accumulate={96 // size}") for size in (96, 32, 1))
     whole, part_of_three, weights = (needed(*LARGE[:-1], *size) for size in sizes)
+    assert weights < part_of_three < whole
     assert whole - weights == pytest.approx(3 * (part_of_three - weights), rel=0.05)
     python = ("backend=python", "embed=8", "block_size=8")
     assert needed(*python, "batch_size=32") == pytest.approx(needed(*python), rel=0.1)

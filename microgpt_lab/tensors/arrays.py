@@ -56,9 +56,11 @@ class Comparison:
 
 def raw(x: Any) -> Any:
     """Return the array of a tensor, or a number unchanged. TypeError for a comparison."""
+    if isinstance(x, WholeArray):
+        return x.data
     if isinstance(x, Comparison):
         raise TypeError("a comparison is not a number: use where(condition, a, b)")
-    return x.data if isinstance(x, WholeArray) else x
+    return x
 
 
 @lru_cache(64)
@@ -75,6 +77,12 @@ def causal_mask(height: int, width: int, window: int) -> np.ndarray:
     """
     ahead = np.arange(width) - np.arange(width - height, width)[:, None]
     return (ahead <= 0) & (ahead > -(window or width))
+
+
+@np.errstate(over="ignore")
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)) of each number. Where exp(-x) overflows, 1 / inf is the right 0."""
+    return 1 / (1 + np.exp(-x))
 
 
 def erf(x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Functions of each traced number, and the gradients of operands that were broadcast."""
+"""Elementwise operations on traced tensors, and the gradients of operands that were broadcast."""
 
 from __future__ import annotations
 

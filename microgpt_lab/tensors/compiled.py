@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-LIMIT = 200_000_000  # bytes a backend; above it the least recently used programs are removed
+LIMIT = 200_000_000  # bytes per backend; above it the least recently used programs are removed
 CPU = re.compile(r"(vendor_id|cpu family|model|stepping|flags|Features|CPU \w+)\b.*")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from microgpt_lab.core import derived, interface, ops
 from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import Table
+from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.tensors.shapes import LENGTH, Unknown
 
 # Where no part is.
@@ -89,6 +90,14 @@ class Graph:
         known = {name: first for name, first in self.others.items() if name not in found}
         found |= {f"d.{name}": found[f"d.{first}"] for name, first in known.items() if f"d.{first}" in found}
         return found | {name: found[first] for name, first in known.items()}
+
+    def called(self, names: Sequence[str]) -> list[Any]:
+        """Return the tensors of these names. UserError, with a suggestion, if there is none of a name."""
+        found = self.names()
+        for name in names:
+            if name not in found:
+                raise UserError(f"nothing here is called '{name}'{suggest(name, found)}")
+        return [found[name] for name in names]
 
     def set_sections(self) -> None:
         """Tell forward nodes what part they belong to: that of the next name. Gradients follow theirs."""

@@ -32,7 +32,7 @@ class Ragged(NamedTuple):
 def ragged(batches: Sequence[Batch], dtype: Any) -> Ragged:
     """Return the arrays of several batches, which have dropout masks of the same kinds."""
     pairs = list(chain.from_iterable(batch.pairs for batch in batches))
-    docs = np.array([len(batch.pairs) for batch in batches])
+    docs = np.array([len(batch.pairs) for batch in batches], np.int64)
     lengths = np.array([len(ids) for ids, _ in pairs], np.int32)
     ids = np.fromiter(chain.from_iterable(ids for ids, _ in pairs), np.int32)
     targets = np.fromiter(chain.from_iterable(targets for _, targets in pairs), np.int32)

@@ -81,7 +81,7 @@ class Traced(ShapeTensor):
         """Return the gradients of this number with respect to all leaves, by the id of the leaf."""
         return self.node.graph.gradients(self)
 
-    # Each number.
+    # Elementwise.
 
     def __add__(self, other):
         return each("add", self, other, lambda g, a, b, y: g, lambda g, a, b, y: g)
@@ -220,7 +220,7 @@ class Traced(ShapeTensor):
 
     # Matrices.
 
-    def __matmul__(self, other):
+    def __matmul__(self, other: Any):
         if len(self.shape) < len(other.shape):
             raise Untraceable(f"a product of {self.shape} and {other.shape}: rows must be tokens")
         if len(self.shape) == 3 and self.shape[0] is not DOCS:

@@ -78,7 +78,7 @@ def one_thread(monkeypatch):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_beside_numpy_and_jax(benchmark, one_thread, size):
-    """CPU time of one thread; two of numpy, where it uses two."""
+    """CPU time of one thread."""
     names = [name for name in ("c", "numpy", "jax") if name in registry().names("backend")]
     runs = [trainer(name, **SIZES[size]) for name in names]
     calls = 8 if "batch_size" not in SIZES[size] else 1

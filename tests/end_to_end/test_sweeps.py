@@ -208,7 +208,7 @@ def test_nested_folders_of_a_job_are_refused(lab, tmp_path):
 
 def test_a_setting_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):
     """This holds for each job of the setting, also after other jobs of it have failed."""
-    large = ("batch_size=10000", "block_size=32", "embed=4", "samples=0", "eval_every=0", "steps=2")
+    large = ("batch_size=20000", "block_size=32", "embed=4", "samples=0", "eval_every=0", "steps=2")
     command = ["bash", "-c", 'ulimit -v 750000; exec "$@"', "-", sys.executable, "-P", "-m", "microgpt_lab"]
     done = lab(
         *SWEEP, *large, "seed=1,2,3", "jobs=1", command=command, env={"OPENBLAS_NUM_THREADS": "1"}, check=1

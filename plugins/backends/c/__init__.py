@@ -5,11 +5,10 @@ from microgpt_lab.core.backend import Memory
 
 
 class C(Backend):
-    """C that is written from the model's own text: a step is compiled once for all lengths, and runs many
-    times in a call.
+    """C, written from the model's own text: steps compiled once for all lengths, many of them per call.
 
-    Bits do not depend on the number of threads, which is OMP_NUM_THREADS, or the number of cores. What is not
-    compiled, such as sampling, is computed with NumPy.
+    The bits do not depend on the number of threads (OMP_NUM_THREADS, or else the number of cores). What is
+    not compiled, such as sampling, is computed with NumPy.
 
     precision: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
@@ -49,7 +48,7 @@ class C(Backend):
         return y.detached(), found | zero
 
     def leaf(self, name, w):
-        """Return a weight as a start of gradients, of arrays or in a graph."""
+        """Return a weight, an array or in a graph, as a leaf: what gradients are computed for."""
         if isinstance(w, self.array):
             return self.array(w.data, tracked=True)
         w.node.graph.weights[w.node.serial, w.offset] = name, w.shape

@@ -25,8 +25,8 @@ from microgpt_lab import UserError
 from microgpt_lab.registry.extras import install
 from microgpt_lab.tensors import compiled
 
-# -O3 takes twice the time for at most 7 %. -ffast-math gives wrong losses, since it assumes that no number is
-# infinite. Without -fno-math-errno, loops with sqrt and exp are not vectorised.
+# -O3 compiles twice as long, for steps that are at most 7 % faster. -ffast-math gives wrong losses, since it
+# assumes that no number is infinite. Without -fno-math-errno, loops with sqrt and exp are not vectorised.
 FLAGS = ("-O2", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared")
 FLAGS += () if sys.platform == "win32" else ("-fPIC",)
 AVX2 = ("-mavx2", "-mfma", "-mtune=haswell")  # x86-64-v3 in words that gcc, clang and zig all know

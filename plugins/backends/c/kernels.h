@@ -1,4 +1,4 @@
-// What the steps of a compiled model call: products of matrices, sums by number, functions of a number.
+// What the steps of a compiled model call: matrix products, sums by index, functions of a number.
 // Before this text stand `typedef double real;` (or float) and `enum { BLOCK = 16 };` (block_size).
 #include <pthread.h>
 #include <sched.h>
@@ -113,7 +113,8 @@ static void product(int kind, int64_t window, int64_t M, int64_t N, int64_t K, i
   }
 }
 
-// c[M, N] = or += a[M, K] @ b[K, N]; a and b with any strides. Reads up to 64 bytes past the end of b.
+// c[M, N] = or += a[M, K] @ b[K, N]. Rows of a are ra numbers apart, its columns ca, and so on. Reads up to 64
+// bytes past the end of b.
 NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int64_t K,
                             const real *a, int64_t ra, int64_t ca, const real *b, int64_t rb, int64_t cb,
                             real *c, int64_t rc, int add) {
@@ -123,7 +124,7 @@ NOINLINE void scores_matmul(int kind, int64_t window, int64_t M, int64_t N, int6
 }
 #define matmul(...) scores_matmul(FULL, 0, __VA_ARGS__)
 
-// Rows added up by number: c[ids[n]] += g[n].
+// Rows added up by index: c[ids[n]] += g[n].
 static void scatter(int64_t N, int64_t C, const real *g, int64_t rg, const int *ids, real *c) {
   for (int64_t n = 0; n < N; n++) {
     _Pragma("omp simd")
@@ -133,7 +134,7 @@ static void scatter(int64_t N, int64_t C, const real *g, int64_t rg, const int *
 
 // A batch, or a lane of it: `start` and `square` say where a document's tokens, and pairs of them, begin.
 typedef struct {
-  int64_t docs, N, SQ, all, all_pairs;  // N tokens and SQ pairs; `all` in the whole batch
+  int64_t docs, N, SQ, all, all_pairs;  // N tokens and SQ pairs of them here; all in the whole batch
   const int64_t *start, *square;
   const int *ids, *targets, *place;
   const real *numbers, *weights, *masks, *score_masks;

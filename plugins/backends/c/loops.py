@@ -1,4 +1,4 @@
-"""A unit of operations that share rows, as a C function with one loop over the rows.
+"""Write operations that share rows as a C function with one loop over the rows.
 
 The operations of a row are in passes. A pass computes single numbers of the row, then runs loops over its
 columns, one for each width. What needs a sum or maximum over a row is in the pass after it.
@@ -69,7 +69,7 @@ class Loop:
         self.before: list[str] = []
         self.after: list[str] = []
         self.scores = any(x.is_scores or any(a.node.is_scores for a in x.args) for x in unit.nodes)
-        self.passes = self.pass_of_each()
+        self.passes = self.ready_in()
         self.rows_kept = {
             a.node.serial
             for x in unit.nodes
@@ -78,7 +78,7 @@ class Loop:
         } - self.stored
         self.flat = self.is_flat()
 
-    def pass_of_each(self) -> dict[int, int]:
+    def ready_in(self) -> dict[int, int]:
         """Return the pass in which each operation has its result."""
         found: dict[int, int] = {}
         for node in self.unit.nodes:
@@ -86,11 +86,11 @@ class Loop:
             found[node.serial] = ready + (node.op in (*REDUCTIONS, *WHOLE_ROWS))
         return found
 
-    def pass_in_which_runs(self, node: Node) -> int:
+    def runs_in(self, node: Node) -> int:
         return self.passes[node.serial] - (node.op in REDUCTIONS)
 
     def reads_later(self, reader: Node, made: Node) -> bool:
-        return reader.op in WHOLE_ROWS or self.pass_in_which_runs(reader) != self.passes[made.serial]
+        return reader.op in WHOLE_ROWS or self.runs_in(reader) != self.passes[made.serial]
 
     def is_flat(self) -> bool:
         """Whether all operands lie alike, so that rows need not be told apart."""
@@ -163,9 +163,9 @@ class Loop:
             return f"{self.parameter(first)}[{attr}[n] * {first.strides[0]}{column}]"
         if op == "pad":
             start, step = attr
-            stop = start + (first.shape[-1] - 1) * step
-            here = f"c >= {start} && c <= {stop}" + (f" && (c - {start}) % {step} == 0" if step > 1 else "")
-            column = f"(c - {start})" + (f" / {step}" if step > 1 else "")
+            low, high = sorted((start, start + (first.shape[-1] - 1) * step))
+            here = f"c >= {low} && c <= {high}" + (f" && (c - {start}) % {step} == 0" if step != 1 else "")
+            column = f"(c - {start})" + (f" / ({step})" if step != 1 else "")
             return f"{here} ? {self.operand(first, now, column)} : 0"
         x = [self.operand(a, now) for a in node.args]
         if op == "onehot":
@@ -263,7 +263,7 @@ class Loop:
                 if same(read.shape[-1:], [1]) or node.op in WHOLE_ROWS:
                     if self.passes[node.serial] == now:
                         lines += self.single(node, now)
-                elif self.pass_in_which_runs(node) == now:
+                elif self.runs_in(node) == now:
                     wide.setdefault(str(read.shape[-1]), []).append(node)
             for nodes in wide.values():
                 lines += self.over_columns(nodes, now)

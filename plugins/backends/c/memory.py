@@ -1,4 +1,4 @@
-"""Where in memory each result of a step lies.
+"""Decide where in memory each result of a step lies.
 
 - carry: weights and the optimizer's state, before and after the step
 - sums: gradients and losses, summed over documents; each lane of documents has its own
@@ -17,8 +17,6 @@ from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
 from .plan import DOCUMENTS, REDUCTIONS, SUMS, Unit
-
-ALIGNED = 8  # numbers; products read up to 64 bytes past an operand
 
 
 class Place(NamedTuple):
@@ -41,16 +39,16 @@ def size_of(node: Node) -> Place:
     """Return how many numbers a node has."""
     axes = [size for size in node.shape if size is not DOCS]
     if not node.of_docs:
-        return Place("", fixed=prod(axes) + -prod(axes) % ALIGNED)
+        return Place("", fixed=prod(axes))
     heads = axes[0] if len(axes) == 3 else 1
     return Place("", pairs=heads) if axes[-1] is LENGTH else Place("", tokens=heads * axes[-1])
 
 
 class Memory:
-    """Places of nodes by their serial.
+    """The places of nodes: `home`, by their serial.
 
-    copies: results that are copied into the carry at the end, (leaf, result). packed: operands of a concat
-    that lie where it wants them, (serial of the concat, index).
+    ends: where each area ends. copies: results that are copied into the carry at the end, (leaf, result).
+    packed: operands of a concat that lie where it wants them, (serial of the concat, index).
     """
 
     def __init__(
@@ -60,6 +58,8 @@ class Memory:
         self.ends = {area: Place(area) for area in ("carry", "keep", "sums", "mem")}
         self.units = units
         self.unit = {node.serial: unit for unit in units for node in unit.nodes}
+        operands = ((a, i) for i, unit in enumerate(units) for node in unit.nodes for a in node.args)
+        self.last_reader = {a.node.serial: i for a, i in operands}  # the index of a unit
         self.copies: list[tuple[Any, Any]] = []
         self.packed: set[tuple[int, int]] = set()
         for leaf in leaves:
@@ -88,37 +88,33 @@ class Memory:
                 "mask": f"batch->all * {node.shape[-1]}",
                 "score_mask": f"batch->all_pairs * {node.heads}",
             }
-            self.home[node.serial] = Place(f"batch->{kind}s + {index} * {apart.get(kind, 1)}")
+            skipped = f" + {index} * {apart[kind]}" if index and kind in apart else ""
+            self.home[node.serial] = Place(f"batch->{kind}s{skipped}")
 
     def place_outputs(self, outputs: Sequence[tuple[Any, Any]]) -> None:
         """Put the new carry over the old one where nothing reads the old one later."""
-        readers: dict[int, list[int]] = defaultdict(list)
-        for i, unit in enumerate(self.units):
-            for node in unit.nodes:
-                for a in node.args:
-                    readers[a.node.serial].append(i)
         for leaf, y in outputs:
             if y.node is leaf.node and y.is_whole():
                 continue
-            last = max(readers[leaf.node.serial], default=-1)
-            stays = any(other.node is leaf.node for _, other in outputs)
-            if not stays and self.can_replace(leaf, y, last):
+            if self.can_replace(leaf, y):
                 self.home[y.node.serial] = self.home[leaf.node.serial]
             else:
                 self.copies.append((leaf, y))
 
-    def can_replace(self, leaf: Any, y: Any, last: int) -> bool:
-        """Whether the loop that makes y may write over the leaf, which the `last` unit reads."""
+    def can_replace(self, leaf: Any, y: Any) -> bool:
+        """Whether the loop that makes y may write over the leaf."""
         unit = self.unit.get(y.node.serial)
         if unit is None or unit.rows is None or unit.stage == DOCUMENTS or y.node.serial in self.home:
             return False
-        if not y.is_whole() or last > self.units.index(unit) or any(x.op in REDUCTIONS for x in unit.nodes):
+        if not y.is_whole() or any(x.op in REDUCTIONS for x in unit.nodes):
+            return False
+        if self.last_reader.get(leaf.node.serial, -1) > self.units.index(unit):
             return False
         uses = [(x, a) for x in unit.nodes for a in x.args if a.node is leaf.node]
         return all(x.serial <= y.node.serial and a.is_whole() and a.shape == y.shape for x, a in uses)
 
     def place_row(self, node: Node) -> None:
-        """Let the operands of a concat be written into the row that it makes, gradients say."""
+        """Place the operands of a concat in the row that it makes, such as the row of all gradients."""
         if node.serial in self.home:
             return
         units = [self.unit.get(a.node.serial) for a in node.args]
@@ -136,10 +132,6 @@ class Memory:
 
     def place_others(self, kept: set[int]) -> None:
         """Find places for all other results. `kept`: the serials of those that are needed at the end."""
-        last: dict[int, int] = {}
-        for i, unit in enumerate(self.units):
-            for node in unit.nodes:
-                last.update((a.node.serial, i) for a in node.args)
         free: dict[Place, list[Place]] = defaultdict(list)
         ending: dict[int, list[Node]] = defaultdict(list)
         for i, unit in enumerate(self.units):
@@ -156,6 +148,6 @@ class Memory:
                 else:
                     self.put(node, "mem")
                 if self.home[node.serial].area == "mem" and node.serial not in kept:
-                    ending[last.get(node.serial, i)].append(node)
+                    ending[self.last_reader.get(node.serial, i)].append(node)
             for node in ending[i]:
                 free[size_of(node)].append(self.home[node.serial])

@@ -1,8 +1,8 @@
-"""In what order a step is computed, and which operations share a loop.
+"""Decide in what order a step is computed, and which operations share a loop.
 
-A step has three stages: before its documents (what depends on weights alone), of its documents, and after
-them (what depends on sums over all documents). In each stage, units follow one another: loops over rows,
-each with as many operations as share its rows, and kernels such as matrix products.
+A step has three stages: before its documents (what depends on weights alone), its documents, and after them
+(what depends on sums over all documents). A stage is a list of units: kernels, such as matrix products, and
+loops over rows, each with as many operations on these rows as can share it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ SUMS = ("total", "colsum")  # of all rows of a loop
 REDUCTIONS = ("rowsum", "rowmax")
 WHOLE_ROWS = ("pick", "argmax")  # they read a row that must be complete
 ELSEWHERE = ("take", "pad")  # they read other numbers than those of their own row and column
-COUNTING = (*KERNELS, *SUMS, *REDUCTIONS, *WHOLE_ROWS, *ELSEWHERE)  # a number that is repeated counts again
-LONGEST_ROW = 8192
-MOST = 48  # operations in a loop, so that the compiler can keep them in registers
+# Operations to which a number that is broadcast must be given as often as it is repeated.
+COUNTING = (*KERNELS, *SUMS, *REDUCTIONS, *WHOLE_ROWS, *ELSEWHERE)
+LONGEST_ROW = 8192  # numbers of a row that a loop may keep on the stack
+LONGEST_LOOP = 48  # operations in a loop, so that the compiler can keep them in registers
 
 
 class Unit:
@@ -45,9 +46,9 @@ class Unit:
             self.band = band_of(node)
 
     def takes(self, node: Node, rows: Any) -> bool:
-        """Whether the node can join this loop, and reads what it reads."""
+        """Whether the node, over these rows, fits into this loop and has an operand in common with it."""
         band = band_of(node)
-        fits = self.rows == rows and self.back == node.back and len(self.nodes) < MOST
+        fits = self.rows == rows and self.back == node.back and len(self.nodes) < LONGEST_LOOP
         fits = fits and (band is None or self.band in (None, band))
         shares = is_number(node) or any(a.node.serial in self.known for a in node.args)
         return fits and shares
@@ -82,6 +83,7 @@ def needed(results: list[Any]) -> list[Node]:
 
 
 def unstretched(a: Any) -> Any:
+    """Return an operand before it was repeated: a loop repeats it by itself."""
     while a.node.op == "stretch" and a.is_whole():
         a = a.node.args[0]
     return a
@@ -100,7 +102,7 @@ def stages(nodes: list[Node]) -> dict[int, int]:
             raise Untraceable("numbers of tokens depend on a sum over all documents", node.where)
         found[node.serial] = DOCUMENTS if docs else AFTER if late else BEFORE
     readers: dict[int, set[int]] = defaultdict(set)
-    for node in reversed(nodes):  # what is needed last is computed last
+    for node in reversed(nodes):  # what only the last stage reads is computed there
         if found[node.serial] == BEFORE and not is_number(node) and readers[node.serial] <= {AFTER}:
             found[node.serial] = AFTER
         for a in node.args:
@@ -114,30 +116,30 @@ def units_of(nodes: list[Node], results: list[Any]) -> list[Unit]:
     units: list[Unit] = []
     for each in (BEFORE, DOCUMENTS, AFTER):
         units += fused([x for x in nodes if stage[x.serial] == each and x.args], each)
-    home = {node.serial: unit for unit in units for node in unit.nodes}
+    unit_of = {node.serial: unit for unit in units for node in unit.nodes}
     read = {x.node.serial for x in results}
     for unit in units:
-        read |= {a.node.serial for x in unit.nodes for a in x.args if home.get(a.node.serial) is not unit}
+        read |= {a.node.serial for x in unit.nodes for a in x.args if unit_of.get(a.node.serial) is not unit}
     for unit in units:
         unit.outs = [x for x in unit.nodes if x.serial in read or x.op in SUMS or has_long_rows(x)]
     return units
 
 
 def has_long_rows(node: Node) -> bool:
-    """Whether rows are too long for the stack, on which loops keep rows that they read again."""
+    """Whether rows are too long for the stack, on which a loop keeps rows that it reads again."""
     return isinstance(node.shape[-1], int) and node.shape[-1] > LONGEST_ROW
 
 
 def fused(nodes: list[Node], stage: int) -> list[Unit]:
     """Put each node into the first loop that can take it, or into a new one."""
     units: list[Unit] = []
-    home: dict[int, int] = {}  # the index of each node's unit
+    unit_of: dict[int, int] = {}  # the index of each node's unit
     for node in nodes:
         kernel = node.op in KERNELS
         rows = None if kernel else rows_of(node)
-        first, done = 0, -1  # the first unit that comes into question, the last that must be complete before
+        first, done = 0, -1  # the first unit that may take it, and the last that must be complete before it
         for a in node.args:
-            at = home.get(a.node.serial, -1)
+            at = unit_of.get(a.node.serial, -1)
             first = max(first, at)
             together = at >= 0 and units[at].rows == rows and a.node.op not in SUMS and a.is_whole()
             if node.op in ELSEWHERE or not together:
@@ -148,5 +150,5 @@ def fused(nodes: list[Node], stage: int) -> list[Unit]:
             index = len(units)
             units.append(Unit(stage, rows, node.back))
         units[index].add(node)
-        home[node.serial] = index
+        unit_of[node.serial] = index
     return units

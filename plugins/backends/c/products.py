@@ -105,7 +105,7 @@ class Kernels:
         ]
 
     def strip(self, node: Node) -> list[str]:
-        """Lay the rows of a table by distance out as strips: reversed, zeros before and behind."""
+        """Write a table by distance as a strip for each head: reversed, with zeros before and behind it."""
         (w,), (heads, width), to = node.args, node.shape, self.pointer(Traced(node))
         last, size = node.attr - 1, min(w.shape[0], node.attr)
         row, column = w.strides

@@ -17,8 +17,8 @@ from ..numpy.array import Array
 from .build import load
 from .trace import trace
 
-SLOTS = 9  # of sums: a lane each, and the first of parts (steps.h)
-WORTH = 500_000  # multiply-adds that make a lane worth while
+SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
+WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while
 ROOM = 16  # numbers behind each buffer, because products read up to 64 bytes past an operand
 
 
@@ -46,42 +46,42 @@ class Compiled:
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
         rows = max(1, WORTH // max(1, self.program.work))
-        self.rows = 2**62 if show else rows  # of a lane; what is shown lies in a single one
+        self.rows = 2**62 if show else rows  # of a lane; what is shown lies in one, of the whole batch
         ends = self.program.memory.ends
         self.keep = np.zeros(ends["keep"].fixed + ROOM, dtype)
         for at, table in self.program.tables.items():
             values = np.array(table, dtype).reshape(-1)
             self.keep[at : at + values.size] = values
-        self.sums = np.zeros(SLOTS * (ends["sums"].fixed + 8) + ROOM, dtype)
+        self.sums = np.zeros(SLOTS * self.program.sums + ROOM, dtype)
         self.mem = np.zeros(0, dtype)
 
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
-        """Run a step for each of the inputs. Returns the numbers of the last carry in a row."""
+        """Run a step for each of the inputs. Return all numbers of the last carry, one after the other."""
         given = ragged([batch for batch, *_ in inputs], self.dtype)
         leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
+        parts = 1 if self.program.shown else inputs[0][0].parts
         arrays = given._asdict() | {
             "numbers": np.array([numbers for _, *numbers in inputs], self.dtype),
             "carry": np.concatenate([*leaves, np.zeros(ROOM, self.dtype)], dtype=self.dtype),
             "results": results,
             "keep": self.keep,
             "sums": self.sums,
-            **self.room(given.docs, given.lengths),
+            **self.room(given.docs, given.lengths, parts),
         }
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
-        settings = {
-            "count": len(inputs),
-            "threads": threads(),
-            "rows": self.rows,
-            "parts": inputs[0][0].parts,
-        }
+        settings = {"count": len(inputs), "threads": threads(), "rows": self.rows, "parts": parts}
         self.library.steps(ctypes.byref(Call(**pointers, **settings, lane_size=self.lane_size)))
         return arrays["carry"]
 
-    def room(self, docs: np.ndarray, lengths: np.ndarray) -> dict[str, np.ndarray]:
-        """Return memory for the largest lane of these batches, and for the places of tokens."""
+    def room(self, docs: np.ndarray, lengths: np.ndarray, parts: int) -> dict[str, np.ndarray]:
+        """Return memory for the largest lane of a part of these batches, and for the places of tokens."""
         first = np.cumsum(docs) - docs
+        if parts > 1:
+            first = np.concatenate(
+                [at + n * np.arange(p) // p for at, n in zip(first, docs) for p in [min(parts, n)]]
+            )
         tokens, longest = np.add.reduceat(lengths, first), np.maximum.reduceat(lengths, first)
-        lanes = np.clip(tokens // self.rows, 1, np.minimum(docs, SLOTS - 1))
+        lanes = np.clip(tokens // self.rows, 1, np.minimum(np.diff(first, append=len(lengths)), SLOTS - 1))
         lane = np.where(lanes == 1, tokens, np.minimum(tokens, tokens // lanes + longest))
         pairs = np.where(lanes == 1, np.add.reduceat(lengths.astype(np.int64) ** 2, first), lane * longest)
         end = self.program.memory.ends["mem"]
@@ -133,7 +133,7 @@ class Scan:
     def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
         """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
 
-        `inputs` are those of one step. A matrix, such as a weight, is there once. The function is compiled
+        `inputs` are those of one step. The gradient of a weight is there once. The function is compiled
         for these names, without what they do not need. UserError if a name does not exist.
         """
         known = self.looks.get(names)

@@ -1,4 +1,4 @@
-"""A step as the text of a C file, which reads as the model does."""
+"""Write a step as the text of a C file, which reads as the model does."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ class Program:
     ):
         graph.set_sections()
         self.graph, self.results, self.shown = graph, results, shown
-        ends = [*(y for _, y in outputs), *results, *shown]
-        nodes = needed(ends)
-        set_bands(nodes, ends)
-        self.units = units_of(nodes, ends)
+        wanted = [*(y for _, y in outputs), *results, *shown]
+        nodes = needed(wanted)
+        set_bands(nodes, wanted)
+        self.units = units_of(nodes, wanted)
         self.leaves = [*leaves, *graph.tables.values()]
-        self.memory = Memory(self.leaves, outputs, self.units, {x.node.serial for x in ends})
+        self.memory = Memory(self.leaves, outputs, self.units, {x.node.serial for x in wanted})
+        self.sums = self.memory.ends["sums"].fixed + 8  # lanes share no line of the cache
         self.tables = {self.memory.home[x.node.serial].fixed: rows for rows, x in graph.tables.items()}
         self.work = sum(map(multiply_adds, nodes))
         self.words = {x.node.serial: word for x, word in reversed(graph.named.values())}
@@ -68,7 +69,7 @@ class Program:
             "BLOCK": self.graph.block_size,
             "NUMBERS": kinds.count("number"),
             "RESULTS": len(self.results),
-            "SUMS": self.memory.ends["sums"].fixed + 8,
+            "SUMS": self.sums,
             "MASKS": kinds.count("mask"),
             "MASK_WIDTH": widths.get("mask", 0),
             "SCORE_MASKS": kinds.count("score_mask"),
@@ -82,9 +83,10 @@ class Program:
         """Return the C name of a tensor's memory, and declare it where it is used first."""
         node = x.node
         if node.op == "leaf" and node.attr[0] == "number":
-            return f"batch->numbers + {node.attr[1]}"
+            return f"batch->numbers + {node.attr[1]}" if node.attr[1] else "batch->numbers"
         home, offset, shape = self.memory.home[node.serial], x.offset, node.shape
-        if weight := self.graph.weights.get((node.serial, offset)):
+        weight = self.graph.weights.get((node.serial, offset))
+        if weight and (node.shape == weight[1] or not x.is_whole()):  # not the row that begins with it
             shape, name = weight[1], identifier(weight[0])
             home, offset = Place(home.area, fixed=home.fixed + offset), 0
         else:
@@ -138,9 +140,11 @@ class Program:
         names = [f"{area} = m->{area}" for area in ("carry", "keep", "sums", "mem") if mentions(text, area)]
         start = [f"real *const {', *const '.join(names)};"] if names else []
         start += [f"const int64_t {n} = batch->{n};" for n in ("N", "SQ") if mentions(text, n)]
+        body = "\n".join([*start, text])
+        body = "".join(f"(void){name};\n" for name in ("batch", "m") if not mentions(body, name)) + body
         name, why = STAGES[stage]
         head = f"// {why}\nstatic void {name}(const Batch *batch, const Memory *m) {{\n"
-        return f"{head}{indented(chr(10).join(['(void)batch, (void)m;', *start, text]), 2)}}}\n"
+        return f"{head}{indented(body, 2)}}}\n"
 
     def add(self, unit: Unit) -> None:
         """Add the statements of a unit, and write its loop as a function unless it exists."""
@@ -163,24 +167,15 @@ class Program:
 
     def finish(self) -> list[str]:
         """Copy what could not be written over the old carry, and the results."""
-        saved, late = [], []
+        lines = []
         for leaf, y in self.memory.copies:
-            here, size = self.pointer(y), prod(y.shape)
-            if y.node.op == "leaf":  # it may be overwritten too: all are saved before any is
-                keep = self.memory.ends["keep"].fixed
-                self.memory.ends["keep"] = Place("keep", fixed=keep + size)
-                saved.append(f"memcpy(keep + {keep}, {here}, {size} * sizeof(real));")
-                here = f"keep + {keep}"
-            late.append(f"memcpy({self.pointer(leaf)}, {here}, {size} * sizeof(real));")
-        return [
-            *saved,
-            *late,
-            *(f"m->results[{i}] = *({self.pointer(x)});" for i, x in enumerate(self.results)),
-        ]
+            to, here = self.pointer(leaf), self.pointer(y)
+            lines.append(f"memcpy({to}, {here}, {prod(y.shape)} * sizeof(real));")
+        return lines + [f"m->results[{i}] = *({self.pointer(x)});" for i, x in enumerate(self.results)]
 
 
 def multiply_adds(node: Node) -> int:
-    """Return the multiply-adds of a matrix product for each token, but for the length of a document."""
+    """Return the multiply-adds of a matrix product per token, without a factor that is a length."""
     if node.op not in ("matmul", "outer") or not any(a.node.of_docs for a in node.args):
         return 0
     inner = node.args[0].shape[-1] if node.op == "matmul" else 1
@@ -206,15 +201,18 @@ def mentions(text: str, name: str) -> bool:
 
 
 def wrapped(line: str) -> str:
-    """Break a long line of C."""
+    """Break a long line of C after commas."""
     if len(line) < 108 or "//" in line:
         return line
-    return "\n".join(
-        textwrap.wrap(line, 106, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    )
+    tied = re.sub(r"(?<![,;)]) ", "\0", line)
+    lines = textwrap.wrap(tied, 106, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
 
 
 KEYWORDS = (
     "auto char continue default do extern float goto long register short signed union unsigned volatile"
 )
-C_WORDS = {*KEYWORDS.split(), *re.findall(r"\w+", header("kernels.h") + header("steps.h"))}
+C_WORDS = {
+    *KEYWORDS.split(),
+    *re.findall(r"\w+", re.sub("//.*", "", header("kernels.h") + header("steps.h"))),
+}

@@ -1,15 +1,12 @@
-// Many steps in one call. A batch's documents are shared out among lanes, as its size says, never the number
-// of threads; the threads take lane after lane, and sums are added up in the order of the lanes.
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-
+// Many steps in one call. A batch's documents are shared out among lanes: as many as its size says, whatever
+// the number of threads. Threads take lane after lane, and sums are added up in the order of the lanes, so that
+// no bit depends on the threads.
 enum { MOST_LANES = 8, MOST_THREADS = 8 };
 
 typedef struct {
   int64_t count;        // steps
   int64_t threads;      // how many may work
-  int64_t rows;         // tokens that make a lane worth while
+  int64_t rows;         // tokens from which on a lane of its own is worth while
   int64_t parts;        // of each batch, one after the other
   const int64_t *docs;  // documents of each step
   const int *lengths, *ids, *targets;      // of each document; of each token

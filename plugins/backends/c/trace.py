@@ -1,4 +1,4 @@
-"""Trace a function of a backend's scan: run it once on tensors that write the graph of its step."""
+"""Trace the function of a scan: run it once, on tensors without numbers that write the graph of a step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
     given = [leaf("number", i, 1, 1) for i in range(len(numbers))]
     weight = leaf("weight", 0, DOCS, LENGTH, 1)
     block = Block(Given("ids"), Given("targets"), weight, masks(batch, leaf))
-    inner = inspect.unwrap(f)
+    inner = inspect.unwrap(f)  # inside of `unseen`, which would hide the names
 
     def named() -> Any:
         with looking(graph.look):
@@ -42,16 +42,23 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
 
     try:
         new, results = unseen(named)()
-        outputs = [(x, y if y.is_dense() else y.copied()) for x, y in matched(known, new)]
+        outputs = [(x, own_numbers(x, y)) for x, y in matched(known, new)]
         if len(TokensRead.raised) > already:  # a part has caught the error
             raise TokensRead.raised[already]
-        shown = named_tensors(graph, show)
+        shown = graph.called(show)
         leaves = [*leaves_of(known), *given, weight, *block.masks]
         return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
     except (TokensRead, TooFewRows, Untraceable) as error:
         differentiated = graph.differentiated and graph.differentiated.where
         name, place = getattr(error, "where", None) or differentiated or frame_of(error)
-        raise UserError(f"backend=c cannot compile {name} ({place}): {error}") from error
+        instead = "; backend=numpy can compute it" if isinstance(error, Untraceable) else ""
+        raise UserError(f"backend=c cannot compile {name} ({place}): {error}{instead}") from error
+
+
+def own_numbers(old: Traced, new: Traced) -> Traced:
+    """Return new; a copy of it where it is a view, or another leaf of the old carry, which will change."""
+    is_other = new.node.op == "leaf" and new.node is not old.node
+    return new.copied() if is_other or not new.is_dense() else new
 
 
 def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
@@ -63,11 +70,3 @@ def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
         for dropout in batch.dropouts
         for i in range(dropout.sites)
     ]
-
-
-def named_tensors(graph: Graph, names: Sequence[str]) -> list[Traced]:
-    found = graph.names()
-    for name in names:
-        if name not in found:
-            raise UserError(f"nothing here is called '{name}': there are {', '.join(sorted(found))}")
-    return [found[name] for name in names]

@@ -12,7 +12,7 @@ from jax.core import Tracer
 
 from microgpt_lab.core.places import Places
 from microgpt_lab.core.reprs import preview
-from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw
+from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw, sigmoid
 
 
 def softmax(x):
@@ -37,7 +37,7 @@ ON_HOST = {
     "sqrt": np.sqrt,
     "tanh": np.tanh,
     "erf": erf,
-    "sigmoid": scipy_function("expit"),
+    "sigmoid": sigmoid,
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "relu": lambda x: np.maximum(x, 0.0),
     "abs": np.abs,

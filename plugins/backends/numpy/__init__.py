@@ -16,6 +16,8 @@ class NumPy(Backend):
     precision: type of all numbers; in float64, losses follow those of the python backend to 1e-9.
     """
 
+    fused = 20
+
     def __init__(self, *, precision: Literal["float64", "float32"] = "float64"):
         self.precision = precision
         threadpoolctl.threadpool_limits(1, user_api="blas")  # OpenBLAS rounds differently with more threads
@@ -36,7 +38,8 @@ class NumPy(Backend):
         """Pad the documents of a batch to the length of the longest, (B, T, C). Each part is a block."""
         *tokens, masks = padded([batch], self.precision)
         masks = [mask.astype(self.precision) * scale for mask, scale in zip(masks, mask_scales(batch))]
-        parts = zip(*(np.array_split(x[0], batch.parts) for x in (*tokens, *masks)))
+        size = -(-len(batch.pairs) // batch.parts)
+        parts = [[x[0, i : i + size] for x in (*tokens, *masks)] for i in range(0, len(batch.pairs), size)]
         return [Block(ids, targets, Array(w), list(map(Array, masks))) for ids, targets, w, *masks in parts]
 
     def scan(self, f):

@@ -16,7 +16,7 @@ import numpy as np
 from microgpt_lab.core.autograd import topological
 from microgpt_lab.core.places import indices
 from microgpt_lab.core.reprs import preview
-from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw
+from microgpt_lab.tensors.arrays import Comparison, WholeArray, causal_mask, constants, erf, raw, sigmoid
 
 
 class Array(WholeArray):
@@ -30,13 +30,13 @@ class Array(WholeArray):
     __slots__ = ("grad", "parents", "pulls", "tracked")
 
     def __init__(self, data: np.ndarray, *links: tuple[Any, Callable], tracked: bool = False):
-        self.data, self.grad = data, None
-        self.parents, self.pulls = parents, pulls = [], []
+        self.data, self.grad, self.tracked = data, None, tracked
+        self.parents, self.pulls = (), ()
         for operand, pull in links:
             if isinstance(operand, Array) and operand.tracked:
-                parents.append(operand)
-                pulls.append(pull)
-        self.tracked = tracked or bool(parents)
+                self.parents += (operand,)
+                self.pulls += (pull,)
+                self.tracked = True
 
     def backward(self) -> None:
         """Compute the gradient of the sum of these numbers, as `grad` of the leaves: the `tracked` arrays."""
@@ -52,9 +52,8 @@ class Array(WholeArray):
         return Array(self.data + raw(other), (self, lambda g: fit(g, self)), (other, lambda g: fit(g, other)))
 
     def __sub__(self, other):
-        return Array(
-            self.data - raw(other), (self, lambda g: fit(g, self)), (other, lambda g: fit(-g, other))
-        )
+        a, b = self.data, raw(other)
+        return Array(a - b, (self, lambda g: fit(g, a)), (other, lambda g: fit(-g, b)))
 
     def __mul__(self, other):
         a, b = self.data, raw(other)
@@ -76,7 +75,6 @@ class Array(WholeArray):
     def __lt__(self, other):
         return Condition(self.data < raw(other), self.data.dtype)
 
-    @np.errstate(all="ignore")  # as in IEEE 754: log(0) is -inf, 1 / exp(1000) is 0
     def apply(self, name):
         """A function of each number, by its name in `FUNCTIONS`."""
         f, derivative = FUNCTIONS[name]
@@ -89,7 +87,7 @@ class Array(WholeArray):
         a, b = self.data, other.data
         if a.shape[-1] != b.shape[-2] or b.shape[:-2] not in ((), a.shape[:-2]):
             raise ValueError(f"cannot multiply {a.shape} by {b.shape}")
-        to_b = lambda g: product(rows(a).T, rows(g)) if b.ndim == 2 else product(a.mT, g)  # noqa: E731
+        to_b = lambda g: np.dot(rows(g).T, rows(a)).T if b.ndim == 2 else product(a.mT, g)  # noqa: E731
         return Array(product(a, b), (self, lambda g: product(g, b.mT)), (other, to_b))
 
     @property
@@ -112,12 +110,12 @@ class Array(WholeArray):
         return Array(y, (self, lambda g: g.reshape(*lead, T, heads, D).swapaxes(-2, -3)))
 
     def __getitem__(self, columns):
-        """A slice of the last axis."""
         x, index = self.data, (..., columns)
         return Array(x[index], (self, lambda g: scatter(g, x, index)))
 
     def concat(self, *others):
-        """Joined along the last axis."""
+        if not others:
+            return self
         links, stop = [], 0
         for array in (self, *others):
             start, stop = stop, stop + array.shape[-1]
@@ -127,7 +125,7 @@ class Array(WholeArray):
     def take(self, ids):
         """Rows by index or at places: (T, C), or (B, T, C) for ids (B, T)."""
         w, ids = self.data, np.asarray(indices(ids))
-        y = np.moveaxis(w.T.take(ids, 1), 0, -1)  # laid out as by `product`
+        y = w.T.take(ids, 1).transpose(*range(1, ids.ndim + 1), 0)  # laid out as by `product`
         return Array(y, (self, lambda g: scatter(g, w, ids)))
 
     def by_distance(self, places):
@@ -151,7 +149,7 @@ class Array(WholeArray):
         return Array(self.data + hidden, (self, lambda g: g))  # a finite function of -inf has the slope 0
 
     def sum(self):
-        return Array(self.data.sum(-1, keepdims=True), (self, lambda g: np.broadcast_to(g, self.shape)))
+        return Array(self.data.sum(-1, keepdims=True), (self, lambda g: g + np.zeros_like(self.data)))
 
     def total(self):
         return self.reshape(1, -1).sum()
@@ -159,7 +157,7 @@ class Array(WholeArray):
     def norm(self):
         """The square root of the sum of squares, (1, 1), which no gradient reaches."""
         x = self.data.reshape(1, -1)
-        return Array(np.sqrt(x @ x.T))
+        return Array(np.sqrt(np.dot(x, x.T)))
 
     def max(self):
         return self.pick(self.data.argmax(-1))  # of equal numbers, the gradient flows to the first
@@ -203,18 +201,17 @@ def rows(x: np.ndarray) -> np.ndarray:
     return x.reshape(-1, x.shape[-1])
 
 
-@np.errstate(invalid="ignore")  # OpenBLAS raises it now and then where every number is finite
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b, laid out so that the numbers of a feature lie side by side in memory.
-
-    Sums over features (norms, softmax) then add long columns, many times as fast as short rows.
-    """
+    """a @ b, with the numbers of a feature side by side in memory: sums over features (norms, softmax) then
+    add long columns, many times as fast as short rows."""
     if b.ndim == 2:  # one product of the rows of all documents
-        return (b.T @ rows(a).T).T.reshape(*a.shape[:-1], -1)
-    if a.ndim == 3:
-        return a @ b
-    B, heads, T, _ = a.shape
-    return np.matmul(a, b, np.empty((heads, b.shape[-1], B, T), a.dtype).transpose(2, 0, 3, 1))
+        return np.dot(b.T, rows(a).T).T.reshape(a.shape[:-1] + b.shape[1:])
+    y = None
+    if a.ndim == 4:
+        B, heads, T, _ = a.shape
+        y = np.empty((heads, b.shape[-1], B, T), a.dtype).transpose(2, 0, 3, 1)
+    with np.errstate(invalid="ignore"):  # OpenBLAS raises it now and then where every number is finite
+        return np.matmul(a, b, y)
 
 
 def fit(g: np.ndarray, x: Any) -> np.ndarray:
@@ -243,7 +240,7 @@ FUNCTIONS: dict[str, tuple[Callable, Callable]] = {
     "sqrt": (np.sqrt, lambda x, y: 0.5 / y),
     "tanh": (np.tanh, lambda x, y: 1 - y * y),
     "erf": (erf, lambda x, y: 2 / math.sqrt(math.pi) * np.exp(-x * x)),
-    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda x, y: y * (1 - y)),
+    "sigmoid": (sigmoid, lambda x, y: y * (1 - y)),
     "softplus": (lambda x: np.logaddexp(x, 0), lambda x, y: -np.expm1(-y)),
     "relu": (lambda x: np.maximum(x, 0), lambda x, y: x > 0),
     "abs": (np.abs, lambda x, y: np.sign(x)),

@@ -24,4 +24,4 @@ def faster_line(run, trainer, seconds):
         name, needed = seconds_with_auto(run, trainer)
     except UserError:  # $CC is wrong
         return None
-    return f"backend=auto takes {name}, and about {needed:,.0f} s instead of {seconds:,.0f}"
+    return f"backend=auto is {name} here: about {needed:,.0f} s instead of {seconds:,.0f}"
