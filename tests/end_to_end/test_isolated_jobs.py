@@ -90,20 +90,22 @@ def activations():
 NAMES = ("sets", "heeds", "moves", "threads", "remembers", "crashes", "eats", "relu")
 
 
-@pytest.fixture
-def env(tmp_path):
-    folder = tmp_path / "parts"
-    folder.mkdir()
-    (folder / "mine.py").write_text(PARTS)
-    return {"MICROGPT_LAB_PLUGINS": str(folder)}
-
-
-def test_jobs_do_not_affect_each_other_in_any_order_or_process(lab, tmp_path, env):
+@pytest.fixture(scope="module")
+def sweeps(lab_in, tmp_path_factory):
+    """Folder of a sweep whose jobs ran in forks, and of one whose jobs ran in workers, in the other order."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    (folder / "parts").mkdir()
+    (folder / "parts" / "mine.py").write_text(PARTS)
+    env = {"MICROGPT_LAB_PLUGINS": str(folder / "parts")}
     for names, backend, jobs in ((NAMES, "numpy", 2), (NAMES[::-1], "threaded", 1)):
         arguments = (f"activation={','.join(names)}", "seed=0", f"backend={backend}", f"jobs={jobs}")
-        lab(*SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=2)
+        lab_in(folder, *SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=2)
+    return folder
+
+
+def test_jobs_do_not_affect_each_other_in_any_order_or_process(sweeps):
     forks, workers = (
-        {activation_of(name): summary for name, summary in summaries(tmp_path / backend).items()}
+        {activation_of(name): summary for name, summary in summaries(sweeps / backend).items()}
         for backend in ("numpy", "threaded")
     )
     statuses = dict.fromkeys(NAMES, "ok") | {"crashes": "killed", "eats": "refused"}
@@ -121,10 +123,8 @@ def activation_of(name):
     return re.search("activation=([a-z]+)", name)[1]
 
 
-def test_the_log_of_a_job_lists_what_it_left_behind_in_a_worker(lab, tmp_path, env):
-    names = ("relu", "sets", "moves", "threads")
-    lab(*SWEEP, f"activation={','.join(names)}", "seed=0", "backend=threaded", "jobs=1", env=env, check=0)
-    logs = {activation_of(file.parent.name): file.read_text() for file in tmp_path.glob("sweep/*/log.txt")}
+def test_the_log_of_a_job_lists_what_it_left_behind_in_a_worker(sweeps):
+    logs = {activation_of(file.parent.name): file.read_text() for file in sweeps.glob("threaded/*/log.txt")}
     assert "left behind" not in logs["relu"]
     left_behind = {
         "sets": ["the environment variable LEAK", "sys.path", "the handler of SIGUSR1"],

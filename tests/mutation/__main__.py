@@ -87,11 +87,8 @@ TESTS = {
         "report/test_comparison",
         "report/test_analysis",
     ),
-    "microgpt_lab/report/[asw]*.py": (
-        *BY_HAND,
-        "report/test_analysis",
-        "report/test_questions",
-    ),  # analysis, settings, wording
+    # analysis, settings, wording
+    "microgpt_lab/report/[asw]*.py": (*BY_HAND, "report/test_analysis", "report/test_questions"),
     "microgpt_lab/core/autograd.py": ("test_autograd", "test_model"),
     "microgpt_lab/core/ops.py": (
         "test_autograd",
