@@ -1,6 +1,7 @@
 """What is true of the C backend beyond what every backend promises (see test_backends.py)."""
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -188,3 +189,10 @@ def test_evaluations_of_longer_documents_than_before_and_of_windows_are_right():
 
     for options in ({}, {"long_docs": "window"}):
         assert evaluated("c", **options) == pytest.approx(evaluated("numpy", **options), rel=1e-13)
+
+
+def test_threads_that_evaluate_one_trainer_at_once_get_the_same_loss():
+    run, documents = trainer("c"), ["anna", "bob"] * 90
+    expected = run.evaluate(documents)
+    with ThreadPoolExecutor(4) as threads:
+        assert {*threads.map(lambda _: run.evaluate(documents), range(200))} == {expected}

@@ -190,7 +190,7 @@ def test_without_a_compiler_one_line_says_what_to_install(monkeypatch):
         twice()
 
 
-@pytest.mark.parametrize("wrong", ["gccc", "/bin/false", "/etc/passwd", "/tmp"])
+@pytest.mark.parametrize("wrong", ["gccc", "/bin/false", "/etc/passwd", "/tmp", "'"])
 def test_a_cc_that_does_not_run_is_a_one_line_error(monkeypatch, wrong):
     monkeypatch.setenv("CC", wrong)
     with pytest.raises(

@@ -39,12 +39,13 @@ def compiler() -> list[str] | None:
 
     None if there is no compiler. UserError if $CC does not run.
     """
-    if words := shlex.split(os.environ.get("CC", "")):
-        command = located(words)
+    chosen = os.environ.get("CC", "")
+    if chosen.strip():
+        command = None
+        with contextlib.suppress(ValueError):  # a quotation mark without another
+            command = located(shlex.split(chosen))
         if command is None:
-            raise UserError(
-                f"CC={os.environ['CC']} is not a C compiler that runs here: correct it, or unset CC"
-            )
+            raise UserError(f"CC={chosen} is not a C compiler that runs here: correct it, or unset CC")
         return command
     candidates = [["cc"], ["gcc"], ["clang"]]
     if importlib.util.find_spec("ziglang"):
