@@ -217,14 +217,13 @@ it from top to bottom: autograd, tensors, the model and its parts, optimizer, to
 It trains as the run did: on the same documents, from the same first weights. {losses}
 Then it prints the first ten samples of the run."""
 SAME = "The losses that it prints are equal to the run's, to 1e-12."
-ROUNDED = "It computes in float64, and the run did in {dtype}, so that its losses differ by rounding."
+ROUNDED = "It computes in float64, and the run did in {precision}, so that its losses differ by rounding."
 
 
 def introduction(config: dict[str, Any], overrides: Sequence[str]) -> str:
     """Return the docstring of the file."""
-    backend = config["backend"]
-    dtype = backend.get("precision") or backend.get("dtype") or "float64"
-    losses = SAME if dtype == "float64" else ROUNDED.format(dtype=dtype)
+    precision = config["backend"].get("precision", "float64")
+    losses = SAME if precision == "float64" else ROUNDED.format(precision=precision)
     run = printable(" ".join(overrides)).replace("\\", "/").replace('"', "'") or "the default"
     paragraphs = [f"The run is {run}.", *INTRODUCTION.format(losses=losses).split("\n\n")]
     filled = "\n\n".join(textwrap.fill(each, WIDTH, break_long_words=False) for each in paragraphs)
