@@ -1,4 +1,30 @@
-"""Write a run as one file of Python: from the sources of its parts to the text."""
+"""Write a run as one file of Python: from the sources of its parts to the text.
+
+`code` puts the definitions that the run may need into one text, and then makes it shorter, in passes, each
+by the module of its name:
+
+    pass        what it leaves out                       an example: before, after
+    collect     all that no part of the run names;       at_least(1, layers=self.layers)
+                checks of options                        (nothing)
+    specialize  parameters that get no weight, and       def gelu(x, *, approximate="none"):
+                options of functions                     def gelu(x):
+    sweep       definitions, members, variables and      self.names, self.unused = names, 0
+                parameters that nothing uses             self.names = names
+    calls       functions that call one method           x * ops_exp(y)
+                                                         x * y.exp()
+    fold        branches and choices that are decided    y = -x if self.on else x
+                by options (known: their values)         y = x
+    calls       parameters that are constant, and        self.rotate(q, None)
+                methods that return what they get        q
+    trace       methods of Value and Tensor that no      def tanh(self): …
+                step and no sample calls                 (nothing)
+    layout      what docstrings say of all that, and     x. ValueError if it is not finite.
+                line breaks                              x.
+
+Each of fold, calls and sweep makes more of the others possible, so `simplified` repeats them until nothing
+changes, also after trace. Names in the text are unique from `collect` on, such as `ops_exp`, and get short
+again at the end if nothing else is called so. Last, `check_losses` compares the file with the run.
+"""
 
 from __future__ import annotations
 
