@@ -16,11 +16,12 @@ from microgpt_lab.tensors.trees import leaves_of, mapped
 
 from ..numpy.array import Array
 from .build import load
+from .memory import Memory
 from .trace import trace
 
 SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
 WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while
-ROOM = 16  # numbers behind each buffer, because products read up to 64 bytes past an operand
+ROOM = Memory.room
 
 
 class Call(ctypes.Structure):
