@@ -16,6 +16,7 @@ from microgpt_lab.core.reading import lines
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
 from microgpt_lab.tensors.padding import draw_masks, padded
+from microgpt_lab.tensors.shapes import ShapeTensor
 from microgpt_lab.testing import (
     OPERATIONS,
     assert_gradients,
@@ -45,6 +46,19 @@ def backend(name, **options):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_operations_and_their_gradients_equal_the_reference(name, operation):
     assert_same_gradients(backend(name), OPERATIONS[operation], operation)
+
+
+@pytest.mark.parametrize("name", ["numpy", "jax"])
+def test_numbers_of_numpy_are_numbers_and_its_functions_refuse_tensors(name):
+    x, two = backend(name).tensor([[0.5, -0.25]]), np.float64(2)
+    pairs = (two + x, 2.0 + x), (two - x, 2.0 - x), (two * x, 2.0 * x), (two / x, 2.0 / x)
+    for found, expected in pairs:
+        assert found.tolist() == expected.tolist()
+    assert (np.float64(0) < x).data.tolist() == [[True, False]]
+    assert (two * ShapeTensor((2, 3))).shape == (2, 3)
+    for function in (np.tanh, np.maximum, np.sum):
+        with pytest.raises(TypeError, match=r"use the functions of microgpt_lab\.ops"):
+            function(x, 0.0) if function is np.maximum else function(x)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

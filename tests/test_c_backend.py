@@ -1,6 +1,7 @@
 """What is true of the C backend beyond what every backend promises (see test_backends.py)."""
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -200,3 +201,10 @@ def test_a_step_in_parts_has_the_memory_of_one_and_shows_all_documents():
     ]
     for ours, theirs in zip(*(x["layer0.attention.pattern"] for x in shown), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_threads_that_evaluate_one_trainer_at_once_get_the_same_loss():
+    run, documents = trainer("c"), ["anna", "bob"] * 90
+    expected = run.evaluate(documents)
+    with ThreadPoolExecutor(4) as threads:
+        assert {*threads.map(lambda _: run.evaluate(documents), range(200))} == {expected}

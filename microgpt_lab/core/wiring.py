@@ -185,9 +185,10 @@ def names_by_path(
     """
     layers = [name for name, each in declared.items() if isinstance(each, Shape) and each.linear]
     biases = {name: f"{name}_bias" if bias else "" for name in layers}
-    added = set(biases.values())
+    added = set(biases.values()) if bias else ()
     names: dict[str, list[tuple[str, str, str | None]]] = {}
-    for name in [name for name in declared if name not in added]:
-        path, _, own = name.rpartition(".")
-        names.setdefault(path, []).append((own, name, biases.get(name)))
+    for name in declared:
+        if name not in added:
+            path, _, own = name.rpartition(".")
+            names.setdefault(path, []).append((own, name, biases.get(name)))
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -28,29 +29,37 @@ def check_memory(model: GPT, corpus: Corpus, config: dict[str, Any], backend: Ba
     length, dropout = min(corpus.longest, corpus.block_size), config["dropout"] or model.attention_dropout
     try:
         _, counted = unseen(lambda: on_shapes(model, 1, length, dropout=bool(dropout)))()
-    except Exception:  # a part may need numbers, which shapes do not have
+    except Exception:  # it needs numbers, or is wrong: then `probe_model` names the part
         return 0
 
     def needed(**changed: Any) -> int:
         return estimate(model, length, counted.made, config | changed, backend.memory)
 
-    held, chosen, documents = resident(), config["backend"], config["batch_size"]
+    held, name = resident(), config["backend"]["name"]
     limit = backend.device_memory() or held + available()
     if needed() <= limit:
         return held + needed()
-    advice = ["a smaller model or block_size"]
-    if chosen.get("precision") == "float64" and needed(backend={"precision": "float32"}) <= limit:
-        advice.append("backend.precision=float32")
-    if not backend.memory.batched:
-        advice.append("backend=numpy")
-    smaller = (size for size in range(documents - 1, 0, -1) if documents % size == 0)
-    if size := next((size for size in smaller if needed(batch_size=size) <= limit), 0):
-        parts = config["accumulate"] * documents // size
-        advice.append(f"batch_size={size} accumulate={parts}, with the same losses")
     raise ValueError(
-        f"the run needs about {in_bytes(needed())} of memory on backend={chosen['name']}, and "
-        f"{in_bytes(limit)} are available: choose {', or '.join(reversed(advice))}"
+        f"the run needs about {in_bytes(needed())} of memory on backend={name}, and {in_bytes(limit)} are "
+        f"available: choose {advice(config, backend, lambda **changed: needed(**changed) <= limit)}"
     )
+
+
+def advice(config: dict[str, Any], backend: Backend, fits: Callable[..., bool]) -> str:
+    """Return what a run may choose to need less memory, what changes least first.
+
+    fits: whether the run fits with these keys of its configuration changed.
+    """
+    found, documents = ["a smaller model or block_size"], config["batch_size"]
+    if config["backend"].get("precision") == "float64" and fits(backend={"precision": "float32"}):
+        found.append("backend.precision=float32")
+    if not backend.memory.batched:
+        found.append("backend=numpy")
+    smaller = (size for size in range(documents - 1, 0, -1) if documents % size == 0)
+    if size := next((size for size in smaller if fits(batch_size=size)), 0):
+        parts = config["accumulate"] * documents // size
+        found.append(f"batch_size={size} accumulate={parts}, with the same losses")
+    return ", or ".join(reversed(found))
 
 
 def estimate(model: GPT, length: int, made: list[int], config: dict[str, Any], memory: Memory) -> int:

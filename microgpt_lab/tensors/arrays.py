@@ -11,6 +11,17 @@ import numpy as np
 
 from microgpt_lab.core.places import Table
 
+# What NumPy calls in `a + x` and the like, if `a` is a number of its own.
+OPERATORS = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "power": "__rpow__",
+    "less": "__gt__",
+    "greater": "__lt__",
+}
+
 
 class WholeArray:
     """Base class of tensors whose numbers (…, T, C) are an array of NumPy or JAX, `data`."""
@@ -43,6 +54,18 @@ class WholeArray:
         raise TypeError("arrays have no ==: use where(condition, a, b) with < or >")
 
     __hash__ = object.__hash__
+
+    def __array_ufunc__(self, function: Any, _: str, *inputs: Any, **options: Any) -> Any:
+        """Compute `a + x` and the like for a number `a` of NumPy's. TypeError for its functions."""
+        operator = getattr(self, OPERATORS.get(function.__name__, ""), None)
+        if operator and inputs[-1] is self and not options:
+            return operator(inputs[0])
+        return self.__array_function__(function)
+
+    def __array_function__(self, function: Any, *_: Any) -> Any:
+        raise TypeError(
+            f"NumPy's {function.__name__} does not take tensors: use the functions of microgpt_lab.ops"
+        )
 
 
 class Comparison:

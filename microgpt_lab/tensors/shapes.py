@@ -99,6 +99,7 @@ class ShapeTensor:
 
     __slots__ = ("counted", "shape")
     __hash__ = object.__hash__
+    __array_ufunc__ = None  # so that a number of NumPy times a tensor calls `__rmul__`
 
     def __init__(self, shape: Sequence[Size], counted: Counted | None = None):
         self.shape: tuple[Any, ...] = tuple(shape)

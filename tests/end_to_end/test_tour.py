@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
 FIRST, *_ = BLOCKS[0].splitlines()
-TOUR = [line for block in BLOCKS[2:] for line in block.splitlines()]
+TOUR = [line for block in BLOCKS[2:] if "export" not in block for line in block.splitlines()]
 LAB = [shlex.split(line, comments=True)[3:] for line in TOUR if line.startswith("python -m microgpt_lab ")]
 TRAINING = [words for words in LAB if words[0] not in COMMANDS and "--help" not in words]
 

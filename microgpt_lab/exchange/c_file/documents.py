@@ -12,7 +12,7 @@ from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError
 from microgpt_lab.exchange.c_file.literals import array, string, utf8
 
-MOST = 5_000_000  # characters of documents
+MOST_CHARACTERS = 5_000_000
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -73,14 +73,14 @@ def documents_of(trainer: Trainer) -> Documents:
     length = 0
     for piece in islice(taken(trainer), min(epoch, trainer.steps * batch)):
         length += len(piece) + 3 if texts else 5 * len(piece)
-        if length > MOST:
+        if length > MOST_CHARACTERS:
             break
         pieces.append(piece)
     number, whole = len(pieces), len(pieces) == min(epoch, trainer.steps * batch)
     steps = trainer.steps if whole else number // batch
     if not steps:
         why = (
-            f"the documents of a step are more than {MOST:,} characters"
+            f"the documents of a step are more than {MOST_CHARACTERS:,} characters"
             if trainer.steps
             else "it has steps=0"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from random import Random
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError
 from microgpt_lab.exchange.c_file.literals import array, used
+from microgpt_lab.tensors.trees import leaves_of
 
-MOST = 1_000_000  # weights as data
+MOST_WEIGHTS = 1_000_000  # as data
 FILLING = """
 static void normal(Random *rng, real *w, int64_t n, double mean, double std) {
   for (int64_t i = 0; i < n; i++) w[i] = gauss(rng, mean, std);
@@ -71,10 +72,10 @@ def first_numbers(trainer: Trainer, config: dict[str, Any], programs: dict[str, 
     """
     start, places = Start(), Places(trainer)
     corpus, drawn = trainer.corpus, draws(trainer, config["split"])
-    if not drawn and trainer.parameters > MOST:
+    if not drawn and trainer.parameters > MOST_WEIGHTS:
         raise UserError(
             f"init={config['init']['name']} draws weights as C cannot, so they would be data, and "
-            f"{trainer.parameters:,} are more than {MOST:,}"
+            f"{trainer.parameters:,} are more than {MOST_WEIGHTS:,}"
         )
     state = corpus.documents.shuffled(config["split"], corpus.seed)[1] if drawn else corpus.rng.getstate()
     words = [corpus.seed >> shift & 0xFFFFFFFF for shift in range(0, max(1, corpus.seed.bit_length()), 32)]
@@ -89,22 +90,13 @@ def first_numbers(trainer: Trainer, config: dict[str, Any], programs: dict[str, 
         normal = f"normal(rng, {what}, {', '.join(map(repr, how))});"
         start.lines.append(f"{normal if len(how) == 2 else f'fill({what}, {how[0]!r});'}  // {name}")
     at = places.state
-    for x in leaves(trainer.carry[1]):
+    for x in leaves_of(trainer.carry[1]):
         start.set(f"carry + {at}", x.tolist(), at, f"first_state_{at}")
         at += prod(x.shape)
     for memory, program in programs.items():
         for place, table in program.tables.items():
             start.set(f"{memory} + {place}", table, table, f"table_{len(start.names) + 1}")
     return start
-
-
-def leaves(tree: Any) -> Iterator[Any]:
-    """Yield the tensors of a tree of dicts and tuples, in order."""
-    if isinstance(tree, dict | tuple):
-        for branch in tree.values() if isinstance(tree, dict) else tree:
-            yield from leaves(branch)
-    elif tree is not None:
-        yield tree
 
 
 class Drawing(Random):

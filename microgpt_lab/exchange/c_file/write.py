@@ -14,7 +14,6 @@ from microgpt_lab.exchange.c_file.numbers import Places, first_numbers, learning
 from microgpt_lab.options.differences import differences
 from microgpt_lab.options.keys import format_value
 
-ROOM = 16  # numbers behind an array, because products read up to 64 bytes past an operand
 NUMBER = {"float64": "double", "float32": "float"}
 HEAD = """
 #pragma GCC diagnostic ignored "-Wunknown-pragmas"  // without -fopenmp-simd, loops are only slower
@@ -125,7 +124,7 @@ def sizes_of(trainer: Trainer, step: Any, logits: Any, steps: int, options: dict
         "SAMPLE_KEEP": (sample_ends["keep"].fixed, "the same for the logits of a sample"),
         "SAMPLE_SUMS": (sample_ends["sums"].fixed, ""),
         "RESULTS": (len(step.results), "the norm of the gradients, the loss and its terms"),
-        "ROOM": (ROOM, "behind an array, because products read up to 64 bytes past an operand"),
+        "ROOM": (step.memory.room, "behind an array, because products read up to 64 bytes past an operand"),
     }
     lines = [f"  {name} = {n},".ljust(24) + f"// {why}" * bool(why) for name, (n, why) in constants.items()]
     macros = {

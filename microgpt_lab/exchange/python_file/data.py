@@ -10,7 +10,7 @@ from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import UserError
 
 WIDTH = 110
-MOST = 5_000_000  # characters of documents
+MOST_CHARACTERS = 5_000_000
 
 
 def literal(value: Any) -> str:
@@ -30,9 +30,9 @@ def documents_of(trainer: Trainer) -> list[str]:
             break
         taken.append(document)
         wanted -= len(corpus.pieces(document)) if corpus.long_docs == "window" and not corpus.stream else 1
-    if (size := sum(map(len, taken))) > MOST:
+    if (size := sum(map(len, taken))) > MOST_CHARACTERS:
         raise UserError(
-            f"the run trains on {size:,} characters, and a file of Python has room for {MOST:,}: "
+            f"the run trains on {size:,} characters, and a file of Python has room for {MOST_CHARACTERS:,}: "
             "export a run with a smaller train_docs"
         )
     return taken

@@ -79,6 +79,8 @@ class Scope:
             return UNKNOWN if truth is None else not truth
         if isinstance(node, ast.BoolOp):
             return self.of_and_or(node)
+        if isinstance(node, ast.Compare) and [type(op) for op in node.ops] == [ast.NotIn]:
+            return True if self.value(node.comparators[0]) == () else UNKNOWN
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
             a, b = self.value(node.left), self.value(node.comparators[0])
             return UNKNOWN if UNKNOWN in (a, b) else COMPARISONS[type(node.ops[0])](a, b)

@@ -11,9 +11,17 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from microgpt_lab.exchange.python_file.calls import names_of
-from microgpt_lab.exchange.python_file.source import Function, Source, functions, is_docstring, parameters
+from microgpt_lab.exchange.python_file.source import (
+    Function,
+    Source,
+    functions,
+    is_docstring,
+    parameters,
+    walk,
+)
 
 WIDTH = 110
+PAGE = r" \(docs/[^()\s]*\)"
 OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 
 
@@ -100,19 +108,26 @@ def wrapped(line: str) -> str:
 
 
 def described(text: str, before: dict[str, set[str]]) -> str:
-    """Drop what docstrings say of parameters that are not there any more.
+    """Drop what docstrings say of parameters, errors, methods and documents that are not there any more.
 
     before: what `parameters_in` returned for the text before any was left out.
     """
     source, now = Source(text), parameters_in(text)
+    present = {f"{owner}{node.name}" for owner, node in definitions(source.tree)}
     for owner, node in definitions(source.tree):
         name = f"{owner}{node.name}"
-        gone = before.get(name, set()) - now[name]
-        if gone and is_docstring(node.body[0]):
+        if is_docstring(node.body[0]):
             old = source.text(node.body[0])
-            if (new := without_mentions(without_entries(old, gone), gone)) != old:
+            gone = before.get(name, set()) - now[name]
+            if (new := corrected(without_entries(old, gone), gone, raised_in(node), present)) != old:
                 source.replace(source.span(node.body[0]), new)
-    return source.edited()
+    return re.sub(rf"(?m)( # .*){PAGE}$", r"\1", source.edited())
+
+
+def raised_in(node: ast.AST) -> set[str]:
+    """Return the names of the errors that a definition raises."""
+    raised = [each.exc for each in walk(node) if isinstance(each, ast.Raise)]
+    return {name.id for error in raised if error for name in walk(error) if isinstance(name, ast.Name)}
 
 
 def without_entries(doc: str, names: set[str]) -> str:
@@ -126,18 +141,34 @@ def without_entries(doc: str, names: set[str]) -> str:
     return closed("\n".join(kept))
 
 
-def without_mentions(doc: str, names: set[str]) -> str:
-    """Return a docstring without sentences about `name`, its paragraphs filled again."""
-    paragraphs = doc.split("\n\n")
-    for i, paragraph in enumerate(paragraphs):
-        if i and any(f"`{name}`" in paragraph for name in names) and not re.match(r" +\w+: ", paragraph):
-            indent = paragraph[: len(paragraph) - len(paragraph.lstrip())]
-            words = " ".join(paragraph.replace('"""', "").split())
-            sentences = re.split(r"(?<=\.) (?=[A-Z])", words)
-            kept = [s for s in sentences if not any(f"`{name}`" in s for name in names)]
-            filled = textwrap.fill(" ".join(kept), WIDTH - 4, initial_indent=indent, subsequent_indent=indent)
-            paragraphs[i] = filled + (f'\n{indent}"""' if paragraph.endswith('"""') else "")
-    return closed("\n\n".join(each for each in paragraphs if each.strip()))
+def corrected(doc: str, gone: set[str], raised: set[str], present: set[str]) -> str:
+    """Return a docstring without sentences that are no longer true, its paragraphs filled again.
+
+    gone: parameters. raised: errors that the function still raises. present: functions, classes and methods.
+    """
+
+    def correct(sentence: str, gone: set[str]) -> str:
+        errors = set(re.findall(r"\w+Error\b", sentence)) if re.match(r"\w+Error\b", sentence) else set()
+        if any(f"`{name}`" in sentence for name in gone) or (errors and not errors & raised):
+            return ""
+        for name in set(re.findall(r": see `(\w+\.\w+)`", sentence)) - present:
+            sentence = sentence.replace(f": see `{name}`", "")
+        return re.sub(PAGE, "", sentence)
+
+    indent = re.search(r"\n( +)", doc)
+    margin = indent[1] if indent else ""
+    before = doc.removesuffix('"""').removeprefix('"""').split("\n\n")
+    after = list(before)
+    for i, paragraph in enumerate(before):
+        sentences = re.split(r"(?<=\.) (?=[A-Z`])", " ".join(paragraph.split()))
+        kept = [correct(each, gone if i else set()) for each in sentences]  # the first says what it is
+        if kept != sentences and not re.match(r" +\w+: ", paragraph):
+            text = " ".join(filter(None, kept))
+            filled = textwrap.fill(text, WIDTH - 4, initial_indent=margin, subsequent_indent=margin)
+            after[i] = filled if i else filled.removeprefix(margin)
+    if after == before:
+        return doc
+    return closed('"""' + "\n\n".join(each for each in after if each.strip()) + f'\n{margin}"""')
 
 
 def closed(doc: str) -> str:

@@ -88,6 +88,9 @@ WINDOWS = """\
     for document in DOCUMENTS:
         tokens = [bos, *tokenizer.encode(document), bos]
         pieces += [tokens[i : i + BLOCK_SIZE + 1] for i in range(0, len(tokens) - 1, BLOCK_SIZE)]"""
+SHUFFLE = """\
+    rng.shuffle(list(range({})))  # the documents that the run chose from
+"""
 CLIP = """\
         norm = math.hypot(*(x for g in grads.values() for x in g.data))
         if norm > GRAD_CLIP:
@@ -116,7 +119,7 @@ def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> 
         each="piece, dropout_masks" if dropped else "piece",
         pieces="zip(batch, masks)" if dropped else "batch",
         compute=compute.substitute(masks=", masks=dropout_masks" if dropped else ""),
-        shuffle="" if corpus.stream else f"    rng.shuffle(list(range({count})))  # {SHUFFLED}\n",
+        shuffle="" if corpus.stream else SHUFFLE.format(count),
         data="    ids = encoded(DOCUMENTS, tokenizer)" if corpus.stream else cut(corpus.long_docs),
         parts="\n".join(f"        {name}={value}," for name, value in fields.items()),
         tokenizer=made("tokenizer", config, names["tokenizer"]),
@@ -130,9 +133,6 @@ def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> 
         clip=CLIP if trainer.grad_clip else "",
         start="[bos]" if corpus.start == [corpus.bos] else 'tokenizer.encode("\\n")',
     )
-
-
-SHUFFLED = "the documents that the run chose from"
 
 
 def cut(long_docs: str) -> str:

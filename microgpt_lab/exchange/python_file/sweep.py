@@ -40,10 +40,10 @@ def swept(text: str, called: set[tuple[str, str]] | None = None) -> str:
             members = [each for each in node.body if is_inherited(each)]
             source.remove(members, node.body)
     text = source.edited()
-    return without_entries(without_locals(without_options(without_attributes(text))))
+    return without_functions(without_locals(without_options(without_attributes(text))))
 
 
-def without_entries(text: str) -> str:
+def without_functions(text: str) -> str:
     """Drop the functions of numbers that no tensor is given by name: FUNCTIONS["tanh"]."""
     source = Source(text)
     applied = [n.args[0] for n in walk(source.tree) if isinstance(n, ast.Call) and is_apply(n)]

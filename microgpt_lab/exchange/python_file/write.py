@@ -1,4 +1,30 @@
-"""Write a run as one file of Python: from the sources of its parts to the text."""
+"""Write a run as one file of Python: from the sources of its parts to the text.
+
+`code` puts the definitions that the run may need into one text, and then makes it shorter, in passes, each
+by the module of its name:
+
+    pass        what it leaves out                       an example: before, after
+    collect     all that no part of the run names;       at_least(1, layers=self.layers)
+                checks of options                        (nothing)
+    specialize  parameters that get no weight, and       def gelu(x, *, approximate="none"):
+                options of functions                     def gelu(x):
+    sweep       definitions, members, variables and      self.names, self.unused = names, 0
+                parameters that nothing uses             self.names = names
+    calls       functions that call one method           x * ops_exp(y)
+                                                         x * y.exp()
+    fold        branches and choices that are decided    y = -x if self.on else x
+                by options (known: their values)         y = x
+    calls       parameters that are constant, and        self.rotate(q, None)
+                methods that return what they get        q
+    trace       methods of Value and Tensor that no      def tanh(self): …
+                step and no sample calls                 (nothing)
+    layout      what docstrings say of all that, and     x. ValueError if it is not finite.
+                line breaks                              x.
+
+Each of fold, calls and sweep makes more of the others possible, so `simplified` repeats them until nothing
+changes, also after trace. Names in the text are unique from `collect` on, such as `ops_exp`, and get short
+again at the end if nothing else is called so. Last, `check_losses` compares the file with the run.
+"""
 
 from __future__ import annotations
 
@@ -217,14 +243,13 @@ it from top to bottom: autograd, tensors, the model and its parts, optimizer, to
 It trains as the run did: on the same documents, from the same first weights. {losses}
 Then it prints the first ten samples of the run."""
 SAME = "The losses that it prints are equal to the run's, to 1e-12."
-ROUNDED = "It computes in float64, and the run did in {dtype}, so that its losses differ by rounding."
+ROUNDED = "It computes in float64, and the run did in {precision}, so that its losses differ by rounding."
 
 
 def introduction(config: dict[str, Any], overrides: Sequence[str]) -> str:
     """Return the docstring of the file."""
-    backend = config["backend"]
-    dtype = backend.get("precision") or backend.get("dtype") or "float64"
-    losses = SAME if dtype == "float64" else ROUNDED.format(dtype=dtype)
+    precision = config["backend"].get("precision", "float64")
+    losses = SAME if precision == "float64" else ROUNDED.format(precision=precision)
     run = printable(" ".join(overrides)).replace("\\", "/").replace('"', "'") or "the default"
     paragraphs = [f"The run is {run}.", *INTRODUCTION.format(losses=losses).split("\n\n")]
     filled = "\n\n".join(textwrap.fill(each, WIDTH, break_long_words=False) for each in paragraphs)

@@ -51,6 +51,8 @@ class Memory:
     packed: operands of a concat that lie where it wants them, (serial of the concat, index).
     """
 
+    room = 16  # numbers behind each area, because products read up to 64 bytes past an operand
+
     def __init__(
         self, leaves: list[Any], outputs: Sequence[tuple[Any, Any]], units: list[Unit], kept: set[int]
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,11 +16,12 @@ from microgpt_lab.tensors.trees import leaves_of, mapped
 
 from ..numpy.array import Array
 from .build import load
+from .memory import Memory
 from .trace import trace
 
 SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
 WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while
-ROOM = 16  # numbers behind each buffer, because products read up to 64 bytes past an operand
+ROOM = Memory.room
 
 
 class Call(ctypes.Structure):
@@ -116,12 +118,14 @@ class Scan:
         self.f, self.dtype = f, dtype
         self.compiled: Compiled | None = None
         self.looks: dict[tuple[str, ...], Compiled] = {}
+        self.alone = threading.Lock()  # calls share memory, and two threads may evaluate one trainer
 
     def __call__(self, carry: Any, inputs: list) -> tuple[Any, list[list[float]]]:
-        if self.compiled is None or inputs[0][0].block_size > self.compiled.program.graph.block_size:
-            self.compiled = Compiled(self.f, carry, inputs[0], self.dtype)
-        results = np.zeros((len(inputs), len(self.compiled.program.results)), self.dtype)
-        row, at = self.compiled(carry, inputs, results), 0
+        with self.alone:
+            if self.compiled is None or inputs[0][0].block_size > self.compiled.program.graph.block_size:
+                self.compiled = Compiled(self.f, carry, inputs[0], self.dtype)
+            results = np.zeros((len(inputs), len(self.compiled.program.results)), self.dtype)
+            row, at = self.compiled(carry, inputs, results), 0
 
         def unpacked(x: Any) -> Array:
             nonlocal at
@@ -136,12 +140,13 @@ class Scan:
         `inputs` are those of one step. The gradient of a weight is there once. The function is compiled
         for these names, without what they do not need. UserError if a name does not exist.
         """
-        known = self.looks.get(names)
-        if known is None or inputs[0].block_size > known.program.graph.block_size:
-            self.looks[names] = Compiled(self.f, carry, inputs, self.dtype, names)
-        compiled = self.looks[names]
-        row = compiled(carry, [inputs], np.zeros(1, self.dtype))
-        return {name: compiled.documents(x, inputs[0], row) for name, x in zip(names, compiled.program.shown)}
+        with self.alone:
+            known = self.looks.get(names)
+            if known is None or inputs[0].block_size > known.program.graph.block_size:
+                self.looks[names] = Compiled(self.f, carry, inputs, self.dtype, names)
+            compiled = self.looks[names]
+            row, shown = compiled(carry, [inputs], np.zeros(1, self.dtype)), compiled.program.shown
+            return {name: compiled.documents(x, inputs[0], row) for name, x in zip(names, shown)}
 
 
 def threads() -> int:

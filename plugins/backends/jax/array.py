@@ -79,7 +79,6 @@ class Array(WholeArray):
     """Numbers of shape (…, T, C). JAX computes the gradients."""
 
     __slots__ = ()
-    __array_ufunc__ = None  # so that `number * array` calls `Array.__rmul__` if the number is NumPy's
 
     def __init__(self, data):
         self.data = data

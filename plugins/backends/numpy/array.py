@@ -38,6 +38,7 @@ class Array(WholeArray):
                 self.pulls += (pull,)
                 self.tracked = True
 
+    @np.errstate(all="ignore")  # overflows are found by the caller
     def backward(self) -> None:
         """Compute the gradient of the sum of these numbers, as `grad` of the leaves: the `tracked` arrays."""
         self.grad = np.ones_like(self.data)
@@ -82,6 +83,7 @@ class Array(WholeArray):
         y = f(x)
         return Array(y, (self, lambda g: g * derivative(x, y)))
 
+    @np.errstate(invalid="ignore")  # OpenBLAS raises it now and then where every number is finite
     def __matmul__(self, other):
         """(…, T, C) @ (C, D), or @ (…, C, D) with the same leading axes: (…, T, D)."""
         a, b = self.data, other.data
@@ -152,7 +154,7 @@ class Array(WholeArray):
         return Array(self.data.sum(-1, keepdims=True), (self, lambda g: g + np.zeros_like(self.data)))
 
     def total(self):
-        return self.reshape(1, -1).sum()
+        return Array(self.data.sum().reshape(1, 1), (self, lambda g: g + np.zeros_like(self.data)))
 
     def norm(self):
         """The square root of the sum of squares, (1, 1), which no gradient reaches."""
@@ -210,8 +212,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim == 4:
         B, heads, T, _ = a.shape
         y = np.empty((heads, b.shape[-1], B, T), a.dtype).transpose(2, 0, 3, 1)
-    with np.errstate(invalid="ignore"):  # OpenBLAS raises it now and then where every number is finite
-        return np.matmul(a, b, y)
+    return np.matmul(a, b, y)
 
 
 def fit(g: np.ndarray, x: Any) -> np.ndarray:
