@@ -17,8 +17,7 @@ from microgpt_lab.sweeps.folder import JobEntry
 from microgpt_lab.sweeps.job import Job, start_fork
 
 
-def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path):
-    lab(*SWEEP, "activation=relu", "seed=range(2)", check=0)
+def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path, swept):
     first = results(tmp_path / "sweep")
     times = {file: file.stat().st_mtime_ns for file in tmp_path.glob("sweep/*/summary.json")}
     broken = next(tmp_path.glob("sweep/*seed=1*/summary.json"))
@@ -81,9 +80,8 @@ def test_a_job_finished_by_another_process_is_left_unchanged(lab, tmp_path):
     assert (folder / "notes.txt").exists() and not run.folder.exists()
 
 
-def test_a_job_running_in_another_process_is_left_unchanged(lab, tmp_path):
-    lab(*SWEEP, "seed=range(2)", check=0)
-    run = next(tmp_path.glob("sweep/*seed=1*"))
+def test_a_job_running_in_another_process_is_left_unchanged(lab, swept):
+    run = next(swept.glob("*seed=1*"))
     (run / "summary.json").unlink()
     with FileLock(run / ".lock"):
         done = lab(*SWEEP, "seed=range(2)", check=1)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from microgpt_lab.commands import COMMANDS
+from microgpt_lab.options import mistakes
+from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +51,11 @@ def test_the_first_command_installs_what_the_tour_needs():
 
 @pytest.mark.parametrize("words", TRAINING, ids=" ".join)
 def test_each_training_line_can_be_composed(lab, checkout, words):
-    shown = ("--dry",) if "-m" in words else ("--cfg", "job")
-    lab(*words, *shown, cwd=checkout, check=0, exactly=True)
+    if "-m" in words:
+        lab(*words, "--dry", cwd=checkout, check=0, exactly=True)
+    else:
+        mistakes.check_twice(words)
+        compose(words)
     for path in (word.partition("path=")[2] for word in words if "path=" in word):
         assert (checkout / path).is_file()
 

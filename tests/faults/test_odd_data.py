@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgpt_lab import GPT, Corpus, Trainer, part
+from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.core.reading import lines, read
+from microgpt_lab.run.assemble import build_documents
 from microgpt_lab.tensors.padding import longest
 
 OPTIONS = (
@@ -44,7 +45,19 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_unreadable_files_are_refused_in_one_line(lab, tmp_path, what):
+def test_unreadable_files_are_refused(tmp_path, what):
+    content, message = REFUSED[what]
+    (tmp_path / "data.txt").write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        build_documents({"dataset": {"name": "text", "path": str(tmp_path / "data.txt")}})
+    assert message in str(refused.value) and "dataset=text" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] * (what != "NUL")) for what in REFUSED]
+)
+def test_a_run_on_an_unreadable_file_prints_one_line_and_writes_nothing(lab, tmp_path, what):
     content, message = REFUSED[what]
     (tmp_path / "data.txt").write_bytes(content)
     done = lab(*OPTIONS, "dataset=text", "dataset.path=data.txt", check=2)
