@@ -20,14 +20,14 @@ from microgpt_lab.core.see import unseen
 class TokensRead(TypeError):
     """A part asked for the number of documents or tokens, or for single tokens or numbers.
 
-    raised: the messages of all such errors, also of those that a part has caught.
+    raised: all such errors, also those that a part has caught.
     """
 
-    raised: ClassVar[list[str]] = []
+    raised: ClassVar[list[TokensRead]] = []
 
     def __init__(self, message: str):
         super().__init__(message)
-        self.raised.append(message)
+        self.raised.append(self)
 
 
 class TooFewRows(ValueError):

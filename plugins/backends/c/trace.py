@@ -44,7 +44,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         new, results = unseen(named)()
         outputs = [(x, y if y.is_dense() else y.copied()) for x, y in matched(known, new)]
         if len(TokensRead.raised) > already:  # a part has caught the error
-            raise TokensRead(TokensRead.raised[already])
+            raise TokensRead.raised[already]
         shown = named_tensors(graph, show)
         leaves = [*leaves_of(known), *given, weight, *block.masks]
         return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
