@@ -43,13 +43,14 @@ class Dropout(NamedTuple):
             ]
 
     @classmethod
-    def of_step(cls, model: GPT, rate: float, step: str) -> list[Dropout]:
+    def of_step(cls, model: GPT, rate: float, seed: int, step: int) -> list[Dropout]:
         """Return those of a step: of embeddings and sublayers at this rate, and of attention weights."""
-        found: list[Dropout] = (
-            [cls(f"dropout {step}", rate, model.dropout_sites, width=model.embed)] if rate else []
-        )
+        found: list[Dropout] = []
+        if rate:
+            found.append(cls(f"dropout {seed} {step}", rate, model.dropout_sites, width=model.embed))
         if of_weights := model.attention_dropout:
-            found.append(cls(f"attention dropout {step}", of_weights, model.layers, heads=model.heads))
+            key = f"attention dropout {seed} {step}"
+            found.append(cls(key, of_weights, model.layers, heads=model.heads))
         return found
 
 
@@ -76,7 +77,7 @@ class Batch:
     ):
         self.pairs = [(tokens[:-1], tokens[1:]) for tokens in pieces]
         self.context = context or [0] * len(pieces)
-        self.tokens = sum(len(targets) for _, targets in self.pairs) - sum(self.context)
+        self.tokens = sum(map(len, pieces)) - len(pieces) - sum(self.context)
         self.loss_weight = 1 / self.tokens if mean else 1.0
         self.block_size, self.height, self.dropouts = block_size, max(height, len(self.pairs)), dropouts
         self.parts = parts

@@ -102,7 +102,7 @@ class Trainer(Evaluator):
 
     def inputs(self, step: int) -> tuple[Batch, float, int]:
         """Return the batch, the learning rate and the index of a step."""
-        dropouts = Dropout.of_step(self.model, self.dropout, f"{self.seed} {step}")
+        dropouts = Dropout.of_step(self.model, self.dropout, self.seed, step)
         pieces, parts = self.corpus.batch(step, self.batch_size * self.accumulate), self.accumulate
         batch = Batch(pieces, self.longest, mean=True, dropouts=dropouts, parts=parts)
         return batch, self.optimizer.lr * self.scheduler(step, self.steps), step
@@ -122,10 +122,11 @@ class Trainer(Evaluator):
         seconds = time.perf_counter() - started
         self.steps_per_second = math.ceil(steps / seconds)
         speed = round(sum(batch.tokens for batch, *_ in inputs) / seconds, 1)
+        terms = [f"loss/{name}" for name in self.model.loss_terms]
         return [
             {"loss/train": loss, "optim/lr": lr, "optim/grad_norm": norm, "perf/tokens_per_s": speed}
-            | {f"loss/{name}": term for name, term in zip(self.model.loss_terms, terms)}
-            for (_, lr, _), (norm, loss, *terms) in zip(inputs, results)
+            | dict(zip(terms, values))
+            for (_, lr, _), (norm, loss, *values) in zip(inputs, results)
         ]
 
     def train(self) -> None:

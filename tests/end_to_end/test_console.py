@@ -34,7 +34,7 @@ def test_a_pipe_gets_a_line_for_each_group_of_facts(lab):
     assert name.startswith("backend=numpy,eval_docs=3")
     kinds = "embedding 216, position 128, attention 256, mlp 512, head 216"
     assert model == f"  model  1,328 parameters: {kinds}"
-    assert re.fullmatch(r"  needs  about \d\d MB of memory", needs)
+    assert re.fullmatch(r"  needs  about \d\d MB of memory, about \d+s on backend=\w+", needs)
     assert re.fullmatch(r"  FLOPs  \d\.\d+ k per token, forward and backward", flops)
     assert data.startswith("  data   us_names 32,257 docs, split zero2hero ") and git.startswith("  git    ")
     assert not any("cross-entropy" in line for line in rest)

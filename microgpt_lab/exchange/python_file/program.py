@@ -19,7 +19,7 @@ DRAW_MASKS = '''
 def draw_masks(model, batch, step):
     """Draw the dropout masks of a step, for each piece of its batch."""
     masks = [[] for _ in batch]
-    for dropout in Dropout.of_step(model, DROPOUT, f"{SEED} {step}"):
+    for dropout in Dropout.of_step(model, DROPOUT, SEED, step):
         for of_piece, matrices in zip(masks, dropout.masks([len(piece) - 1 for piece in batch])):
             tensors = [matrix(rows) for rows in matrices]
             of_piece += [x.split_heads(dropout.heads) for x in tensors] if dropout.heads else tensors

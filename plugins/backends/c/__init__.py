@@ -37,10 +37,9 @@ class C(Backend):
         leaves = {name: self.leaf(name, w) for name, w in weights.items()}
         y: Any = loss(leaves)
         grads = (y if y.shape == (1, 1) else y[:1]).backward()
-        eager = isinstance(y, self.array)
-        found = {name: x.grad if eager else grads.get(id(x)) for name, x in leaves.items()}
+        found = {name: grads.get(id(x)) if grads else x.grad for name, x in leaves.items()}
         zero = {name: w * 0.0 for name, w in weights.items() if found[name] is None}
-        if eager:
+        if grads is None:  # arrays have their own gradients
             return self.array(y.data), {n: self.array(g) for n, g in found.items() if g is not None} | zero
         for name, g in found.items():
             if g is not None:

@@ -70,12 +70,9 @@ class Loop:
         self.after: list[str] = []
         self.scores = any(x.is_scores or any(a.node.is_scores for a in x.args) for x in unit.nodes)
         self.passes = self.ready_in()
-        self.rows_kept = {
-            a.node.serial
-            for x in unit.nodes
-            for a in x.args
-            if a.node.serial in self.inside and a.node.wide and self.reads_later(x, a.node)
-        } - self.stored
+        read = [(x, a.node) for x in unit.nodes for a in x.args if a.node.serial in self.inside]
+        read_later = {made.serial for x, made in read if made.wide and self.reads_later(x, made)}
+        self.rows_kept = read_later - self.stored
         self.flat = self.is_flat()
 
     def ready_in(self) -> dict[int, int]:

@@ -29,13 +29,12 @@ class Kernels:
         y = Traced(node)
         if len(b.shape) == 2 and len(a.shape) < 4:  # all tokens at once, or no tokens
             rows = "N" if a.shape[0] is DOCS else a.shape[0]
-            return [self.product(rows, a.shape[-1], b.shape[-1], self.flat(a), self.flat(b), self.flat(y))]
-        heads = node.heads
-        M, K, N = ("T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1]))
+            return [self.product((rows, *b.shape), self.flat(a), self.flat(b), self.flat(y))]
+        sizes = ["T" if n is LENGTH else n for n in (y.shape[-2], a.shape[-1], y.shape[-1])]
         kind, band = self.scores(a, node)
         call = f"scores_matmul({kind}, {band}, " if kind else "matmul("
         operands = self.of_head(a), self.of_head(b), self.of_head(y)
-        return [f"EACH_DOCUMENT {each(heads)}{self.product(M, K, N, *operands, call)}"]
+        return [f"EACH_DOCUMENT {each(node.heads)}{self.product(sizes, *operands, call)}"]
 
     def scores(self, a: Any, node: Node) -> tuple[str, int]:
         """Return how a product deals with scores of which only a band exists, and the band."""
@@ -45,10 +44,9 @@ class Kernels:
             return ("LEFT" if a.strides[-1] == 1 else "LEFT_T"), a.node.band
         return "", 0
 
-    def product(
-        self, M: Any, K: Any, N: Any, a: Any, b: Any, c: Any, call: str = "matmul(", add: Any = 0
-    ) -> str:
+    def product(self, sizes: Any, a: Any, b: Any, c: Any, call: str = "matmul(", add: Any = 0) -> str:
         """Return the call for c[M, N] = a[M, K] @ b[K, N], each where it begins and its strides."""
+        M, K, N = sizes
         numbers = [M, N, K, *a, *b, *c[:2], add]
         return f"{call}{', '.join(map(str, numbers))});"
 
@@ -75,9 +73,9 @@ class Kernels:
         a, b = node.args
         sizes, y = (node.shape[0], "N", node.shape[1]), self.flat(Traced(node))
         if len(a.shape) == 3:
-            return [self.product(*sizes, self.flat(a.T), self.flat(b), y)]
+            return [self.product(sizes, self.flat(a.T), self.flat(b), y)]
         at, b = ((f"{self.pointer(x)} + h * {x.strides[0]}", *x.strides[1:]) for x in (a.T, b))
-        return [EACH_HEAD.format(heads=a.shape[1]) + self.product(*sizes, at, b, y, add="h > 0")]
+        return [EACH_HEAD.format(heads=a.shape[1]) + self.product(sizes, at, b, y, add="h > 0")]
 
     def concat(self, node: Node) -> list[str]:
         """Copy the columns of each operand that does not lie there already."""

@@ -20,7 +20,8 @@ from .memory import Memory
 from .trace import trace
 
 SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
-WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while
+WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while,
+ADDED = 100  # and those for each sum that it adds to those of the others
 ROOM = Memory.room
 
 
@@ -47,7 +48,7 @@ class Compiled:
         real = "double" if dtype == "float64" else "float"
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
-        rows = max(1, WORTH // max(1, self.program.work))
+        rows = max(1, max(WORTH, ADDED * self.program.sums) // max(1, self.program.work))
         self.rows = 2**62 if show else rows  # of a lane; what is shown lies in one, of the whole batch
         ends = self.program.memory.ends
         self.keep = np.zeros(ends["keep"].fixed + ROOM, dtype)
@@ -83,7 +84,8 @@ class Compiled:
                 [at + n * np.arange(p) // p for at, n in zip(first, docs) for p in [min(parts, n)]]
             )
         tokens, longest = np.add.reduceat(lengths, first), np.maximum.reduceat(lengths, first)
-        lanes = np.clip(tokens // self.rows, 1, np.minimum(np.diff(first, append=len(lengths)), SLOTS - 1))
+        most = np.minimum(np.diff(first, append=len(lengths)), SLOTS - 1)
+        lanes = 2 ** np.log2(np.clip(tokens // self.rows, 1, most)).astype(int)  # as set_lanes in steps.h
         lane = np.where(lanes == 1, tokens, np.minimum(tokens, tokens // lanes + longest))
         pairs = np.where(lanes == 1, np.add.reduceat(lengths.astype(np.int64) ** 2, first), lane * longest)
         end = self.program.memory.ends["mem"]
@@ -151,7 +153,6 @@ class Scan:
 
 def threads() -> int:
     """Return how many threads may work: OMP_NUM_THREADS, or as many as there are cores."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted):
+    if (wanted := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(wanted):
         return int(wanted)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

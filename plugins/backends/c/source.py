@@ -58,8 +58,8 @@ class Program:
         self.functions: dict[str, str] = {}  # loops by name
         self.names: dict[str, str] = {}  # by text: the same loop of another layer is the same function
         self.bodies, self.kernels = [self.body(stage) for stage in STAGES], header("kernels.h")
-        parts = self.sizes(), self.kernels, *self.functions.values(), *self.bodies, header("steps.h")
-        self.text = "\n".join(parts)
+        loops = self.functions.values()
+        self.text = "\n".join([self.sizes(), self.kernels, *loops, *self.bodies, header("steps.h")])
 
     def sizes(self) -> str:
         """Return the constants that kernels.h and steps.h use."""

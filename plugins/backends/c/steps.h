@@ -47,7 +47,8 @@ static void *helper(void *work) {
 static void set_lanes(Work *w, const Call *call, Batch step, int64_t first, int64_t end, int64_t slot) {
   int64_t tokens = 0, d = first, n = 0, pairs = 0;
   for (int64_t i = first; i < end; i++) tokens += call->lengths[i];
-  w->lanes = most(1, least(least(tokens / call->rows, end - first), MOST_LANES));
+  int64_t worth = least(least(tokens / call->rows, end - first), MOST_LANES);
+  for (w->lanes = 1; w->lanes * 2 <= worth;) w->lanes *= 2;  // equal shares for two threads, or four
   for (int64_t l = 0; l < w->lanes; l++) {
     int64_t N = 0, SQ = 0;
     Batch *batch = &w->batches[l];

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, zip_longest
 from typing import Any
 
 from microgpt_lab import UserError
@@ -22,8 +22,19 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
     """Return the program of `f(carry, blocks, *numbers)` for a carry and inputs of these shapes.
 
     show: names of tensors to return instead of f's results (see `Scan.look`). UserError if a part computes
-    with what is unknown until the batch is there.
+    with what is unknown until the batch is there, or something else each time, such as with a random number.
     """
+    graph, *traced = write(f, carry, inputs, show)
+    again, *_ = write(f, carry, inputs, show)
+    for one, other in zip_longest(graph.nodes, again.nodes):
+        if not one or not other or repr((one.op, one.attr)) != repr((other.op, other.attr)):
+            name, place = (one or other).where
+            raise UserError(f"backend=c cannot compile {name} ({place}): it differs from call to call")
+    return Program(graph, *traced)
+
+
+def write(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str]) -> tuple[Any, ...]:
+    """Return the graph, its leaves, and what it computes: the new carry, results, tensors to show."""
     batch, *numbers = inputs
     graph, serial, already = Graph(batch.block_size), count(), len(TokensRead.raised)
 
@@ -47,7 +58,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
             raise TokensRead.raised[already]
         shown = graph.called(show)
         leaves = [*leaves_of(known), *given, weight, *block.masks]
-        return Program(graph, leaves, [] if show else outputs, [] if show else list(results), shown)
+        return graph, leaves, [] if show else outputs, [] if show else list(results), shown
     except (TokensRead, TooFewRows, Untraceable) as error:
         differentiated = graph.differentiated and graph.differentiated.where
         name, place = getattr(error, "where", None) or differentiated or frame_of(error)
@@ -63,10 +74,9 @@ def own_numbers(old: Traced, new: Traced) -> Traced:
 
 def masks(batch: Batch, leaf: Callable[..., Traced]) -> list[Traced]:
     """Return the dropout masks of a batch as leaves."""
-    return [
-        leaf("score_mask", i, DOCS, dropout.heads, LENGTH, LENGTH)
-        if dropout.heads
-        else leaf("mask", i, DOCS, LENGTH, dropout.width)
-        for dropout in batch.dropouts
-        for i in range(dropout.sites)
-    ]
+    found = []
+    for dropout in batch.dropouts:
+        of_tokens = "mask", (DOCS, LENGTH, dropout.width)
+        kind, shape = ("score_mask", (DOCS, dropout.heads, LENGTH, LENGTH)) if dropout.heads else of_tokens
+        found += [leaf(kind, i, *shape) for i in range(dropout.sites)]
+    return found

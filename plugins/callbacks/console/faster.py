@@ -1,19 +1,25 @@
-"""About how long a run of the python backend would have taken with `backend=auto`."""
+"""About how long a run takes, and would have taken with `backend=auto`: to orders of magnitude."""
 
 from microgpt_lab import UserError, part
 
-WORTH = 5  # seconds that a run must have taken for it to matter
+WORTH = 5  # seconds that a run must take for it to matter
 # By backend: seconds to start (compiling, evaluations, samples), seconds a step, operations a second.
-SPEED = {"c": (1.5, 20e-6, 5e9), "numpy": (1.0, 400e-6, 5e9)}
+SPEED = {
+    "python": (1.0, 0.0, 15e6),
+    "numpy": (1.0, 500e-6, 5e9),
+    "jax": (3.0, 100e-6, 8e9),
+    "c": (1.5, 20e-6, 8e9),
+}
 
 
-def seconds_with_auto(run, trainer):
-    """Return the name of the backend that `backend=auto` takes here, and about how many seconds it needs."""
-    name = type(part("backend", "auto")).__name__.lower()
+def seconds_on(name, run, trainer):
+    """Return about how many seconds the run takes on a backend; 0 if that is unknown."""
+    if name not in SPEED or not trainer.steps or not run.flops_per_token:
+        return 0
     start, each, rate = SPEED[name]
-    steps, some = trainer.steps, min(trainer.steps, 100)
+    some = min(trainer.steps, 10)
     tokens = sum(trainer.inputs(step)[0].tokens for step in range(some)) / some
-    return name, start + steps * (each + tokens * run.flops_per_token / rate)
+    return start + (trainer.steps - trainer.step) * (each + tokens * run.flops_per_token / rate)
 
 
 def faster_line(run, trainer, seconds):
@@ -21,7 +27,8 @@ def faster_line(run, trainer, seconds):
     if run.config["backend"]["name"] != "python" or seconds < WORTH or not trainer.steps:
         return None
     try:
-        name, needed = seconds_with_auto(run, trainer)
+        name = type(part("backend", "auto")).__name__.lower()
     except UserError:  # $CC is wrong
         return None
+    needed = seconds_on(name, run, trainer)
     return f"backend=auto is {name} here: about {needed:,.0f} s instead of {seconds:,.0f}"

@@ -1,7 +1,9 @@
 """The header of a run: its model, what training minimizes, its data and its commit."""
 
 from microgpt_lab import printable
-from microgpt_lab.terminal import in_bytes, with_prefix
+from microgpt_lab.terminal import format_duration, in_bytes, with_prefix
+
+from .faster import seconds_on
 
 LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
 DOCUMENTS = 1000  # enough to measure characters per token
@@ -20,8 +22,11 @@ def header_rows(run, trainer):
     rows["data"] = data_facts(run, trainer.corpus)
     if trainer.model.loss_terms:
         rows["loss"] = [f"{trainer.minimized} in training", "cross-entropy alone in validation"]
-    if trainer.memory:
-        rows["needs"] = [f"about {in_bytes(trainer.memory)} of memory"]
+    backend = run.config["backend"]["name"]
+    needs = [f"about {in_bytes(trainer.memory)} of memory"] if trainer.memory else []
+    if seconds := seconds_on(backend, run, trainer):
+        needs += [f"about {format_duration(seconds)} on backend={backend}"]
+    rows |= {"needs": needs} if needs else {}
     environment = run.environment
     dirty = "+dirty" if environment["git_dirty"] else ""
     return rows | {"git": [(environment["git_commit"] or "none")[:7] + dirty]}
