@@ -1,6 +1,7 @@
 """What is true of the C backend beyond what every backend promises (see test_backends.py)."""
 
 import importlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from needs import needs
 
 from microgpt_lab import GPT, Corpus, Linear, Trainer, part
+from microgpt_lab.commands.multirun.dry import estimate
 from microgpt_lab.core.reading import lines
+from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.testing import losses, small_trainer
 
@@ -208,3 +211,11 @@ def test_threads_that_evaluate_one_trainer_at_once_get_the_same_loss():
     expected = run.evaluate(documents)
     with ThreadPoolExecutor(4) as threads:
         assert {*threads.map(lambda _: run.evaluate(documents), range(200))} == {expected}
+
+
+def test_a_dry_run_counts_compiling_once(monkeypatch, tmp_path):
+    """Not with each of the 101 evaluations: the estimate is less than the dry run itself took."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = compose(["backend=c", "steps=100", "eval_every=1", "eval_docs=1"])
+    started = time.perf_counter()
+    assert estimate(config) < time.perf_counter() - started

@@ -87,15 +87,15 @@ def test_it_prints_those_of_any_combination(tmp_path, overrides):
 def test_too_much_data_is_cut_or_refused(tmp_path, monkeypatch, capsys):
     run = str(tmp_path / "run")
     trained(tmp_path / "run", "samples=0", "init=orthogonal")
-    monkeypatch.setattr(documents, "MOST", 100)
+    monkeypatch.setattr(documents, "MOST_CHARACTERS", 100)
     export([run, "--c", str(tmp_path / "c")])
     assert "microgpt.c, 3 of 6 steps" in capsys.readouterr().out
     assert "takes the first 3 of 6 steps" in " ".join((tmp_path / "c/microgpt.c").read_text().split("\n// "))
-    monkeypatch.setattr(documents, "MOST", 10)
+    monkeypatch.setattr(documents, "MOST_CHARACTERS", 10)
     with pytest.raises(UserError, match="the documents of a step are more than 10 characters"):
         export([run, "--c", str(tmp_path / "d")])
-    monkeypatch.setattr(numbers, "MOST", 4000)
-    monkeypatch.setattr(documents, "MOST", 100)
+    monkeypatch.setattr(numbers, "MOST_WEIGHTS", 4000)
+    monkeypatch.setattr(documents, "MOST_CHARACTERS", 100)
     with pytest.raises(
         UserError, match=r"init=orthogonal draws weights as C cannot.*4,192 are more than 4,000"
     ):

@@ -109,6 +109,9 @@ def execute_job(job: Job) -> int:
     job.started = time.perf_counter()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        parent = multiprocessing.parent_process()
+        if parent and os.getppid() != parent.pid:  # it ended before it could be waited for
+            return INTERRUPTED
     try:
         with FileLock(job.entry.lock, timeout=0):
             if job.entry.result():  # another process has finished it since `report_existing_result`

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.core.pacing import next_observation
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load_documents
@@ -50,17 +51,17 @@ def show(sweep: Path, jobs: list[list[str]]) -> int:
 def estimate(config: dict[str, Any], trial: float = 0.5) -> float:
     """Estimate the time of a run in seconds, from `trial` seconds of steps and part of an evaluation."""
     trainer = assemble(config, load_documents(config))
-    together = min(trainer.backend.fused, trainer.steps)
-    if not together:
+    if not trainer.steps:
         return 0.0
-    trainer.advance(together)  # compile
+    trainer.advance()  # compile
     started, first = time.perf_counter(), trainer.step
     while trainer.step < trainer.steps and time.perf_counter() - started < trial:
-        trainer.advance(min(together, trainer.steps - trainer.step))
+        trainer.advance(next_observation(trainer) - trainer.step)
     steps = trainer.step - first
     seconds = (time.perf_counter() - started) / steps * trainer.steps if steps else 0.0
     if trainer.held_out:
         documents = trainer.held_out[:64]
+        trainer.evaluate(documents[:1])  # compile
         started = time.perf_counter()
         trainer.evaluate(documents)
         evaluation = (time.perf_counter() - started) / len(documents) * len(trainer.held_out)
