@@ -53,12 +53,12 @@ def silu(x):
 
 
 SETTINGS = {
-    "another seed": {"seed": 7},
+    "another seed": {"seed": 7, "embed": 8},
     "wide and deep": {"layers": 2, "embed": 20, "heads": 2, "seed": 1},
     "one head, short block": {"heads": 1, "embed": 8, "block_size": 4, "seed": 3},
     "many heads": {"heads": 8, "embed": 8, "layers": 3, "seed": 5},
-    "square relu": {"activation": "relu2", "seed": 2},
-    "silu": {"activation": "silu", "seed": 4},
+    "square relu": {"activation": "relu2", "embed": 8, "seed": 2},
+    "silu": {"activation": "silu", "embed": 8, "seed": 4},
 }
 
 

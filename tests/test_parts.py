@@ -17,7 +17,16 @@ TESTED_ELSEWHERE = {"text", "karpathy_names", "tiny_shakespeare", "huggingface",
 PARTS = [p for p in registry().parts.values() if p.name not in TESTED_ELSEWHERE]
 
 
-@pytest.mark.parametrize("each", PARTS, ids=lambda p: f"{p.kind}={p.name}")
+# Checking c compiles forty programs, and test_backends.py and test_c_*.py compare the same and more.
+@pytest.mark.parametrize(
+    "each",
+    [
+        pytest.param(
+            p, id=f"{p.kind}={p.name}", marks=[pytest.mark.slow] * (p.kind == "backend" and p.name == "c")
+        )
+        for p in PARTS
+    ],
+)
 def test_every_part_passes_its_check(each):
     check(each)
 
