@@ -117,7 +117,7 @@ def naming(
     """
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):  # too little memory is no part's fault
         raise
     except Exception as error:
         if not (kind := culprit(error, config, parts)):
