@@ -46,7 +46,8 @@ def current(config: dict[str, Any]) -> dict[str, Any]:
         backend = {"precision" if key == "dtype" else key: x for key, x in config["backend"].items()}
         config = config | {"backend": backend}
     if not is_older(config):
-        return NEW | config if config else config
+        # Keys that are there keep their place: a resumed run writes its configuration as it was.
+        return config | {key: x for key, x in NEW.items() if key not in config} if config else config
     parts = {kind: part_with_defaults(kind) for kind in ADDED if kind not in config}
     for key, (kind, option) in MOVED.items():
         if key in config and kind in parts:

@@ -108,9 +108,15 @@ INTERRUPTIONS = {
 
 
 # Each kind of run is killed, and stopped, in the middle and at its end.
-OFTEN = ("killed beyond a point that no checkpoint has", "killed when its last events are written")
-OFTEN += ("stopped at a step that is no point", "out of patience, killed when that was saved")
-OFTEN += ("out of patience, and stopped at the same step", "diverging again")
+OFTEN = (
+    "killed before its first checkpoint",
+    "killed beyond a point that no checkpoint has",
+    "killed when its last events are written",
+    "stopped at a step that is no point",
+    "out of patience, killed when that was saved",
+    "out of patience, and stopped at the same step",
+    "diverging again",
+)
 
 
 @pytest.mark.parametrize(
