@@ -99,7 +99,7 @@ def sweeps(lab_in, tmp_path_factory):
     env = {"MICROGPT_LAB_PLUGINS": str(folder / "parts")}
     for names, backend, jobs in ((NAMES, "numpy", 2), (NAMES[::-1], "threaded", 1)):
         arguments = (f"activation={','.join(names)}", "seed=0", f"backend={backend}", f"jobs={jobs}")
-        lab_in(folder, *SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=2)
+        lab_in(folder, *SWEEP, *arguments, f"hydra.sweep.dir={backend}", env=env, check=1)
     return folder
 
 
@@ -108,7 +108,7 @@ def test_jobs_do_not_affect_each_other_in_any_order_or_process(sweeps):
         {activation_of(name): summary for name, summary in summaries(sweeps / backend).items()}
         for backend in ("numpy", "threaded")
     )
-    statuses = dict.fromkeys(NAMES, "ok") | {"crashes": "killed", "eats": "refused"}
+    statuses = dict.fromkeys(NAMES, "ok") | {"crashes": "killed", "eats": "failed"}
     for found in forks, workers:
         assert {name: job["status"] for name, job in found.items()} == statuses
         assert "SIGSEGV" in found["crashes"]["error"] and "MemoryError" in found["eats"]["error"]
