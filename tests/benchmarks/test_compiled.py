@@ -14,7 +14,7 @@ from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.reading import lines
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.tensors.shapes import ShapeTensor, on_shapes, weight_shapes
+from microgpt_lab.tensors.shapes import Counted, ShapeTensor, on_shapes, weight_shapes
 
 pytestmark = pytest.mark.benchmark(group="compiled")
 DOCUMENTS = lines(Path(__file__).parents[2] / "plugins" / "datasets" / "us_names.txt")
@@ -131,14 +131,14 @@ def combination(rng):
 def multiply_adds(run):
     """Those of all matrix products of a step, forward and backward, and of the optimizer."""
     length = round(sum(run.inputs(step)[0].tokens for step in range(50)) / 50 / run.batch_size)
-    products = 3 * run.batch_size * sum(on_shapes(run.model, length)[1])
-    of_optimizer = []
+    products = 3 * run.batch_size * sum(on_shapes(run.model, length)[1].products)
+    of_optimizer = Counted([], [])
     for name in run.carry[0]:
         if not run.packing.elementwise:
             like = ShapeTensor(weight_shapes(run.model)[name].shape, of_optimizer)
             state = tuple(like for _ in run.carry[1][name])
             run.optimizer.update(like, state, like, 0.1, 1, **run.packing.update_roles[name])
-    return products + sum(of_optimizer)
+    return products + sum(of_optimizer.products)
 
 
 @pytest.mark.parametrize("batch_size", [1, 32])

@@ -71,8 +71,7 @@ class Loop:
         self.scores = any(x.is_scores or any(a.node.is_scores for a in x.args) for x in unit.nodes)
         self.passes = self.ready_in()
         read = [(x, a.node) for x in unit.nodes for a in x.args if a.node.serial in self.inside]
-        read_later = {made.serial for x, made in read if made.wide and self.reads_later(x, made)}
-        self.rows_kept = read_later - self.stored
+        self.rows_kept = {m.serial for x, m in read if m.wide and self.reads_later(x, m)} - self.stored
         self.flat = self.is_flat()
 
     def ready_in(self) -> dict[int, int]:

@@ -50,8 +50,7 @@ class Unit:
         band = band_of(node)
         fits = self.rows == rows and self.back == node.back and len(self.nodes) < LONGEST_LOOP
         fits = fits and (band is None or self.band in (None, band))
-        shares = is_number(node) or any(a.node.serial in self.known for a in node.args)
-        return fits and shares
+        return fits and (is_number(node) or any(a.node.serial in self.known for a in node.args))
 
 
 def rows_of(node: Node) -> Any:

@@ -45,9 +45,8 @@ class Kernels:
         return "", 0
 
     def product(self, sizes: Any, a: Any, b: Any, c: Any, call: str = "matmul(", add: Any = 0) -> str:
-        """Return the call for c[M, N] = a[M, K] @ b[K, N], each where it begins and its strides."""
-        M, K, N = sizes
-        numbers = [M, N, K, *a, *b, *c[:2], add]
+        """Return the call for c = a @ b, each where it begins and its strides. sizes: M, K, N."""
+        numbers = [sizes[0], sizes[2], sizes[1], *a, *b, *c[:2], add]
         return f"{call}{', '.join(map(str, numbers))});"
 
     def flat(self, x: Any) -> tuple[str, Any, Any]:

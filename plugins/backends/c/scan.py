@@ -22,7 +22,6 @@ from .trace import trace
 SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
 WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while,
 ADDED = 100  # and those for each sum that it adds to those of the others
-ROOM = Memory.room
 
 
 class Call(ctypes.Structure):
@@ -51,11 +50,11 @@ class Compiled:
         rows = max(1, max(WORTH, ADDED * self.program.sums) // max(1, self.program.work))
         self.rows = 2**62 if show else rows  # of a lane; what is shown lies in one, of the whole batch
         ends = self.program.memory.ends
-        self.keep = np.zeros(ends["keep"].fixed + ROOM, dtype)
+        self.keep = np.zeros(ends["keep"].fixed + Memory.room, dtype)
         for at, table in self.program.tables.items():
             values = np.array(table, dtype).reshape(-1)
             self.keep[at : at + values.size] = values
-        self.sums = np.zeros(SLOTS * self.program.sums + ROOM, dtype)
+        self.sums = np.zeros(SLOTS * self.program.sums + Memory.room, dtype)
         self.mem = np.zeros(0, dtype)
 
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
@@ -65,7 +64,7 @@ class Compiled:
         parts = 1 if self.program.shown else inputs[0][0].parts
         arrays = given._asdict() | {
             "numbers": np.array([numbers for _, *numbers in inputs], self.dtype),
-            "carry": np.concatenate([*leaves, np.zeros(ROOM, self.dtype)], dtype=self.dtype),
+            "carry": np.concatenate([*leaves, np.zeros(Memory.room, self.dtype)], dtype=self.dtype),
             "results": results,
             "keep": self.keep,
             "sums": self.sums,
@@ -89,7 +88,7 @@ class Compiled:
         lane = np.where(lanes == 1, tokens, np.minimum(tokens, tokens // lanes + longest))
         pairs = np.where(lanes == 1, np.add.reduceat(lengths.astype(np.int64) ** 2, first), lane * longest)
         end = self.program.memory.ends["mem"]
-        self.lane_size = int(end.tokens * lane.max() + end.pairs * pairs.max()) + end.fixed + ROOM
+        self.lane_size = int(end.tokens * lane.max() + end.pairs * pairs.max()) + end.fixed + Memory.room
         if (size := self.lane_size * int(lanes.max())) > len(self.mem):
             self.mem = np.empty(size, self.dtype)
         each = int(docs.max()) + SLOTS
