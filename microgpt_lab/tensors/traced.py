@@ -277,9 +277,9 @@ class Traced(ShapeTensor):
 
     def split_heads(self, heads):
         shape = super().split_heads(heads).shape
-        if len(shape) > 4:
+        *of_heads, row, column = self.strides
+        if of_heads:
             raise Untraceable("heads that are split into heads")
-        row, column = self.strides[-2:]
         apart = "TT" if shape[-1] is LENGTH else shape[-1] * column
         return self.view(shape, (apart, row, column), lambda g: g.merge_heads())
 
