@@ -14,7 +14,7 @@ from filelock import FileLock
 from test_sweeps import SWEEP, results, summaries
 
 from microgpt_lab.sweeps.folder import JobEntry
-from microgpt_lab.sweeps.job import Job, start_fork
+from microgpt_lab.sweeps.job import INTERRUPTED, Job, start_fork
 
 
 def test_a_repeated_or_larger_sweep_runs_only_missing_jobs(lab, tmp_path, swept):
@@ -117,6 +117,38 @@ def test_a_killed_sweep_ends_its_job(tmp_path):
     size = metrics[0].stat().st_size
     time.sleep(1)
     assert metrics[0].stat().st_size == size
+
+
+ORPHAN = """
+import multiprocessing, os, time
+from pathlib import Path
+from microgpt_lab.options.compose import compose
+from microgpt_lab.sweeps.folder import JobEntry
+from microgpt_lab.sweeps.job import Job, execute_job
+
+config = compose(["steps=1", "eval_docs=2", "samples=1", "callback=[jsonl]"])
+job, sweep = Job(config, Path("sweep/job"), entry=JobEntry(Path("sweep"), config)), os.getpid()
+job.entry.path.parent.mkdir(parents=True)
+
+def late():
+    while os.getppid() == sweep:
+        time.sleep(0.01)
+    Path("status").write_text(str(execute_job(job)))
+    os._exit(0)
+
+multiprocessing.get_context("fork").Process(target=late).start()
+os._exit(0)
+"""
+
+
+def test_a_job_that_begins_after_its_sweep_was_killed_does_not_run(tmp_path):
+    env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
+    subprocess.run([sys.executable, "-P", "-c", ORPHAN], cwd=tmp_path, env=env, check=True)
+    for _ in range(400):
+        if (tmp_path / "status").exists():
+            break
+        time.sleep(0.05)
+    assert (tmp_path / "status").read_text() == str(INTERRUPTED) and not (tmp_path / "sweep" / "job").exists()
 
 
 @pytest.mark.parametrize(
