@@ -50,7 +50,7 @@ def hidden_values(nodes: list[Node]) -> dict[int, Known]:
         ]
         known = hidden_value(node, operands) if node.is_scores else None
         if known and not math.isnan(known[0]):
-            found[node.serial] = known
+            found[node.serial] = known[0], known[1] or 0
     return found
 
 
@@ -62,8 +62,8 @@ def hidden_value(node: Node, operands: Sequence[Known | None]) -> Known | None:
         condition, *branches = operands
         picked = branches[0 if condition and condition[0] else 1] if condition else None
         return (picked[0], wider(condition[1], picked[1])) if condition and picked else None
-    if name == "mul" and (zeros := [x for x in operands if x and x[0] == 0]):
-        return zeros[0]
+    if name == "mul" and None in operands:  # by a finite number
+        return next((x for x in operands if x and x[0] == 0), None)
     first = operands[0] if operands else None
     if first and first[0] == 0 and (name == "div" or (name == "pow" and op[1] > 0)):
         return first
