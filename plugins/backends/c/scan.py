@@ -20,8 +20,7 @@ from .memory import Memory
 from .trace import trace
 
 SLOTS = 9  # copies of `sums`: of 8 lanes, and of the parts of a step before them (steps.h)
-WORTH = 500_000  # multiply-adds from which on a lane of its own is worth while,
-ADDED = 100  # and those for each sum that it adds to those of the others
+WORTH = 500_000  # multiply-adds that make a lane worth while, for each 5,000 sums that it adds to the others'
 
 
 class Call(ctypes.Structure):
@@ -47,7 +46,8 @@ class Compiled:
         real = "double" if dtype == "float64" else "float"
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
-        rows = max(1, max(WORTH, ADDED * self.program.sums) // max(1, self.program.work))
+        worth = WORTH * max(1, self.program.sums / 5000)
+        rows = max(1, int(worth / max(1, self.program.work)))
         self.rows = 2**62 if show else rows  # of a lane; what is shown lies in one, of the whole batch
         ends = self.program.memory.ends
         self.keep = np.zeros(ends["keep"].fixed + Memory.room, dtype)
