@@ -1,4 +1,4 @@
-"""What is true of the C backend beyond what every backend promises (see test_backends.py)."""
+"""The C backend alone: threads, lengths, memory, published losses. test_backends.py has what all promise."""
 
 import importlib
 import time

@@ -1,4 +1,4 @@
-"""What the tensors of backends share that compute with whole arrays: errors for wrong use, tables, masks."""
+"""Shared by the tensors of NumPy, JAX and the tracer: errors for wrong use, tables, masks."""
 
 from __future__ import annotations
 

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgpt_lab.core.places import Table
+from microgpt_lab.tensors.arrays import Comparison, raw
 from microgpt_lab.tensors.graph import Untraceable, is_number
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, common_shape, same
 
 
-class Condition:
+class Condition(Comparison):
     """A comparison, for `where`."""
 
     def __init__(self, data: Any):
         self.data = data
-
-    def __bool__(self) -> bool:
-        raise TypeError("a comparison of arrays is neither true nor false: use where(condition, a, b)")
 
     def where(self, a: Any, b: Any) -> Any:
         """Select `a` where the comparison holds, and `b` elsewhere."""
@@ -42,9 +40,7 @@ def each(op: Any, a: Any, b: Any, to_a: Any, to_b: Any = None) -> Any:
 
     to_a, to_b: the gradient of the operand, given that of the result, both operands and the result.
     """
-    if isinstance(b, Condition):
-        raise TypeError("a comparison is not a number: use where(condition, a, b)")
-    if b is not None and not hasattr(b, "node"):
+    if b is not None and not hasattr(raw(b), "node"):
         b = a.constant(b)
     tensors = [a] if b is None else [a, b]
     if any(len(x.shape) == 4 for x in tensors):

@@ -16,6 +16,14 @@ LIMIT = 200_000_000  # bytes per backend; above it the least recently used progr
 CPU = re.compile(r"(vendor_id|cpu family|model|stepping|flags|Features|CPU \w+)\b.*")
 
 
+def prepare(self: Any, trainer: Any) -> None:
+    """Compile an evaluation and a step: `Backend.prepare` of backends that compile."""
+    if trainer.held_out:
+        trainer.validate()
+    if trainer.steps:
+        trainer.advance()
+
+
 def file(backend: str, *everything: Any) -> Path:
     """Return where a program is kept. Its name is a hash of the CPU and of everything else it depends on."""
     import pooch

@@ -1,4 +1,4 @@
-"""What a text tells about the values of its expressions, given the options of a run."""
+"""Evaluate the expressions of a source text that are constant for the options of a run."""
 
 from __future__ import annotations
 

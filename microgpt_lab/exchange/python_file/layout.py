@@ -172,7 +172,7 @@ def corrected(doc: str, gone: set[str], raised: set[str], present: set[str]) -> 
 
 
 def closed(doc: str) -> str:
-    """Return a docstring whose last quotes are where they belong: in its first line if it has only one."""
+    """Put the closing quotes of a docstring on its line if it has one, else on a line of their own."""
     lines = [line.rstrip() for line in doc.removesuffix('"""').rstrip().split("\n")]
     indent = re.search(r"\n( *)\"\"\"$", doc)
     return "\n".join(lines) + (f'\n{indent[1]}"""' if len(lines) > 1 and indent else '"""')

@@ -2,6 +2,7 @@ from typing import Any, Literal
 
 from microgpt_lab import Backend, hookimpl
 from microgpt_lab.core.backend import Memory
+from microgpt_lab.tensors import compiled
 
 
 class C(Backend):
@@ -71,12 +72,7 @@ class C(Backend):
         step = trace(trainer.update, trainer.carry, [batch, *numbers])
         return step, trace(loss, trainer.carry, [batch], ["logits"])
 
-    def prepare(self, trainer):
-        """Compile an evaluation and a step."""
-        if trainer.held_out:
-            trainer.validate()
-        if trainer.steps:
-            trainer.advance()
+    prepare = compiled.prepare
 
 
 @hookimpl

@@ -6,6 +6,7 @@ import numpy
 
 from microgpt_lab import Backend, hookimpl
 from microgpt_lab.core.backend import Memory
+from microgpt_lab.tensors import compiled
 
 
 class Jax(Backend):
@@ -68,12 +69,7 @@ class Jax(Backend):
 
         return Scan(f, self.precision, self.fused)
 
-    def prepare(self, trainer):
-        """Compile an evaluation and a step."""
-        if trainer.held_out:
-            trainer.validate()
-        if trainer.steps:
-            trainer.advance()
+    prepare = compiled.prepare
 
 
 @hookimpl
