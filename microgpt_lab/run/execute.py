@@ -66,11 +66,12 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             summary |= {"steps": trainer.step, "seconds": time.perf_counter() - run.started}
             summary |= {"signal": stopping.signal} if stopping.signal else {}
             summary |= {"resumed": run.resumed} if run.resumed else {}
-            run.count_as_ended()
-            trainer.watch("run_finished", run=run, summary=summary | run.best)
-            summary |= run.best  # the checkpoint at the end may be the best
-            run.write_summary(summary)
-            log.info("run %s: %s", run.name, summary["status"])
+            with StopOnSignal():  # a sweep that is interrupted signals a job that is ending already
+                run.count_as_ended()
+                trainer.watch("run_finished", run=run, summary=summary | run.best)
+                summary |= run.best  # the checkpoint at the end may be the best
+                run.write_summary(summary)
+                log.info("run %s: %s", run.name, summary["status"])
     return summary
 
 

@@ -22,6 +22,7 @@ from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.record import Run
+from microgpt_lab.run.signals import StopOnSignal, handle_once
 from microgpt_lab.sweeps.folder import RAN, REUSED, JobEntry, count_job
 
 INTERRUPTED, RUNNING_ELSEWHERE, STORAGE_ERROR = 130, 75, 74  # exit statuses of a job's process
@@ -36,8 +37,11 @@ class Job(Run):
     in_sweep = True
 
     def create_folder(self) -> None:
-        super().create_folder()
-        self.entry.folder = self.folder
+        with StopOnSignal() as stopping:  # between the two, the folder would be left behind
+            super().create_folder()
+            self.entry.folder = self.folder
+        if stopping.signal:
+            raise KeyboardInterrupt
 
     def count_as_ended(self, mark: str = RAN) -> None:
         """Count the job once, and set `progress`."""
@@ -74,10 +78,14 @@ def start_fork(job: Job) -> BaseProcess:
 
 def execute_and_exit(job: Job) -> None:
     """Execute the job in its own process, and exit without waiting for threads that it left behind."""
-    status = 1
+    status = INTERRUPTED
     try:
+        handle_once()
         status = execute_job(job)
+    except KeyboardInterrupt:
+        pass
     except BaseException:
+        status = 1
         traceback.print_exc()
     finally:
         sys.stdout.flush()

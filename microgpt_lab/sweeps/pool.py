@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from microgpt_lab.registry.plugins import registry
+from microgpt_lab.run.signals import held
 from microgpt_lab.sweeps.job import Job, start_fork
 from microgpt_lab.sweeps.workers import Worker
 
@@ -50,8 +51,9 @@ class Pool:
 
     def start(self, job: Job, index: int) -> None:
         if can_fork(job.config):
-            process = start_fork(job)
-            self.running[process.sentinel] = process, job, index
+            with held():
+                process = start_fork(job)
+                self.running[process.sentinel] = process, job, index
             return
         worker = self.idle.pop() if self.idle else Worker()
         try:

@@ -225,6 +225,24 @@ def test_a_signal_saves_the_run_and_prints_how_to_resume(lab, tmp_path, number, 
     assert saved.facts["step"] == summary["steps"] == len(metrics.read_text().splitlines())
 
 
+LATE = """
+import os, signal
+from microgpt_lab import hookimpl
+
+@hookimpl
+def run_finished():
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_while_a_run_ends_loses_nothing(lab, tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "late.py").write_text(LATE)
+    plugins = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "plugins")}
+    lab(*SMALL, "steps=1", "hydra.run.dir=run", env=plugins, check=0)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "ok"
+
+
 def test_a_run_has_one_writer(lab, tmp_path):
     process = subprocess.Popen(
         [
