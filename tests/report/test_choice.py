@@ -1,5 +1,7 @@
 """Reports of settings at their best values, and of sweeps that ran in rounds."""
 
+import re
+
 import pytest
 
 pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
@@ -135,17 +137,20 @@ def test_intervals_of_a_sweep_that_chose_when_to_stop_allow_for_it(tmp_path):
 
 
 def test_a_report_says_what_its_seeds_can_tell():
-    found = report([row for row in rows_of_ten_seeds() if row["b"] == 0], ("a", "seed"))
-    assert not any("3 of 4" in note for note in found.notes)  # no noise
-    rows = [
-        row | {"loss/val": row["loss/val"] + row["a"] * row["seed"] ** 3 % 5 / 100}
-        for row in rows_of_ten_seeds()
-    ]
-    found = report([row for row in rows if row["b"] == 0], ("a", "seed"))
-    assert found.comparison == pytest.approx(found.comparison)
-    assert any(
-        note.startswith("With 10 seeds, about 3 of 4 sweeps claim a true gap of 0.0") for note in found.notes
-    )
+    def power(noise):
+        rows = [
+            {"a": a, "seed": seed, "loss/val": a * (0.25 + noise * (seed**3 % 5))}
+            for a in (0, 1)
+            for seed in range(10)
+        ]
+        return [note for note in report(rows, ("a", "seed")).notes if "about 3 of 4 sweeps claim" in note]
+
+    (note,) = power(0.01)
+    detected, seeds = re.search(
+        r"a true gap of (\S+) to .* Half of that needs (\d+) seeds in total", note
+    ).groups()
+    assert 0.01 < float(detected) < 0.03 and 30 < int(seeds) < 50
+    assert power(0) == []
 
 
 @pytest.mark.parametrize(
