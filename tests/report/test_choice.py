@@ -137,20 +137,20 @@ def test_intervals_of_a_sweep_that_chose_when_to_stop_allow_for_it(tmp_path):
 
 
 def test_a_report_says_what_its_seeds_can_tell():
-    def power(noise):
+    def power(gap, noise):
         rows = [
-            {"a": a, "seed": seed, "loss/val": a * (0.25 + noise * (seed**3 % 5))}
+            {"a": a, "seed": seed, "loss/val": a * (gap + noise * (seed**3 % 5))}
             for a in (0, 1)
             for seed in range(10)
         ]
         return [note for note in report(rows, ("a", "seed")).notes if "about 3 of 4 sweeps claim" in note]
 
-    (note,) = power(0.01)
+    (note,) = power(0.25, 0.01)
     detected, seeds = re.search(
         r"a true gap of (\S+) to .* Half of that needs (\d+) seeds in total", note
     ).groups()
     assert 0.01 < float(detected) < 0.03 and 30 < int(seeds) < 50
-    assert power(0) == []
+    assert power(0, 0) == []  # no noise is known
 
 
 @pytest.mark.parametrize(
