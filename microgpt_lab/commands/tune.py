@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> int:
         metavar=KEY_VALUE,
         help="values to try, settings to compare, and seeds, as in a sweep with -m",
     )
-    parser.add_argument("--dry", action="store_true", help="show the number of runs, and how long they would take")
+    parser.add_argument(
+        "--dry", action="store_true", help="show the number of runs, and how long they would take"
+    )
     options = parser.parse_args(arguments)
     words = [*options.keys, *options.overrides]
     keys = [word for word in words if "=" not in word]

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options.composer import Composer
-from microgpt_lab.options.overrides import parse_value
+from microgpt_lab.options.overrides import key_of
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.folder import JobEntry, start_counter
 from microgpt_lab.sweeps.rounds import Rounds
@@ -92,10 +92,6 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
     first = max(seeds) + 1
     varied = {key for key, found in values.items() if len(found) > 1}
     return Plan(keys, list(range(first, first + count)), candidates, seeds, varied)
-
-
-def key_of(override: str) -> str:
-    return override.partition("=")[0].lstrip("+")
 
 
 def with_seed(job: Job, seed: int) -> Job:
