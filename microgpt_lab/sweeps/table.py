@@ -69,7 +69,8 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     """Return the keys that differ: overridden keys in their order, then other keys, and `seed` last.
 
     Options of parts that were swept themselves do not count, because they differ only because the parts do.
-    Neither do the parts and keys of the model if `model` was swept, because its presets set them.
+    Neither do the parts and keys of the model if `model` was swept, because its presets set them, nor the
+    widths that `match` has chosen.
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
@@ -81,10 +82,13 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     complete = [record for record in records if record["complete"]]
     others = [key for key in complete[0]["values"] if key not in overridden] if complete else []
     of_model = {*MODEL_KINDS, *options_of(GPT)} if "model" in swept else ()
+    matched = [r["values"] for r in complete if r["values"].get("match", "none") != "none"]
+    chosen = {"match_reference", *(values.get("match_free") for values in matched)} if matched else ()
     swept += [
         key
         for key in others
         if key.partition(".")[0] not in (*swept, *of_model)
+        and key not in chosen
         and all(key in record["values"] for record in complete)
         and differs(key, complete)
     ]
