@@ -75,7 +75,7 @@ def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
 
     Options of parts that were swept themselves do not count, because they differ only because the parts do.
     Neither do the parts and keys of the model if `model` was swept, because its presets set them, nor
-    `changed`, which the sweep's changes set.
+    `changed`, which the sweep's changes set, nor the widths that `match` has chosen.
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
@@ -87,10 +87,13 @@ def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
     complete = [record for record in records if record["complete"]]
     others = [key for key in complete[0]["values"] if key not in overridden] if complete else []
     of_model = {*MODEL_KINDS, *options_of(GPT)} if "model" in {*swept, *changed} else ()
+    matched = [r["values"] for r in complete if r["values"].get("match", "none") != "none"]
+    chosen = {"match_reference", *(values.get("match_free") for values in matched)} if matched else ()
     swept += [
         key
         for key in others
         if not {key, key.partition(".")[0]} & {*swept, *of_model, *changed}
+        and key not in chosen
         and all(key in record["values"] for record in complete)
         and differs(key, complete)
     ]

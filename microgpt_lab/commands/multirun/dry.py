@@ -11,6 +11,7 @@ from microgpt_lab.core.pacing import next_observation
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load_documents
+from microgpt_lab.run.match import matched
 from microgpt_lab.sweeps.folder import JobEntry
 from microgpt_lab.terminal import format_duration
 
@@ -29,7 +30,7 @@ def show(sweep: Path, jobs: list[list[str]], budget: str = "") -> int:
     for overrides in jobs:
         name = ",".join(overrides) or "default"
         try:
-            config = compose(overrides)
+            config = matched(compose(overrides), overrides)
             if JobEntry(sweep, config).result():
                 finished += 1
                 print(f"{name}  already finished")
