@@ -137,9 +137,8 @@ def reference_cost(config: dict[str, Any], vocabulary: int) -> int:
         try:
             return cost_of(reference(config), vocabulary)
         except UserError as error:
-            raise UserError(
-                f"match_reference='{text}': {error}" if text else f"match_reference: {error}"
-            ) from None
+            who = "match_reference" if text else "the reference, microGPT"
+            raise UserError(f"{who}: {error}") from None
     if not 1 <= number < math.inf:
         raise UserError(f"match_reference={text}: write a number of {UNITS[config['match']]}")
     return round(number)
@@ -202,6 +201,7 @@ def cost_of(config: dict[str, Any], vocabulary: int) -> int:
         with naming(config, parts, refusal=ValueError, failed="cannot be built"):
             model = GPT(vocabulary, **parts, **{name: config[name] for name in options_of(GPT)})
             check_model(model, config, backend)
+            model.tables  # noqa: B018  of which a part may refuse to make one
         if config["match"] == "parameters":
             return sum(math.prod(shape(name, each, config)) for name, each in model.declared.items())
         with naming(config, parts, refusal=ValueError, failed="has no FLOPs that can be counted"):
