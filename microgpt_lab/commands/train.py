@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> int:
     except prepare.SweepRefused as error:
         raise UserError(str(error)) from None
     except prepare.DryRun as run:
-        return dry.show(run.folder, run.jobs)
+        return dry.show(run.folder, run.jobs, run.budget)
     except KeyboardInterrupt:
         if prepare.Prepare.sweep:
             print_statuses(prepare.Prepare.sweep, "interrupted")
