@@ -14,7 +14,7 @@ from microgpt_lab.core.model import GPT
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.older import part_with_defaults
-from microgpt_lab.options.overrides import parse_value
+from microgpt_lab.options.overrides import key_of, parse_value
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import Option, options_of
 from microgpt_lab.registry.plugins import registry
@@ -41,7 +41,7 @@ def matched(config: dict[str, Any], overrides: Iterable[str] = ()) -> dict[str, 
     match, free = config["match"], config["match_free"]
     if match == "none":
         return config
-    given = [each for each in overrides if each.lstrip("+").partition("=")[0] == free]
+    given = [each for each in overrides if key_of(each) == free]
     if given:
         raise UserError(
             f"match={match} chooses {free}: leave out {given[0]}, or set match_free to another key"
