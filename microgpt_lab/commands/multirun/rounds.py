@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.overrides import key_of
+from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.folder import JobEntry, start_counter
 from microgpt_lab.sweeps.rounds import Rounds
@@ -121,7 +122,7 @@ def run_rounds(plan: Plan, composer: Composer, sweep: Path, launch: Launch) -> l
 def loss(composer: Composer, sweep: Path, job: Job) -> float | None:
     """Return the objective of a job that has run; None if it has none, because it diverged, for example."""
     try:
-        config, _ = composer.compose(job, 0)
+        config = matched(composer.compose(job, 0)[0], job)
     except UserError:
         return None
     summary = JobEntry(sweep, config).result() or {}
