@@ -61,7 +61,7 @@ def count_looks(analysis: Analysis, sweep: Path) -> dict[str, list[int]]:
 
 def fresh_seeds(analysis: Analysis) -> str:
     """The override that runs the same number of new seeds."""
-    used = [seed for seed in analysis.runs.seeds if isinstance(seed, (int, float))]
+    used = [seed for seed in analysis.used_seeds if isinstance(seed, (int, float))]
     first = int(max(used, default=0)) + 1
     return f"'seed=range({first},{first + len(analysis.runs.seeds)})'"
 

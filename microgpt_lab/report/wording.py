@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from statistics import median_low
 
+from microgpt_lab.report.choice import Choice
 from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
 from microgpt_lab.report.settings import Setting
 
@@ -90,7 +91,7 @@ def too_few(seeds: int, settings: int) -> str:
     return f"no claim with {seeds} {'seed' if seeds == 1 else 'seeds'}: at least {FEWEST} are needed"
 
 
-def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
+def notes(comparison: Comparison) -> Iterator[str]:
     """The notes that explain how to read the table."""
     reference = "the baseline" if comparison.has_baseline else "the best row"
     yield (
@@ -118,11 +119,20 @@ def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
             "chance if some settings are much noisier than others. Intervals fail as often. Use at least 5 "
             "seeds."
         )
-    if best:
+
+
+def choice_notes(choice: Choice) -> Iterator[str]:
+    """Say how the values at which the rows are shown were chosen, and where better ones may lie outside."""
+    keys = " and ".join(choice.keys)
+    if choice.seeds:
+        yield f"Each row is shown at its best {keys}, chosen on {choice.seeds} other seeds."
+    else:
         yield (
-            f"Each row is shown at its best {best}, chosen on these same runs. The comparison allows for all "
-            f"{candidates} candidates."
+            f"Each row is shown at its best {keys}, chosen on these same runs. The comparison allows for all "
+            f"{choice.candidates} candidates."
         )
+    if choice.at_end:
+        yield f"A wider range may be better: {'; '.join(choice.at_end)}."
 
 
 def looks_note(looks: list[int], fresh: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import UserError, nearest
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.overrides import key_of
 from microgpt_lab.run.match import matched
@@ -69,7 +69,7 @@ class Plan:
 
 
 def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
-    """Return the rounds that `hydra.sweeper` asks for; None if it asks for none. UserError if it cannot be."""
+    """Return the rounds that `hydra.sweeper` asks for, if any. UserError if they do not fit the grid."""
     tune: Any = OmegaConf.select(config, "hydra.sweeper.tune")
     keys = tune.split(",") if isinstance(tune, str) else list(tune or ())
     if not keys or not jobs:
@@ -80,18 +80,20 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
     values: dict[str, dict[str, None]] = {}  # of each key, in order
     for override in (override for job in jobs for override in job):
         values.setdefault(key_of(override), {})[override.partition("=")[2]] = None
+    varied = {key for key, found in values.items() if len(found) > 1}
     for key in keys:
-        if len(values.get(key, ())) < 2 or key == "seed":
-            several = [name for name, found in values.items() if len(found) > 1 and name != "seed"]
-            example = "" if key in several or key == "seed" else suggest(key, several)
-            raise UserError(f"tune {key}: the sweep needs several values of it, {key}=A,B{example}")
+        if key == "seed":
+            raise UserError("tune seed: a seed cannot be tuned, because it says nothing about other seeds")
+        if key not in varied:
+            meant = nearest(key, varied - {"seed"})
+            hint = f"; did you mean '{meant}'?" if meant else f": write {key}=A,B"
+            raise UserError(f"tune {key}: the sweep has not several values of it{hint}")
     seeds = [int(seed) for seed in values.get("seed", {str(config.seed): None})]
     candidates: dict[Job, list[Job]] = {}
     for job in dict.fromkeys(tuple(o for o in job if key_of(o) != "seed") for job in jobs):
         setting = tuple(override for override in job if key_of(override) not in keys)
         candidates.setdefault(setting, []).append(job)
     first = max(seeds) + 1
-    varied = {key for key, found in values.items() if len(found) > 1}
     return Plan(keys, list(range(first, first + count)), candidates, seeds, varied)
 
 
