@@ -19,6 +19,7 @@ from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.overrides import key_of
 from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.changes import CHANGE, change_of, split
 from microgpt_lab.sweeps.folder import JobEntry, start_counter
 from microgpt_lab.sweeps.rounds import Rounds
 
@@ -33,6 +34,7 @@ class Plan:
     candidates: by setting, the jobs without their seed that differ only in values of the tuned keys.
     seeds: the seeds of the comparison.
     varied: the keys with several values.
+    changes: the overrides of each of the sweep's changes.
     """
 
     tune: list[str]
@@ -40,6 +42,13 @@ class Plan:
     candidates: dict[Job, list[Job]]
     seeds: list[int]
     varied: set[str]
+    changes: dict[str, list[str]]
+
+    def name_of(self, job: Job) -> list[str]:
+        """The overrides in which a job may differ from others, with its change as one of them."""
+        change = change_of(job, self.changes)
+        rest = [o for o in job if o not in self.changes.get(change, ()) and key_of(o) in self.varied]
+        return [f"{CHANGE}={change}", *rest] if self.changes else rest
 
     @property
     def tuning(self) -> list[Job]:
@@ -71,7 +80,7 @@ class Plan:
 def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
     """Return the rounds that `hydra.sweeper` asks for, if any. UserError if they do not fit the grid."""
     tune: Any = OmegaConf.select(config, "hydra.sweeper.tune")
-    keys = tune.split(",") if isinstance(tune, str) else list(tune or ())
+    keys: list[str] = tune.split(",") if isinstance(tune, str) else list(tune or ())
     if not keys or not jobs:
         return None
     count = config.hydra.sweeper.tuning_seeds
@@ -94,7 +103,8 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
         setting = tuple(override for override in job if key_of(override) not in keys)
         candidates.setdefault(setting, []).append(job)
     first = max(seeds) + 1
-    return Plan(keys, list(range(first, first + count)), candidates, seeds, varied)
+    changes = split(config.hydra.sweeper.get("changes") or [])
+    return Plan(keys, list(range(first, first + count)), candidates, seeds, varied, changes)
 
 
 def with_seed(job: Job, seed: int) -> Job:
@@ -108,15 +118,15 @@ def run_rounds(plan: Plan, composer: Composer, sweep: Path, launch: Launch) -> l
     start_counter(sweep, len(plan.jobs))
     returned = [launch(plan.tuning, 0)]
     chosen = []
-    for setting, jobs in plan.candidates.items():
+    for jobs in plan.candidates.values():
         losses = [[loss(composer, sweep, with_seed(job, seed)) for seed in plan.tuning_seeds] for job in jobs]
         best = best_of(losses)
         chosen.append(jobs[best])
-        where = ", ".join(override for override in setting if key_of(override) in plan.varied) or "best"
-        value = ", ".join(override for override in jobs[best] if key_of(override) in plan.tune)
+        name = plan.name_of(jobs[best])
+        where = ", ".join(override for override in name if key_of(override) not in plan.tune) or "best"
+        value = ", ".join(override for override in name if key_of(override) in plan.tune)
         print(f"{where}: {value} of {len(jobs)} values{describe(losses[best])}")
-    varied = [[override for override in job if key_of(override) in plan.varied] for job in chosen]
-    Rounds(plan.tune, plan.tuning_seeds, varied).write(sweep)
+    Rounds(plan.tune, plan.tuning_seeds, [plan.name_of(job) for job in chosen]).write(sweep)
     start_counter(sweep, len(plan.jobs), len(plan.tuning))
     return [*returned, launch(plan.comparison(chosen), len(plan.tuning))]
 
