@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NUMBER = r"(?<![\w.,^=-])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?!\w|[.,]\d)"
+NUMBER = r"(?<![\w.,^=-])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e-?\d+)?(?!\w|[.,]\d)"
 WORDS = "a one two three four five six seven eight nine ten eleven twelve"
 COUNTS = {word: max(1, i) for i, word in enumerate(WORDS.split())}
 COUNT = rf"(?:{NUMBER}|\b(?:{'|'.join(COUNTS)})\b)"
@@ -30,7 +30,10 @@ def value(token: str) -> float:
 
 def step(token: str) -> float:
     """Unit of the last digit: 0.001 for "2.093"."""
-    return 10.0 ** -len(token.partition(".")[2])
+    if token.lower() in COUNTS:
+        return 1.0
+    digits, _, exponent = token.partition("e")
+    return 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
 
 
 def rounds_to(known: float, token: str) -> bool:
@@ -66,10 +69,10 @@ def unknown(text: str, known: Iterable[float], at_least: float = 100) -> Iterato
     known = {abs(x) for x in known}
     for found in re.finditer(rf"({NUMBER})( M| million)?\b", text):
         token, unit = found[1], 1e6 if found[2] else 1
-        if ("." in token or value(token) >= at_least) and not is_year(token):
-            if not any(rounds_to(x / unit, token) for x in known):
-                near = sorted(known, key=lambda x: abs(x - unit * value(token)))[:3]
-                yield f"{token}; the nearest known figures are {', '.join(f'{x:.12g}' for x in near) or 'none'}"
+        held = ("." in token or "e" in token or value(token) >= at_least) and not is_year(token)
+        if held and not any(rounds_to(x / unit, token) for x in known):
+            near = sorted(known, key=lambda x: abs(x - unit * value(token)))[:3]
+            yield f"{token}; the nearest known figures are {', '.join(f'{x:.12g}' for x in near) or 'none'}"
 
 
 def unknown_times(text: str, seconds: Iterable[float]) -> Iterator[str]:
@@ -86,7 +89,7 @@ def unknown_times(text: str, seconds: Iterable[float]) -> Iterator[str]:
 
 
 def intervals(text: str) -> Iterator[tuple[str, str, str, str]]:
-    """(phrase, low, high, direction) of each interval of a gap; direction is better, worse, both or unknown."""
+    """(phrase, low, high, direction) of each interval; direction is better, worse, both or unknown."""
     number = f"({NUMBER})"
     for paragraph in text.splitlines():
         for found in re.finditer(rf"{number} better\W+(?:and |to )?{number} worse", paragraph):
@@ -119,6 +122,18 @@ def unknown_intervals(text: str, known: Iterable[tuple[float, float]]) -> Iterat
             yield f"the interval {phrase!r} ({direction}); the nearest rows have (worse is positive) {shown}"
 
 
-def problems(source: str, page: Path, lines: Iterable[str]) -> str:
-    """The message of a failing test: one line for each figure without a source."""
-    return "\n".join(f"{page.relative_to(ROOT)} states {line} (known: {source})" for line in lines)
+def quantities(text: str) -> str:
+    """The numbers of a text that have a unit or a factor: "0.05 0.08" for "0.05 to 0.08 s"."""
+    words = {**COUNTS, "half a": 0.5, "half an": 0.5, "about a": 1}
+    del words["a"]
+    units = "s|ms|µs|seconds?|minutes?|hours?|MB|GB|%|times"
+    number = rf"{NUMBER}|\b(?:{'|'.join(words)})(?= (?:seconds?|minutes?|hours?)\b)"
+    found = re.findall(rf"(?i)({number})(?:,? (?:to|and) ({NUMBER}))? ?(?:{units})(?!\w)", text)
+    return " ".join(str(words.get(n.lower(), n)) for pair in found for n in pair if n)
+
+
+def assert_known(page: Path, sources: str, unknown_lines: Iterable[str]) -> None:
+    """Raise AssertionError with a line for each figure without a source."""
+    found = [f"{page.relative_to(ROOT)} states {line}" for line in unknown_lines]
+    if found:
+        raise AssertionError("\n".join(["", *found, f"Figures come from {sources}."]))

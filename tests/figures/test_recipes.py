@@ -1,7 +1,8 @@
 """What the README of a recipe states comes from its files, and experiments/README.md from those READMEs.
 
-A figure with another source (a published one, a run that is not kept) is listed in the recipe's expected.json, under
-`quoted`: {"makemore's transformer (Karpathy, 2022)": [1.92]}. Times are its keys that end in `seconds`.
+A figure with another source (a published one, a run that is not kept) is listed in the recipe's
+expected.json, under `quoted`: {"makemore's transformer (Karpathy, 2022)": [1.92]}. Times are its keys that
+end in `seconds`.
 """
 
 import re
@@ -11,7 +12,7 @@ import pytest
 from recipes import NAMES, TABLE, Recipe, table
 from stated import (
     COUNT,
-    problems,
+    assert_known,
     prose,
     unknown,
     unknown_intervals,
@@ -19,7 +20,7 @@ from stated import (
     value,
 )
 
-SOURCE = "the recipe's report.json, recipe.yaml and expected.json"
+SOURCES = "report.json, recipe.yaml and expected.json (others: its 'quoted', with their source)"
 BY_SEED = "by seed"  # a paragraph or table that says so has gaps of single seeds
 
 
@@ -29,8 +30,7 @@ def recipe(request):
 
 
 def assert_none(recipe, lines):
-    lines = [*lines]
-    assert not lines, problems(SOURCE, recipe.page, lines)
+    assert_known(recipe.page, SOURCES, lines)
 
 
 def test_every_figure_is_one_of_the_recipes_files(recipe):
