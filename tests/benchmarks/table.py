@@ -43,18 +43,24 @@ def speeds(figures: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def dumps(data: object) -> str:
+    """JSON with one line for each innermost list or object."""
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    return re.sub(r"[\[{]\n[^][{}]*[]}]", lambda found: re.sub(r"\n *", " ", found[0]), text) + "\n"
+
+
 def measure() -> None:
     stored = json.loads(FIGURES.read_text(encoding="utf-8"))
     entry = stored["measured"]["µs per document"]
     entry["losses_differ_by"] = {"1 layer": 0.0, "4 layers": 0.0}
     for size, overrides in SIZES.items():
         entry["figures"][size], differences = bench(*overrides)
-        layers = size.partition(",")[0].replace("layer,", "layer")
+        layers, _, _ = size.partition(",")
         entry["losses_differ_by"][layers] = max(entry["losses_differ_by"][layers], *differences)
     version = ".".join(platform.python_version_tuple()[:2])
     entry["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {version}, float64"
     entry["date"] = str(date.today())
-    FIGURES.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    FIGURES.write_text(dumps(stored), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks.table import FIGURES, speeds
-from recipes import TABLE, replace_table, table
-from stated import ROOT
+from recipes import TABLE, table
+from stated import ROOT, replace_table
 
 replace_table(TABLE, table())
 stored = json.loads(FIGURES.read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import permutations
-from pathlib import Path
 from statistics import stdev
 
 import yaml
@@ -40,37 +39,33 @@ class Recipe:
         return " ".join(found[1].split()) if found else ""
 
     def known(self) -> Iterator[float]:
-        """Figures of the rows of reports, of recipe.yaml and of expected.json."""
+        """Figures of the reports, of recipe.yaml and of expected.json; of a row's seeds, the extremes and sd."""
         yield from leaves(yaml.safe_load(self.yaml))
         yield from leaves({key: x for key, x in self.expected.items() if key != "check"})
         yield from leaves(self.expected["check"].get("steps", {}))
+        yield from leaves([{key: x for key, x in each.items() if key != "rows"} for each in self.reports])
         for row in self.rows:
-            yield from leaves(row["setting"])
-            yield from (min(row["figures"]), max(row["figures"]))
-            yield from (row[key] for key in ("mean", "gap", "p") if row[key] is not None)
-            yield from row["interval"] or ()
-            if len(row["figures"]) > 1:
-                yield stdev(row["figures"])
+            yield from leaves({key: x for key, x in row.items() if key not in ("figures", "verdict")})
+            yield from (min(row["figures"]), max(row["figures"])) if row["figures"] else ()
+            yield from (stdev(row["figures"]),) if len(row["figures"]) > 1 else ()
         for page in self.folder.glob("report*.md"):  # parameters of the settings, and the number of runs
             text = page.read_text(encoding="utf-8")
             yield from (x for found in re.findall(r"\b[\d,]+(?= runs:)", text) for x in numbers(found))
-            lines = [
-                [cell.strip() for cell in line.split("|")] for line in text.splitlines() if line[:1] == "|"
-            ]
-            column = lines[0].index("params")
-            yield from (x for cells in lines[2:] for x in numbers(cells[column]))
+            head, _, *rows = (line.split(" | ") for line in text.splitlines() if line.startswith("|"))
+            if "params" in head:
+                yield from (x for cells in rows for x in numbers(cells[head.index("params")]))
 
     def seconds(self) -> Iterator[float]:
         yield from (float(x) for key, x in self.expected.items() if key.endswith("seconds"))
 
     def seeds(self) -> set[float]:
-        """Numbers of seeds: of the reports, of expected.json, and quoted ones."""
-        found = {report["seeds"] for report in self.reports} | {self.expected.get("seeds", 1)}
-        return found | {*leaves([*self.expected.get("quoted", {}).values()])}
+        """Numbers of seeds: of each row, in all, and quoted ones."""
+        quoted = leaves([*self.expected.get("quoted", {}).values()])
+        return {*quoted, self.expected.get("seeds", 1), *(len(row["figures"]) for row in self.rows)}
 
     def intervals(self) -> Iterator[tuple[float, float]]:
         for row in self.rows:
-            if row["interval"]:
+            if row.get("interval"):
                 yield tuple(row["interval"])
 
     def intervals_by_seed(self) -> Iterator[tuple[float, float]]:
@@ -89,12 +84,3 @@ def table() -> str:
     for recipe in map(Recipe, [*listed, *(name for name in NAMES if name not in order)]):
         lines.append(f"| [`{recipe.name}`]({recipe.name}) | {recipe.question()} | {recipe.answer()} |")
     return "\n".join(lines)
-
-
-def replace_table(page: Path, new: str) -> None:
-    """Put a table in the place of the one with the same first line."""
-    header = re.escape(new.partition("\n")[0])
-    text = page.read_text(encoding="utf-8")
-    page.write_text(
-        re.sub(rf"^{header}\n(?:\|.*\n)*", lambda _: f"{new}\n", text, flags=re.M), encoding="utf-8"
-    )

@@ -8,10 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NUMBER = r"(?<![\w.,^=-])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e-?\d+)?(?!\w|[.,]\d)"
-WORDS = "a one two three four five six seven eight nine ten eleven twelve"
-COUNTS = {word: max(1, i) for i, word in enumerate(WORDS.split())}
+WORDS = "one two three four five six seven eight nine ten eleven twelve"
+COUNTS = {word: i for i, word in enumerate(WORDS.split(), 1)}
 COUNT = rf"(?:{NUMBER}|\b(?:{'|'.join(COUNTS)})\b)"
 UNITS = {"s": 1, "second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
+SIGNS = {"both": [(-1, 1)], "better": [(-1, -1)], "worse": [(1, 1)], "unknown": [(-1, -1), (1, 1)]}
 TIME = rf"(?i)({COUNT}|\bhalf an?)( and a half)? ({'|'.join(UNITS)})\b"
 
 
@@ -79,12 +80,10 @@ def unknown_times(text: str, seconds: Iterable[float]) -> Iterator[str]:
     """A line for each time ("about four and a half minutes") to which none of the seconds round."""
     seconds = [*seconds]
     for found in re.finditer(TIME, text):
-        count, half, unit = found[1], found[2], UNITS[found[3].lower()]
-        if found[0].lower() in ("a second", "one second") or count.lower().startswith("half"):
-            said, within = 0.5, 0.25
-        else:
-            said, within = value(count) + 0.5 * bool(half), 0.25 if half else 0.5 * step(count)
-        if not any(abs(x / unit - said) <= within for x in seconds):
+        half = found[1].lower().startswith("half")
+        said = 0.5 if half else value(found[1]) + 0.5 * bool(found[2])
+        within = 0.25 if half or found[2] else 0.5 * step(found[1])
+        if not any(abs(x / UNITS[found[3].lower()] - said) <= within for x in seconds):
             yield f"{found[0]!r}; the known times are {', '.join(f'{x:g} s' for x in seconds) or 'none'}"
 
 
@@ -107,11 +106,8 @@ def unknown_intervals(text: str, known: Iterable[tuple[float, float]]) -> Iterat
     """
     known = [*known]
     for phrase, low, high, direction in intervals(text):
-        signs = {"both": [(-1, 1)], "better": [(-1, -1)], "worse": [(1, 1)]}.get(
-            direction, [(1, 1), (-1, -1)]
-        )
         fits = []
-        for a, b in signs:
+        for a, b in SIGNS[direction]:
             ends = (low, high) if a * value(low) <= b * value(high) else (high, low)
             lows = [x for x in known if rounds_to(x[0], ends[0]) and x[0] * a >= -0.5 * step(low)]
             highs = [x for x in known if rounds_to(x[1], ends[1]) and x[1] * b >= -0.5 * step(high)]
@@ -124,9 +120,8 @@ def unknown_intervals(text: str, known: Iterable[tuple[float, float]]) -> Iterat
 
 def quantities(text: str) -> str:
     """The numbers of a text that have a unit or a factor: "0.05 0.08" for "0.05 to 0.08 s"."""
-    words = {**COUNTS, "half a": 0.5, "half an": 0.5, "about a": 1}
-    del words["a"]
-    units = "s|ms|µs|seconds?|minutes?|hours?|MB|GB|%|times"
+    words = {**COUNTS, "half a": 0.5, "half an": 0.5, "about a": 1, "about an": 1}
+    units = "|".join((*UNITS, "ms", "µs", "MB", "GB", "%", "times"))
     number = rf"{NUMBER}|\b(?:{'|'.join(words)})(?= (?:seconds?|minutes?|hours?)\b)"
     found = re.findall(rf"(?i)({number})(?:,? (?:to|and) ({NUMBER}))? ?(?:{units})(?!\w)", text)
     return " ".join(str(words.get(n.lower(), n)) for pair in found for n in pair if n)
@@ -137,3 +132,19 @@ def assert_known(page: Path, sources: str, unknown_lines: Iterable[str]) -> None
     found = [f"{page.relative_to(ROOT)} states {line}" for line in unknown_lines]
     if found:
         raise AssertionError("\n".join(["", *found, f"Figures come from {sources}."]))
+
+
+def assert_has_table(page: Path, table: str) -> None:
+    text = page.read_text(encoding="utf-8")
+    missing = [line for line in table.splitlines() if line not in text.splitlines()]
+    if table not in text:
+        lacks = "\n".join([f"{page.relative_to(ROOT)} lacks", *missing, "Run `python tests/figures`."])
+        raise AssertionError(lacks)
+
+
+def replace_table(page: Path, new: str) -> None:
+    """Put a table in the place of the one with the same first line."""
+    header = re.escape(new.partition("\n")[0])
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(rf"^{header}\n(?:\|.*\n)*", lambda _: f"{new}\n", text, flags=re.M)
+    page.write_text(text, encoding="utf-8")

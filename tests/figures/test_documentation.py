@@ -11,13 +11,22 @@ from itertools import chain, product
 import pytest
 from benchmarks.table import FIGURES, SIZES, speeds
 from recipes import NAMES, Recipe
-from stated import ROOT, assert_known, leaves, prose, quantities, unknown, unknown_times
+from stated import ROOT, assert_has_table, assert_known, leaves, prose, quantities, unknown, unknown_times
 
 STORED = json.loads(FIGURES.read_text(encoding="utf-8"))
 MEASURED = STORED["measured"]
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
 PAGES.remove("docs/reports.md")  # tests/simulation holds its figures
 WHOLE = {"docs/backends.md": ("How fast", "The middle size"), "docs/compiled.md": ("How fast",)}
+CORE = [f"microgpt_lab/core/{name}.py" for name in ("autograd", "ops", "model", "trainer")]
+TENSORS = [f"microgpt_lab/{name}.py" for name in ("tensors/tensor", "tensors/views", "core/floats")]
+LINES = [
+    ("README.md", "about 500 lines", CORE),
+    ("README.md", "Another 500 lines", TENSORS),
+    ("docs/backends.md", "300 lines to read", ["plugins/backends/numpy/*.py"]),
+    ("docs/reports.md", "in 200 lines", ["microgpt_lab/report/comparison.py"]),
+    ("docs/text.md", "60 lines", ["plugins/tokenizers/bpe/merges.py"]),
+]
 SOURCES = "docs/figures.json (`measured` or `quoted`)"
 
 
@@ -34,9 +43,8 @@ def known(page):
 
 
 def sentences(page):
-    return re.split(
-        r"(?<=[.:?!])\s+(?=[A-Z*`\[])|\n\s*\n", re.sub(r"```.*?```", "", text_of(page), flags=re.S)
-    )
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.S)
+    return re.split(r"(?<=[.:?!])\s+(?=[A-Z*`\[])|\n\s*\n", text)
 
 
 def recipes(sentence):
@@ -67,9 +75,17 @@ def test_what_a_page_states_of_a_recipe_is_in_the_recipes_folder(page):
 
 
 def test_the_table_of_speeds_has_the_stored_figures():
-    assert MEASURED["µs per document"]["figures"].keys() == SIZES.keys()
-    message = "run `python tests/figures`, which writes the table"
-    assert speeds(MEASURED["µs per document"]["figures"]) in text_of("docs/backends.md"), message
+    figures = MEASURED["µs per document"]["figures"]
+    assert figures.keys() == SIZES.keys()
+    assert_has_table(ROOT / "docs" / "backends.md", speeds(figures))
+
+
+@pytest.mark.parametrize(("page", "said", "files"), LINES)
+def test_files_have_about_the_stated_number_of_lines(page, said, files):
+    assert said in prose(text_of(page)), f"{page} no longer says {said!r}"
+    count = sum(len(file.read_text().splitlines()) for pattern in files for file in ROOT.glob(pattern))
+    stated = int(re.search(r"\d+", said)[0])
+    assert stated * 0.9 <= count <= stated * 1.1, f"{page} states {said}; {', '.join(files)} have {count}"
 
 
 def test_rounded_speeds_lie_within_the_measured_ranges():

@@ -12,6 +12,7 @@ import pytest
 from recipes import NAMES, TABLE, Recipe, table
 from stated import (
     COUNT,
+    assert_has_table,
     assert_known,
     prose,
     unknown,
@@ -34,17 +35,20 @@ def assert_none(recipe, lines):
 
 
 def test_every_figure_is_one_of_the_recipes_files(recipe):
-    by_seed = [end for interval in recipe.intervals_by_seed() for end in interval]
     known = [*recipe.known()]
     paragraphs = prose(f"{recipe.text}\n\n{recipe.question()}").splitlines()
-    every = (unknown(each, [*known, *by_seed] if BY_SEED in each else known) for each in paragraphs)
+    by_seed = chain.from_iterable(recipe.intervals_by_seed()) if BY_SEED in recipe.text else ()
+    known_by_seed = {*known, *by_seed}
+    every = (unknown(each, known_by_seed if BY_SEED in each else known) for each in paragraphs)
     assert_none(recipe, chain.from_iterable(every))
 
 
 def test_every_interval_is_that_of_a_row(recipe):
-    rows, by_seed = [*recipe.intervals()], [*recipe.intervals_by_seed()]
     paragraphs = prose(recipe.text).splitlines()
-    every = (unknown_intervals(each, by_seed if BY_SEED in each else rows) for each in paragraphs)
+    every = (
+        unknown_intervals(each, recipe.intervals_by_seed() if BY_SEED in each else recipe.intervals())
+        for each in paragraphs
+    )
     assert_none(recipe, chain.from_iterable(every))
 
 
@@ -55,7 +59,8 @@ def test_every_time_is_in_expected_json(recipe):
 def test_every_number_of_seeds_is_right(recipe):
     found = re.finditer(rf"(?i)({COUNT}) seeds?\b", prose(f"{recipe.text}\n\n{recipe.question()}"))
     wrong = [each[0] for each in found if value(each[1]) not in {1, *recipe.seeds()}]
-    assert_none(recipe, (f"{each!r}; known are {sorted(recipe.seeds())}" for each in wrong))
+    known = sorted(int(x) for x in recipe.seeds() if x % 1 == 0)
+    assert_none(recipe, (f"{each!r}; known are {known}" for each in wrong))
 
 
 def test_a_recipe_has_a_question_and_an_answer(recipe):
@@ -65,4 +70,4 @@ def test_a_recipe_has_a_question_and_an_answer(recipe):
 
 
 def test_the_table_of_all_recipes_has_their_answers():
-    assert table() in TABLE.read_text(encoding="utf-8"), "run `python tests/figures`, which writes the table"
+    assert_has_table(TABLE, table())
