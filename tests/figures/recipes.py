@@ -39,7 +39,7 @@ class Recipe:
         return " ".join(found[1].split()) if found else ""
 
     def known(self) -> Iterator[float]:
-        """Figures of the reports, of recipe.yaml and of expected.json; of a row's seeds, the extremes and sd."""
+        """Figures of the reports, of recipe.yaml and of expected.json; extremes and sd of a row's seeds."""
         yield from leaves(yaml.safe_load(self.yaml))
         yield from leaves({key: x for key, x in self.expected.items() if key != "check"})
         yield from leaves(self.expected["check"].get("steps", {}))

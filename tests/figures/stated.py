@@ -119,12 +119,13 @@ def unknown_intervals(text: str, known: Iterable[tuple[float, float]]) -> Iterat
 
 
 def quantities(text: str) -> str:
-    """The numbers of a text that have a unit or a factor: "0.05 0.08" for "0.05 to 0.08 s"."""
+    """The numbers of a text with a unit, a factor or three decimals: "0.05 0.08" for "0.05 to 0.08 s"."""
     words = {**COUNTS, "half a": 0.5, "half an": 0.5, "about a": 1, "about an": 1}
     units = "|".join((*UNITS, "ms", "µs", "MB", "GB", "%", "times"))
     number = rf"{NUMBER}|\b(?:{'|'.join(words)})(?= (?:seconds?|minutes?|hours?)\b)"
     found = re.findall(rf"(?i)({number})(?:,? (?:to|and) ({NUMBER}))? ?(?:{units})(?!\w)", text)
-    return " ".join(str(words.get(n.lower(), n)) for pair in found for n in pair if n)
+    decimals = [token for token in re.findall(NUMBER, text) if step(token) < 0.01 and "e" not in token]
+    return " ".join([*decimals, *(str(words.get(n.lower(), n)) for pair in found for n in pair if n)])
 
 
 def assert_known(page: Path, sources: str, unknown_lines: Iterable[str]) -> None:

@@ -53,7 +53,7 @@ def recipes(sentence):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_figure_with_a_unit_is_stored(page):
+def test_every_measured_figure_is_stored(page):
     found = quantities(prose("\n".join(each for each in sentences(page) if not recipes(each))))
     assert_known(ROOT / page, SOURCES, unknown(found, known(page), at_least=0))
 
