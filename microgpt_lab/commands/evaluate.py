@@ -16,7 +16,7 @@ from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.listing import find
 from microgpt_lab.options.changed import changed, check_keys, run_and_overrides
 from microgpt_lab.run.checkpoint import BEST
-from microgpt_lab.run.evaluate import PARTS, Evaluation, chosen, corpus_and_split, evaluate
+from microgpt_lab.run.evaluate import PARTS, Evaluation, chosen, corpus_and_split, evaluate, unseen
 from microgpt_lab.run.folder import read_summary
 from microgpt_lab.run.looks import count_look, ordinal
 from microgpt_lab.run.trained import load_trained
@@ -55,24 +55,25 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--split {args.split} is unknown{suggest(args.split, PARTS)}")
     check_keys(args.overrides, KEYS)
     folder = find.run_folder(args.run, with_checkpoint=True)
-    summary = read_summary(folder)
-    if summary["status"] == "diverged" and not args.best:
-        best = "; --best evaluates its best checkpoint" if (folder / BEST).exists() else ""
-        raise UserError(f"{folder} diverged, so that it has no loss ({summary.get('error', '')}){best}")
+    if read_summary(folder)["status"] == "diverged" and not args.best:
+        instead = "--best evaluates its best checkpoint" if (folder / BEST).exists() else "choose another run"
+        raise UserError(f"{folder} diverged, so that it has no final weights to evaluate: {instead}")
     of_backend = [each for each in args.overrides if each.startswith(("backend=", "backend."))]
     trained = load_trained(folder, print_warning, best=args.best, overrides=of_backend)
     config = changed(trained.config, args.overrides)
     corpus, parts = corpus_and_split(folder, trained, config)
     given = {each.partition("=")[0] for each in args.overrides}
     number = 0 if split == "test" and "eval_docs" not in given else config["eval_docs"]
-    documents = chosen(parts, split, corpus, number, unseen=args.unseen)
+    documents = chosen(parts, split, corpus, config, number)
+    documents = unseen(corpus, documents) if args.unseen else documents
     result = evaluate(trained, corpus, documents)
     looks = count_look(folder) if split == "test" else 0
     console = terminal(110)
     model = f"{folder}, {'best checkpoint, ' if args.best else ''}step {trained.step:,}"
     console.print(escape(printable(model)), style="bold", soft_wrap=True)
-    there = getattr(parts, PARTS[split])
-    console.print(what(corpus, documents, there, NAMES[split], result, args.unseen))
+    name = f"{NAMES[split]} {'characters' if corpus.stream else 'documents'} of {config['dataset']['name']}"
+    name += ", unseen in training" * args.unseen
+    console.print(f"{numbers(corpus, documents, getattr(parts, PARTS[split]), result, escape(name))}")
     print_table(console, table(result))
     for note in notes(corpus, documents, result):
         console.print(f"[dim]{note}[/]")
@@ -82,15 +83,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def what(
-    corpus: Corpus, documents: list[str], there: list[str], part: str, result: Evaluation, unseen: bool
-) -> str:
-    """Say what was evaluated."""
+def numbers(corpus: Corpus, documents: list[str], there: list[str], result: Evaluation, name: str) -> str:
+    """Say how much was evaluated, of what is there and has this name."""
     if corpus.stream:
-        number, total = (f"{sum(map(len, texts)):,}" for texts in (documents, there))
-        return f"{number} of {total} {part} characters: {result.units:,} windows, {result.tokens:,} tokens"
-    outside = ", none of them a training document" if unseen else ""
-    return f"{result.units:,} of {len(there):,} {part} documents{outside}: {result.tokens:,} tokens"
+        number, total = (sum(map(len, texts)) for texts in (documents, there))
+        return f"{number:,} of {total:,} {name}: {result.units:,} windows, {result.tokens:,} tokens"
+    return f"{result.units:,} of {len(there):,} {name}: {result.tokens:,} tokens"
 
 
 def table(result: Evaluation) -> Table:
@@ -119,7 +117,8 @@ def notes(corpus: Corpus, documents: list[str], result: Evaluation) -> Iterator[
         yield "± is one standard error over windows, as if neighbouring ones were independent."
     else:
         yield "± is one standard error over documents."
-    yield "unigram, bigram and trigram are counted in the training documents."
+    of_what = "text" if corpus.stream else "documents"
+    yield f"unigram, bigram and trigram are counted in the training {of_what}."
     if not corpus.scores_all_of(documents):
         clipped = any(map(corpus.is_clipped, documents))
         of_what = f"the first {MOST:,} characters" if clipped else "whole documents"

@@ -87,16 +87,23 @@ def corpus_and_split(folder: Path, trained: Trained, config: dict[str, Any]) -> 
         corpus = Corpus(own, trained.tokenizer, **{name: config[name] for name in options_of(Corpus)})
         if own is documents:
             return corpus, Split(corpus.train, corpus.validation, corpus.test)
-        trained.tokenizer.encode("".join(documents.chars))
-        if documents.stream != corpus.stream:
-            raise ValueError("documents cannot be evaluated like a stream, nor a stream like documents")
-        return corpus, documents.split(OWN_SPLIT if documents.own_split else config["split"])
+        split = documents.split(OWN_SPLIT if documents.own_split else config["split"])
     except ValueError as error:
-        raise UserError(f"dataset={config['dataset']['name']}: {error}") from None
+        raise UserError(str(error)) from None
+    name = f"dataset={config['dataset']['name']}"
+    if documents.stream != corpus.stream:
+        kinds = "a stream", "separate documents"
+        here, there = kinds if documents.stream else kinds[::-1]
+        raise UserError(f"{name} is {here}, but the run was trained on {there}")
+    try:
+        trained.tokenizer.encode("".join(documents.chars))
+    except ValueError as error:
+        raise UserError(f"{name}: the tokenizer has learned from other data: {error}") from None
+    return corpus, split
 
 
-def chosen(split: Split, name: str, corpus: Corpus, number: int, *, unseen: bool) -> list[str]:
-    """Return the first documents of a part of a split (0: all), or those of them that training has not seen.
+def chosen(split: Split, name: str, corpus: Corpus, config: dict[str, Any], number: int) -> list[str]:
+    """Return the first documents of a part of a split (0: all); of a stream, hundreds of characters.
 
     UserError if there are none.
     """
@@ -104,19 +111,22 @@ def chosen(split: Split, name: str, corpus: Corpus, number: int, *, unseen: bool
         at_least(0, eval_docs=number)
     except ValueError as error:
         raise UserError(str(error)) from None
-    there = getattr(split, PARTS[name])
-    if not there:
-        others = [f"--split {other}" for other in ("val", "test") if getattr(split, PARTS[other])]
-        instead = (
-            f"write {others[0]}" if others else "name a file of them with dataset=text, see docs/data.md"
-        )
-        raise UserError(f"there are no {PARTS[name]} documents: {instead}")
-    documents = corpus.first(number, there)
-    if unseen and corpus.stream:
-        raise UserError("--unseen has no meaning for a stream, which is one text: leave it out")
-    if unseen:
-        new = map(any, corpus.new(documents))
-        documents = [document for document, flag in zip(documents, new, strict=True) if flag]
-    if not documents:
-        raise UserError("--unseen leaves no documents: training has seen all of these")
-    return documents
+    if documents := corpus.first(number, getattr(split, PARTS[name])):
+        return documents
+    part, dataset = PARTS[name], config["dataset"]["name"]
+    others = [other for other in PARTS if other != "train" and getattr(split, PARTS[other])]
+    instead = f"dataset=text dataset.path=FILE dataset.{part}=FILE"
+    raise UserError(
+        f"there are no {part} documents in dataset={dataset} with split={config['split']}: "
+        f"write {f'--split {others[0]}' if others else instead}"
+    )
+
+
+def unseen(corpus: Corpus, documents: list[str]) -> list[str]:
+    """Return the documents with a piece that training has not seen. UserError if there are none."""
+    if corpus.stream:
+        raise UserError("--unseen has no meaning for a stream, which is one long text: leave it out")
+    new = list(map(any, corpus.new(documents)))
+    if not any(new):
+        raise UserError(f"--unseen leaves none of the {len(documents):,} documents: training has seen all")
+    return [document for document, flag in zip(documents, new, strict=True) if flag]

@@ -57,10 +57,7 @@ def load_trained(
     """
     saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, warn)
     if not saved:
-        advice = (
-            ": a run keeps one with callback=[checkpoint], which is on by default; 'resume' goes on with "
-        )
-        advice += "a run that was stopped"
+        advice = ": train with callback=[checkpoint], which is on by default, or resume it if it was stopped"
         raise UserError(f"there is no run with a checkpoint at {folder}{advice if is_run(folder) else ''}")
     try:
         if has_older_weights(saved.facts["config"]):
