@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     model = f"{folder}, {'best checkpoint, ' if args.best else ''}step {trained.step:,}"
     console.print(escape(printable(model)), style="bold", soft_wrap=True)
     name = f"{NAMES[split]} {'characters' if corpus.stream else 'documents'} of {config['dataset']['name']}"
-    name += ", unseen in training" * args.unseen
+    name += ", unseen" * args.unseen
     console.print(f"{numbers(corpus, documents, getattr(parts, PARTS[split]), result, escape(name))}")
     print_table(console, table(result))
     for note in notes(corpus, documents, result):
@@ -122,4 +122,4 @@ def notes(corpus: Corpus, documents: list[str], result: Evaluation) -> Iterator[
     if not corpus.scores_all_of(documents):
         clipped = any(map(corpus.is_clipped, documents))
         of_what = f"the first {MOST:,} characters" if clipped else "whole documents"
-        yield f"Bits per character are of {of_what}; nats per token of what fits into the block."
+        yield f"Bits are of {of_what}, nats of what fits into the block."
