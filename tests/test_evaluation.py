@@ -10,6 +10,8 @@ from needs import needs
 from microgpt_lab import GPT, Corpus, Trainer, part
 from microgpt_lab.core.documents import Stream
 from microgpt_lab.core.ratio import ratio
+from microgpt_lab.options.changed import changed
+from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.evaluate import evaluate
 from microgpt_lab.run.looks import LOOKS, count_look, ordinal
@@ -118,3 +120,11 @@ def test_looks_are_written_as_words():
     assert [ordinal(n) for n in (1, 3, 10, 11, 12, 13, 21, 102, 111, 1003)] == (
         ["first", "third", "tenth", "11th", "12th", "13th", "21st", "102nd", "111th", "1003rd"]
     )
+
+
+def test_a_part_that_is_not_chosen_anew_keeps_the_options_of_the_run():
+    config = compose(["backend=numpy", "backend.precision=float32", "dataset=reverse", "dataset.length=3"])
+    new = changed(config, ["dataset.letters=ab", "backend=python", "eval_docs=0"])
+    assert new["dataset"] == config["dataset"] | {"letters": "ab"}
+    assert new["dataset"]["length"] == 3 and new["backend"] == {"name": "python"} and new["eval_docs"] == 0
+    assert new | {key: config[key] for key in ("dataset", "backend", "eval_docs")} == config

@@ -60,7 +60,6 @@ def test_other_keys_evaluate_more_documents_on_another_backend(lab, run):
     assert figures(done)["model"][1] < figures(lab("evaluate", check=0))["model"][1]
     expected = lab("evaluate", "run", "eval_docs=100", check=0).stdout
     assert lab("evaluate", "run", "eval_docs=100", "backend=python", check=0).stdout == expected
-    assert lab("evaluate", "run", "eval_docs=100", "backend.precision=float32", check=0).stdout != expected
 
 
 def test_each_look_at_the_test_split_is_counted_and_shown(lab, run):
