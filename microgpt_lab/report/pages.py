@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
-from microgpt_lab.report.figures import FEWEST_POINTS, MOST_CURVES, curves, forest
+from microgpt_lab.report.figures.curves import FEWEST_POINTS, MOST_CURVES, curves
+from microgpt_lab.report.figures.forest import forest
 from microgpt_lab.run.folder import read_json
 
 if TYPE_CHECKING:
