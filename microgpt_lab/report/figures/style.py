@@ -58,13 +58,16 @@ def as_svg(figure: Any) -> str:
 
 
 def label(row: Row) -> str:
-    """The name of the setting, with `window` for attention.window; with a single key, only its value."""
-    keys = row.setting.keys
+    return short_name(row.setting.keys) or row.setting.name
+
+
+def short_name(keys: dict[str, Any]) -> str:
+    """The name of a setting, with `window` for attention.window; with a single key, only its value."""
     if len(keys) == 1:
         return str(*keys.values())
     ends = Counter(key.rpartition(".")[2] for key in keys)
     short = {key: end if ends[end := key.rpartition(".")[2]] == 1 else key for key in keys}
-    return ", ".join(f"{short[key]}={value}" for key, value in keys.items()) or row.setting.name
+    return ", ".join(f"{short[key]}={value}" for key, value in keys.items())
 
 
 def logarithmic(axes: Any, which: str, limit: float) -> None:
@@ -78,3 +81,12 @@ def logarithmic(axes: Any, which: str, limit: float) -> None:
     axis.set_major_locator(locator)
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def shade(x: float, y: float, color: str, strength: float, *, edge: str = GRID, **how: Any) -> Any:
+    """A cell of a matrix at (x, y). Its colour is translucent, so that text has contrast in both modes."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Rectangle
+
+    how = {"linewidth": 0.8, "zorder": 1 if edge == GRID else 2} | how
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=to_rgba(color, strength), edgecolor=edge, **how)
