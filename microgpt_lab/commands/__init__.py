@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "continue a run that was stopped, or train a finished run longer",
     "runs": "list runs, compare two (runs diff A B), or remove some (runs prune)",
     "sample": "print samples from a run",
+    "tune": "find each setting's best value of a key, then compare the settings on other seeds",
 }
 RUN = "a folder, a part of a name that only one below ./runs has, or 'last' for the newest (default: last)"
 KEY_VALUE = "key=value"  # the metavar of overrides, as in training

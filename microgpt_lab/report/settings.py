@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from microgpt_lab.errors import UserError
+from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report.alignment import Alignment, align
+from microgpt_lab.sweeps.rounds import Rounds
 
 if TYPE_CHECKING:
     import pandas
@@ -144,3 +147,23 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.Data
     best_frame = pandas.concat(best_runs)
     best_frame.attrs = frame.attrs | {"swept": swept}
     return best_frame, candidates
+
+
+def at_chosen(frame: pandas.DataFrame, rounds: Rounds) -> tuple[pandas.DataFrame, list[dict[str, Any]]]:
+    """Keep the runs of a tuned sweep that are compared: at the chosen values, with other seeds.
+
+    Return these runs, and the chosen values that are the smallest or largest tried: each with its setting.
+    """
+    if not rounds.chosen:
+        raise UserError(
+            f"the sweep has not chosen {' and '.join(rounds.tune)} yet: repeat its command to continue it"
+        )
+    chosen = [dict(split(override) for override in overrides) for overrides in rounds.chosen]
+    keys = [key for key in frame.attrs["swept"] if key in chosen[0]]
+    rows = list(zip(*(map(comparable, frame[key]) for key in keys)))
+    wanted = {tuple(comparable(values[key]) for key in keys) for values in chosen}
+    tuning = {comparable(seed) for seed in rounds.tuning_seeds}
+    is_tuning = [comparable(seed) in tuning for seed in frame["seed"]]
+    kept = frame[[row in wanted and not tuned for row, tuned in zip(rows, is_tuning)]]
+    kept.attrs = frame.attrs
+    return cast("pandas.DataFrame", kept), list(at_an_end(keys, rows, is_tuning, chosen, rounds.tune))

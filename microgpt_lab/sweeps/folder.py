@@ -22,9 +22,9 @@ from microgpt_lab.run.folder import is_run, read_summary
 from microgpt_lab.terminal import format_duration
 
 JOBS_FOLDER = ".jobs"
-# Environment variables that tell all workers the number of jobs and the start of the sweep.
-JOB_COUNT, START_TIME = "MICROGPT_LAB_JOBS", "MICROGPT_LAB_BEGAN"
-COUNTER = "ended"  # a file with one character per job that has ended: RAN or REUSED
+# A file with the number of jobs and the start of the sweep in its first line, and then a character per job
+# that has ended: RAN or REUSED.
+COUNTER = "ended"
 RAN, REUSED = ".", "="
 FINAL = ("ok", "diverged")  # statuses that would be the same if the job ran again
 
@@ -81,12 +81,11 @@ def count_ended(sweep: Path) -> int:
 
 def start_counter(sweep: Path, jobs: int, ended: int = 0) -> None:
     """Tell all processes of a sweep its number of jobs and its start time; `ended` jobs count already."""
-    os.environ[JOB_COUNT], os.environ[START_TIME] = str(jobs), str(time.time())
     counter = sweep / JOBS_FOLDER / COUNTER
-    counter.unlink(missing_ok=True)
-    if ended:
-        counter.parent.mkdir(parents=True, exist_ok=True)
-        counter.write_text(REUSED * ended)
+    counter.parent.mkdir(parents=True, exist_ok=True)
+    part = counter.with_suffix(".part")
+    part.write_text(f"{jobs} {time.time():.0f}\n{REUSED * ended}", encoding="utf-8")
+    part.replace(counter)
 
 
 def count_job(sweep: Path, mark: str = RAN) -> str:
@@ -99,12 +98,13 @@ def count_job(sweep: Path, mark: str = RAN) -> str:
     descriptor = os.open(sweep / JOBS_FOLDER / COUNTER, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         os.write(descriptor, mark.encode())
-        ended = os.lseek(descriptor, 0, os.SEEK_CUR)
+        size = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        ran = os.read(descriptor, ended).count(RAN.encode())
+        header, _, marks = os.read(descriptor, size).decode().rpartition("\n")
     finally:
         os.close(descriptor)
-    jobs, start = int(os.environ.get(JOB_COUNT) or 0), float(os.environ.get(START_TIME) or 0)
+    jobs, start = map(int, (header or "0 0").split())
+    ended, ran = len(marks), marks.count(RAN)
     time_left = ""
     if start and ran and ended < jobs:
         time_left = f" {format_duration((time.time() - start) / ran * (jobs - ended))} left"

@@ -11,20 +11,26 @@ from microgpt_lab.core.pacing import next_observation
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load_documents
+from microgpt_lab.run.match import matched
 from microgpt_lab.sweeps.folder import JobEntry
 from microgpt_lab.terminal import format_duration
 
 
-def show(sweep: Path, jobs: list[list[str]]) -> int:
-    """Print a line per job, then the total time. Jobs that differ only in their seed are timed once."""
+def show(sweep: Path, jobs: list[list[str]], budget: str = "") -> int:
+    """Print a line per job, then the total time. Jobs that differ only in their seed are timed once.
+
+    budget: what a sweep in rounds runs; its later rounds are listed with the first value of tuned keys.
+    """
     if not jobs:
         raise UserError("--dry cannot list the jobs of a sweeper that chooses each job after earlier results")
+    if budget:
+        print(budget)
     times: dict[str, float] = {}
     total, finished, refused = 0.0, 0, 0
     for overrides in jobs:
         name = ",".join(overrides) or "default"
         try:
-            config = compose(overrides)
+            config = matched(compose(overrides), overrides)
             if JobEntry(sweep, config).result():
                 finished += 1
                 print(f"{name}  already finished")

@@ -16,10 +16,13 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 
 from microgpt_lab.commands.multirun import batches
+from microgpt_lab.commands.multirun.rounds import make_plan, run_rounds
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.config import LAUNCHERS
+from microgpt_lab.sweeps.changes import with_changes
 from microgpt_lab.sweeps.make import run_jobs
 from microgpt_lab.sweeps.pool import available_cores
+from microgpt_lab.sweeps.rounds import ROUNDS_FILE
 
 
 class Cores(Launcher):
@@ -40,14 +43,16 @@ class Cores(Launcher):
 
 
 class Grid(Sweeper):
-    """`hydra/sweeper=grid`: every combination of the values, as in Hydra's basic sweeper.
+    """`hydra/sweeper=grid`: every combination of the values, as in Hydra's basic sweeper, or in rounds.
 
     The basic sweeper composes every job before the first one starts, to check them. Here, the configuration
     that the jobs have in common is composed only once.
     """
 
-    def __init__(self, params: dict[str, Any] | None = None):
-        self.params = params or {}
+    def __init__(
+        self, params: dict[str, Any] | None = None, changes: list[str] | None = None, **of_rounds: Any
+    ):
+        self.params, self.changes = params or {}, changes or []  # `of_rounds` are read by `make_plan`
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         self.config, self.composer = config, Composer.of(hydra_context.config_loader, config)
@@ -58,13 +63,22 @@ class Grid(Sweeper):
         parser = OverridesParser.create(config_loader=self.composer.loader)
         params = [f"{key}={value}" for key, value in self.params.items()]
         (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *arguments]), None)
+        jobs = with_changes(jobs, self.changes)
         self.composer.validate(jobs)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
+        (folder / ROUNDS_FILE).unlink(missing_ok=True)  # of an earlier sweep in this folder
+        if plan := make_plan(self.config, jobs):
+            return run_rounds(plan, self.composer, folder, self.launch)
+        return [self.launch(jobs, 0)]
+
+    def launch(self, jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Launch jobs and wait for them; `first` is the number of the first one in the sweep."""
+        assert self.config and self.launcher
         if not isinstance(self.launcher, (Cores, BasicLauncher)):
-            return [batches.launch(self.launcher, self.config, jobs)]
-        return [self.launcher.launch(jobs, initial_job_idx=0)]
+            return batches.launch(self.launcher, self.config, jobs)
+        return self.launcher.launch(jobs, initial_job_idx=first)
 
 
 def job_return(overrides: Sequence[str], loss: float | None) -> JobReturn:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import math
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from microgpt_lab.commands.multirun import batches
+from microgpt_lab.commands.multirun.rounds import make_plan
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.config import LAUNCHERS
 from microgpt_lab.options.keys import names_of
 from microgpt_lab.registry.automatic import AUTO
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.folder import count_ended, start_counter
+from microgpt_lab.sweeps.changes import with_changes
+from microgpt_lab.sweeps.folder import JOBS_FOLDER, count_ended, start_counter
 
 # Each job uses one core. Variables that the user has set are kept.
 ONE_THREAD = {
@@ -43,8 +46,8 @@ class DryRun(BaseException):
     Not an Exception, because Hydra catches those of its callbacks and only warns.
     """
 
-    def __init__(self, folder: str, jobs: list[list[str]]):
-        self.folder, self.jobs = Path(folder), jobs
+    def __init__(self, folder: str, jobs: list[list[str]], budget: str = ""):
+        self.folder, self.jobs, self.budget = Path(folder), jobs, budget
 
 
 class Prepare(Callback):
@@ -68,10 +71,16 @@ class Prepare(Callback):
             grid = [] if trials else jobs(config)
         except ValueError as error:
             raise SweepRefused(f"no sweep: {error}") from None
+        except UserError as error:
+            raise SweepRefused(str(error)) from None
         except Exception:  # the sweeper reports it
             grid = []
+        try:
+            plan = None if trials else make_plan(config, grid)
+        except UserError as error:
+            raise SweepRefused(str(error)) from None
         if self.dry:
-            raise DryRun(config.hydra.sweep.dir, grid)
+            raise DryRun(config.hydra.sweep.dir, plan.jobs if plan else grid, plan.budget if plan else "")
         warn_of_plugins()
         Prepare.sweep = make_absolute(config)
         remember_new_folders(Prepare.sweep)
@@ -166,7 +175,8 @@ def jobs(config: DictConfig) -> list[list[str]]:
     by_key = {override.get_key_element(): override for override in parsed}  # the last one of a key counts
     if (number := math.prod(map(count_values, by_key.values()))) > MAX_JOBS:
         raise SweepRefused(f"a sweep of {number:,} jobs is too large; the limit is {MAX_JOBS:,}")
-    return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
+    grid = [list(job) for job in itertools.product(*map(choices, by_key.values()))]
+    return with_changes(grid, config.hydra.sweeper.get("changes") or [])
 
 
 def choices(override: Override) -> list[str]:
@@ -181,8 +191,9 @@ def choices(override: Override) -> list[str]:
 
 def remove_refused_sweep() -> None:
     """Remove Hydra's folder of a sweep that was refused before its first job."""
-    if (sweep := Prepare.sweep) and [path.name for path in sweep.glob("*")] == ["multirun.yaml"]:
-        (sweep / "multirun.yaml").unlink()
+    if (sweep := Prepare.sweep) and {path.name for path in sweep.glob("*")} <= {"multirun.yaml", JOBS_FOLDER}:
+        (sweep / "multirun.yaml").unlink(missing_ok=True)
+        shutil.rmtree(sweep / JOBS_FOLDER, ignore_errors=True)
         remove_new_folders()
 
 
