@@ -56,8 +56,8 @@ def pictures(analysis: Analysis, frame: pandas.DataFrame) -> list[Picture]:
 def over_x(analysis: Analysis, found: Scaling) -> Picture:
     metric = analysis.question.metric
     caption = (
-        "Band: the 95 % interval of each mean alone, over seeds (Student's t). Whether two bands overlap says "
-        "nothing about their gap, because they share seeds. Dashed: fitted power laws."
+        "Band: the 95 % interval of each mean alone, over seeds (Student's t). Whether two bands overlap "
+        "says nothing about their gap, because they share seeds. Dashed: fitted power laws."
     )
     if len(found.lines) > MOST_LINES:
         caption += f" The first {MOST_LINES} of {len(found.lines)} lines."
@@ -84,8 +84,8 @@ def describe(line: Line, x: str, metric: str) -> str:
     exponent = f"exponent {law.exponent:.3g} ({low:.3g} to {high:.3g})"
     if law.floor_interval is None:
         return (
-            f"{name}{metric} = {power}, {exponent}. These points do not determine a limit L∞, so this law holds "
-            f"only between {line.x.min():,.10g} and {line.x.max():,.10g}."
+            f"{name}{metric} = {power}, {exponent}. These points do not determine a limit L∞, so this law "
+            f"holds only between {line.x.min():,.10g} and {line.x.max():,.10g}."
         )
     lowest, highest = law.floor_interval
     limit = f"{law.floor:.3f} ({lowest:.3f} to {highest:.3f})"

@@ -36,8 +36,10 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     title: Any = None
     for row in rows:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
-    if tables.min() > 0 and tables.max() > 40 * np.median(tables):
-        logarithmic(left, "y", float(tables.min()))  # one exploded curve would flatten all others
+    columns = [row.column for row in rows]
+    drawn = tables[:, :, columns]
+    if drawn.min() > 0 and drawn.max() > 40 * np.median(drawn):
+        logarithmic(left, "y", float(drawn.min()))  # one exploded curve would flatten all others
     shown = "cross-entropy in training" if metric == "loss/ce" else metric
     left.set_title(f"{shown}, mean over seeds", loc="left", fontsize=9)
     if right is not None:
@@ -51,7 +53,7 @@ def curves(analysis: Analysis, sweep: Path) -> str:
             low, high = ([getattr(c, end)[row.column] for c in comparisons] for end in ("low", "high"))
             (line,) = right.plot(steps, [c.gap[row.column] for c in comparisons], linewidth=1.4)
             right.fill_between(steps, low, high, color=line.get_color(), alpha=0.1, linewidth=0)
-        gaps = np.abs([c.gap for c in comparisons])
+        gaps = np.abs([c.gap[columns] for c in comparisons])
         if gaps.max() > 40 * np.median(gaps) > 0:
             logarithmic(right, "y", float(np.median(gaps)))
         title = right.set_title(GAP.format(label(reference)), loc="left", fontsize=9)
@@ -59,8 +61,8 @@ def curves(analysis: Analysis, sweep: Path) -> str:
         each.set_xlabel("step")
         each.grid(axis="y", color=GRID, linewidth=0.6)
     fitting = int(14 * figure.get_figwidth()) // (max(len(label(row)) for row in rows) + 8)
-    columns = max(1, min(3, len(rows), fitting))
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    ncols = max(1, min(3, len(rows), fitting))
+    figure.legend(loc="outside lower center", ncols=ncols, frameon=False, fontsize=8)
     figure.draw_without_rendering()  # lays the axes out
     if title and title.get_window_extent().x1 > figure.bbox.x1:
         title.set_text(GAP.format(analysis.reference_name))

@@ -57,13 +57,13 @@ def distinct(rows: list[Row], key: str) -> list[Any]:
 def strengths(analysis: Analysis) -> dict[int, float]:
     """The depth of each compared cell's colour, by its setting: from 0.6 of the best mean down to 0.04.
 
-    Linear in the mean, up to four times the median gap to the best: a setting that exploded is as pale as
+    Linear in the mean, up to three times the median gap to the best: a setting that exploded is as pale as
     one that is merely bad.
     """
     rows = analysis.compared
     means = analysis.sign * np.array([row.mean for row in rows])
     gaps = means - means.min()
-    furthest = min(gaps.max(), 4 * float(np.median(gaps))) or gaps.max() or 1.0
+    furthest = min(gaps.max(), 3 * float(np.median(gaps))) or gaps.max() or 1.0
     return {row.index: 0.6 - 0.56 * min(1.0, gap / furthest) for row, gap in zip(rows, gaps)}
 
 

@@ -9,7 +9,7 @@ from microgpt_lab.report.figures.style import WORSE, as_svg, label, new_figure, 
 from microgpt_lab.report.pairs import Pairs
 from microgpt_lab.report.wording import amount
 
-MOST_PAIRED, MOST_WITH_INTERVALS = 24, 10  # settings
+MOST_PAIRED, MOST_WITH_INTERVALS = 18, 10  # settings
 LONGEST_LABEL = 9  # characters; with longer labels, columns have only the numbers of their rows
 
 
@@ -24,7 +24,7 @@ def draw_pairs(pairs: Pairs, rows: list[Row], digits: int) -> str:
         getattr(pairs, name)[np.ix_(order, order)] for name in ("gap", "low", "high", "significant")
     )
     count, with_interval = len(rows), len(rows) <= MOST_WITH_INTERVALS
-    width, height = (1.25, 0.5) if with_interval else (0.62, 0.3)
+    width, height = (1.25, 0.5) if with_interval else (0.55, 0.3)
     names = [label(row) for row in rows]
     longest = max(map(len, names))
     figure, axes = new_figure(0.5 + 0.075 * longest + width * (count - 1), 0.6 + height * (count - 1))
@@ -42,13 +42,13 @@ def draw_pairs(pairs: Pairs, rows: list[Row], digits: int) -> str:
                 interval = f"{amount(low[i, j], digits)} to {amount(high[i, j], digits)}".replace("-", "−")
                 axes.text(j, i + 0.22, interval, ha="center", va="center", fontsize=7.5)
     numbered = longest > LONGEST_LABEL
-    axes.set_xticks(range(count - 1), range(1, count) if numbered else names[:-1])
+    axes.set_xticks(range(count - 1), [f"({i})" for i in range(1, count)] if numbered else names[:-1])
     axes.set_yticks(
         range(1, count),
-        [f"{name}   {i}" if numbered else name for i, name in enumerate(names, start=1)][1:],
+        [f"{name} ({i})" if numbered else name for i, name in enumerate(names, start=1)][1:],
     )
     if numbered:
-        axes.set_title(f"1: {names[0]}", loc="left", fontsize=9)
+        axes.set_title(f"(1): {names[0]}", loc="left", fontsize=9)
     axes.set_xlim(-0.5, count - 1.5)
     axes.set_ylim(count - 0.5, 0.5)
     axes.spines[:].set_visible(False)

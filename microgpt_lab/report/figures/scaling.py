@@ -56,9 +56,9 @@ def legend(line: Line) -> str:
     name = short_name(line.keys) if line.keys else ""
     if not isinstance(line.law, Law):
         return name
-    low, high = line.law.interval
-    exponent = f"b = {line.law.exponent:.2f} ({low:.2f} to {high:.2f})"
-    return f"{name}: {exponent}" if name else exponent
+    exponent, low, high = (f"{b:#.2g}" for b in (line.law.exponent, *line.law.interval))
+    fitted = f"b = {exponent} ({low} to {high})" + ("" if line.law.floor_interval else ", without L∞")
+    return f"{name}: {fitted}" if name else fitted
 
 
 def scale_axis(axes: Any, which: str, values: Any) -> None:
