@@ -60,7 +60,7 @@ def compare_pairs(table: Any) -> Pairs | None:
     simulated += [largest_pairs(tuple(own / own.max()), seeds)] if own.max() > 0 else []
     critical = max(float(np.quantile(largest, LEVEL)) for largest in simulated)
     t = np.abs(mean) / np.where(scale > 0, scale, np.inf)
-    p = np.max([1 - np.searchsorted(largest, t) / (1 + SIMULATED) for largest in simulated], 0)
+    p = np.max([1 - np.searchsorted(largest, t) / (1 + len(largest)) for largest in simulated], 0)
 
     def square(values: Any, below: Any, diagonal: Any) -> Any:
         full = np.full((settings, settings), diagonal)

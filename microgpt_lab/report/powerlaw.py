@@ -19,7 +19,7 @@ from microgpt_lab.report.comparison import FEWEST, LEVEL
 
 FEWEST_POINTS = 5
 EXPONENTS = np.geomspace(0.01, 10, 121)  # where the exponent is searched
-WIDEST = 10  # an exponent whose interval spans a larger factor is not known
+WIDEST = 5  # an exponent whose interval spans a larger factor is not known, beside an unknown L∞
 LEAST_EXPLAINED = 0.9  # of the variance between points; a law that explains less, beyond noise, is none
 
 
@@ -40,7 +40,7 @@ class Law:
 def fit(x: Any, table: Any) -> Law | str:
     """Fit a law to losses `table` (seeds, points) at `x` (points), or say why there is none.
 
-    A law without L∞ is fitted if the points do not determine L∞, or if the best L∞ is negative.
+    A law without L∞ is fitted if the points do not determine the one with L∞.
     """
     x, table = np.asarray(x, float), np.asarray(table, float)
     if len(set(x)) < FEWEST_POINTS:
@@ -59,7 +59,7 @@ def fit(x: Any, table: Any) -> Law | str:
 
 
 def with_floor(x: Any, table: Any) -> Law | None:
-    """Fit L∞ + a · x^(−b); None if L∞ is negative or b is not determined."""
+    """Fit L∞ + a · x^(−b); None if b is not determined, or if L∞ could as well be 0."""
     middle = np.exp(np.log(x).mean())  # x in units of its geometric mean
 
     def lines(y: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -83,10 +83,10 @@ def with_floor(x: Any, table: Any) -> Law | None:
 
     log_exponent, floor = best(table.mean(0))
     low, high = jackknife(best, table)
-    if floor < 0 or not high[0] - low[0] <= np.log(WIDEST):  # or NaN
+    if not (low[1] > 0 and high[0] - low[0] <= np.log(WIDEST)):  # or NaN
         return None
     exponent, interval = float(np.exp(log_exponent)), (float(np.exp(low[0])), float(np.exp(high[0])))
-    scale = float(lines(table.mean(0), exponent)[1][0]) * middle**exponent
+    scale = float(lines(table.mean(0), exponent)[1][0] * middle**exponent)
     return Law(exponent, interval, scale, float(floor), (float(low[1]), float(high[1])))
 
 
