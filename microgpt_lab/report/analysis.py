@@ -36,6 +36,8 @@ class Question:
     best: str = ""
     against: str = ""
     gap: float | None = None
+    x: str = ""
+    pairs: bool = False
 
 
 @dataclass

@@ -34,6 +34,7 @@ Summary = TypedDict(
         "parameters": Figure | None,
         "parameters_by_kind": dict[str, Figure],
         "flops_per_token": Figure | None,
+        "flops": Figure | None,
         "steps": Figure | None,
         "seconds": Figure | None,
         "resumed": list[Step],
