@@ -15,7 +15,7 @@ from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
 from microgpt_lab.report.choice import at_best, at_chosen
-from microgpt_lab.report.comparison import Comparison, compare
+from microgpt_lab.report.comparison import LEVEL, STOPPED_LEVEL, Comparison, compare
 from microgpt_lab.report.settings import Runs, Setting, direction, group
 from microgpt_lab.sweeps.rounds import Rounds, read_rounds
 from microgpt_lab.sweeps.table import curve, mean_of_last_steps
@@ -60,6 +60,11 @@ class Row:
         return float(np.mean(self.figures)) if self.figures else None
 
     @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval; None without one."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
     def deviation(self) -> float | None:
         """The standard deviation over seeds."""
         return float(np.std(self.figures, ddof=1)) if len(self.figures) > 1 else None
@@ -70,6 +75,7 @@ class Analysis:
     """The rows of a report, best first, with the data they come from. Rows that are not compared are last.
 
     used_seeds: the seeds of all runs of the sweep, compared or not.
+    rounds: how the sweep chose values and seeds.
     same_tokenizer: whether all runs have the same tokenizer.
     """
 
@@ -82,6 +88,7 @@ class Analysis:
     rows: list[Row]
     notes: list[str]
     used_seeds: list[Any]
+    rounds: Rounds
     same_tokenizer: bool = True
 
     @property
@@ -128,19 +135,22 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     sign = direction(question.metric)
     baseline = baseline_column(runs, aligned, question.against) if question.against else None
     table = sign * aligned.table(runs.values)
-    comparison = compare(table, baseline, choices[-1].candidates if choices else 0)
+    level = STOPPED_LEVEL if rounds.until else LEVEL
+    comparison = compare(table, baseline, choices[-1].candidates if choices else 0, level)
     rows = [make_row(runs, aligned, comparison, columns, i) for i in range(len(runs.settings))]
     rows.sort(key=lambda r: (r.column is None, r.mean is None, sign * (r.mean or 0.0)))
     notes = alignment_notes(runs, aligned) + objective_notes(frame, question.metric, sweep)
     if comparison:
         notes += wording.notes(comparison)
         notes += [note for choice in choices for note in wording.choice_notes(choice)]
+        notes += [wording.rounds_note(rounds, comparison)] if rounds.until else []
+        notes += [wording.power_note(comparison)] if comparison.typical_noise > 0 else []
         notes += [wording.gap_note(comparison, question.gap)] if question.gap else []
     elif len(rows) > 1:
         notes.append(wording.too_few(int(aligned.seeds.sum()), len(columns)).capitalize() + ".")
     if not same_tokenizer and (note := wording.tokenizers_note(question.metric)):
         notes.insert(0, note)
-    facts = (runs, aligned, baseline, comparison, rows, notes, used_seeds, same_tokenizer)
+    facts = (runs, aligned, baseline, comparison, rows, notes, used_seeds, rounds, same_tokenizer)
     analysis = Analysis(question, list(by), *facts)
     if analysis.reference and len(analysis.rows) > 1:
         analysis.reference.verdict = analysis.reference_name

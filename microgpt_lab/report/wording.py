@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from statistics import median_low
 
 from microgpt_lab.report.choice import Choice
-from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
+from microgpt_lab.report.comparison import FEWEST, Comparison, detectable_gap, seeds_needed
 from microgpt_lab.report.settings import Setting
+from microgpt_lab.sweeps.rounds import Rounds
 
 TRAINING_LOSS = (
     "loss/train is what a run minimizes. In some of these runs that is more than the cross-entropy, so that "
@@ -109,8 +110,9 @@ def notes(comparison: Comparison) -> Iterator[str]:
         )
     else:
         yield (
-            "A gap is claimed if it is larger, in units of its noise, than the largest gap in 95 % of "
-            "simulated sweeps in which all settings are equal and the best row is chosen in the same way."
+            f"A gap is claimed if it is larger, in units of its noise, than the largest gap in "
+            f"{100 * comparison.level:g} % of simulated sweeps in which all settings are equal and the best "
+            "row is chosen in the same way."
         )
     if comparison.seeds < 5 and not comparison.has_baseline:
         error_rate = {3: "9.5", 4: "8"}[comparison.seeds]
@@ -123,9 +125,9 @@ def notes(comparison: Comparison) -> Iterator[str]:
 
 def choice_notes(choice: Choice) -> Iterator[str]:
     """Say how the values at which the rows are shown were chosen, and where better ones may lie outside."""
-    keys = " and ".join(choice.keys)
+    keys, seeds = " and ".join(choice.keys), "seed" if choice.seeds == 1 else "seeds"
     if choice.seeds:
-        yield f"Each row is shown at its best {keys}, chosen on {choice.seeds} other seeds."
+        yield f"Each row is shown at its best {keys}, chosen on {choice.seeds} other {seeds}."
     else:
         yield (
             f"Each row is shown at its best {keys}, chosen on these same runs. The comparison allows for all "
@@ -133,6 +135,27 @@ def choice_notes(choice: Choice) -> Iterator[str]:
         )
     if choice.at_end:
         yield f"A wider range may be better: {'; '.join(choice.at_end)}."
+
+
+def power_note(comparison: Comparison) -> str:
+    """Say which true gap this number of seeds is likely to claim, and how many would halve it."""
+    gap = detectable_gap(comparison.typical_noise, comparison.seeds, comparison)
+    needed = seeds_needed(comparison.typical_noise, gap / 2, comparison)
+    return (
+        f"With {comparison.seeds} seeds, about 3 of 4 sweeps claim a true gap of {gap:.2g} to a typical row. "
+        f"Half of that needs {'more than 500' if needed is None else needed} seeds in total."
+    )
+
+
+def rounds_note(rounds: Rounds, comparison: Comparison) -> str:
+    """Say how a sweep with `until` stops, and how its intervals allow for it."""
+    seeds = ", ".join(str(look) for look in rounds.looks if look <= comparison.seeds)
+    widest = max((high - low) / 2 for low, high in zip(comparison.low, comparison.high) if high == high)
+    return (
+        f"Seeds were added in rounds ({seeds}) until no interval was wider than ± {rounds.until:g}, or none "
+        f"were left. The widest is ± {widest:.2g}. Intervals and claims are at a level of "
+        f"{100 * comparison.level:g} %, so that 95 % hold although the sweep chose when to stop."
+    )
 
 
 def looks_note(looks: list[int], fresh: str) -> str:
