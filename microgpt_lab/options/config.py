@@ -53,7 +53,8 @@ def store_options() -> None:
     cs.store(
         "cores", {"_target_": f"{LAUNCHERS}.Cores", "jobs": 0}, "hydra/launcher", provider="microgpt_lab"
     )
-    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None, "changes": None, "tune": None, "tuning_seeds": 3}
+    rounds = {"tune": None, "tuning_seeds": 3, "until": None}
+    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None, "changes": None, **rounds}
     cs.store("grid", grid, "hydra/sweeper", provider="microgpt_lab")
     top, turned_on = run_options(), turned_on_by()
     cs.store(

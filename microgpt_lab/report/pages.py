@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
-from microgpt_lab.report.figures import FEWEST_POINTS, MOST_CURVES, curves, forest
+from microgpt_lab.report.figures.curves import FEWEST_POINTS, MOST_CURVES, curves
+from microgpt_lab.report.figures.forest import forest
+from microgpt_lab.report.pictures import FILES, pictures
 from microgpt_lab.run.folder import read_json
 
 if TYPE_CHECKING:
@@ -20,18 +22,23 @@ if TYPE_CHECKING:
 
 def write(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
     """Write all files of the report, and return their paths."""
+    further = pictures(analysis, frame)
     looks = count_looks(analysis, sweep)
     figures = {"report.svg": forest(analysis), "report-curves.svg": curves(analysis, sweep)}
     if not analysis.same_tokenizer and not figures["report-curves.svg"]:
         analysis.notes.append(wording.no_curves(analysis.question.metric, FEWEST_POINTS))
+    analysis.notes += [note for picture in further for note in picture.notes]
     facts = page(analysis, frame, sweep) | {
         "gaps": figures["report.svg"],
         "curves": figures["report-curves.svg"],
+        "pictures": further,
     }
+    figures |= dict.fromkeys(FILES, "") | {picture.file: picture.svg for picture in further}
+    data = as_data(analysis) | {key: x for picture in further for key, x in picture.data.items()}
     files = {
         "report.md": render("report.md", facts),
         "report.html": render("report.html", facts),
-        "report.json": json.dumps(as_data(analysis) | {"looks": looks}, indent=1) + "\n",
+        "report.json": json.dumps(data | {"looks": looks}, indent=1) + "\n",
     }
     for name, text in (files | figures).items():
         path = sweep / name
@@ -54,14 +61,14 @@ def count_looks(analysis: Analysis, sweep: Path) -> dict[str, list[int]]:
         )
         seeds = analysis.comparison.seeds
         counts = looks[key] = [*(n for n in looks.get(key, []) if n < seeds), seeds]
-        if len(counts) > 1:
+        if len(counts) > 1 and not analysis.rounds.until:  # whose intervals allow for looks
             analysis.notes.append(wording.looks_note(counts, fresh_seeds(analysis)))
     return looks
 
 
 def fresh_seeds(analysis: Analysis) -> str:
     """The override that runs the same number of new seeds."""
-    used = [seed for seed in analysis.runs.seeds if isinstance(seed, (int, float))]
+    used = [seed for seed in analysis.used_seeds if isinstance(seed, (int, float))]
     first = int(max(used, default=0)) + 1
     return f"'seed=range({first},{first + len(analysis.runs.seeds)})'"
 
@@ -184,6 +191,7 @@ def render(name: str, facts: dict[str, Any]) -> str:
     )
     templates = resources.files("microgpt_lab.report") / "templates"
     svgs = {key: Markup(facts[key][facts[key].find("<svg") :]) for key in ("gaps", "curves") if facts[key]}
+    environment.filters["inline"] = lambda svg: Markup(svg[svg.find("<svg") :])
     return environment.from_string((templates / name).read_text(encoding="utf-8")).render(facts | svgs)
 
 
