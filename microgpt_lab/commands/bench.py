@@ -26,6 +26,7 @@ from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import assemble, load_documents
+from microgpt_lab.run.match import matched
 from microgpt_lab.terminal import terminal
 
 MIB = 2**20
@@ -193,7 +194,7 @@ def main(arguments: list[str]) -> int:
     if args.against and not importlib.util.find_spec(args.against):
         raise UserError(f"--against {args.against} needs {install_module(args.against)}")
     endless = {"steps": 10**9, "eval_every": 0, "scheduler": {"name": "constant", "warmup": 0.0}}
-    config = compose(args.overrides) | endless
+    config = matched(compose(args.overrides), args.overrides) | endless
     console = terminal(140)
     contestants = start_contestants(config, args.against, console)
     if not contestants:

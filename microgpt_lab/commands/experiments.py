@@ -18,6 +18,7 @@ from microgpt_lab.options.keys import recipes
 from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read
+from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.table import curve
 from microgpt_lab.terminal import format_duration, terminal
@@ -84,7 +85,8 @@ def check(name: str, folder: Path, overrides: list[str]) -> int:
     if not wanted.get("figures") and not wanted.get("steps"):
         raise UserError(f"{folder / 'expected.json'}: its 'check' has no figures and no losses by step")
     check_twice(overrides)
-    config = compose([f"experiment={name}", *wanted.get("overrides", []), *overrides])
+    overrides = [f"experiment={name}", *wanted.get("overrides", []), *overrides]
+    config = matched(compose(overrides), overrides)
     config["callback"] = {"jsonl": {"name": "jsonl"}}
     with tempfile.TemporaryDirectory() as folder_name:
         run = Run(config, Path(folder_name) / name)

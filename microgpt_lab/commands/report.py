@@ -49,15 +49,28 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--gap", type=float, help="estimate how many seeds are needed to claim a gap of this size"
     )
+    parser.add_argument(
+        "--x",
+        metavar="KEY",
+        default="",
+        help="draw the metric over parameters, flops, seconds, or a swept key with numbers; fit power laws",
+    )
+    parser.add_argument("--pairs", action="store_true", help="compare every setting with every other")
+    parser.add_argument("--csv", action="store_true", help="write report.csv, a row per run")
+    parser.add_argument("--latex", action="store_true", help="write report.tex, the table with intervals")
     options = vars(parser.parse_args(arguments))
     sweep = find.sweep_folder(options.pop("sweep"))
+    csv, latex = options.pop("csv"), options.pop("latex")
     try:
         frame = load_sweep(sweep)
         from microgpt_lab.report.analysis import Question, analyse
+        from microgpt_lab.report.export import export_csv, export_latex
         from microgpt_lab.report.pages import write
 
         analysis = analyse(frame, Question(**options), sweep)
         files = write(analysis, frame, sweep)
+        files += [export_csv(frame, sweep)] if csv else []
+        files += [export_latex(analysis, sweep)] if latex else []
     except ModuleNotFoundError as error:
         raise UserError(f"report needs {error.name}: {install_module(error.name or 'pandas')}") from None
     show(analysis, frame, sweep)

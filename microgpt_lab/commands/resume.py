@@ -19,6 +19,7 @@ from microgpt_lab.options.overrides import flatten
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read, read_summary
+from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
@@ -99,6 +100,7 @@ def reopen(folder: Path, overrides: list[str], force: bool) -> Run:
         changed = {key(override) for override in overrides}
         previous = [*(override for override in previous if key(override) not in changed), *overrides]
         config = compose(previous, auto=str(dict(flatten(config)).get("backend", "")))
+        config = matched(config, previous)
     try:
         config = converted_config(current(config))
     except UserError as error:

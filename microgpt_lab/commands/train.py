@@ -25,6 +25,7 @@ from microgpt_lab.options.compose import register
 from microgpt_lab.registry.folders import CONF
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
+from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.folder import JobEntry, run_folders
 from microgpt_lab.sweeps.job import Job
@@ -47,7 +48,7 @@ def job(cfg: DictConfig) -> float | None:
     folder, overrides = Path(hc.runtime.output_dir), list(hc.overrides.task)
     swept = hc.mode == RunMode.MULTIRUN
     try:
-        values = config.plain(cfg)
+        values = matched(config.plain(cfg), overrides)
         if swept:
             run = Job(values, folder, overrides, entry=JobEntry(Path(hc.sweep.dir), values))
             summary = run_job(run)

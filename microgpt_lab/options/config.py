@@ -54,7 +54,7 @@ def store_options() -> None:
         "cores", {"_target_": f"{LAUNCHERS}.Cores", "jobs": 0}, "hydra/launcher", provider="microgpt_lab"
     )
     rounds = {"tune": None, "tuning_seeds": 3, "until": None}
-    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None, **rounds}
+    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None, "changes": None, **rounds}
     cs.store("grid", grid, "hydra/sweeper", provider="microgpt_lab")
     top, turned_on = run_options(), turned_on_by()
     cs.store(
@@ -123,7 +123,11 @@ def converted_config(config: dict[str, Any]) -> dict[str, Any]:
         for part in parts:
             chosen = registry().get(kind, str(part["name"]))
             part |= {"name": chosen.name} | converted(part, chosen.options, f"{kind}.")
-    return config | converted(config, run_options())
+    values, options = converted(config, run_options()), run_options()
+    for key, value in values.items():  # a part checks its own
+        if options[key].choices and value not in options[key].choices:
+            raise UserError(f"{key}={value} is unknown{suggest(value, options[key].choices)}")
+    return config | values
 
 
 def converted(values: dict[str, Any], options: Mapping[str, Option], prefix: str = "") -> dict[str, Any]:

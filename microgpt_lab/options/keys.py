@@ -15,6 +15,7 @@ from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.start import start_from
 from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.options.budget import Budget
 from microgpt_lab.options.presets import presets
 from microgpt_lab.registry.folders import CONF, EXPERIMENTS, home
 from microgpt_lab.registry.hookspecs import KINDS, MODEL_KINDS
@@ -24,6 +25,7 @@ from microgpt_lab.registry.plugins import registry
 # The keyword-only parameters of these are the top-level keys. If two share a key, the first describes it.
 OWNERS = {
     "the model": GPT,
+    "its size": Budget,
     "the data": Corpus,
     "the training": Trainer,
     "the start": start_from,

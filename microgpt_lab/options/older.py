@@ -16,7 +16,8 @@ MOVED = {
     "zero_init": ("init", "zero"),
     "temperature": ("sampler", "temperature"),
 }
-NEW = {"accumulate": 1}  # keys that older configurations lack, with the value that all runs had
+# Keys that older configurations lack, with the value that all runs had.
+NEW = {"accumulate": 1, "match": "none", "match_free": "mlp.ratio", "match_reference": ""}
 ADDED = (*MODEL_KINDS, "tokenizer", "sampler")  # kinds that older configurations lack
 CHECKPOINT = (
     "was made by an older version of microgpt_lab, whose weights have other names: train again, or use that "
@@ -57,11 +58,10 @@ def current(config: dict[str, Any]) -> dict[str, Any]:
     return {"model": DEFAULT} | keys | kept | parts
 
 
-def part_with_defaults(kind: str) -> dict[str, Any]:
-    """Return the default part of a kind with the defaults of its options, as in a configuration."""
-    (name,) = defaults()[kind]
-    options = registry().get(kind, name).options
-    return {"name": name} | {key: option.default for key, option in options.items()}
+def part_with_defaults(kind: str, name: str = "") -> dict[str, Any]:
+    """Return a part (the default one without a name) with its options at their defaults, as composed."""
+    part = registry().get(kind, name or defaults()[kind][0])
+    return {"name": part.name} | {key: option.default for key, option in part.options.items()}
 
 
 def current_overrides(overrides: list[str], config: dict[str, Any]) -> list[str]:

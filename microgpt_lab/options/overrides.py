@@ -44,6 +44,11 @@ def parse_value(text: str) -> Any:
     return value if isinstance(value, (int, float, bool, str)) or value is None else text
 
 
+def key_of(override: str) -> str:
+    """Return the key of an override: 'layers' of '+layers=2'."""
+    return override.lstrip("+").partition("=")[0]
+
+
 def run_name(overrides: list[str]) -> str:
     """Return the overrides as a name for a folder: at most 120 bytes, without special characters."""
     name = re.sub(r"[^\w.,=+-]+", "-", ",".join(o.lstrip("+") for o in overrides)).strip(".-")

@@ -36,6 +36,8 @@ class Question:
     best: str = ""
     against: str = ""
     gap: float | None = None
+    x: str = ""
+    pairs: bool = False
 
 
 @dataclass
@@ -116,7 +118,7 @@ class Analysis:
 def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysis:
     """Rank and compare the settings of a sweep (`load_sweep`). UserError if the sweep cannot answer."""
     tokenizer = frame.attrs["fixed"].get("tokenizer", "char")  # runs of older versions have no such key
-    same_tokenizer = not differ_in_tokenizer(frame.attrs["swept"], tokenizer)
+    same_tokenizer = not differ_in_tokenizer(differing(frame), tokenizer)
     if not question.metric:
         question = replace(question, metric="loss/val" if same_tokenizer else "bits_per_char/val")
     rounds = read_rounds(sweep) if sweep else Rounds()
@@ -266,9 +268,14 @@ def objective_notes(frame: pandas.DataFrame, metric: str, sweep: Path) -> list[s
     """Say what a loss is, if training minimizes more than the cross-entropy in some runs."""
     if metric == "loss/train" and any(has_terms(sweep / run) for run in frame.index):
         return [wording.TRAINING_LOSS]
-    if metric == "loss/val" and any(key.partition(".")[0] == "loss" for key in frame.attrs["swept"]):
+    if metric == "loss/val" and any(key.partition(".")[0] == "loss" for key in differing(frame)):
         return [wording.VALIDATION_LOSS]
     return []
+
+
+def differing(frame: pandas.DataFrame) -> set[str]:
+    """Return the keys in which runs differ: the swept ones, and those that the sweep's changes set."""
+    return {*frame.attrs["swept"], *frame.attrs.get("changed", ())}
 
 
 def has_terms(run: Path) -> bool:

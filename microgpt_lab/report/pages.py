@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
-from microgpt_lab.report.figures import FEWEST_POINTS, MOST_CURVES, curves, forest
+from microgpt_lab.report.figures.curves import FEWEST_POINTS, MOST_CURVES, curves
+from microgpt_lab.report.figures.forest import forest
+from microgpt_lab.report.pictures import FILES, pictures
 from microgpt_lab.run.folder import read_json
 
 if TYPE_CHECKING:
@@ -20,18 +22,23 @@ if TYPE_CHECKING:
 
 def write(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
     """Write all files of the report, and return their paths."""
+    further = pictures(analysis, frame)
     looks = count_looks(analysis, sweep)
     figures = {"report.svg": forest(analysis), "report-curves.svg": curves(analysis, sweep)}
     if not analysis.same_tokenizer and not figures["report-curves.svg"]:
         analysis.notes.append(wording.no_curves(analysis.question.metric, FEWEST_POINTS))
+    analysis.notes += [note for picture in further for note in picture.notes]
     facts = page(analysis, frame, sweep) | {
         "gaps": figures["report.svg"],
         "curves": figures["report-curves.svg"],
+        "pictures": further,
     }
+    figures |= dict.fromkeys(FILES, "") | {picture.file: picture.svg for picture in further}
+    data = as_data(analysis) | {key: x for picture in further for key, x in picture.data.items()}
     files = {
         "report.md": render("report.md", facts),
         "report.html": render("report.html", facts),
-        "report.json": json.dumps(as_data(analysis) | {"looks": looks}, indent=1) + "\n",
+        "report.json": json.dumps(data | {"looks": looks}, indent=1) + "\n",
     }
     for name, text in (files | figures).items():
         path = sweep / name
@@ -184,6 +191,7 @@ def render(name: str, facts: dict[str, Any]) -> str:
     )
     templates = resources.files("microgpt_lab.report") / "templates"
     svgs = {key: Markup(facts[key][facts[key].find("<svg") :]) for key in ("gaps", "curves") if facts[key]}
+    environment.filters["inline"] = lambda svg: Markup(svg[svg.find("<svg") :])
     return environment.from_string((templates / name).read_text(encoding="utf-8")).render(facts | svgs)
 
 

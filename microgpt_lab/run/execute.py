@@ -68,6 +68,8 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
             summary |= {"resumed": run.resumed} if run.resumed else {}
             with StopOnSignal():  # a sweep that is interrupted signals a job that is ending already
                 run.count_as_ended()
+                if run.flops_per_token:
+                    summary["flops"] = run.flops_per_token * tokens_trained(trainer)
                 trainer.watch("run_finished", run=run, summary=summary | run.best)
                 summary |= run.best  # the checkpoint at the end may be the best
                 run.write_summary(summary)
@@ -80,6 +82,20 @@ def sizes(run: Run, trainer: Trainer) -> dict[str, Any]:
     flops = {"flops_per_token": run.flops_per_token} if run.flops_per_token else {}
     kinds = {"parameters_by_kind": trainer.parameters_by_kind}
     return {"parameters": trainer.parameters} | kinds | flops
+
+
+def tokens_trained(trainer: Trainer) -> int:
+    """Return the number of tokens in all batches so far."""
+    corpus, pieces = trainer.corpus, trainer.step * trainer.batch_size * trainer.accumulate
+    if corpus.stream:
+        return pieces * corpus.block_size
+    epoch = len(corpus.order if corpus.long_docs == "window" else corpus.train)
+    epochs, rest = divmod(pieces, epoch)
+
+    def tokens(first: int) -> int:
+        return sum(map(len, corpus.batch(0, first))) - first
+
+    return (epochs * tokens(epoch) if epochs else 0) + tokens(rest)
 
 
 @contextmanager

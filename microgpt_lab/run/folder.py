@@ -34,6 +34,7 @@ Summary = TypedDict(
         "parameters": Figure | None,
         "parameters_by_kind": dict[str, Figure],
         "flops_per_token": Figure | None,
+        "flops": Figure | None,
         "steps": Figure | None,
         "seconds": Figure | None,
         "resumed": list[Step],
@@ -96,6 +97,12 @@ class Report(TypedDict, total=False):
     looks: dict[str, list[Step]]
 
 
+class TestLooks(TypedDict, total=False):
+    """How often `evaluate` has shown a run's loss on test documents."""
+
+    looks: Step
+
+
 SCHEMA: dict[str, Any] = {
     "config.yaml": dict[str, Any] | None,  # None: an empty file
     "overrides.yaml": list[str] | None,
@@ -103,6 +110,7 @@ SCHEMA: dict[str, Any] = {
     "summary.json": Summary,
     "expected.json": Expected,
     "report.json": Report,
+    "test_looks.json": TestLooks,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.overrides import run_name
+from microgpt_lab.run.match import matched
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, JobEntry
 from microgpt_lab.sweeps.job import Job, collect_result, report_existing_result
 from microgpt_lab.sweeps.pool import Pool, can_fork
@@ -86,6 +87,7 @@ def compose_job(compose: Compose, sweep: Path, overrides: list[str], number: int
     """Return the job with these overrides. If its configuration is invalid, refuse it and return None."""
     try:
         config, name = compose(overrides, number)
+        config = matched(config, overrides)
     except UserError as error:
         refuse(sweep / (run_name(overrides) or str(number)), overrides, str(error))
         return None

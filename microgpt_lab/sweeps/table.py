@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from microgpt_lab.core.model import GPT
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.files import clean
-from microgpt_lab.options.overrides import flatten, parse_value, single_value
+from microgpt_lab.options.overrides import flatten, key_of, parse_value, single_value
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
+from microgpt_lab.sweeps.changes import CHANGE, change_of, read_changes
 from microgpt_lab.sweeps.folder import run_folders
 
 if TYPE_CHECKING:
@@ -30,19 +31,22 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
 
     The index is the name of the run's folder. The columns are the swept keys, `status` and all metrics in
     summary.json. A run with a file that cannot be read has the status "damaged", no metrics, and the reason
-    in `error`. `attrs` has `swept` (the keys that differ, `seed` last), `fixed` (the values that do not
+    in `error`. `attrs` has `swept` (the keys that differ, `seed` last), `changed` (those that the sweep's
+    changes set, which the column `change` stands for), `fixed` (the values that do not
     differ) and `environments` (each environment of a run, once). Keys and texts are safe to
     print, because control characters are escaped.
     """
     import pandas
 
-    records = [row_record(read_run(run)) for run in run_folders(Path(folder))]
+    changes = read_changes(Path(folder))
+    records = [row_record(read_run(run), changes) for run in run_folders(Path(folder))]
     if not records:
         single = ", because it is a run itself" if (Path(folder) / "summary.json").exists() else ""
         raise UserError(f"{folder} contains no runs of a sweep{single}")
     # A metric keeps its column even if someone else's configuration has a key with the same name.
     metrics = {*SUMMARY_KEYS, *(key for record in records for key in record["summary"])} - ALSO_CONFIG_KEYS
-    swept = [key for key in swept_keys(records) if key not in metrics]
+    changed = {key_of(override) for overrides in changes.values() for override in overrides}
+    swept = [key for key in swept_keys(records, changed) if key not in metrics]
     numbers = {key for record in records for key, x in record["summary"].items() if is_number(x)}
     rows = [
         {key: x for key, x in record["summary"].items() if is_number(x) or key not in numbers}
@@ -61,15 +65,17 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         if key not in swept and all(values.get(key, value) == value for values in complete)
     }
     distinct = {json.dumps(r["environment"], sort_keys=True): r["environment"] for r in records}
-    frame.attrs |= {"swept": swept, "fixed": fixed, "environments": [e for e in distinct.values() if e]}
+    environments = [environment for environment in distinct.values() if environment]
+    frame.attrs |= {"swept": swept, "changed": changed, "fixed": fixed, "environments": environments}
     return frame
 
 
-def swept_keys(records: list[dict[str, Any]]) -> list[str]:
+def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
     """Return the keys that differ: overridden keys in their order, then other keys, and `seed` last.
 
     Options of parts that were swept themselves do not count, because they differ only because the parts do.
-    Neither do the parts and keys of the model if `model` was swept, because its presets set them.
+    Neither do the parts and keys of the model if `model` was swept, because its presets set them, nor
+    `changed`, which the sweep's changes set, nor the widths that `match` has chosen.
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
@@ -80,21 +86,27 @@ def swept_keys(records: list[dict[str, Any]]) -> list[str]:
     swept = [key for key in overridden if differs(key, readable)]
     complete = [record for record in records if record["complete"]]
     others = [key for key in complete[0]["values"] if key not in overridden] if complete else []
-    of_model = {*MODEL_KINDS, *options_of(GPT)} if "model" in swept else ()
+    of_model = {*MODEL_KINDS, *options_of(GPT)} if "model" in {*swept, *changed} else ()
+    matched = [r["values"] for r in complete if r["values"].get("match", "none") != "none"]
+    chosen = {"match_reference", *(values.get("match_free") for values in matched)} if matched else ()
     swept += [
         key
         for key in others
-        if key.partition(".")[0] not in (*swept, *of_model)
+        if not {key, key.partition(".")[0]} & {*swept, *of_model, *changed}
+        and key not in chosen
         and all(key in record["values"] for record in complete)
         and differs(key, complete)
     ]
     return sorted(swept, key=lambda key: key == "seed")
 
 
-def row_record(run: Stored) -> dict[str, Any]:
+def row_record(run: Stored, changes: dict[str, list[str]]) -> dict[str, Any]:
     """Return what a row needs from a run: its overrides, configuration, environment and metrics, by key."""
-    pairs = (override.lstrip("+").partition("=") for override in run.overrides)
+    change = change_of(run.overrides, changes)
+    pairs = (o.lstrip("+").partition("=") for o in run.overrides if o not in changes.get(change, ()))
     overrides = {key: parse_value(value) for key, _, value in pairs}
+    if changes:
+        overrides = {CHANGE: change} | overrides
     environment = {key: x for key, x in run.environment.items() if x is not None and key not in DETAILS}
     return {
         "folder": run.name,

@@ -11,7 +11,8 @@ pytest.importorskip("matplotlib", reason="needs microgpt-lab[report]")
 
 from microgpt_lab.report import wording  # noqa: E402
 from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
-from microgpt_lab.report.figures import by_step, curves, label  # noqa: E402
+from microgpt_lab.report.figures.curves import by_step, curves  # noqa: E402
+from microgpt_lab.report.figures.style import label  # noqa: E402
 from microgpt_lab.report.settings import Setting  # noqa: E402
 from microgpt_lab.sweeps.table import curve, mean_of_last_steps  # noqa: E402
 

@@ -19,6 +19,7 @@ from microgpt_lab.commands.multirun import batches
 from microgpt_lab.commands.multirun.rounds import make_plan, run_rounds
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.config import LAUNCHERS
+from microgpt_lab.sweeps.changes import with_changes
 from microgpt_lab.sweeps.make import run_jobs
 from microgpt_lab.sweeps.pool import available_cores
 from microgpt_lab.sweeps.rounds import ROUNDS_FILE
@@ -48,8 +49,10 @@ class Grid(Sweeper):
     that the jobs have in common is composed only once.
     """
 
-    def __init__(self, params: dict[str, Any] | None = None, **of_rounds: Any):
-        self.params = params or {}  # `of_rounds` are read by `make_plan`
+    def __init__(
+        self, params: dict[str, Any] | None = None, changes: list[str] | None = None, **of_rounds: Any
+    ):
+        self.params, self.changes = params or {}, changes or []  # `of_rounds` are read by `make_plan`
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         self.config, self.composer = config, Composer.of(hydra_context.config_loader, config)
@@ -60,6 +63,7 @@ class Grid(Sweeper):
         parser = OverridesParser.create(config_loader=self.composer.loader)
         params = [f"{key}={value}" for key, value in self.params.items()]
         (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *arguments]), None)
+        jobs = with_changes(jobs, self.changes)
         self.composer.validate(jobs)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)

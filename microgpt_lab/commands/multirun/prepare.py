@@ -23,6 +23,7 @@ from microgpt_lab.options.config import LAUNCHERS
 from microgpt_lab.options.keys import names_of
 from microgpt_lab.registry.automatic import AUTO
 from microgpt_lab.registry.plugins import registry
+from microgpt_lab.sweeps.changes import with_changes
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, count_ended, start_counter
 
 # Each job uses one core. Variables that the user has set are kept.
@@ -73,6 +74,8 @@ class Prepare(Callback):
             grid = [] if trials else jobs(config)
         except ValueError as error:
             raise SweepRefused(f"no sweep: {error}") from None
+        except UserError as error:
+            raise SweepRefused(str(error)) from None
         except Exception:  # the sweeper reports it
             grid = []
         try:
@@ -181,7 +184,8 @@ def jobs(config: DictConfig) -> list[list[str]]:
     by_key = {override.get_key_element(): override for override in parsed}  # the last one of a key counts
     if (number := math.prod(map(count_values, by_key.values()))) > MAX_JOBS:
         raise SweepRefused(f"a sweep of {number:,} jobs is too large; the limit is {MAX_JOBS:,}")
-    return [list(job) for job in itertools.product(*map(choices, by_key.values()))]
+    grid = [list(job) for job in itertools.product(*map(choices, by_key.values()))]
+    return with_changes(grid, config.hydra.sweeper.get("changes") or [])
 
 
 def choices(override: Override) -> list[str]:

@@ -18,8 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from microgpt_lab.errors import UserError, nearest
 from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.config import is_convertible
+from microgpt_lab.options.overrides import key_of
 from microgpt_lab.registry.extras import install_module
+from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
+from microgpt_lab.sweeps.changes import CHANGE, change_of, split
 from microgpt_lab.sweeps.folder import JobEntry, start_counter
 from microgpt_lab.sweeps.rounds import FIRST_LOOK, Rounds, looks
 from microgpt_lab.sweeps.table import load_sweep
@@ -36,6 +39,7 @@ class Plan:
     seeds: the seeds of the comparison.
     until: the half-width of the widest interval at which the sweep stops; 0 to run all seeds.
     varied: the keys with several values.
+    changes: the overrides of each of the sweep's changes.
     """
 
     tune: list[str]
@@ -44,6 +48,13 @@ class Plan:
     seeds: list[int]
     until: float
     varied: set[str]
+    changes: dict[str, list[str]]
+
+    def name_of(self, job: Job) -> list[str]:
+        """The overrides in which a job may differ from others, with its change as one of them."""
+        change = change_of(job, self.changes)
+        rest = [o for o in job if o not in self.changes.get(change, ()) and key_of(o) in self.varied]
+        return [f"{CHANGE}={change}", *rest] if self.changes else rest
 
     @property
     def looks(self) -> list[int]:
@@ -109,8 +120,9 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
         candidates.setdefault(setting, []).append(job)
     if until is not None:
         check_until(until, len(candidates), len(seeds))
-    first = max(seeds) + 1
-    return Plan(keys, list(range(first, first + tuning)), candidates, seeds, float(until or 0), varied)
+    first, changes = max(seeds) + 1, split(config.hydra.sweeper.get("changes") or [])
+    tuning_seeds = list(range(first, first + tuning))
+    return Plan(keys, tuning_seeds, candidates, seeds, float(until or 0), varied, changes)
 
 
 def check_until(until: Any, settings: int, seeds: int) -> None:
@@ -124,10 +136,6 @@ def check_until(until: Any, settings: int, seeds: int) -> None:
     for package in ("pandas", "scipy"):
         if not find_spec(package):
             raise UserError(f"until={until} needs {package}: {install_module(package)}")
-
-
-def key_of(override: str) -> str:
-    return override.partition("=")[0].lstrip("+")
 
 
 def with_seed(job: Job, seed: int) -> Job:
@@ -150,9 +158,8 @@ def run_rounds(plan: Plan, composer: Composer, sweep: Path, launch: Launch) -> l
     chosen = [job for jobs in plan.candidates.values() for job in jobs]
     if plan.tune:
         run(plan.tuning, len(plan.all_jobs))
-        chosen = [choose(plan, composer, sweep, setting) for setting in plan.candidates]
-        varied = [[override for override in job if key_of(override) in plan.varied] for job in chosen]
-        rounds = replace(rounds, chosen=varied)
+        chosen = [choose(plan, composer, sweep, jobs) for jobs in plan.candidates.values()]
+        rounds = replace(rounds, chosen=[plan.name_of(job) for job in chosen])
         rounds.write(sweep)
     seeds = 0
     for look in plan.looks:
@@ -164,13 +171,13 @@ def run_rounds(plan: Plan, composer: Composer, sweep: Path, launch: Launch) -> l
     return returned
 
 
-def choose(plan: Plan, composer: Composer, sweep: Path, setting: Job) -> Job:
-    """Print and return the best job of a setting, without its seed."""
-    jobs = plan.candidates[setting]
+def choose(plan: Plan, composer: Composer, sweep: Path, jobs: list[Job]) -> Job:
+    """Print and return the best one of the jobs of a setting, without its seed."""
     losses = [[loss(composer, sweep, with_seed(job, seed)) for seed in plan.tuning_seeds] for job in jobs]
     best = best_of(losses)
-    where = ", ".join(override for override in setting if key_of(override) in plan.varied) or "best"
-    value = ", ".join(override for override in jobs[best] if key_of(override) in plan.tune)
+    name = plan.name_of(jobs[best])
+    where = ", ".join(override for override in name if key_of(override) not in plan.tune) or "best"
+    value = ", ".join(override for override in name if key_of(override) in plan.tune)
     print(f"{where}: {value} of {len(jobs)} values{describe(losses[best])}")
     return jobs[best]
 
@@ -198,7 +205,7 @@ def is_precise(sweep: Path, plan: Plan, seeds: int) -> bool:
 def loss(composer: Composer, sweep: Path, job: Job) -> float | None:
     """Return the objective of a job that has run; None if it has none, because it diverged, for example."""
     try:
-        config, _ = composer.compose(job, 0)
+        config = matched(composer.compose(job, 0)[0], job)
     except UserError:
         return None
     summary = JobEntry(sweep, config).result() or {}

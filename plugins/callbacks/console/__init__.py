@@ -7,7 +7,7 @@ from microgpt_lab import at_least, hookimpl
 from microgpt_lab.terminal import erase, format_duration, terminal
 
 from .faster import faster_line
-from .header import header_rows, panel, warnings
+from .header import chosen_width, header_rows, panel, warnings
 from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
@@ -123,7 +123,8 @@ class Console:
         else:
             unit = " bits per character" if self.run.objective == "bits_per_char/val" else ""
             val = f"val [bold]{summary[self.run.objective]:.4f}[/]{unit}"
-        name = escaped(f"{self.run.progress} {self.run.name}")
+        width = f"  {chosen_width(self.run.config)}" if self.run.config["match"] != "none" else ""
+        name = escaped(f"{self.run.progress} {self.run.name}{width}")
         line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
         words = " ".join(summary.get("samples", [])[:3]).split()
         samples = escaped(shorten(" ".join(words), SAMPLES))

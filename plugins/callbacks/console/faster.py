@@ -2,6 +2,7 @@
 
 from microgpt_lab import UserError, part
 
+DOCUMENTS = 200  # enough to measure tokens per step
 WORTH = 5  # seconds that a run must take for it to matter
 # By backend: seconds to start (compiling, evaluations, samples), seconds a step, operations a second.
 SPEED = {
@@ -17,9 +18,14 @@ def seconds_on(name, run, trainer):
     if name not in SPEED or not trainer.steps or not run.flops_per_token:
         return 0
     start, each, rate = SPEED[name]
-    some = min(trainer.steps, 10)
-    tokens = sum(trainer.inputs(step)[0].tokens for step in range(some)) / some
+    tokens = tokens_per_step(trainer)
     return start + (trainer.steps - trainer.step) * (each + tokens * run.flops_per_token / rate)
+
+
+def tokens_per_step(trainer):
+    """The mean number of tokens in some of the first batches."""
+    some = min(trainer.steps, max(1, DOCUMENTS // (trainer.batch_size * trainer.accumulate)))
+    return sum(trainer.inputs(step)[0].tokens for step in range(some)) / max(1, some)
 
 
 def faster_line(run, trainer, seconds):

@@ -3,7 +3,7 @@
 from microgpt_lab import printable
 from microgpt_lab.terminal import format_duration, in_bytes, with_prefix
 
-from .faster import seconds_on
+from .faster import seconds_on, tokens_per_step
 
 LONG_DOCS = {"truncate": "truncated", "window": "split into windows"}
 DOCUMENTS = 1000  # enough to measure characters per token
@@ -17,8 +17,12 @@ def header_rows(run, trainer):
     kinds = (f"{kind} {number:,}" for kind, number in trainer.parameters_by_kind.items())
     first, *others = kinds
     rows = {"model": [f"{trainer.parameters:,} parameters: {first}", *others]}
-    if run.flops_per_token:
-        rows["FLOPs"] = [f"{with_prefix(run.flops_per_token)} per token, forward and backward"]
+    if flops := run.flops_per_token:
+        in_all = trainer.steps * tokens_per_step(trainer) * flops
+        rows["FLOPs"] = [f"{with_prefix(flops)} per token, forward and backward"]
+        rows["FLOPs"] += [f"about {with_prefix(in_all)} in all"] if in_all else []
+    if run.config["match"] != "none":
+        rows["match"] = match_facts(run, trainer)
     rows["data"] = data_facts(run, trainer.corpus)
     if trainer.model.loss_terms:
         rows["loss"] = [f"{trainer.minimized} in training", "cross-entropy alone in validation"]
@@ -30,6 +34,21 @@ def header_rows(run, trainer):
     environment = run.environment
     dirty = "+dirty" if environment["git_dirty"] else ""
     return rows | {"git": [(environment["git_commit"] or "none")[:7] + dirty]}
+
+
+def match_facts(run, trainer):
+    """What `match` has chosen, and how near the costs are."""
+    unit = run.config["match"]
+    cost = run.flops_per_token if unit == "flops" else trainer.parameters
+    reference = int(run.config["match_reference"])
+    of = f"{cost:,} of {reference:,} {'FLOPs per token' if unit == 'flops' else unit}"
+    return [chosen_width(run.config), f"{of} ({cost / reference - 1:+.1%})"]
+
+
+def chosen_width(config):
+    """The key and the value that `match` has chosen, such as mlp.ratio=2.7."""
+    kind, dot, name = config["match_free"].partition(".")
+    return f"{config['match_free']}={config[kind][name] if dot else config[kind]}"
 
 
 def data_facts(run, corpus):

@@ -1,0 +1,58 @@
+"""Changes of a sweep: sets of overrides that are compared with each other, such as those of an ablation.
+
+A grid varies each key by itself. `hydra.sweeper.changes` is a list of settings that differ in different
+keys: each is a text of overrides, separated by spaces, or `none`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from microgpt_lab.errors import UserError
+from microgpt_lab.options.overrides import key_of
+from microgpt_lab.run.folder import read
+
+CHANGE = "change"  # the column of tables and reports that names the change
+NO_CHANGE = "none"
+
+
+def with_changes(jobs: Sequence[Sequence[str]], changes: Sequence[str]) -> list[list[str]]:
+    """Return each job with each of the changes. UserError if a change sets a key of the grid."""
+    if not changes:
+        return [list(job) for job in jobs]
+    in_grid = {key_of(override) for job in jobs for override in job}
+    for override in itertools.chain(*split(changes).values()):
+        if "=" not in override:
+            raise UserError(f"hydra.sweeper.changes: write '{override}' as key=value")
+        if key_of(override) in in_grid:
+            raise UserError(f"hydra.sweeper.changes: {override} sets a key that the sweep sets too")
+    return [[*change, *job] for change in split(changes).values() for job in jobs]
+
+
+def split(changes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the overrides of each change."""
+    try:
+        return {change: [] if change == NO_CHANGE else shlex.split(change) for change in changes}
+    except ValueError as error:
+        raise UserError(f"hydra.sweeper.changes: {error}") from None
+
+
+def read_changes(sweep: Path) -> dict[str, list[str]]:
+    """Return the changes of a sweep, from the multirun.yaml in its folder; empty if it has none."""
+    try:
+        content: Any = read(sweep / "multirun.yaml")
+    except (FileNotFoundError, UserError):
+        return {}
+    for key in ("hydra", "sweeper", "changes"):
+        content = content.get(key) if isinstance(content, dict) else None
+    return split([str(change) for change in content]) if isinstance(content, list) else {}
+
+
+def change_of(overrides: Sequence[str], changes: dict[str, list[str]]) -> str:
+    """Return the change with the most overrides among those of a run."""
+    made = [change for change, needed in changes.items() if set(needed) <= set(overrides)]
+    return max(made, key=lambda change: len(changes[change]), default=NO_CHANGE)
