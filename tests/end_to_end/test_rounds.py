@@ -34,7 +34,7 @@ def test_tune_compares_each_setting_at_its_best_value_on_other_seeds(lab, tmp_pa
     assert first == "tuning: 2 settings × 2 values × 1 seed = 4 runs; then 2 × 3 = 6 runs"
     ended = [re.search(r"\[ ?(\d+)/10", line)[1] for line in lines if "✓" in line]
     assert ended == [str(n + 1) for n in range(10)]
-    assert [line.partition(" of 2 values")[0] for line in lines if "✓" not in line] == [
+    assert [line.partition(" is the best of 2 (mean 3.")[0] for line in lines if "✓" not in line] == [
         "activation=relu: optimizer.lr=0.03",
         "activation=gelu: optimizer.lr=0.03",
     ]
@@ -43,7 +43,7 @@ def test_tune_compares_each_setting_at_its_best_value_on_other_seeds(lab, tmp_pa
     assert seeds(tmp_path / "sweep", "lr=1e-09", "relu") == [3]
 
     report = lab("report", "sweep", check=0).stdout
-    assert report.startswith("activation × optimizer.lr, 3 seeds  10 runs: 10 ok")
+    assert report.startswith("activation, 3 seeds  10 runs: 10 ok")
     assert "Each row is shown at its best optimizer.lr, chosen on 1 other seed." in report
     assert "activation=relu: the best optimizer.lr, 0.03, is the largest tried" in report
     rows = json.loads((tmp_path / "sweep" / "report.json").read_text())["rows"]

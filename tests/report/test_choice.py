@@ -13,6 +13,7 @@ from microgpt_lab import UserError
 from microgpt_lab.report.analysis import Question, analyse
 from microgpt_lab.report.comparison import STOPPED_LEVEL
 from microgpt_lab.report.pages import write
+from microgpt_lab.report.pictures import pictures
 from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds
 
 RATES = (0.01, 0.1, 1.0)
@@ -163,3 +164,22 @@ def test_damaged_rounds_are_none(tmp_path, text):
 
 def test_looks_double_until_all_seeds():
     assert [looks(n) for n in (5, 6, 40, 100)] == [[5], [5, 6], [5, 10, 20, 40], [5, 10, 20, 40, 80, 100]]
+
+
+def test_pictures_show_tuned_settings_by_their_other_keys(tmp_path):
+    """Each size has its own best rate: the line over parameters goes through all of them."""
+    rows = [
+        {"embed": size, "norm": norm, "optimizer.lr": lr, "seed": seed, "parameters": 100 * size}
+        | {"loss/val": 2 / size + abs(lr - best) + norm + (seed * size * (norm + 3)) % 7 / 1e3}
+        for size, best in ((8, 0.1), (16, 0.03), (32, 0.01))
+        for norm in (0, 1, 2)
+        for lr in (0.01, 0.03, 0.1)
+        for seed in range(10)
+    ]
+    table = frame(rows, ["embed", "norm", "optimizer.lr", "seed"])
+    found = analyse(table, Question(best="optimizer.lr", x="parameters"), tmp_path)
+    assert found.chosen == ["optimizer.lr"] and found.keys == ["embed", "norm", "optimizer.lr"]
+    over, heatmap = pictures(found, table)
+    assert [line["setting"] for line in over.data["x"]["lines"]] == [{"norm": 0}, {"norm": 1}, {"norm": 2}]
+    assert over.data["x"]["lines"][0]["x"] == [800, 1600, 3200]
+    assert heatmap.file == "report-heatmap.svg" and heatmap.title == "embed × norm"
