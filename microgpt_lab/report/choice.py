@@ -61,7 +61,7 @@ def at_chosen(frame: pandas.DataFrame, rounds: Rounds) -> Choice:
     for wanted in chosen:
         same = values == np.array([comparable(wanted.get(key)) for key in keys], object)
         kept |= same.all(1) & ~is_tuning
-        of_setting = same[:, [key not in rounds.tune for key in keys]].all(1) & is_tuning
+        of_setting = same[:, [key not in rounds.tune for key in keys]].all(1)
         setting = {key: wanted.get(key) for key in without(keys, rounds.tune)}
         for key in (key for key in keys if key in rounds.tune):
             tried = set(values[of_setting, keys.index(key)])

@@ -136,6 +136,13 @@ def test_intervals_of_a_sweep_that_chose_when_to_stop_allow_for_it(tmp_path):
     assert note.startswith("Seeds were added in rounds (5) until no interval was wider than ± 0.25, or none")
     assert f"The widest is ± {found.rows[1].half_width:.2g}." in note and "a level of 97 %" in note
 
+    few = table[table["seed"] < 4]
+    few.attrs = table.attrs
+    for some in (few, table):
+        found = analyse(some, Question(), tmp_path)
+        write(found, some, tmp_path)
+    assert not any("reported before" in note for note in found.notes)
+
 
 def test_a_report_says_what_its_seeds_can_tell():
     def power(gap, noise):
