@@ -122,7 +122,7 @@ def test_two_keys_with_three_numbers_each_have_a_heat_map():
     svg = drawn(grid())
     positions = [svg.index(f">{value}<") for value in ("8", "16", "32")]
     assert positions == sorted(positions), "in ascending order"
-    assert svg.count("bold") == 1, "the best is bold"
+    assert svg.count("font-weight: 700") == 1, "the best is bold"
     assert not drawn(grid(widths=(8, 16))) and not drawn(grid(), by="lr")
     texts = grid()
     texts["embed"] = texts["embed"].astype(str)
