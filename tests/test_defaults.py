@@ -4,6 +4,7 @@ A changed default changes the results of all users who rely on it, so it must be
 """
 
 from microgpt_lab import GPT, Corpus, Trainer
+from microgpt_lab.options.budget import Budget
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.registry.plugins import registry
 
@@ -97,6 +98,7 @@ RUN = {
         "logit_softcap": 0.0,
         "embed_scale": 1.0,
     },
+    Budget: {"match": "none", "match_free": "mlp.ratio", "match_reference": ""},
     Corpus: {
         "split": "zero2hero",
         "train_docs": 0,

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from microgpt_lab import UserError, load_sweep
+from microgpt_lab.options.older import NEW
 from microgpt_lab.options.overrides import flatten, parse_value
 from microgpt_lab.sweeps.table import LAST_STEPS, curve, mean_of_last_steps
 
@@ -27,7 +28,7 @@ def write(folder, overrides=(), config=None, environment=None, summary=None):
 
 def config(activation="relu", seed=42, **more):
     options = {"gelu": {"approximate": "none"}}.get(activation, {})
-    rest = {"accumulate": 1, "layers": 1, "block_size": 8, "optimizer": {"name": "adam", "lr": 0.01}} | more
+    rest = NEW | {"layers": 1, "block_size": 8, "optimizer": {"name": "adam", "lr": 0.01}} | more
     return {"activation": {"name": activation} | options, "seed": seed} | rest
 
 
@@ -60,8 +61,7 @@ def test_keys_that_differ_are_swept_seed_last_and_the_rest_is_fixed(sweep):
     """An option that only one activation has is neither swept nor fixed."""
     attrs = load_sweep(sweep).attrs
     assert attrs["swept"] == ["activation", "seed"]
-    assert attrs["fixed"] == {
-        "accumulate": 1,
+    assert attrs["fixed"] == NEW | {
         "layers": 1,
         "block_size": 8,
         "optimizer": "adam",
@@ -75,7 +75,7 @@ def test_a_key_that_differs_without_an_override_is_swept(sweep):
     write(sweep / "a killed one", ["seed=1", "activation=relu", "layers=1"])
     attrs = load_sweep(sweep).attrs
     assert attrs["swept"] == ["activation", "block_size", "seed"]
-    assert attrs["fixed"] == {"accumulate": 1, "layers": 1, "optimizer": "adam", "optimizer.lr": 0.01}
+    assert attrs["fixed"] == NEW | {"layers": 1, "optimizer": "adam", "optimizer.lr": 0.01}
 
 
 def test_swept_keys_are_in_the_order_of_the_overrides(tmp_path):
@@ -95,7 +95,7 @@ def test_options_that_differ_because_the_parts_do_are_neither_swept_nor_fixed(tm
         write(tmp_path / name, [f"optimizer={name}"], config(**parts), {}, {"status": "ok"})
     attrs = load_sweep(tmp_path).attrs
     assert attrs["swept"] == ["optimizer"]
-    assert attrs["fixed"] == {"activation": "relu", "seed": 42, "accumulate": 1, "layers": 1, "block_size": 8}
+    assert attrs["fixed"] == NEW | {"activation": "relu", "seed": 42, "layers": 1, "block_size": 8}
 
 
 def test_options_of_a_fixed_part_can_be_swept(tmp_path):
@@ -108,7 +108,7 @@ def test_options_of_a_fixed_part_can_be_swept(tmp_path):
     assert frame.attrs["fixed"] == {
         "activation": "relu",
         "seed": 42,
-        "accumulate": 1,
+        **NEW,
         "layers": 1,
         "block_size": 8,
         "optimizer": "adam",
@@ -158,7 +158,7 @@ def test_a_killed_run_is_a_row_with_its_overrides(sweep):
     write(sweep / "a first one", ["seed=0", "activation=relu", "layers=2"])
     attrs = load_sweep(sweep).attrs
     assert attrs["swept"] == ["activation", "layers", "seed"]
-    assert attrs["fixed"] == {"accumulate": 1, "block_size": 8, "optimizer": "adam", "optimizer.lr": 0.01}
+    assert attrs["fixed"] == NEW | {"block_size": 8, "optimizer": "adam", "optimizer.lr": 0.01}
 
 
 def test_empty_files_are_ignored(sweep):

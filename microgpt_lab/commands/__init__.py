@@ -18,6 +18,7 @@ from microgpt_lab.run.signals import Terminated, raise_terminated
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
+    "evaluate": "compute the validation or test loss of a run, with its standard error",
     "experiments": "list the recipes (experiment=NAME), or check the results of one",
     "export": "write a run as a program in one file of Python, or for other programs",
     "help": "explain everything, or one command, part or key: help layers",

@@ -36,6 +36,7 @@ HEADER = f"""microgpt_lab {__version__} trains small GPTs from scratch.
 FLAGS = {
     "-m": "run a sweep: train a model for each combination of the values",
     "jobs=2": "with -m: run at most 2 jobs at a time (default: one per core)",
+    "until=0.005": "with -m, over seeds: add seeds until every interval is ± 0.005 or narrower",
     "--dry": "show what would run, and how long it would take",
     "--cfg job": "print the whole configuration without training",
     "--version": "print the version",
@@ -79,8 +80,8 @@ def explain(word: str) -> list[tuple[str, str]]:
     """
     if word == "experiment":
         return [("experiment=NAME", f"a recipe: {', '.join(recipes())}")]
-    if word == "jobs":
-        return [("jobs=2", FLAGS["jobs=2"])]
+    if word in ("jobs", "until"):
+        return [(name, sentence) for name, sentence in FLAGS.items() if name.startswith(f"{word}=")]
     keys = {row[0].partition("=")[0]: row for owner in reversed(OWNERS.values()) for row in options(owner)}
     entries = [(f"model={name}", text) for name, text in models().items() if word in ("model", name)]
     entries += [keys[word]] if word in keys else []
@@ -126,7 +127,7 @@ def check_parts(overrides: list[str]) -> None:
 def sections(overrides: list[str]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield each heading with its entries: a name and a sentence."""
     yield f"Commands ({PROGRAM} help COMMAND explains a command)", list(COMMANDS.items())
-    yield "Flags, and jobs=N", list(FLAGS.items())
+    yield "Flags, jobs=N and until=WIDTH", list(FLAGS.items())
     names = [(kind, ", ".join(names_of(kind))) for kind in KINDS]
     yield f"Parts: write kind=name ({PROGRAM} plugins explains each part)", names
     chosen = [(f"model={name}", text) for name, text in models().items()]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from random import Random
-from typing import Any
 
 from microgpt_lab.commands import KEY_VALUE, RUN, Parser, print_warning
 from microgpt_lab.errors import UserError, at_least, printable
 from microgpt_lab.listing import find
+from microgpt_lab.options.changed import check_keys, run_and_overrides
 from microgpt_lab.run.assemble import build
 from microgpt_lab.run.trained import load_trained
 from microgpt_lab.terminal import terminal
 
-OVERRIDE = re.compile(r"\w[\w.]*=")  # a first argument like this is no folder, unless it exists
 FLAGS = {"temperature": float, "top_k": int, "top_p": float, "min_p": float}  # options of sampler=multinomial
 
 
@@ -46,18 +43,17 @@ def main(arguments: list[str]) -> int:
         "--seed", type=int, default=None, help="random seed; the same seed gives the same documents"
     )
     args = parser.parse_intermixed_args(arguments)
-    if OVERRIDE.match(args.run) and not Path(args.run).exists():
-        args.run, args.overrides = find.LAST, [args.run, *args.overrides]
+    args.run, args.overrides = run_and_overrides(args.run, args.overrides, find.LAST)
     flags = {name: getattr(args, name) for name in FLAGS}
     args.overrides += [f"sampler.{name}={value}" for name, value in flags.items() if value is not None]
-    check_keys(args.overrides)
+    check_keys(args.overrides, ["sampler"])
     try:
         at_least(0, n=args.n, length=args.length)
     except ValueError as error:
         raise UserError(str(error)) from None
     folder = find.run_folder(args.run, with_checkpoint=True)
-    trained = load_trained(folder, print_warning, best=args.best)
-    sampler = build("sampler", chosen_sampler(trained.config["sampler"], args.overrides))
+    trained = load_trained(folder, print_warning, best=args.best, overrides=args.overrides)
+    sampler = build("sampler", trained.config["sampler"])
     try:
         text = trained.continuation(args.prompt, args.length)
     except ValueError as error:
@@ -86,30 +82,3 @@ def print_separator() -> None:
     """Print a line between two samples of text: a rule in a terminal, an empty line in a pipe."""
     console = terminal()
     console.print(f"[dim]{'─' * min(40, console.width)}[/]" if console.is_terminal else "")
-
-
-def check_keys(overrides: list[str]) -> None:
-    """Raise UserError for an override of something else than the sampler, or one that is set twice."""
-    from microgpt_lab.options.mistakes import check_twice, full_key
-
-    check_twice(overrides)
-    for key, _, value in (override.partition("=") for override in overrides):
-        if key != "sampler" and not key.startswith("sampler."):
-            meant = full_key(key) or ""
-            hint = f": write {meant}={value}" if meant.startswith("sampler.") else ""
-            which = "only sampler=NAME and its options can be chosen"
-            raise UserError(f"'{key}' has no meaning here{hint or f': {which}'}")
-
-
-def chosen_sampler(of_run: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Return the run's sampler, or the one that the overrides choose, with its options, as in config.yaml."""
-    from microgpt_lab.options.compose import compose
-
-    if not overrides:
-        return of_run
-    if not any(override.startswith("sampler=") for override in overrides):
-        overrides = [f"sampler={of_run['name']}", *overrides]
-        given = {override.partition("=")[0] for override in overrides}
-        kept = {f"sampler.{name}": value for name, value in of_run.items() if name != "name"}
-        overrides += [f"{key}={value}" for key, value in kept.items() if key not in given]
-    return compose(overrides)["sampler"]

@@ -74,6 +74,7 @@ def main(arguments: list[str]) -> int:
     prepare.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
     prepare.Prepare.parallel, arguments = prepare.take_jobs(arguments)
+    arguments = [prepare.expand(argument) for argument in arguments]
     if flags := {"-m", "--multirun"} & set(arguments):  # Hydra needs it first
         arguments = ["-m", *(argument for argument in arguments if argument not in flags)]
     mistakes.check_flags(arguments)

@@ -1,4 +1,4 @@
-"""`python -m microgpt_lab tune KEY… key=value…`: a sweep that compares each setting at its best value of a key."""
+"""`python -m microgpt_lab tune KEY… key=value…`: compare settings, each at its best value of a key."""
 
 from __future__ import annotations
 

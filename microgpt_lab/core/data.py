@@ -101,8 +101,14 @@ class Corpus(Pieces):
         return f"Corpus({sizes} documents to train/validate/test, {self.vocab_size} tokens)"
 
     def held_out(self, number: int) -> list[str]:
-        """Return the first validation documents; of a stream, hundreds of characters."""
-        return beginning(self.validation, number) if self.stream else list(self.validation[:number])
+        """Return the first validation documents (0: all); of a stream, hundreds of characters."""
+        return self.first(number, self.validation)
+
+    def first(self, number: int, documents: Sequence[str]) -> list[str]:
+        """Return the first `number` of these documents (0: all); of a stream, hundreds of characters."""
+        if self.stream and number:
+            return beginning(documents, number)
+        return list(documents[: number or None])
 
     def learned(self, tokenizer: Tokenizer) -> Tokenizer:
         """Let the tokenizer learn from the training documents, once in this process, if it has not yet.

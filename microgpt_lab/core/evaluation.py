@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, islice
 from random import Random
 from typing import Any
 
@@ -67,10 +67,15 @@ class Evaluator:
 
     def nats(self, pieces: list[Piece]) -> tuple[float, int]:
         """Return the loss in nats, summed over all scored tokens, and their number. Computes no gradient."""
+        scores = self.scores(pieces, self.eval_batch_size)
+        return sum(nats for nats, _ in scores), sum(count for _, count in scores)
+
+    def scores(self, pieces: list[Piece], height: int) -> list[tuple[float, int]]:
+        """Return the nats and the number of scored tokens of each batch of `height` pieces."""
         if not pieces:
             raise ValueError("there are no documents to evaluate (split=none holds none out)")
         fit = max(len(tokens) for tokens, _ in pieces) <= self.longest + 1  # samples may be longer
-        length, height = self.longest if fit else self.model.block_size, self.eval_batch_size
+        length = self.longest if fit else self.model.block_size
         groups = (zip(*pieces[i : i + height], strict=True) for i in range(0, len(pieces), height))
         batches = [
             Batch(tokens, length, mean=False, height=height, context=context) for tokens, context in groups
@@ -79,7 +84,16 @@ class Evaluator:
         nats, count = sum(nats for (nats,) in sums), sum(batch.tokens for batch in batches)
         if not math.isfinite(nats):
             raise FloatingPointError(f"step {self.step}: validation loss {nats / count}")
-        return nats, count
+        return [(nats, batch.tokens) for (nats,), batch in zip(sums, batches, strict=True)]
+
+    def nats_of_each(self, documents: Sequence[Sequence[Piece]]) -> list[tuple[float, int]]:
+        """Return the nats and the number of scored tokens of each document, given as its pieces.
+
+        Each piece is a batch of its own. Of a stream, give each window as a document.
+        """
+        scores = iter(self.scores(list(chain.from_iterable(documents)), 1))
+        sums = (list(islice(scores, len(pieces))) for pieces in documents)
+        return [(sum(nats for nats, _ in each), sum(count for _, count in each)) for each in sums]
 
     def evaluate(self, documents: Sequence[str]) -> float:
         """Compute the loss on documents, in the pieces that the corpus scores: total nats / total tokens.

@@ -116,6 +116,9 @@ class Pieces:
         return [*windows, (tokens[:-1], context)]
 
     def bits_per_char(self, nats: float, documents: Sequence[str]) -> float:
-        """Convert the nats of documents to bits per character. The end of a document counts as one."""
-        characters = (MOST if self.is_clipped(d) else len(d) + (not self.stream) for d in documents)
-        return nats / math.log(2) / sum(characters)
+        """Convert the nats of documents to bits per character."""
+        return nats / math.log(2) / sum(map(self.characters, documents))
+
+    def characters(self, document: str) -> int:
+        """Return the number of characters that bits per character are of. The end of a document is one."""
+        return MOST if self.is_clipped(document) else len(document) + (not self.stream)

@@ -31,7 +31,7 @@ class Trainer(Evaluator):
     batch_size: number of documents in each step; the loss is the mean over their tokens.
     accumulate: number of batches that a step computes one after the other, as if they were one.
     eval_every: number of steps between evaluations on the validation split (0: only at the end).
-    eval_docs: maximum number of validation documents in an evaluation; of a stream, hundreds of characters.
+    eval_docs: number of validation documents in an evaluation (0: all); of a stream, hundreds of characters.
     dropout: probability of dropping an element of the embeddings and of the output of each attention and MLP.
     grad_clip: maximum norm of all gradients; a larger one is scaled down (Pascanu et al., 2013; 0: never).
     seed: seed of the dropout masks.
@@ -55,8 +55,8 @@ class Trainer(Evaluator):
         grad_clip: float = 0.0,
         seed: int = 42,
     ):
-        at_least(1, batch_size=batch_size, accumulate=accumulate, eval_docs=eval_docs)
-        at_least(0, steps=steps, eval_every=eval_every, grad_clip=grad_clip)
+        at_least(1, batch_size=batch_size, accumulate=accumulate)
+        at_least(0, steps=steps, eval_every=eval_every, eval_docs=eval_docs, grad_clip=grad_clip)
         between(0, 10**15, steps=steps)  # the limit in a run's files
         at_least(0, below=1, dropout=dropout)
         super().__init__(model, corpus, backend, corpus.held_out(eval_docs))

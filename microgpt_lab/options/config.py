@@ -53,7 +53,8 @@ def store_options() -> None:
     cs.store(
         "cores", {"_target_": f"{LAUNCHERS}.Cores", "jobs": 0}, "hydra/launcher", provider="microgpt_lab"
     )
-    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None, "changes": None, "tune": None, "tuning_seeds": 3}
+    rounds = {"tune": None, "tuning_seeds": 3, "until": None}
+    grid = {"_target_": f"{LAUNCHERS}.Grid", "params": None, "changes": None, **rounds}
     cs.store("grid", grid, "hydra/sweeper", provider="microgpt_lab")
     top, turned_on = run_options(), turned_on_by()
     cs.store(
@@ -122,19 +123,21 @@ def converted_config(config: dict[str, Any]) -> dict[str, Any]:
         for part in parts:
             chosen = registry().get(kind, str(part["name"]))
             part |= {"name": chosen.name} | converted(part, chosen.options, f"{kind}.")
-    return config | converted(config, run_options())
+    values, options = converted(config, run_options()), run_options()
+    for key, value in values.items():  # a part checks its own
+        if options[key].choices and value not in options[key].choices:
+            raise UserError(f"{key}={value} is unknown{suggest(value, options[key].choices)}")
+    return config | values
 
 
 def converted(values: dict[str, Any], options: Mapping[str, Option], prefix: str = "") -> dict[str, Any]:
-    """Return the values of options, converted to their types. UserError for one that cannot be."""
+    """Return the values of options, converted to their types. UserError for a value of a wrong type."""
     result = {}
     for key in [key for key in options if key in values]:
         target = str if options[key].choices else options[key].type
         if not is_convertible(values[key], target):
             raise UserError(wrong_type(prefix + key, repr(values[key]), options[key]))
         result[key] = target(values[key])
-        if (choices := options[key].choices) and result[key] not in choices:
-            raise UserError(f"{prefix}{key}={result[key]} is unknown{suggest(result[key], choices)}")
     return result
 
 

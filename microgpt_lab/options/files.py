@@ -47,6 +47,12 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def check_regular(path: Path) -> None:
+    """Raise UserError if a path where a run writes exists, and is not a regular file but a link, say."""
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise UserError(f"{path} is not a regular file: the run would write somewhere else")
+
+
 def clean(tree: Any) -> Any:
     """Escape control characters in all strings and keys of nested dictionaries and lists."""
     if isinstance(tree, str):

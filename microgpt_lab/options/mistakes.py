@@ -229,6 +229,8 @@ def unknown_part(group: str, name: str) -> str:
 
 def unknown_key(key: str) -> str:
     """Explain a key that does not exist."""
+    if key in ("hydra.sweeper.tune", "hydra.sweeper.tuning_seeds", "hydra.sweeper.until"):
+        return f"'{key}' is an option of hydra/sweeper=grid, which is not chosen"
     if (meant := key.replace("-", "_")) != key and option_of(meant):
         return f"'{key}' is unknown; did you mean '{meant}'?"
     group, _, option = key.partition(".")

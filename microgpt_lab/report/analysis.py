@@ -14,8 +14,10 @@ from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report import wording
 from microgpt_lab.report.alignment import Alignment
-from microgpt_lab.report.comparison import Comparison, compare
-from microgpt_lab.report.settings import Runs, Setting, at_best, direction, group
+from microgpt_lab.report.choice import at_best, at_chosen
+from microgpt_lab.report.comparison import LEVEL, STOPPED_LEVEL, Comparison, compare
+from microgpt_lab.report.settings import Runs, Setting, direction, group
+from microgpt_lab.sweeps.rounds import Rounds, read_rounds
 from microgpt_lab.sweeps.table import curve, mean_of_last_steps
 
 if TYPE_CHECKING:
@@ -58,6 +60,11 @@ class Row:
         return float(np.mean(self.figures)) if self.figures else None
 
     @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval; None without one."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
     def deviation(self) -> float | None:
         """The standard deviation over seeds."""
         return float(np.std(self.figures, ddof=1)) if len(self.figures) > 1 else None
@@ -67,6 +74,8 @@ class Row:
 class Analysis:
     """The rows of a report, best first, with the data they come from. Rows that are not compared are last.
 
+    used_seeds: the seeds of all runs of the sweep, compared or not.
+    rounds: how the sweep chose values and seeds.
     same_tokenizer: whether all runs have the same tokenizer.
     """
 
@@ -78,6 +87,8 @@ class Analysis:
     comparison: Comparison | None
     rows: list[Row]
     notes: list[str]
+    used_seeds: list[Any]
+    rounds: Rounds
     same_tokenizer: bool = True
 
     @property
@@ -110,28 +121,37 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     same_tokenizer = not differ_in_tokenizer(differing(frame), tokenizer)
     if not question.metric:
         question = replace(question, metric="loss/val" if same_tokenizer else "bits_per_char/val")
-    frame, by = check_question(identified(frame), question, sweep)
-    candidates = 0
-    if question.best:
-        frame, candidates = at_best(frame, question.metric, question.best)
+    rounds = read_rounds(sweep) if sweep else Rounds()
+    used_seeds = list(frame["seed"]) if "seed" in frame else []
+    frame, by = check_question(identified(frame), question, rounds.tune, sweep)
+    choices = [at_chosen(frame, rounds)] if rounds.tune else []
+    if question.best and question.best not in rounds.tune:
+        choices.append(at_best(choices[0].frame if choices else frame, question.metric, question.best))
+    if choices:
+        frame = choices[-1].frame
     runs = group(frame, question.metric, by)
     aligned = runs.align()
     columns = np.flatnonzero(aligned.settings).tolist()
     sign = direction(question.metric)
     baseline = baseline_column(runs, aligned, question.against) if question.against else None
     table = sign * aligned.table(runs.values)
-    comparison = compare(table, baseline, candidates)
+    level = STOPPED_LEVEL if rounds.until else LEVEL
+    comparison = compare(table, baseline, choices[-1].candidates if choices else 0, level)
     rows = [make_row(runs, aligned, comparison, columns, i) for i in range(len(runs.settings))]
     rows.sort(key=lambda r: (r.column is None, r.mean is None, sign * (r.mean or 0.0)))
     notes = alignment_notes(runs, aligned) + objective_notes(frame, question.metric, sweep)
     if comparison:
-        notes += wording.notes(comparison, question.best, candidates)
+        notes += wording.notes(comparison)
+        notes += [note for choice in choices for note in wording.choice_notes(choice)]
+        notes += [wording.rounds_note(rounds, comparison)] if rounds.until else []
+        notes += [wording.power_note(comparison)] if comparison.typical_noise > 0 else []
         notes += [wording.gap_note(comparison, question.gap)] if question.gap else []
     elif len(rows) > 1:
         notes.append(wording.too_few(int(aligned.seeds.sum()), len(columns)).capitalize() + ".")
     if not same_tokenizer and (note := wording.tokenizers_note(question.metric)):
         notes.insert(0, note)
-    analysis = Analysis(question, list(by), runs, aligned, baseline, comparison, rows, notes, same_tokenizer)
+    facts = (runs, aligned, baseline, comparison, rows, notes, used_seeds, rounds, same_tokenizer)
+    analysis = Analysis(question, list(by), *facts)
     if analysis.reference and len(analysis.rows) > 1:
         analysis.reference.verdict = analysis.reference_name
     return analysis
@@ -147,7 +167,7 @@ def identified(frame: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def check_question(
-    frame: pandas.DataFrame, question: Question, sweep: Path
+    frame: pandas.DataFrame, question: Question, tuned: list[str], sweep: Path
 ) -> tuple[pandas.DataFrame, list[str]]:
     """Return the frame with the metric as a column, and the keys whose values define a setting."""
     metric, swept = question.metric, frame.attrs["swept"]
@@ -164,9 +184,10 @@ def check_question(
     for key in [question.best, *wanted]:
         if key and key not in keys:
             raise UserError(f"'{key}' was not swept{suggest(key, keys)}")
-    if question.best in wanted:
+    for key in (key for key in wanted if key in (question.best, *tuned)):
+        chooser = "the sweep" if key in tuned else "--best"
         raise UserError(
-            f"--by cannot compare values of {question.best} because --best chooses one: leave it out of --by"
+            f"--by cannot compare values of {key} because {chooser} chooses one: leave it out of --by"
         )
     if question.gap is not None and not 0 < question.gap < float("inf"):
         raise UserError(f"--gap must be above 0, not {question.gap}")

@@ -21,6 +21,9 @@ from scipy import stats
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 LEVEL = 0.95  # the share of sweeps in which all intervals of a table hold
+# The level of intervals of a sweep that stops when they are narrow, which is more often if the noise is
+# underestimated. With it, they hold in 95 % of sweeps, however often the sweep looked (docs/reports.md).
+STOPPED_LEVEL = 0.97
 FEWEST = 3  # seeds; with fewer, no gap is claimed
 NOISE_LEVEL = 0.75  # the confidence level of the upper limit of a standard deviation, see `noise_scale`
 POWER = 0.8  # in the formula of `seeds_needed`; in effect about 3 of 4, because noise is underestimated
@@ -35,13 +38,14 @@ class Comparison:
     number of settings that the correction counts. `low` to `high` is the simultaneous confidence interval of
     the gap, `p` the probability of such a gap by chance, `significant` whether the gap is claimed, and
     `noise` the standard deviation of the gap over seeds. For the reference itself, the gap is 0,
-    `significant` is False and the others are NaN.
+    `significant` is False and the others are NaN. `level` is the confidence level.
     """
 
     reference: int
     has_baseline: bool
     seeds: int
     family: int
+    level: float
     gap: Floats
     low: Floats
     high: Floats
@@ -54,7 +58,9 @@ class Comparison:
         return float(np.nanmedian(self.noise))
 
 
-def compare(table: Any, baseline: int | None = None, candidates: int = 0) -> Comparison | None:
+def compare(
+    table: Any, baseline: int | None = None, candidates: int = 0, level: float = LEVEL
+) -> Comparison | None:
     """Compare all columns with the best one, or with the column `baseline`; None if the table is too small.
 
     With a baseline: Student's paired t-test with Holm's correction (1979), and Bonferroni's intervals.
@@ -65,25 +71,29 @@ def compare(table: Any, baseline: int | None = None, candidates: int = 0) -> Com
     if seeds < FEWEST or settings < 2:
         return None
     reference = int(table.mean(0).argmin()) if baseline is None else baseline
-    return against(table, reference, has_baseline=baseline is not None, family=max(settings, candidates))
+    family = max(settings, candidates)
+    return against(table, reference, has_baseline=baseline is not None, family=family, level=level)
 
 
-def against(table: Floats, reference: int, *, has_baseline: bool, family: int) -> Comparison:
+def against(
+    table: Floats, reference: int, *, has_baseline: bool, family: int, level: float = LEVEL
+) -> Comparison:
     """Compare all columns with one: a baseline (`has_baseline`), or the best of the `family`."""
     seeds, settings = table.shape
     others = np.arange(settings) != reference
     gaps = paired_gaps(table[None], np.array([reference]))[0]
     mean, noise = gaps.mean(0), np.maximum(gaps.std(0, ddof=1), rounding_noise(table))
     scale = noise if has_baseline else noise_scale(noise, seeds)
-    width = critical_value(family, seeds, has_baseline) * scale / np.sqrt(seeds)
+    critical = critical_value(family, seeds, has_baseline, level)
+    width = critical * scale / np.sqrt(seeds)
     t = np.abs(mean) * np.sqrt(seeds) / np.where(scale > 0, scale, np.inf)
     if has_baseline:
         p = holm(2 * stats.t.sf(t, seeds - 1), family - 1)
-        significant = p < 1 - LEVEL
+        significant = p < 1 - level
     else:
         simulated = largest_gaps(family, seeds)
         p = (1 + len(simulated) - np.searchsorted(simulated, t)) / (1 + len(simulated))
-        significant = t > critical_value(family, seeds, has_baseline)
+        significant = t > critical
     # Holm's correction can claim a gap whose Bonferroni interval contains 0: the interval then ends at 0.
     low = np.where(significant & (mean > 0), np.maximum(mean - width, 0), mean - width)
     high = np.where(significant & (mean < 0), np.minimum(mean + width, 0), mean + width)
@@ -99,6 +109,7 @@ def against(table: Floats, reference: int, *, has_baseline: bool, family: int) -
         has_baseline,
         seeds,
         family,
+        level,
         gap=column(mean, 0.0),
         low=column(low, nan),
         high=column(high, nan),
@@ -160,14 +171,14 @@ def largest_gaps(settings: int, seeds: int) -> Floats:
 
 
 @lru_cache(maxsize=256)
-def critical_value(settings: int, seeds: int, has_baseline: bool) -> float:
+def critical_value(settings: int, seeds: int, has_baseline: bool, level: float = LEVEL) -> float:
     """Half the width of an interval, in units of `scale` / √seeds (see `against`).
 
     Without a baseline, larger gaps are claimed. With one, Holm's correction decides.
     """
     if has_baseline:  # Bonferroni
-        return float(stats.t.ppf(1 - (1 - LEVEL) / 2 / (settings - 1), seeds - 1))
-    return float(np.quantile(largest_gaps(settings, seeds), LEVEL))
+        return float(stats.t.ppf(1 - (1 - level) / 2 / (settings - 1), seeds - 1))
+    return float(np.quantile(largest_gaps(settings, seeds), level))
 
 
 def holm(p: Floats, family: int) -> Floats:
@@ -177,23 +188,26 @@ def holm(p: Floats, family: int) -> Floats:
     return corrected
 
 
+def detectable_gap(noise: float, seeds: int, comparison: Comparison) -> float:
+    """The true gap that about 3 of 4 sweeps with this number of seeds claim."""
+    has_baseline = comparison.has_baseline
+    # With 100 or more seeds, the simulated critical value hardly changes.
+    simulated = seeds if has_baseline else min(seeds, 100)
+    critical = critical_value(comparison.family, simulated, has_baseline, comparison.level)
+    scale = 1.0 if has_baseline else margin(seeds)
+    return float((critical * scale + stats.norm.ppf(POWER)) * noise / np.sqrt(seeds))
+
+
 def seeds_needed(noise: float, gap: float, comparison: Comparison, most: int = 500) -> int | None:
     """The number of seeds with which about 3 of 4 sweeps claim a true gap; None if more than `most`.
 
     Pass the smallest gap that matters, not the observed gap, which is large partly by chance.
     """
-
-    def enough(seeds: int) -> bool:
-        # With 100 or more seeds, the simulated critical value hardly changes.
-        has_baseline = comparison.has_baseline
-        critical = critical_value(comparison.family, seeds if has_baseline else min(seeds, 100), has_baseline)
-        scale = 1.0 if has_baseline else margin(seeds)
-        return (critical * scale + stats.norm.ppf(POWER)) * noise <= abs(gap) * np.sqrt(seeds)
-
-    if not enough(most):
-        return None
     low, high = FEWEST - 1, most
+    if detectable_gap(noise, most, comparison) > abs(gap):
+        return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
+        enough = detectable_gap(noise, middle, comparison) <= abs(gap)
+        low, high = (low, middle) if enough else (middle, high)
     return high

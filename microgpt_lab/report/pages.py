@@ -61,14 +61,14 @@ def count_looks(analysis: Analysis, sweep: Path) -> dict[str, list[int]]:
         )
         seeds = analysis.comparison.seeds
         counts = looks[key] = [*(n for n in looks.get(key, []) if n < seeds), seeds]
-        if len(counts) > 1:
+        if len(counts) > 1 and not analysis.rounds.until:  # whose intervals allow for looks
             analysis.notes.append(wording.looks_note(counts, fresh_seeds(analysis)))
     return looks
 
 
 def fresh_seeds(analysis: Analysis) -> str:
     """The override that runs the same number of new seeds."""
-    used = [seed for seed in analysis.runs.seeds if isinstance(seed, (int, float))]
+    used = [seed for seed in analysis.used_seeds if isinstance(seed, (int, float))]
     first = int(max(used, default=0)) + 1
     return f"'seed=range({first},{first + len(analysis.runs.seeds)})'"
 

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from microgpt_lab.errors import UserError
-from microgpt_lab.options.overrides import parse_value
 from microgpt_lab.report.alignment import Alignment, align
-from microgpt_lab.sweeps.rounds import Rounds
 
 if TYPE_CHECKING:
     import pandas
@@ -119,51 +116,3 @@ def summarize(keys: dict[str, Any], rows: pandas.DataFrame) -> Setting:
     statuses = rows["status"].value_counts().to_dict()
     sizes = mean("parameters", rows), mean("flops_per_token", rows)
     return Setting(keys, len(rows), statuses, *sizes, mean("seconds", finished))
-
-
-def at_best(frame: pandas.DataFrame, metric: str, key: str) -> tuple[pandas.DataFrame, int]:
-    """Keep, for each setting of the other keys, only the runs at its best value of `key`.
-
-    Return these runs and the total number of candidates. A value with a failed run is the best only if
-    every value has one: then the value with the fewest.
-    """
-    import pandas
-
-    swept = [name for name in frame.attrs["swept"] if name != key]
-    other_keys = [name for name in swept if name != "seed"]
-    numbers, combinations = numbered(frame, other_keys)
-    best_runs, candidates = [], 0
-    for i in range(len(combinations)):
-        rows = cast("pandas.DataFrame", frame[np.equal(numbers, i)])
-        rows.attrs = {"swept": [key, *(name for name in swept if name == "seed")]}
-        runs = group(rows, metric, [key])
-        aligned = runs.align()
-        best = min(range(len(runs.settings)), key=lambda k: (runs.settings[k].failed, -runs.settings[k].runs))
-        if aligned.seeds.any():
-            means = direction(metric) * aligned.table(runs.values).mean(0)
-            best = np.flatnonzero(aligned.settings)[means.argmin()]
-        candidates += len(runs.settings)
-        best_runs.append(rows[np.equal(numbered(rows, [key])[0], best)])
-    best_frame = pandas.concat(best_runs)
-    best_frame.attrs = frame.attrs | {"swept": swept}
-    return best_frame, candidates
-
-
-def at_chosen(frame: pandas.DataFrame, rounds: Rounds) -> tuple[pandas.DataFrame, list[dict[str, Any]]]:
-    """Keep the runs of a tuned sweep that are compared: at the chosen values, with other seeds.
-
-    Return these runs, and the chosen values that are the smallest or largest tried: each with its setting.
-    """
-    if not rounds.chosen:
-        raise UserError(
-            f"the sweep has not chosen {' and '.join(rounds.tune)} yet: repeat its command to continue it"
-        )
-    chosen = [dict(split(override) for override in overrides) for overrides in rounds.chosen]
-    keys = [key for key in frame.attrs["swept"] if key in chosen[0]]
-    rows = list(zip(*(map(comparable, frame[key]) for key in keys)))
-    wanted = {tuple(comparable(values[key]) for key in keys) for values in chosen}
-    tuning = {comparable(seed) for seed in rounds.tuning_seeds}
-    is_tuning = [comparable(seed) in tuning for seed in frame["seed"]]
-    kept = frame[[row in wanted and not tuned for row, tuned in zip(rows, is_tuning)]]
-    kept.attrs = frame.attrs
-    return cast("pandas.DataFrame", kept), list(at_an_end(keys, rows, is_tuning, chosen, rounds.tune))

@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterator
 from statistics import median_low
 
-from microgpt_lab.report.comparison import FEWEST, Comparison, seeds_needed
+from microgpt_lab.report.choice import Choice
+from microgpt_lab.report.comparison import FEWEST, Comparison, detectable_gap, seeds_needed
 from microgpt_lab.report.settings import Setting
+from microgpt_lab.sweeps.rounds import Rounds
 
 TRAINING_LOSS = (
     "loss/train is what a run minimizes. In some of these runs that is more than the cross-entropy, so that "
@@ -90,7 +92,7 @@ def too_few(seeds: int, settings: int) -> str:
     return f"no claim with {seeds} {'seed' if seeds == 1 else 'seeds'}: at least {FEWEST} are needed"
 
 
-def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
+def notes(comparison: Comparison) -> Iterator[str]:
     """The notes that explain how to read the table."""
     reference = "the baseline" if comparison.has_baseline else "the best row"
     yield (
@@ -108,8 +110,9 @@ def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
         )
     else:
         yield (
-            "A gap is claimed if it is larger, in units of its noise, than the largest gap in 95 % of "
-            "simulated sweeps in which all settings are equal and the best row is chosen in the same way."
+            f"A gap is claimed if it is larger, in units of its noise, than the largest gap in "
+            f"{100 * comparison.level:g} % of simulated sweeps in which all settings are equal and the best "
+            "row is chosen in the same way."
         )
     if comparison.seeds < 5 and not comparison.has_baseline:
         error_rate = {3: "9.5", 4: "8"}[comparison.seeds]
@@ -118,11 +121,41 @@ def notes(comparison: Comparison, best: str, candidates: int) -> Iterator[str]:
             "chance if some settings are much noisier than others. Intervals fail as often. Use at least 5 "
             "seeds."
         )
-    if best:
+
+
+def choice_notes(choice: Choice) -> Iterator[str]:
+    """Say how the values at which the rows are shown were chosen, and where better ones may lie outside."""
+    keys, seeds = " and ".join(choice.keys), "seed" if choice.seeds == 1 else "seeds"
+    if choice.seeds:
+        yield f"Each row is shown at its best {keys}, chosen on {choice.seeds} other {seeds}."
+    else:
         yield (
-            f"Each row is shown at its best {best}, chosen on these same runs. The comparison allows for all "
-            f"{candidates} candidates."
+            f"Each row is shown at its best {keys}, chosen on these same runs. The comparison allows for all "
+            f"{choice.candidates} candidates."
         )
+    if choice.at_end:
+        yield f"A wider range may be better: {'; '.join(choice.at_end)}."
+
+
+def power_note(comparison: Comparison) -> str:
+    """Say which true gap this number of seeds is likely to claim, and how many would halve it."""
+    gap = detectable_gap(comparison.typical_noise, comparison.seeds, comparison)
+    needed = seeds_needed(comparison.typical_noise, gap / 2, comparison)
+    return (
+        f"With {comparison.seeds} seeds, about 3 of 4 sweeps claim a true gap of {gap:.2g} to a typical row. "
+        f"Half of that needs {'more than 500' if needed is None else needed} seeds in total."
+    )
+
+
+def rounds_note(rounds: Rounds, comparison: Comparison) -> str:
+    """Say how a sweep with `until` stops, and how its intervals allow for it."""
+    seeds = ", ".join(str(look) for look in rounds.looks if look <= comparison.seeds)
+    widest = max((high - low) / 2 for low, high in zip(comparison.low, comparison.high) if high == high)
+    return (
+        f"Seeds were added in rounds ({seeds}) until no interval was wider than ± {rounds.until:g}, or none "
+        f"were left. The widest is ± {widest:.2g}. Intervals and claims are at a level of "
+        f"{100 * comparison.level:g} %, so that 95 % hold although the sweep chose when to stop."
+    )
 
 
 def looks_note(looks: list[int], fresh: str) -> str:

@@ -97,6 +97,12 @@ class Report(TypedDict, total=False):
     looks: dict[str, list[Step]]
 
 
+class TestLooks(TypedDict, total=False):
+    """How often `evaluate` has shown a run's loss on test documents."""
+
+    looks: Step
+
+
 SCHEMA: dict[str, Any] = {
     "config.yaml": dict[str, Any] | None,  # None: an empty file
     "overrides.yaml": list[str] | None,
@@ -104,6 +110,7 @@ SCHEMA: dict[str, Any] = {
     "summary.json": Summary,
     "expected.json": Expected,
     "report.json": Report,
+    "test_looks.json": TestLooks,
 }
 
 

@@ -14,7 +14,7 @@ from microgpt_lab.core.model import GPT
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.options.older import part_with_defaults
-from microgpt_lab.options.overrides import parse_value
+from microgpt_lab.options.overrides import key_of, parse_value
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import Option, options_of
 from microgpt_lab.registry.plugins import registry
@@ -41,7 +41,7 @@ def matched(config: dict[str, Any], overrides: Iterable[str] = ()) -> dict[str, 
     match, free = config["match"], config["match_free"]
     if match == "none":
         return config
-    given = [each for each in overrides if each.lstrip("+").partition("=")[0] == free]
+    given = [each for each in overrides if key_of(each) == free]
     if given:
         raise UserError(
             f"match={match} chooses {free}: leave out {given[0]}, or set match_free to another key"
@@ -137,9 +137,8 @@ def reference_cost(config: dict[str, Any], vocabulary: int) -> int:
         try:
             return cost_of(reference(config), vocabulary)
         except UserError as error:
-            raise UserError(
-                f"match_reference='{text}': {error}" if text else f"match_reference: {error}"
-            ) from None
+            who = "match_reference" if text else "the reference, microGPT"
+            raise UserError(f"{who}: {error}") from None
     if not 1 <= number < math.inf:
         raise UserError(f"match_reference={text}: write a number of {UNITS[config['match']]}")
     return round(number)
@@ -202,6 +201,7 @@ def cost_of(config: dict[str, Any], vocabulary: int) -> int:
         with naming(config, parts, refusal=ValueError, failed="cannot be built"):
             model = GPT(vocabulary, **parts, **{name: config[name] for name in options_of(GPT)})
             check_model(model, config, backend)
+            model.tables  # noqa: B018  of which a part may refuse to make one
         if config["match"] == "parameters":
             return sum(math.prod(shape(name, each, config)) for name, each in model.declared.items())
         with naming(config, parts, refusal=ValueError, failed="has no FLOPs that can be counted"):

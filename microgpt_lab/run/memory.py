@@ -8,7 +8,7 @@ from typing import Any
 
 from microgpt_lab.core.backend import Backend, Memory
 from microgpt_lab.core.data import Corpus
-from microgpt_lab.core.evaluation import evaluated_together
+from microgpt_lab.core.evaluation import BATCH_SIZE, evaluated_together
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.see import unseen
 from microgpt_lab.run.available import available, resident
@@ -68,7 +68,7 @@ def estimate(model: GPT, length: int, made: list[int], config: dict[str, Any], m
     length: tokens in the longest piece.
     made: the numbers of each tensor that a forward pass makes of a document of this length.
     """
-    evaluated = evaluated_together(config["eval_docs"], length)
+    evaluated = evaluated_together(config["eval_docs"] or BATCH_SIZE, length)
     trained, evaluated = (config["batch_size"], evaluated) if memory.batched else (1, 1)
     number = memory.number / (2 if config["backend"].get("precision") == "float32" else 1)
     masks = bool(config["dropout"]) * model.dropout_sites * length * model.embed

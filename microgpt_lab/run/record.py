@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ from microgpt_lab.core.trainer import Trainer
 from microgpt_lab.errors import Busy, Changed, UserError, printable
 from microgpt_lab.options.comparable import differ_in_tokenizer
 from microgpt_lab.options.differences import differences
-from microgpt_lab.options.files import open_regular
+from microgpt_lab.options.files import check_regular, open_regular
 from microgpt_lab.options.older import current
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
@@ -193,8 +191,7 @@ class Run:
         """
         for name in WRITTEN:
             for path in (self.folder / name, self.folder / f"{name}.part"):
-                if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
-                    raise UserError(f"{path} is not a regular file: the run would write somewhere else")
+                check_regular(path)
         with locked(self.folder):
             yield
 

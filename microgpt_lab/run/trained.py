@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +11,13 @@ from microgpt_lab.core.model import GPT, Weights
 from microgpt_lab.core.sampler import Continuation
 from microgpt_lab.core.tokenizer import Tokenizer
 from microgpt_lab.errors import UserError
+from microgpt_lab.options.changed import changed
 from microgpt_lab.options.older import CHECKPOINT, has_older_weights
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
+from microgpt_lab.run.folder import is_run
 from microgpt_lab.run.sizes import check_size, shape
 
 
@@ -24,6 +26,7 @@ class Trained(NamedTuple):
 
     config: the configuration of the run.
     start: the tokens that generation starts from.
+    step: the step of the checkpoint.
     """
 
     config: dict[str, Any]
@@ -31,6 +34,7 @@ class Trained(NamedTuple):
     weights: Weights
     tokenizer: Tokenizer
     start: list[int]
+    step: int = 0
 
     @property
     def bos(self) -> int:
@@ -43,19 +47,23 @@ class Trained(NamedTuple):
         return Continuation(self.model, self.weights, ids, stop=self.bos, length=length)
 
 
-def load_trained(folder: Path, warn: Callable[[str], None], *, best: bool = False) -> Trained:
+def load_trained(
+    folder: Path, warn: Callable[[str], None], *, best: bool = False, overrides: Sequence[str] = ()
+) -> Trained:
     """Load the model of a run with its last, or best, weights. UserError if the checkpoint is not valid.
 
     warn: called with a line if the previous checkpoint is used, because the last one is damaged.
+    overrides: changes of the configuration: another sampler or backend, say. See `changed`.
     """
     saved = checkpoint.read_best(folder) if best else checkpoint.read(folder, warn)
     if not saved:
-        raise UserError(f"there is no run with a checkpoint at {folder}")
+        advice = ": train with callback=[checkpoint], which is on by default, or resume it if it was stopped"
+        raise UserError(f"there is no run with a checkpoint at {folder}{advice if is_run(folder) else ''}")
     try:
-        config = saved.facts["config"]
-        if has_older_weights(config):
+        if has_older_weights(saved.facts["config"]):
             raise UserError(f"{folder / saved.name} {CHECKPOINT}")
-        start = list(map(int, saved.facts["start"]))
+        config = changed(saved.facts["config"], overrides)
+        start, step = list(map(int, saved.facts["start"])), int(saved.facts["step"])
         sizes = {name: config[name] for name in options_of(GPT)}
         types = {name: option.type for name, option in options_of(GPT).items()}
         if wrong := [name for name in sizes if type(sizes[name]) is not types[name]]:
@@ -82,4 +90,4 @@ def load_trained(folder: Path, warn: Callable[[str], None], *, best: bool = Fals
         raise UserError(
             f"{folder / saved.name} is not a valid checkpoint: {type(error).__name__} {error}"
         ) from None
-    return Trained(config, model, weights, tokenizer, start)
+    return Trained(config, model, weights, tokenizer, start, step)

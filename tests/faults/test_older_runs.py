@@ -162,7 +162,7 @@ def test_a_run_whose_precision_was_called_dtype_is_listed_reported_and_resumed(l
 
 
 def test_the_option_dtype_of_another_backend_keeps_its_name():
-    config = {"accumulate": 1, "backend": {"name": "theirs", "dtype": "float16"}}
+    config = older_keys.NEW | {"backend": {"name": "theirs", "dtype": "float16"}}
     assert older_keys.current(config) == config
     assert older_keys.current_overrides(["backend.dtype=float16"], config) == ["backend.dtype=float16"]
 

@@ -13,6 +13,7 @@ from microgpt_lab.commands import COMMANDS
 from microgpt_lab.options import mistakes
 from microgpt_lab.options.compose import compose
 from microgpt_lab.run.assemble import assemble, load_documents
+from microgpt_lab.run.match import matched
 
 WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
 # What only the command line refuses, or says in other words than `compose` and `assemble`.
@@ -35,7 +36,7 @@ def test_a_mistake_in_a_configuration_is_a_one_line_error(wrong):
     with pytest.raises(UserError) as refused:
         mistakes.check_flags(arguments)
         mistakes.check_twice(arguments)
-        config = compose(arguments)
+        config = matched(compose(arguments), arguments)
         assemble(config, load_documents(config))
     assert str(refused.value) == wrong["answer"]
 

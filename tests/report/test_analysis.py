@@ -11,8 +11,8 @@ pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
 
 from microgpt_lab import UserError  # noqa: E402
 from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
+from microgpt_lab.report.choice import at_best  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
-from microgpt_lab.report.settings import at_best  # noqa: E402
 
 
 def frame(rows, swept):
@@ -211,12 +211,12 @@ def test_best_takes_each_setting_at_its_best_value_and_counts_all_candidates():
         {"optimizer": "adam", "optimizer.lr": 3.0, "seed": 0, "loss/val": 0.5},
         {"optimizer": "adam", "optimizer.lr": 3.0, "seed": 1, "loss/val": math.nan, "status": "diverged"},
     ]
-    best_runs, candidates = at_best(sweep_of_rates((0.01, 0.1, 1.0), more), "loss/val", "optimizer.lr")
-    assert best_runs.groupby("optimizer")["optimizer.lr"].unique().map(list).to_dict() == {
+    choice = at_best(sweep_of_rates((0.01, 0.1, 1.0), more), "loss/val", "optimizer.lr")
+    assert choice.frame.groupby("optimizer")["optimizer.lr"].unique().map(list).to_dict() == {
         "adam": [0.01],
         "sgd": [1.0],
     }
-    assert candidates == 7
+    assert choice.candidates == 7
     found = analyse(sweep_of_rates((0.01, 0.1, 1.0)), Question(best="optimizer.lr"), None)
     assert found.comparison.family == 6
     assert len(found.rows) == 2 and any("all 6 candidates" in note for note in found.notes)

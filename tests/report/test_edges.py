@@ -12,9 +12,10 @@ from microgpt_lab import UserError  # noqa: E402
 from microgpt_lab.report import wording  # noqa: E402
 from microgpt_lab.report.alignment import align  # noqa: E402
 from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
+from microgpt_lab.report.choice import at_best  # noqa: E402
 from microgpt_lab.report.comparison import compare, critical_value, rounding_noise  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
-from microgpt_lab.report.settings import at_best, direction  # noqa: E402
+from microgpt_lab.report.settings import direction  # noqa: E402
 
 NAN = math.nan
 
@@ -74,8 +75,7 @@ def test_the_value_with_the_fewest_failures_is_the_best_if_all_have_some():
             for s in range(3)
         ]
     )
-    best_runs, _ = at_best(table, "loss/val", "activation")
-    assert set(best_runs["activation"]) == {"b"}
+    assert set(at_best(table, "loss/val", "activation").frame["activation"]) == {"b"}
 
 
 def test_the_noisiest_row_is_named_only_where_it_needs_more():

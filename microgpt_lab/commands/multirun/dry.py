@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from microgpt_lab.core.pacing import next_observation
 from microgpt_lab.errors import UserError
 from microgpt_lab.options.compose import compose
+from microgpt_lab.options.config import converted_config
+from microgpt_lab.options.overrides import key_of, parse_value
 from microgpt_lab.run.assemble import assemble, load_documents
 from microgpt_lab.run.match import matched
 from microgpt_lab.sweeps.folder import JobEntry
@@ -17,7 +20,7 @@ from microgpt_lab.terminal import format_duration
 
 
 def show(sweep: Path, jobs: list[list[str]], budget: str = "") -> int:
-    """Print a line per job, then the total time. Jobs that differ only in their seed are timed once.
+    """Print a line per job, then the total time. Jobs that differ only in their seed or rates are timed once.
 
     budget: what a sweep in rounds runs; its later rounds are listed with the first value of tuned keys.
     """
@@ -27,15 +30,20 @@ def show(sweep: Path, jobs: list[list[str]], budget: str = "") -> int:
         print(budget)
     times: dict[str, float] = {}
     total, finished, refused = 0.0, 0, 0
+    composed = functools.cache(lambda overrides: matched(compose([*overrides]), overrides))  # takes 0.1 s
     for overrides in jobs:
         name = ",".join(overrides) or "default"
         try:
-            config = matched(compose(overrides), overrides)
+            of_seed = [override for override in overrides if key_of(override) == "seed"]
+            config = composed(tuple(override for override in overrides if override not in of_seed))
+            if of_seed:
+                config = converted_config(config | {"seed": parse_value(of_seed[0].partition("=")[2])})
             if JobEntry(sweep, config).result():
                 finished += 1
                 print(f"{name}  already finished")
                 continue
-            key = json.dumps(config | {"seed": None}, sort_keys=True)
+            rates = {kind: config[kind]["name"] for kind in ("optimizer", "scheduler")}
+            key = json.dumps(config | rates | {"seed": None}, sort_keys=True)
             if key not in times:
                 times[key] = estimate(config)
         except FloatingPointError:

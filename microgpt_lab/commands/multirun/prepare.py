@@ -62,6 +62,9 @@ class Prepare(Callback):
             raise DryRun(config.hydra.run.dir, [list(config.hydra.overrides.task)])
         if self.parallel:
             raise SweepRefused(f"jobs={self.parallel} is for a sweep: add -m")
+        for override in config.hydra.overrides.hydra:
+            if override.startswith("hydra.sweeper."):
+                raise SweepRefused(f"{override.removeprefix('hydra.sweeper.')} is for a sweep: add -m")
         warn_of_plugins()
         remember_new_folders(Path(config.hydra.run.dir).absolute())
 
@@ -80,7 +83,7 @@ class Prepare(Callback):
         except UserError as error:
             raise SweepRefused(str(error)) from None
         if self.dry:
-            raise DryRun(config.hydra.sweep.dir, plan.jobs if plan else grid, plan.budget if plan else "")
+            raise DryRun(config.hydra.sweep.dir, plan.all_jobs if plan else grid, plan.budget if plan else "")
         warn_of_plugins()
         Prepare.sweep = make_absolute(config)
         remember_new_folders(Prepare.sweep)
@@ -125,6 +128,12 @@ def take_jobs(arguments: list[str]) -> tuple[int, list[str]]:
                 )
             parallel = int(value)
     return parallel, [argument for argument in arguments if not argument.startswith(spellings)]
+
+
+def expand(argument: str) -> str:
+    """Return an argument with `until=` written out, as a key of the sweeper."""
+    word = argument.lstrip("+")
+    return f"hydra.sweeper.{word}" if word.startswith("until=") else argument
 
 
 def warn_of_plugins() -> None:
