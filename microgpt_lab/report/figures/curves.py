@@ -36,7 +36,7 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     title: Any = None
     for row in rows:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
-    columns = [row.column for row in rows]
+    columns = np.array([row.column for row in rows])
     drawn = tables[:, :, columns]
     if drawn.min() > 0 and drawn.max() > 40 * np.median(drawn):
         logarithmic(left, "y", float(drawn.min()))  # one exploded curve would flatten all others
