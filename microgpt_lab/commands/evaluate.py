@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from collections.abc import Iterator
 
 from rich.markup import escape
@@ -27,7 +28,8 @@ NAMES = {"train": "training", "val": "validation", "test": "test"}
 SYNONYMS = {"validation": "val", "valid": "val", "dev": "val", "training": "train"}
 
 
-def main(arguments: list[str]) -> int:
+def parse(arguments: list[str]) -> Namespace:
+    """Parse the arguments. UserError for an unknown split, or a key that cannot be changed."""
     parser = Parser(
         "evaluate",
         description="Compute the validation or test loss of a run, with its standard error over documents, "
@@ -51,9 +53,15 @@ def main(arguments: list[str]) -> int:
     )
     args = parser.parse_intermixed_args(arguments)
     args.run, args.overrides = run_and_overrides(args.run, args.overrides, find.LAST)
-    if (split := SYNONYMS.get(args.split, args.split)) not in PARTS:
+    if SYNONYMS.get(args.split, args.split) not in PARTS:
         raise UserError(f"--split {args.split} is unknown{suggest(args.split, PARTS)}")
+    args.split = SYNONYMS.get(args.split, args.split)
     check_keys(args.overrides, KEYS)
+    return args
+
+
+def main(arguments: list[str]) -> int:
+    args = parse(arguments)
     folder = find.run_folder(args.run, with_checkpoint=True)
     if read_summary(folder)["status"] == "diverged" and not args.best:
         instead = "--best evaluates its best checkpoint" if (folder / BEST).exists() else "choose another run"
@@ -63,17 +71,17 @@ def main(arguments: list[str]) -> int:
     config = changed(trained.config, args.overrides)
     corpus, parts = corpus_and_split(folder, trained, config)
     given = {each.partition("=")[0] for each in args.overrides}
-    number = 0 if split == "test" and "eval_docs" not in given else config["eval_docs"]
-    documents = chosen(parts, split, corpus, config, number)
+    number = 0 if args.split == "test" and "eval_docs" not in given else config["eval_docs"]
+    documents = chosen(parts, args.split, corpus, config, number)
     documents = unseen(corpus, documents) if args.unseen else documents
     result = evaluate(trained, corpus, documents)
-    looks = count_look(folder) if split == "test" else 0
+    looks = count_look(folder) if args.split == "test" else 0
     console = terminal(110)
     model = f"{folder}, {'best checkpoint, ' if args.best else ''}step {trained.step:,}"
     console.print(escape(printable(model)), style="bold", soft_wrap=True)
-    name = f"{NAMES[split]} {'characters' if corpus.stream else 'documents'} of {config['dataset']['name']}"
-    name += ", unseen" * args.unseen
-    console.print(f"{numbers(corpus, documents, getattr(parts, PARTS[split]), result, escape(name))}")
+    unit, dataset = "characters" if corpus.stream else "documents", escape(config["dataset"]["name"])
+    name = f"{NAMES[args.split]} {unit} of {dataset}{', unseen' * args.unseen}"
+    console.print(numbers(corpus, documents, getattr(parts, PARTS[args.split]), result, name))
     print_table(console, table(result))
     for note in notes(corpus, documents, result):
         console.print(f"[dim]{note}[/]")

@@ -21,7 +21,7 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.registry.synonyms import KEY_OF
 from microgpt_lab.run import reuse
 from microgpt_lab.run.assemble import build, load_documents
-from microgpt_lab.run.probe import naming
+from microgpt_lab.run.probe import check_position, naming
 from microgpt_lab.run.sizes import check_model, check_size, shape
 from microgpt_lab.tensors.shapes import flops_per_token
 
@@ -197,6 +197,7 @@ def cost_of(config: dict[str, Any], vocabulary: int) -> int:
     # The class has the limits. Building it could import JAX, which starts threads.
     backend: Any = registry().get("backend", config["backend"]["name"]).make
     try:
+        check_position(config, parts)
         check_size(config, parts | {"backend": backend})
         with naming(config, parts, refusal=ValueError, failed="cannot be built"):
             model = GPT(vocabulary, **parts, **{name: config[name] for name in options_of(GPT)})

@@ -34,11 +34,16 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
     backend = parts["backend"]
     if not isinstance(backend, Backend):
         raise UserError(f"{label('backend', config)} is not a subclass of microgpt_lab.Backend")
-    if not isinstance(parts["position"], Position):
-        raise UserError(f"{label('position', config)} is not a subclass of microgpt_lab.Position")
+    check_position(config, parts)
     for kind, try_part in (("activation", try_activation), ("norm", try_norm), ("optimizer", try_optimizer)):
         with naming(config, {kind: parts[kind]}):
             try_part(parts[kind], backend.tensor([[0.5, -0.25], [0.125, 1.0]]), backend)
+
+
+def check_position(config: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Raise UserError if the position is not a Position."""
+    if not isinstance(parts["position"], Position):
+        raise UserError(f"{label('position', config)} is not a subclass of microgpt_lab.Position")
 
 
 def probe_model(config: dict[str, Any], parts: dict[str, Any], trainer: Trainer) -> None:
