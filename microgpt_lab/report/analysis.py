@@ -76,6 +76,7 @@ class Analysis:
 
     used_seeds: the seeds of all runs of the sweep, compared or not.
     rounds: how the sweep chose values and seeds.
+    chosen: the keys at whose best value each row is shown; they are among `keys`, unless --by names others.
     same_tokenizer: whether all runs have the same tokenizer.
     """
 
@@ -89,6 +90,7 @@ class Analysis:
     notes: list[str]
     used_seeds: list[Any]
     rounds: Rounds
+    chosen: list[str]
     same_tokenizer: bool = True
 
     @property
@@ -129,6 +131,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
         choices.append(at_best(choices[0].frame if choices else frame, question.metric, question.best))
     if choices:
         frame = choices[-1].frame
+    chosen = [key for choice in choices for key in choice.keys]
     runs = group(frame, question.metric, by)
     aligned = runs.align()
     columns = np.flatnonzero(aligned.settings).tolist()
@@ -150,7 +153,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
         notes.append(wording.too_few(int(aligned.seeds.sum()), len(columns)).capitalize() + ".")
     if not same_tokenizer and (note := wording.tokenizers_note(question.metric)):
         notes.insert(0, note)
-    facts = (runs, aligned, baseline, comparison, rows, notes, used_seeds, rounds, same_tokenizer)
+    facts = (runs, aligned, baseline, comparison, rows, notes, used_seeds, rounds, chosen, same_tokenizer)
     analysis = Analysis(question, list(by), *facts)
     if analysis.reference and len(analysis.rows) > 1:
         analysis.reference.verdict = analysis.reference_name

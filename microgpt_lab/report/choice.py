@@ -20,7 +20,9 @@ from microgpt_lab.sweeps.rounds import Rounds
 if TYPE_CHECKING:
     import pandas
 
-ENOUGH_TO_SPLIT = 10  # seeds; half of them choose, the others are compared
+# With ENOUGH_TO_SPLIT seeds, the first number choose and the others are compared. Choosing on half of them
+# would detect less than counting all candidates (docs/reports.md).
+CHOOSING_SEEDS, ENOUGH_TO_SPLIT = 3, 10
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,13 @@ def at_chosen(frame: pandas.DataFrame, rounds: Rounds) -> Choice:
     values = np.array([[comparable(x) for x in frame[key]] for key in keys], object).T  # (runs, keys)
     kept, ends = np.zeros(len(frame), bool), []
     for wanted in chosen:
-        same = values == np.array([comparable(wanted[key]) for key in keys], object)
+        same = values == np.array([comparable(wanted.get(key)) for key in keys], object)
         kept |= same.all(1) & ~is_tuning
         of_setting = same[:, [key not in rounds.tune for key in keys]].all(1) & is_tuning
-        setting = {key: wanted[key] for key in without(keys, rounds.tune)}
+        setting = {key: wanted.get(key) for key in without(keys, rounds.tune)}
         for key in (key for key in keys if key in rounds.tune):
             tried = set(values[of_setting, keys.index(key)])
-            ends += at_end(setting, key, comparable(wanted[key]), tried)
+            ends += at_end(setting, key, comparable(wanted.get(key)), tried)
     rows = cast("pandas.DataFrame", frame[kept])
     rows.attrs = frame.attrs | {"swept": without(frame.attrs["swept"], rounds.tune)}
     return Choice(rows, rounds.tune, len(rounds.tuning_seeds), 0, ends)
@@ -72,23 +74,23 @@ def at_chosen(frame: pandas.DataFrame, rounds: Rounds) -> Choice:
 def at_best(frame: pandas.DataFrame, metric: str, key: str) -> Choice:
     """Keep, for each setting of the other keys, only the runs at its best value of `key`.
 
-    With 10 seeds or more, half of them choose the value, and only the others are kept. A value with a failed
-    run is the best only if every value has one: then the value with the fewest.
+    With 10 seeds or more, the last three choose the value, and only the others are kept. A value with a
+    failed run is the best only if every value has one: then the value with the fewest.
     """
     import pandas
 
     swept = without(frame.attrs["swept"], [key])
     seeds = list(frame["seed"].unique()) if "seed" in swept else []
-    choosing = sorted(seeds)[-(len(seeds) // 2) :] if len(seeds) >= ENOUGH_TO_SPLIT else []
+    choosing = sorted(seeds)[-CHOOSING_SEEDS:] if len(seeds) >= ENOUGH_TO_SPLIT else []
     numbers, combinations = numbered(frame, without(swept, ["seed"]))
     best_runs, candidates, ends = [], 0, []
     for i, combination in enumerate(combinations):
         rows = cast("pandas.DataFrame", frame[np.equal(numbers, i)])
-        is_choosing = rows["seed"].isin(choosing) if choosing else np.ones(len(rows), bool)
+        is_choosing = rows["seed"].isin(choosing).to_numpy() if choosing else np.ones(len(rows), bool)
         tried = values_by_rank(cast("pandas.DataFrame", rows[is_choosing]), metric, key, swept)
         candidates += len(tried)
         value = tried[0] if tried else none_for_nan(rows[key].iloc[0])
-        same = [none_for_nan(x) == value for x in rows[key]]
+        same = np.array([none_for_nan(x) == value for x in rows[key]], bool)
         best_runs.append(rows[same & (~is_choosing if choosing else is_choosing)])
         ends += at_end(dict(zip(without(swept, ["seed"]), combination)), key, value, tried)
     best_frame = pandas.concat(best_runs)

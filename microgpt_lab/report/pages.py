@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from microgpt_lab.errors import UserError
 from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
+from microgpt_lab.report.choice import without
 from microgpt_lab.report.figures.curves import FEWEST_POINTS, MOST_CURVES, curves
 from microgpt_lab.report.figures.forest import forest
 from microgpt_lab.report.pictures import FILES, pictures
@@ -77,7 +78,7 @@ def page(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> dict[str, 
     """The values that the templates show, by name."""
     counts = frame["status"].value_counts()
     seeds = [seed for seed in analysis.runs.seeds if seed is not None]
-    title = " × ".join(analysis.keys or ["one setting"])
+    title = " × ".join(without(analysis.keys, analysis.chosen) or ["one setting"])
     return {
         "title": f"{title}, {len(seeds)} seeds" if len(seeds) > 1 else title,
         "folder": sweep,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.report.analysis import Analysis
+from microgpt_lab.report.choice import without
 from microgpt_lab.report.comparison import FEWEST
 from microgpt_lab.report.figures.heatmap import draw_heatmap
 from microgpt_lab.report.figures.matrix import MOST_PAIRED, MOST_WITH_INTERVALS, draw_pairs
@@ -49,7 +50,7 @@ def pictures(analysis: Analysis, frame: pandas.DataFrame) -> list[Picture]:
             f"{analysis.reference_name}. A dot: not distinguishable from {analysis.reference_name}. Hatched: "
             "runs diverged or failed. A dash: unfinished."
         )
-        found.append(Picture(FILES[2], " × ".join(analysis.keys), caption, svg))
+        found.append(Picture(FILES[2], " × ".join(without(analysis.keys, analysis.chosen)), caption, svg))
     return found
 
 

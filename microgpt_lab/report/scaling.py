@@ -10,6 +10,7 @@ from scipy import stats
 
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.report.analysis import Analysis
+from microgpt_lab.report.choice import without
 from microgpt_lab.report.comparison import FEWEST, LEVEL
 from microgpt_lab.report.powerlaw import Law, fit
 from microgpt_lab.report.settings import group
@@ -104,7 +105,7 @@ def compared(analysis: Analysis, frame: pandas.DataFrame) -> pandas.DataFrame:
     if not figures:
         raise UserError(f"--x {analysis.question.x}: no runs can be compared")
     runs = cast("pandas.DataFrame", frame.loc[list(figures)]).assign(**{METRIC: list(figures.values())})
-    runs.attrs = frame.attrs
+    runs.attrs = frame.attrs | {"swept": without(frame.attrs["swept"], analysis.chosen)}
     return runs
 
 

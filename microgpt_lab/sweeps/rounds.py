@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from microgpt_lab.run.folder import read_json
 
@@ -37,10 +36,16 @@ class Rounds:
 def read_rounds(sweep: Path) -> Rounds:
     """Read rounds.json. Return one without rounds if it is missing or damaged."""
     content = read_json(sweep / ROUNDS_FILE)
-    defaults = asdict(Rounds())
-    known: dict[str, Any] = {key: content[key] for key in defaults if key in content}
-    known = {key: x for key, x in known.items() if isinstance(x, (type(defaults[key]), int))}
-    return Rounds(**known)
+    try:
+        return Rounds(
+            [str(key) for key in content.get("tune", ())],
+            [int(seed) for seed in content.get("tuning_seeds", ())],
+            [[str(override) for override in job] for job in content.get("chosen", ())],
+            float(content.get("until", 0.0)),
+            [int(look) for look in content.get("looks", ())],
+        )
+    except (TypeError, ValueError, OverflowError):
+        return Rounds()
 
 
 def looks(seeds: int) -> list[int]:

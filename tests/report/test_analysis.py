@@ -238,7 +238,7 @@ def test_a_setting_may_lack_the_key_whose_best_is_taken():
 
 def test_gap_estimates_the_number_of_seeds():
     (note,) = (
-        n for n in report(runs({"a": 2.0, "b": 2.01}, noise=0.01), gap=0.01).notes if "seeds in total" in n
+        n for n in report(runs({"a": 2.0, "b": 2.01}, noise=0.01), gap=0.01).notes if "This report has" in n
     )
     assert "a true gap of 0.01" in note and "has 5 seeds" in note
 

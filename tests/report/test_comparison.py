@@ -8,7 +8,13 @@ np = pytest.importorskip("numpy")
 stats = pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
 
 from microgpt_lab.report.alignment import align  # noqa: E402
-from microgpt_lab.report.comparison import compare, critical_value, holm, seeds_needed  # noqa: E402
+from microgpt_lab.report.comparison import (  # noqa: E402
+    compare,
+    critical_value,
+    detectable_gap,
+    holm,
+    seeds_needed,
+)
 
 
 def sweep(seeds, settings, seed=0, worse=0.0):
@@ -105,6 +111,29 @@ def test_more_noise_or_a_smaller_gap_need_more_seeds():
     assert 3 <= few < many
     assert seeds_needed(2 * found.typical_noise, 2.0, found) > few
     assert seeds_needed(found.typical_noise, 1e-9, found) is None
+
+
+@pytest.mark.parametrize("baseline", [None, 0])
+def test_the_gap_that_is_detected_needs_as_many_seeds(baseline):
+    found = compare(sweep(10, 5, worse=1.0), baseline)
+    gap = detectable_gap(found.typical_noise, 10, found)
+    assert seeds_needed(found.typical_noise, 1.0001 * gap, found) == 10
+    assert seeds_needed(found.typical_noise, 0.9999 * gap, found) == 11
+
+
+@pytest.mark.parametrize("baseline", [None, 0])
+def test_a_higher_level_widens_intervals_and_claims_less(baseline):
+    narrow, wide = (
+        [compare(sweep(10, 5, k, worse=1.5), baseline, level=level) for k in range(20)]
+        for level in (0.95, 0.97)
+    )
+    for few, many in zip(narrow, wide):
+        widths = [np.nanmedian(found.high - found.low) for found in (few, many)]
+        assert 1.02 < widths[1] / widths[0] < 1.25
+        assert (few.significant >= many.significant).all()
+        outside = (many.low > 0) | (many.high < 0)
+        assert (many.significant | ~outside).all()
+    assert sum(f.significant.sum() for f in narrow) > sum(f.significant.sum() for f in wide)
 
 
 def test_the_seeds_that_are_advised_suffice_in_three_of_four_sweeps():

@@ -5,14 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from reports import REPORTS
+from reports import CHOICES, REPORTS
 from sweeps import EQUAL_SETTINGS, HALF_WORSE, NAMED_BASELINE, POWER, UNEQUAL_NOISE, Cell, tables
 
 from microgpt_lab.report.comparison import compare
 
 RESULTS = Path(__file__).with_name("results.json")
 CELLS = list(dict.fromkeys([*EQUAL_SETTINGS, *UNEQUAL_NOISE, *HALF_WORSE, *NAMED_BASELINE, *POWER]))
-ALL = [*CELLS, *REPORTS]
+ALL = [*CELLS, *REPORTS, *CHOICES]
 
 
 def simulate(cell: Cell | str) -> tuple[str, dict[str, float]]:
@@ -22,6 +22,9 @@ def simulate(cell: Cell | str) -> tuple[str, dict[str, float]]:
     worse settings that are claimed to be worse. There are 10,000 sweeps if these are quick and close to their
     bound (few seeds, looks), otherwise 2,000.
     """
+    if cell in CHOICES:
+        wrong, told = CHOICES[cell](2000)
+        return cell, {"false": 100 * wrong, "told": 100 * told}
     if isinstance(cell, str):
         return cell, {"false": 100 * REPORTS[cell](10_000 if cell.startswith("looks") else 2000)}
     count = 10_000 if cell.seeds <= 5 else 2000

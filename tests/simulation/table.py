@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports import REPORTS
+from reports import METHODS, PLANS, REPORTS, choice_name
 from sweeps import EQUAL_SETTINGS, HALF_WORSE, NAMED_BASELINE, POWER, SEEDS, UNEQUAL_NOISE, Cell
 
 KINDS = {
@@ -34,6 +34,18 @@ def table(results: dict[str, dict[str, float]]) -> str:
     lines += [f"| {name} | {results[name]['false']:.1f} |" for name in REPORTS]
     lines += ["", "| worse settings that are detected, % |  |", "|---|---|"]
     lines += [f"| {describe(cell)} | {results[str(cell)]['told']:.0f} |" for cell in POWER]
+    headings = [
+        "each of 6 settings at its best value: worse settings that are detected, %",
+        *(f"chosen {how}" for how in METHODS.values()),
+    ]
+    lines += ["", f"| {' | '.join(headings)} |", "|---|" + "---|" * len(METHODS)]
+    for plan in PLANS:
+        told = [results[choice_name(plan, method)]["told"] for method in METHODS]
+        cells = [
+            f"best of {plan[0]} values, {plan[1]} seeds, worse by {plan[2]:g}",
+            *(f"{x:.0f}" for x in told),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
 pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 
+from reports import CHOICES
 from simulate import ALL, CELLS, POWER, REPORTS, RESULTS, simulate, simulate_all
 from table import table
 
@@ -29,12 +30,12 @@ def assert_bounds(results):
     assert {cell for cell in CELLS if results[str(cell)]["false"] > bound(cell)} == set()
     weak = {cell for cell, percent in POWER.items() if results[str(cell)]["told"] < percent - 2}
     assert weak == set()  # 2: two standard errors of figures from 2,000 sweeps each
-    reports = {name: results[name]["false"] for name in REPORTS if not name.startswith("looks")}
+    reports = {name: results[name]["false"] for name in (*REPORTS, *CHOICES) if not name.startswith("looks")}
     assert {name for name, percent in reports.items() if percent > 6.5} == set()
 
 
 def test_the_committed_figures_are_within_their_bounds():
-    assert set(COMMITTED) == {*map(str, CELLS), *REPORTS}
+    assert set(COMMITTED) == {*map(str, ALL)}
     assert_bounds(COMMITTED)
 
 

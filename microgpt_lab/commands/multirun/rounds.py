@@ -7,6 +7,7 @@ sweep that was stopped.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -95,7 +96,7 @@ def count(number: int, word: str) -> str:
 def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
     """Return the rounds that `hydra.sweeper` asks for, if any. UserError if they do not fit the grid."""
     tune: Any = OmegaConf.select(config, "hydra.sweeper.tune")
-    keys: list[str] = tune.split(",") if isinstance(tune, str) else list(tune or ())
+    keys: list[str] = tune.replace(" ", "").split(",") if isinstance(tune, str) else list(tune or ())
     until = OmegaConf.select(config, "hydra.sweeper.until")
     if not jobs or (not keys and until is None):
         return None
@@ -112,8 +113,12 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
         if key not in varied:
             meant = nearest(key, varied - {"seed"})
             hint = f"; did you mean '{meant}'?" if meant else f": write {key}=A,B"
-            raise UserError(f"tune {key}: the sweep has not several values of it{hint}")
-    seeds = [int(seed) for seed in values.get("seed", {str(config.seed): None})]
+            raise UserError(f"tune {key}: the sweep needs several values of it{hint}")
+    given = values.get("seed", {str(config.seed): None})
+    for seed in given:
+        if not re.fullmatch(r"[-+]?\d+", seed):
+            raise UserError(f"seed={seed}: write an integer, such as seed=42")
+    seeds = [int(seed) for seed in given]
     candidates: dict[Job, list[Job]] = {}
     for job in dict.fromkeys(tuple(o for o in job if key_of(o) != "seed") for job in jobs):
         setting = tuple(override for override in job if key_of(override) not in keys)
@@ -146,7 +151,7 @@ def run_rounds(plan: Plan, composer: Composer, sweep: Path, launch: Launch) -> l
     """Launch the rounds one after the other, and return what the launcher returns."""
     rounds = Rounds(plan.tune, plan.tuning_seeds, [], plan.until, plan.looks)
     rounds.write(sweep)
-    print(plan.budget)
+    print(plan.budget, flush=True)
     returned, ended = [], 0
 
     def run(jobs: list[Job], expected: int) -> None:
@@ -178,7 +183,7 @@ def choose(plan: Plan, composer: Composer, sweep: Path, jobs: list[Job]) -> Job:
     name = plan.name_of(jobs[best])
     where = ", ".join(override for override in name if key_of(override) not in plan.tune) or "best"
     value = ", ".join(override for override in name if key_of(override) in plan.tune)
-    print(f"{where}: {value} of {len(jobs)} values{describe(losses[best])}")
+    print(f"{where}: {value} is the best of {len(jobs)}{describe(losses[best])}", flush=True)
     return jobs[best]
 
 
@@ -194,7 +199,7 @@ def is_precise(sweep: Path, plan: Plan, seeds: int) -> bool:
     if len(found.compared) < 2:
         print(f"{seeds} seeds: only {len(found.compared)} of {len(found.rows)} settings can be compared")
         return True
-    widths = [(row.half_width, row.setting.name) for row in found.rows if row.half_width]
+    widths = [(row.half_width, row.setting.name) for row in found.rows if row.half_width is not None]
     width, name = max(widths, default=(math.inf, "too few seeds have finished"))
     precise, last = width <= plan.until, seeds == len(plan.seeds)
     outcome = "precise enough" if precise else "no seeds are left" if last else "going on"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from microgpt_lab.report.analysis import Analysis, Row
+from microgpt_lab.report.choice import without
 from microgpt_lab.report.figures.style import INK, as_svg, new_figure, shade
 from microgpt_lab.report.wording import amount, decimals
 
@@ -20,9 +21,10 @@ def draw_heatmap(analysis: Analysis) -> str:
     With --by, values may be text. A deeper colour is better. The best cell (or the baseline) has a frame, a
     cell that cannot be distinguished from it a dot, and a cell with failed runs is hatched.
     """
-    if len(analysis.keys) != 2 or analysis.reference is None:
+    compared = without(analysis.keys, analysis.chosen)
+    if len(compared) != 2 or analysis.reference is None:
         return ""
-    values = [distinct(analysis.rows, key) for key in analysis.keys]
+    values = [distinct(analysis.rows, key) for key in compared]
     numeric = all(isinstance(value, (int, float)) for several in values for value in several)
     if not all(FEWEST_VALUES <= len(several) <= MOST_VALUES for several in values):
         return ""
@@ -34,13 +36,13 @@ def draw_heatmap(analysis: Analysis) -> str:
     figure, axes = new_figure(0.7 + 0.075 * longest + 0.82 * len(columns), 0.75 + 0.42 * len(rows))
     strength = strengths(analysis)
     for row in analysis.rows:
-        keys = list(row.setting.keys.values())
+        keys = [row.setting.keys[key] for key in compared]
         place = columns.index(keys[across]), rows.index(keys[down])
         draw_cell(axes, analysis, row, place, strength.get(row.index, 0.0))
     axes.set_xticks(range(len(columns)), map(str, columns))
     axes.set_yticks(range(len(rows)), map(str, rows))
-    axes.set_xlabel(analysis.keys[across])
-    axes.set_ylabel(analysis.keys[down])
+    axes.set_xlabel(compared[across])
+    axes.set_ylabel(compared[down])
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.spines[:].set_visible(False)
