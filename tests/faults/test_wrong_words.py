@@ -18,7 +18,10 @@ from microgpt_lab.run.match import matched
 WRONG = yaml.safe_load(Path(__file__).parents[1].joinpath("golden", "mistakes.yaml").read_text())
 # What only the command line refuses, or says in other words than `compose` and `assemble`.
 NOT_COMPOSED = ("samlpe", "activation=relu,gelu", "hydra.run.dir=/dev/null/run", "jobs=2")
-NOT_COMPOSED += ("until=0.005", "callback.checkpoint.every=-5",)
+NOT_COMPOSED += (
+    "until=0.005",
+    "callback.checkpoint.every=-5",
+)
 
 
 def is_composed(wrong):
