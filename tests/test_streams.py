@@ -13,6 +13,7 @@ from microgpt_lab.checks.options import short_run
 from microgpt_lab.core.documents import Stream
 from microgpt_lab.core.guessing import guessing
 from microgpt_lab.core.streams import beginning, encoded
+from microgpt_lab.run.execute import tokens_trained
 
 TEXT = "the quick brown fox jumps over the lazy dog\nand does it again, and again\n" * 30
 WORDS = ["anna", "bartholomew", "caroline", "d", "maximiliana"] * 8
@@ -219,3 +220,13 @@ def test_a_text_shorter_than_a_window_is_refused(tmp_path):
     with pytest.raises(UserError, match="block_size=64 needs a text of more than 64 tokens"):
         short_run(tmp_path / "run", dataset=stream, split="nanogpt", block_size=64)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("documents", [WORDS, Stream([TEXT])], ids=["documents", "stream"])
+@pytest.mark.parametrize("long_docs", ["truncate", "window"])
+@pytest.mark.parametrize("steps", [0, 3, 40])
+def test_the_tokens_of_a_training_are_those_of_all_its_batches(documents, long_docs, steps):
+    """40 steps are more than an epoch of the 32 documents."""
+    training = trainer(documents, long_docs=long_docs)
+    training.batch_size, training.step = 3, steps
+    assert tokens_trained(training) == sum(training.inputs(step)[0].tokens for step in range(steps))

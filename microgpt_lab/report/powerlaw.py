@@ -19,7 +19,7 @@ from microgpt_lab.report.comparison import FEWEST, LEVEL
 
 FEWEST_POINTS = 5
 EXPONENTS = np.geomspace(0.01, 10, 121)  # where the exponent is searched
-WIDEST = 5  # an exponent whose interval spans a larger factor is not known, beside an unknown L∞
+WIDEST = 10  # an exponent whose interval spans a larger factor is not known
 LEAST_EXPLAINED = 0.9  # of the variance between points; a law that explains less, beyond noise, is none
 
 

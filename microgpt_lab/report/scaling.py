@@ -82,9 +82,9 @@ def scaling(analysis: Analysis, frame: pandas.DataFrame) -> Scaling:
     return Scaling(x, along, lines)
 
 
-def check(frame: pandas.DataFrame, x: str, which: str = "") -> None:
-    """Raise UserError if `x` is no number of the runs, or the same in all."""
-    numbers = [name for name in frame.select_dtypes("number") if name not in ("seed", METRIC)]
+def check(frame: Any, x: str, which: str = "") -> None:
+    """Raise UserError if `x` is no number of these runs (`load_sweep`), or the same in all."""
+    numbers = [str(name) for name in frame.select_dtypes("number") if name not in ("seed", METRIC)]
     if x not in numbers:
         if x in frame.attrs["fixed"]:
             raise UserError(f"--x {x} does not vary: it is {frame.attrs['fixed'][x]} in all runs")
@@ -115,13 +115,14 @@ def keys_along(runs: pandas.DataFrame, x: str) -> list[str]:
     If x itself was swept: x, and the keys that have one value at each of its values.
     """
     swept = [key for key in runs.attrs["swept"] if key != "seed"]
-    numeric = [key for key in runs.select_dtypes("number") if key in swept]
+    numeric = [str(key) for key in runs.select_dtypes("number") if key in swept]
     if x in swept:
-        return [x, *(key for key in numeric if key != x and runs.groupby(x)[key].nunique().max() == 1)]
+        by_x: Any = runs.groupby(x)
+        return [x, *(key for key in numeric if key != x and by_x[key].nunique().max() == 1)]
 
     def moves(key: str) -> bool:
         others = [other for other in swept if other != key]
-        means = runs.groupby([*others, key], dropna=False)[x].mean()
+        means: Any = runs.groupby([*others, key], dropna=False)[x].mean()
         groups = means.groupby(level=others, dropna=False) if others else means.groupby(lambda _: 0)
         return bool((groups.max() / groups.min()).median() >= MOVES)
 

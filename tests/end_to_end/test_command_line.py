@@ -43,6 +43,7 @@ def test_a_run_writes_all_its_files_into_its_folder(finished):
     assert summary["status"] == "ok" and summary["documents/val"] == 3 and len(summary["samples"]) == 2
     assert sum(summary["parameters_by_kind"].values()) == summary["parameters"]
     assert summary["flops_per_token"] > 6 * summary["parameters_by_kind"]["mlp"]
+    assert summary["flops"] % summary["flops_per_token"] == 0 < summary["flops"]
     assert set(summary["guessing"]) == {"uniform", "unigram", "bigram", "trigram"}
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4]

@@ -46,14 +46,16 @@ def test_two_settings_are_one_pair_and_the_interval_is_about_students():
     assert half == pytest.approx(2.262 * np.std(table[:, 1] - table[:, 0], ddof=1) / 10**0.5, rel=0.03)
 
 
-@pytest.mark.parametrize("noise", [(1.0,) * 6, (1, 1, 1, 1, 10, 10)], ids=["equal", "unequal"])
+@pytest.mark.parametrize("noise", [(1.0,) * 6, (1,) * 8 + (10,) * 4], ids=["equal", "unequal"])
 def test_when_all_are_equal_one_report_in_twenty_claims_a_gap(noise, monkeypatch):
     monkeypatch.setattr("microgpt_lab.report.pairs.SIMULATED", 1000)
     largest_pairs.cache_clear()
     rng = np.random.default_rng(1)
-    false = [compare_pairs(rng.standard_normal((5, 6)) * noise).significant.any() for _ in range(300)]
+    false = [
+        compare_pairs(rng.standard_normal((3, len(noise))) * noise).significant.any() for _ in range(160)
+    ]
     largest_pairs.cache_clear()
-    assert np.mean(false) < 0.09  # a standard error of 1.3 %
+    assert np.mean(false) < 0.11  # a standard error of 1.7 %
 
 
 def test_more_pairs_need_wider_intervals():
@@ -122,7 +124,7 @@ def test_two_keys_with_three_numbers_each_have_a_heat_map():
     svg = drawn(grid())
     positions = [svg.index(f">{value}<") for value in ("8", "16", "32")]
     assert positions == sorted(positions), "in ascending order"
-    assert svg.count("bold") == 1, "the best is bold"
+    assert svg.count("font-weight: 700") == 1, "the best is bold"
     assert not drawn(grid(widths=(8, 16))) and not drawn(grid(), by="lr")
     texts = grid()
     texts["embed"] = texts["embed"].astype(str)

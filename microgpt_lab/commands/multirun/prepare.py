@@ -87,9 +87,9 @@ class Prepare(Callback):
         warn_of_plugins()
         Prepare.sweep = make_absolute(config)
         remember_new_folders(Prepare.sweep)
+        self.limit(config)
         existing = count_ended(Prepare.sweep) if trials else 0
         start_counter(Prepare.sweep, existing + trials if trials else len(grid), existing)
-        self.limit(config)
         batches.parallel = self.parallel
         if trials:
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the storage of the study

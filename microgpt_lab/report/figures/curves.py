@@ -36,7 +36,7 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     title: Any = None
     for row in rows:
         left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
-    columns = [row.column for row in rows]
+    columns = np.array([row.column for row in rows])
     drawn = tables[:, :, columns]
     if drawn.min() > 0 and drawn.max() > 40 * np.median(drawn):
         logarithmic(left, "y", float(drawn.min()))  # one exploded curve would flatten all others
@@ -70,19 +70,28 @@ def curves(analysis: Analysis, sweep: Path) -> str:
 
 
 def by_step(analysis: Analysis, sweep: Path, metric: str) -> tuple[list[int], Any]:
-    """Return the steps that all compared runs have, and the metric at them: (steps, seeds, settings)."""
+    """Return the steps that all compared runs have, and the metric at them: (steps, seeds, settings).
+
+    Empty if they have fewer than FEWEST_POINTS in common, so that not all runs are read in vain.
+    """
     aligned, runs = analysis.aligned, analysis.runs
+    compared = {
+        cell: folders
+        for cell, folders in runs.folders.items()
+        if aligned.settings[cell[0]] and aligned.combinations[cell[1]] and aligned.seeds[cell[2]]
+    }
     points: dict[str, dict[int, float]] = {}
-    for cell, folders in runs.folders.items():
-        if aligned.settings[cell[0]] and aligned.combinations[cell[1]] and aligned.seeds[cell[2]]:
-            for folder in folders:
-                points[folder] = binned(curve(sweep / folder, metric))
-    steps = sorted(set.intersection(*map(set, points.values()))) if points else []
+    common: set[int] | None = None
+    for folder in (folder for folders in compared.values() for folder in folders):
+        points[folder] = binned(curve(sweep / folder, metric))
+        common = set(points[folder]) if common is None else common.intersection(points[folder])
+        if len(common) < FEWEST_POINTS:
+            return [], np.zeros((0, int(aligned.seeds.sum()), int(aligned.settings.sum())))
+    steps = sorted(common or ())
     values = np.full((len(steps), *runs.values.shape), np.nan)
-    for cell, folders in runs.folders.items():
-        compared = [points[folder] for folder in folders if folder in points]
-        if compared:
-            values[(slice(None), *cell)] = [np.mean([run[step] for run in compared]) for step in steps]
+    for cell, folders in compared.items():
+        of_runs = [[points[folder][step] for step in steps] for folder in folders]
+        values[(slice(None), *cell)] = np.mean(of_runs, 0)
     return steps, np.array([aligned.table(v) for v in values])
 
 
@@ -90,5 +99,10 @@ def binned(points: dict[int, float], most: int = 50) -> dict[int, float]:
     """Average a curve over at most `most` equal intervals of its steps; each mean stands at the last step."""
     if len(points) <= most:
         return points
-    bins = np.array_split(np.array(sorted(points)), most)
-    return {int(steps[-1]): float(np.mean([points[int(step)] for step in steps])) for steps in bins}
+    steps = np.array(sorted(points))
+    values = np.array([points[step] for step in steps.tolist()])
+    small, larger = divmod(len(steps), most)  # the first intervals have one point more, as in array_split
+    cut = larger * (small + 1)
+    means = [values[:cut].reshape(larger, small + 1).mean(1), values[cut:].reshape(-1, small).mean(1)]
+    lasts = [steps[:cut].reshape(larger, small + 1)[:, -1], steps[cut:].reshape(-1, small)[:, -1]]
+    return dict(zip(np.concatenate(lasts).tolist(), np.concatenate(means).tolist()))

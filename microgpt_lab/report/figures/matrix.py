@@ -19,7 +19,7 @@ def draw_pairs(pairs: Pairs, rows: list[Row], digits: int) -> str:
     A claimed gap is red, the deeper the larger, and its text is bold.
     """
     rows = rows[:MOST_PAIRED]
-    order = [row.column for row in rows]
+    order = np.array([row.column for row in rows])
     gap, low, high, claimed = (
         getattr(pairs, name)[np.ix_(order, order)] for name in ("gap", "low", "high", "significant")
     )
