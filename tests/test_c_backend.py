@@ -1,8 +1,10 @@
 """The C backend alone: threads, lengths, memory, published losses. test_backends.py has what all promise."""
 
+import gc
 import importlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.testing import losses, small_trainer
 
+MAPS = Path("/proc/self/maps")
 NAMES = registry().names
 MODULES = {
     name: importlib.import_module(f"microgpt_lab_plugins.backends.c.{name}") for name in ("build", "scan")
@@ -173,6 +176,31 @@ def poison(compiled):
     tables = [(at, np.size(table)) for at, table in compiled.program.tables.items()]
     kept = {i for at, size in tables for i in range(at, at + size)}
     compiled.keep[[i for i in range(len(compiled.keep)) if i not in kept]] = np.nan
+
+
+def test_what_a_sweep_prepares_has_no_memory_of_its_own_and_trains_as_ever():
+    prepared, alone = trainer("c"), trainer("c")
+    prepared.backend.prepare(prepared)
+    scans = prepared.train_scan, prepared.loss_scan
+    assert not any(scan.compiled.mem.size for scan in scans if scan.compiled)
+    shared = trainer("c")
+    shared.train_scan, shared.loss_scan = scans
+    assert losses(shared) == losses(alone)
+
+
+def test_a_program_is_unloaded_with_the_last_trainer_that_uses_it():
+    if not MAPS.exists():
+        pytest.skip("needs /proc")
+
+    def loaded():
+        gc.collect()
+        return MAPS.read_text().count("microgpt.so")
+
+    before, run = loaded(), trainer("c")
+    run.advance(1)
+    assert loaded() > before
+    del run
+    assert loaded() == before
 
 
 def test_evaluations_of_longer_documents_than_before_and_of_windows_are_right():

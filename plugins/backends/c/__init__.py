@@ -72,7 +72,10 @@ class C(Backend):
         step = trace(trainer.update, trainer.carry, [batch, *numbers])
         return step, trace(loss, trainer.carry, [batch], ["logits"])
 
-    prepare = compiled.prepare
+    def prepare(self, trainer):
+        compiled.prepare(self, trainer)
+        for scan in (trainer.train_scan, trainer.loss_scan):
+            scan.free_memory()  # a sweep keeps the scans of 16 settings, and each job has its own memory
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import atexit
 import contextlib
 import ctypes
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ from microgpt_lab.tensors import compiled
 FLAGS = ("-O2", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared")
 FLAGS += () if sys.platform == "win32" else ("-fPIC",)
 AVX2 = ("-mavx2", "-mfma", "-mtune=haswell")  # x86-64-v3 in words that gcc, clang and zig all know
+UNLOAD = _ctypes.FreeLibrary if sys.platform == "win32" else _ctypes.dlclose
 LIBRARIES = ("-lm", "-lpthread")
 PROBE = "#include <math.h>\n#include <pthread.h>\n#include <stdint.h>\n#include <string.h>\nint one = 1;\n"
 
@@ -124,9 +127,12 @@ def load(text: str) -> ctypes.CDLL:
 
 
 def opened(library: Path) -> ctypes.CDLL:
-    """Load a library into this process. UserError if its folder is mounted noexec."""
+    """Load a library into this process, until nothing uses it. UserError if its folder is mounted noexec."""
     try:
-        return ctypes.CDLL(str(library))
+        loaded = ctypes.CDLL(str(library))
+        # ctypes never unloads one, but a sweep of thousands of settings would reach the limit of mappings.
+        weakref.finalize(loaded, UNLOAD, loaded._handle).atexit = False
+        return loaded
     except OSError as error:
         if "failed to map segment" not in str(error):
             raise

@@ -135,6 +135,12 @@ class Scan:
 
         return mapped(carry, unpacked), results.tolist()
 
+    def free_memory(self) -> None:
+        """Free the memory of the last call. The next call allocates it again."""
+        with self.alone:
+            if self.compiled:
+                self.compiled.mem = np.zeros(0, self.dtype)
+
     def look(self, carry: Any, inputs: Sequence[Any], *names: str) -> dict[str, list[np.ndarray]]:
         """Return named tensors, (heads,) T, C, of each document of a batch. "d.name" is the gradient of one.
 
