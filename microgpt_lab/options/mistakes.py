@@ -185,7 +185,9 @@ def option_of(key: str) -> Option | None:
 
 def unreadable(word: str, commands: Iterable[str]) -> str:
     """Explain an argument that is not key=value."""
-    key, equals, _ = word.partition("=")
+    key, equals, value = word.partition("=")
+    if value.startswith("["):
+        return f"cannot read {word}: quote the texts in the list, as in '{key}=[\"a b\"]'"
     if equals:
         return f"cannot read {word}: quote the value, as in \"{key}='a b'\""
     kinds = [part.kind for part in registry().parts.values() if part.name == word]

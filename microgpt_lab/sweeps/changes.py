@@ -13,21 +13,33 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
+from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.options.overrides import key_of
 from microgpt_lab.run.folder import read
 
 CHANGE = "change"  # the column of tables and reports that names the change
 NO_CHANGE = "none"
+EXAMPLE = '[none,"mlp=glu activation=silu"]'
 
 
-def with_changes(jobs: Sequence[Sequence[str]], changes: Sequence[str]) -> list[list[str]]:
-    """Return each job with each of the changes. UserError if a change sets a key of the grid."""
+def with_changes(jobs: Sequence[Sequence[str]], changes: Any) -> list[list[str]]:
+    """Return each job with each of the changes. UserError if they are no list of texts that set other keys.
+
+    changes: as the configuration has them; None or empty for no changes.
+    """
     if not changes:
         return [list(job) for job in jobs]
+    is_list = isinstance(changes, Sequence) and not isinstance(changes, str)
+    if not is_list or not all(isinstance(change, str) and change.strip() for change in changes):
+        raise UserError(f"hydra.sweeper.changes={changes}: write a list of quoted texts, such as {EXAMPLE}")
     in_grid = {key_of(override) for job in jobs for override in job}
+    for change in split(changes).values():
+        check_twice(change)
     for override in itertools.chain(*split(changes).values()):
         if "=" not in override:
             raise UserError(f"hydra.sweeper.changes: write '{override}' as key=value")
+        if key_of(override).startswith("hydra"):
+            raise UserError(f"hydra.sweeper.changes: {override} cannot differ between jobs")
         if key_of(override) in in_grid:
             raise UserError(f"hydra.sweeper.changes: {override} sets a key that the sweep sets too")
     return [[*change, *job] for change in split(changes).values() for job in jobs]

@@ -84,7 +84,7 @@ def start_counter(sweep: Path, jobs: int, ended: int = 0) -> None:
     counter = sweep / JOBS_FOLDER / COUNTER
     counter.parent.mkdir(parents=True, exist_ok=True)
     part = counter.with_suffix(".part")
-    part.write_text(f"{jobs} {time.time():.0f}\n{REUSED * ended}", encoding="utf-8")
+    part.write_text(f"{jobs} {int(time.time())}\n{REUSED * ended}", encoding="utf-8")
     part.replace(counter)
 
 

@@ -34,6 +34,12 @@ def test_the_change_of_a_run_is_the_one_with_the_most_of_its_overrides(change):
         (["none", "gelu"], "write 'gelu' as key=value"),
         (["none", "seed=3"], "seed=3 sets a key that the sweep sets too"),
         (["activation='gelu"], "No closing quotation"),
+        (["layers=2 layers=3"], "'layers' is set 2 times"),
+        (["hydra.sweeper.until=1"], "cannot differ between jobs"),
+        ([""], "write a list of quoted texts"),
+        ([None], "write a list of quoted texts"),
+        ("activation=gelu", "hydra.sweeper.changes=activation=gelu: write a list of quoted texts"),
+        ({"activation": "gelu"}, "write a list of quoted texts"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(changes, expected):
