@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from microgpt_lab import UserError
-from microgpt_lab.commands.multirun.rounds import best_of, make_plan
+from microgpt_lab.commands.multirun.rounds import best_of, describe, make_plan
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,13 @@ def test_several_keys_are_tuned_together():
     assert found.budget == "tuning: 1 setting × 6 values × 2 seeds = 12 runs; then 1 × 1 = 1 run"
 
 
+def test_a_value_is_not_called_the_best_if_no_run_has_a_loss():
+    assert describe([[None], [None]], 0) == "is taken, because no run has a loss"
+    assert (
+        describe([[None, 3.0], [None, 2.0]], 1) == "is the best of 2 (mean 2.0000), 1 of 2 runs have no loss"
+    )
+
+
 def test_an_ordinary_grid_has_no_rounds():
     assert plan("lr=0.1 seed=0", "lr=0.2 seed=0") is None and plan(tune="lr") is None
 
@@ -58,6 +65,11 @@ def test_an_ordinary_grid_has_no_rounds():
         ({"tune": "lr", "tuning_seeds": 0}, "tuning_seeds=0: write a number of seeds, such as 3"),
         ({"tune": "seed"}, "a seed cannot be tuned"),
         ({"tune": "width"}, "tune width: the sweep needs several values of it: write width=A,B"),
+        ({"tune": "lrr"}, "tune lrr: the sweep needs several values of it; did you mean 'lr'?"),
+        ({"tune": "hydra.sweeper.tuning_seeds"}, "write hydra.sweeper.tuning_seeds=A,B"),
+        ({"tune": 5}, "hydra.sweeper.tune=5: write a list of keys"),
+        ({"tune": {"lr": 1}}, "write a list of keys"),
+        ({"tune": [["lr"]]}, "write a list of keys"),
         ({"until": "narrow"}, "until=narrow: write the half-width"),
         ({"until": 0.1}, "until=0.1 adds seeds: write those that it may use"),
     ],

@@ -95,8 +95,7 @@ def count(number: int, word: str) -> str:
 
 def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
     """Return the rounds that `hydra.sweeper` asks for, if any. UserError if they do not fit the grid."""
-    tune: Any = OmegaConf.select(config, "hydra.sweeper.tune")
-    keys: list[str] = tune.replace(" ", "").split(",") if isinstance(tune, str) else list(tune or ())
+    keys = tuned_keys(OmegaConf.select(config, "hydra.sweeper.tune") or [])
     until = OmegaConf.select(config, "hydra.sweeper.until")
     if not jobs or (not keys and until is None):
         return None
@@ -111,7 +110,8 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
         if key == "seed":
             raise UserError("tune seed: a seed cannot be tuned, because it says nothing about other seeds")
         if key not in varied:
-            meant = nearest(key, varied - {"seed"})
+            known = OmegaConf.select(config, key) is not None  # but has a single value
+            meant = None if known else nearest(key, varied - {"seed"})
             hint = f"; did you mean '{meant}'?" if meant else f": write {key}=A,B"
             raise UserError(f"tune {key}: the sweep needs several values of it{hint}")
     given = values.get("seed", {str(config.seed): None})
@@ -128,6 +128,14 @@ def make_plan(config: DictConfig, jobs: Sequence[Sequence[str]]) -> Plan | None:
     first, changes = max(seeds) + 1, split(config.hydra.sweeper.get("changes") or [])
     tuning_seeds = list(range(first, first + tuning))
     return Plan(keys, tuning_seeds, candidates, seeds, float(until or 0), varied, changes)
+
+
+def tuned_keys(tune: Any) -> list[str]:
+    """Return the keys of `hydra.sweeper.tune`, a list or a text with commas. UserError for anything else."""
+    keys = tune.replace(" ", "").split(",") if isinstance(tune, str) else tune
+    if not isinstance(keys, Sequence) or not all(isinstance(key, str) for key in keys):
+        raise UserError(f"hydra.sweeper.tune={tune}: write a list of keys, such as [optimizer.lr]")
+    return list(keys)
 
 
 def check_until(until: Any, settings: int, seeds: int) -> None:
@@ -183,7 +191,7 @@ def choose(plan: Plan, composer: Composer, sweep: Path, jobs: list[Job]) -> Job:
     name = plan.name_of(jobs[best])
     where = ", ".join(override for override in name if key_of(override) not in plan.tune) or "best"
     value = ", ".join(override for override in name if key_of(override) in plan.tune)
-    print(f"{where}: {value} is the best of {len(jobs)}{describe(losses[best])}", flush=True)
+    print(f"{where}: {value} {describe(losses, best)}", flush=True)
     return jobs[best]
 
 
@@ -232,7 +240,11 @@ def best_of(losses: Sequence[Sequence[float | None]]) -> int:
     return min(range(len(losses)), key=order)
 
 
-def describe(losses: Sequence[float | None]) -> str:
-    known = [x for x in losses if x is not None]
-    missing = f", {len(losses) - len(known)} of {len(losses)} runs have no loss" * (len(known) < len(losses))
-    return (f" (mean {sum(known) / len(known):.4f})" if known else "") + missing
+def describe(losses: Sequence[Sequence[float | None]], best: int) -> str:
+    """Say why this value is chosen."""
+    known = [x for x in losses[best] if x is not None]
+    if not known:
+        return "is taken, because no run has a loss"
+    missing = len(losses[best]) - len(known)
+    but = f", {missing} of {len(losses[best])} runs have no loss" * bool(missing)
+    return f"is the best of {len(losses)} (mean {sum(known) / len(known):.4f}){but}"
