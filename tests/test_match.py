@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgpt_lab import GPT, load_sweep
+from microgpt_lab import GPT, UserError, load_sweep
 from microgpt_lab.options.compose import compose
 from microgpt_lab.options.older import part_with_defaults
 from microgpt_lab.registry.parts import options_of
@@ -82,6 +82,13 @@ def test_the_default_model_keeps_its_width(config):
 def test_without_match_nothing_is_chosen(config):
     changed = config | {"mlp": config["mlp"] | {"ratio": 3.0}, "match_reference": "100000"}
     assert matched(changed, ["mlp.ratio=3"]) is changed
+
+
+def test_keys_of_match_are_refused_without_it(config):
+    for word in ("match_reference=20000", "match_free=embed"):
+        with pytest.raises(UserError, match="has no effect without match=parameters or match=flops: add one"):
+            matched(config, [word])
+        assert matched(config, [word, "match=none"]) is config  # a change of a sweep may leave it out
 
 
 def test_the_reference_is_a_number_or_this_model_with_other_keys(config):

@@ -38,8 +38,12 @@ def matched(config: dict[str, Any], overrides: Iterable[str] = ()) -> dict[str, 
     In the result, `match_reference` is a number: the cost of the reference. Call this once, on what has been
     composed: the configuration of a run has the chosen value already. UserError if no value comes within 1 %.
     """
-    match, free = config["match"], config["match_free"]
+    match, free, overrides = config["match"], config["match_free"], list(overrides)
     if match == "none":
+        keys = [key_of(each) for each in overrides]
+        for key in ("match_free", "match_reference"):
+            if key in keys and "match" not in keys:
+                raise UserError(f"{key} has no effect without match=parameters or match=flops: add one")
         return config
     given = [each for each in overrides if key_of(each) == free]
     if given:
