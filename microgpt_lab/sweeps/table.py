@@ -30,11 +30,11 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     """Load the runs of a sweep as a pandas DataFrame with a row per run, whatever its status.
 
     The index is the name of the run's folder. The columns are the swept keys, `status` and all metrics in
-    summary.json. A run with a file that cannot be read has the status "damaged", no metrics, and the reason
-    in `error`. `attrs` has `swept` (the keys that differ, `seed` last), `changed` (those that the sweep's
-    changes set, which the column `change` stands for), `fixed` (the values that do not
-    differ) and `environments` (each environment of a run, once). Keys and texts are safe to
-    print, because control characters are escaped.
+    summary.json, and the keys with numbers that the sweep's changes set. A run with a file that cannot be
+    read has the status "damaged", no metrics, and the reason in `error`. `attrs` has `swept` (the keys that
+    differ, `seed` last), `changed` (those that the sweep's changes set, which the column `change` stands
+    for), `fixed` (the values that do not differ) and `environments` (each environment of a run, once). Keys
+    and texts are safe to print, because control characters are escaped.
     """
     import pandas
 
@@ -47,10 +47,16 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     metrics = {*SUMMARY_KEYS, *(key for record in records for key in record["summary"])} - ALSO_CONFIG_KEYS
     changed = {key_of(override) for overrides in changes.values() for override in overrides}
     swept = [key for key in swept_keys(records, changed) if key not in metrics]
+    complete = [record["values"] for record in records if record["complete"]]
+    quantities = [  # of the changes
+        key
+        for key in sorted(changed.difference(swept, metrics))
+        if complete and all(is_number(values.get(key)) for values in complete)
+    ]
     numbers = {key for record in records for key, x in record["summary"].items() if is_number(x)}
     rows = [
         {key: x for key, x in record["summary"].items() if is_number(x) or key not in numbers}
-        | {key: record["values"].get(key) for key in swept}
+        | {key: record["values"].get(key) for key in (*swept, *quantities)}
         for record in records
     ]
     frame = pandas.DataFrame(rows, index=pandas.Index([record["folder"] for record in records], name="run"))
@@ -58,7 +64,6 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         values = [record["values"].get(key) for record in records]
         if None in values:
             frame[key] = pandas.Series(values, index=frame.index, dtype=object)
-    complete = [record["values"] for record in records if record["complete"]]
     fixed = {
         key: value
         for key, value in (complete[0] if complete else {}).items()
