@@ -180,7 +180,7 @@ def test_changes_beside_a_key_that_changes_x_have_a_line_each():
 
 def test_a_key_of_the_changes_is_no_metric(tmp_path):
     runs = changes(tmp_path / "sweep", SIZES)
-    with pytest.raises(UserError, match="no run has 'embed'.*choose from loss/val, parameters"):
+    with pytest.raises(UserError, match=r"no run has 'embed'.*choose from loss/val, parameters"):
         analyse(runs, Question(metric="embed"), tmp_path)
 
 
