@@ -84,7 +84,8 @@ def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
-        return len({repr(record["values"].get(key)) for record in among}) > 1
+        values = [record["values"].get(key) for record in among]
+        return any(x is not values[0] and repr(x) != repr(values[0]) for x in values)
 
     overridden = {key: None for record in records for key in record["overrides"]}
     readable = [r for r in records if r["overrides"] or r["summary"]["status"] != "damaged"]
@@ -109,15 +110,16 @@ def row_record(run: Stored, changes: dict[str, list[str]]) -> dict[str, Any]:
     """Return what a row needs from a run: its overrides, configuration, environment and metrics, by key."""
     change = change_of(run.overrides, changes)
     pairs = (o.lstrip("+").partition("=") for o in run.overrides if o not in changes.get(change, ()))
-    overrides = {key: parse_value(value) for key, _, value in pairs}
+    overrides = {key: single_value(parse_value(value)) for key, _, value in pairs}
     if changes:
         overrides = {CHANGE: change} | overrides
+    config = {key: json.dumps(x) if isinstance(x, list) else x for key, x in flatten(run.config)}
     environment = {key: x for key, x in run.environment.items() if x is not None and key not in DETAILS}
     return {
         "folder": run.name,
         "overrides": overrides,
         "complete": bool(run.config),
-        "values": {key: single_value(x) for key, x in (overrides | dict(flatten(run.config))).items()},
+        "values": overrides | config,
         "environment": EMPTY_ENVIRONMENT | environment if environment else {},
         "summary": {key: x for key, x in run.summary.items() if isinstance(x, str) or is_number(x)},
     }
@@ -136,8 +138,7 @@ def curve(run: Path, metric: str) -> dict[int, float]:
     try:
         if not run.exists():  # a name from `load_sweep` has escapes in place of control characters
             run = next((path for path in run.parent.iterdir() if clean(path.name) == run.name), run)
-        points = read_metric(run / "metrics.jsonl", metric)
-        return points or (read_metric(run / "metrics.jsonl", "loss/train") if metric == "loss/ce" else {})
+        return read_metric(run / "metrics.jsonl", metric, "loss/train" if metric == "loss/ce" else "")
     except (FileNotFoundError, UserError):
         return {}
 
