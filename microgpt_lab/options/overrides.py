@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from microgpt_lab.errors import UserError
@@ -35,6 +36,7 @@ def single_value(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else clean(value)
 
 
+@lru_cache(maxsize=1024)  # the runs of a sweep have the same few values
 def parse_value(text: str) -> Any:
     """Return the value that the text of an override means, or the text if it is not a single value."""
     try:

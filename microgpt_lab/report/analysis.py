@@ -178,7 +178,8 @@ def check_question(
         attrs = frame.attrs
         frame = frame.assign(**{metric: [mean_of_last_steps(sweep / run, metric) for run in frame.index]})
         frame.attrs = attrs
-    metrics = [name for name in frame.select_dtypes("number") if name not in swept]
+    of_config = {*swept, *frame.attrs.get("changed", ())}
+    metrics = [name for name in frame.select_dtypes("number") if name not in of_config]
     if metric not in metrics or not len(frame[metric].dropna()):
         statuses = ", ".join(f"{n} {status}" for status, n in frame["status"].value_counts().items())
         raise UserError(f"no run has '{metric}' ({statuses}){suggest(metric, metrics)}")

@@ -13,7 +13,7 @@ from microgpt_lab.report import wording
 from microgpt_lab.report.analysis import Analysis, Row
 from microgpt_lab.report.choice import without
 from microgpt_lab.report.figures.curves import FEWEST_POINTS, MOST_CURVES, curves
-from microgpt_lab.report.figures.forest import forest
+from microgpt_lab.report.figures.forest import forest, seeds_shown
 from microgpt_lab.report.pictures import FILES, pictures
 from microgpt_lab.run.folder import read_json
 
@@ -88,6 +88,7 @@ def page(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> dict[str, 
         "keys": analysis.keys,
         "rows": [row_cells(analysis, rank, row) for rank, row in enumerate(analysis.rows, start=1)],
         "compared_with": compared_with(analysis),
+        "seeds_shown": seeds_shown(analysis),
         "notes": analysis.notes,
         "without_result": [
             missing_results(row) for row in analysis.rows if set(row.setting.statuses) - {"ok"}

@@ -14,6 +14,7 @@ from microgpt_lab.report.choice import without
 from microgpt_lab.report.comparison import FEWEST, LEVEL
 from microgpt_lab.report.powerlaw import Law, fit
 from microgpt_lab.report.settings import group
+from microgpt_lab.sweeps.changes import CHANGE
 
 if TYPE_CHECKING:
     import pandas
@@ -112,7 +113,8 @@ def compared(analysis: Analysis, frame: pandas.DataFrame) -> pandas.DataFrame:
 def keys_along(runs: pandas.DataFrame, x: str) -> list[str]:
     """The swept keys with numbers whose values change x while the others stay, such as embed for parameters.
 
-    If x itself was swept: x, and the keys that have one value at each of its values.
+    If x itself was swept: x, and the keys that have one value at each of its values. If no such key changes
+    x, but the sweep has changes with one value of x each, such as sizes: the changes.
     """
     swept = [key for key in runs.attrs["swept"] if key != "seed"]
     numeric = [str(key) for key in runs.select_dtypes("number") if key in swept]
@@ -126,4 +128,9 @@ def keys_along(runs: pandas.DataFrame, x: str) -> list[str]:
         groups = means.groupby(level=others, dropna=False) if others else means.groupby(lambda _: 0)
         return bool((groups.max() / groups.min()).median() >= MOVES)
 
-    return [key for key in numeric if moves(key)]
+    if along := [key for key in numeric if moves(key)]:
+        return along
+    means: Any = runs.groupby(swept, dropna=False)[x].mean()
+    of_changes = means.groupby(level=CHANGE) if CHANGE in swept else None
+    has_one_value = of_changes is not None and (of_changes.max() <= MOVES * of_changes.min()).all()
+    return [CHANGE] if has_one_value else []

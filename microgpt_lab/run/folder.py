@@ -8,6 +8,7 @@ allowed. Text for a terminal or a page is `clean`.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypedDict
 
@@ -139,9 +140,15 @@ def is_run(folder: Path) -> bool:
 
 
 def read_run(folder: Path) -> Stored:
-    """Read what a report needs from a run, whatever its folder contains."""
+    """Read what a report needs from a run, whatever its folder contains.
+
+    The configuration is that in summary.json. Only without one, config.yaml is read, which takes longer than
+    all other files.
+    """
     contents, errors = {}, []
-    for name in ("overrides.yaml", "config.yaml", "environment.json", "summary.json", "metrics.jsonl"):
+    for name in ("overrides.yaml", "environment.json", "summary.json", "metrics.jsonl", "config.yaml"):
+        if name == "config.yaml" and contents.get("summary.json", {}).get("config"):
+            continue
         try:
             contents[name] = (read_metric if name == "metrics.jsonl" else read)(folder / name)
         except FileNotFoundError:
@@ -149,9 +156,10 @@ def read_run(folder: Path) -> Stored:
         except UserError as error:
             errors.append(str(error).removeprefix(f"{folder}{os.sep}"))
     summary = {"status": "unfinished"} | contents.get("summary.json", {})
+    config = summary.pop("config", None) or contents.get("config.yaml") or {}
+    environment = contents.get("environment.json", {})
     if errors:
         summary = {"status": "damaged", "error": "; ".join(errors)}
-    config, environment = (contents.get(name) or {} for name in ("config.yaml", "environment.json"))
     overrides = current_overrides(contents.get("overrides.yaml") or [], config)
     return Stored(*map(clean, (folder.name, overrides, current(config), environment, summary)))
 
@@ -166,13 +174,21 @@ def read_summary(run: Path) -> dict[str, Any]:
         return clean({"status": "damaged", "error": str(error)})
 
 
-def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
-    """Read a metric by step from a file with one JSON object per line. An incomplete last line is ignored.
+@lru_cache(maxsize=16)
+def line_decoder(metrics: tuple[str, ...]) -> msgspec.json.Decoder:
+    types: Any = dict.fromkeys(metrics, Figure | None) | {"step": Step}
+    return msgspec.json.Decoder(TypedDict("types", types, total=False))  # type: ignore
 
-    FileNotFoundError if the file is missing, UserError if a line cannot be read.
+
+def read_metric(path: Path, metric: str = "loss/val", otherwise: str = "") -> dict[int, float]:
+    """Read a metric by step from a file with one JSON object per line; `otherwise` if no line has it.
+
+    An incomplete last line is ignored. FileNotFoundError if the file is missing, UserError if a line cannot
+    be read.
     """
-    types: Any = TypedDict("types", {metric: Figure | None, "step": Step}, total=False)  # type: ignore
-    decoder, figures, rest, count = msgspec.json.Decoder(types), {}, b"", 1
+    metrics = (metric, otherwise) if otherwise else (metric,)
+    decoder, rest, count = line_decoder(metrics), b"", 1
+    found: list[dict[int, float]] = [{} for _ in metrics]
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_METRICS:
             raise UserError(f"{path} is larger than {LARGEST_METRICS:,} bytes")
@@ -185,10 +201,11 @@ def read_metric(path: Path, metric: str = "loss/val") -> dict[int, float]:
             if len(rest) > LONGEST_LINE:
                 raise UserError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")
             count += lines.count(b"\n") + bool(lines)
-            figures |= {
-                row["step"]: row[metric] for row in rows if row.get(metric) is not None and "step" in row
-            }
-    return figures
+            for name, figures in zip(metrics, found):
+                figures |= {
+                    row["step"]: row[name] for row in rows if row.get(name) is not None and "step" in row
+                }
+    return found[0] or found[-1]
 
 
 def read(path: Path) -> Any:

@@ -30,11 +30,11 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     """Load the runs of a sweep as a pandas DataFrame with a row per run, whatever its status.
 
     The index is the name of the run's folder. The columns are the swept keys, `status` and all metrics in
-    summary.json. A run with a file that cannot be read has the status "damaged", no metrics, and the reason
-    in `error`. `attrs` has `swept` (the keys that differ, `seed` last), `changed` (those that the sweep's
-    changes set, which the column `change` stands for), `fixed` (the values that do not
-    differ) and `environments` (each environment of a run, once). Keys and texts are safe to
-    print, because control characters are escaped.
+    summary.json, and the keys with numbers that the sweep's changes set. A run with a file that cannot be
+    read has the status "damaged", no metrics, and the reason in `error`. `attrs` has `swept` (the keys that
+    differ, `seed` last), `changed` (those that the sweep's changes set, which the column `change` stands
+    for), `fixed` (the values that do not differ) and `environments` (each environment of a run, once). Keys
+    and texts are safe to print, because control characters are escaped.
     """
     import pandas
 
@@ -47,10 +47,16 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     metrics = {*SUMMARY_KEYS, *(key for record in records for key in record["summary"])} - ALSO_CONFIG_KEYS
     changed = {key_of(override) for overrides in changes.values() for override in overrides}
     swept = [key for key in swept_keys(records, changed) if key not in metrics]
+    complete = [record["values"] for record in records if record["complete"]]
+    quantities = [  # of the changes
+        key
+        for key in sorted(changed.difference(swept, metrics))
+        if complete and all(is_number(values.get(key)) for values in complete)
+    ]
     numbers = {key for record in records for key, x in record["summary"].items() if is_number(x)}
     rows = [
         {key: x for key, x in record["summary"].items() if is_number(x) or key not in numbers}
-        | {key: record["values"].get(key) for key in swept}
+        | {key: record["values"].get(key) for key in (*swept, *quantities)}
         for record in records
     ]
     frame = pandas.DataFrame(rows, index=pandas.Index([record["folder"] for record in records], name="run"))
@@ -58,7 +64,6 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
         values = [record["values"].get(key) for record in records]
         if None in values:
             frame[key] = pandas.Series(values, index=frame.index, dtype=object)
-    complete = [record["values"] for record in records if record["complete"]]
     fixed = {
         key: value
         for key, value in (complete[0] if complete else {}).items()
@@ -79,7 +84,8 @@ def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
     """
 
     def differs(key: str, among: list[dict[str, Any]]) -> bool:
-        return len({repr(record["values"].get(key)) for record in among}) > 1
+        values = [record["values"].get(key) for record in among]
+        return any(x is not values[0] and repr(x) != repr(values[0]) for x in values)
 
     overridden = {key: None for record in records for key in record["overrides"]}
     readable = [r for r in records if r["overrides"] or r["summary"]["status"] != "damaged"]
@@ -104,15 +110,16 @@ def row_record(run: Stored, changes: dict[str, list[str]]) -> dict[str, Any]:
     """Return what a row needs from a run: its overrides, configuration, environment and metrics, by key."""
     change = change_of(run.overrides, changes)
     pairs = (o.lstrip("+").partition("=") for o in run.overrides if o not in changes.get(change, ()))
-    overrides = {key: parse_value(value) for key, _, value in pairs}
+    overrides = {key: single_value(parse_value(value)) for key, _, value in pairs}
     if changes:
         overrides = {CHANGE: change} | overrides
+    config = {key: json.dumps(x) if isinstance(x, list) else x for key, x in flatten(run.config)}
     environment = {key: x for key, x in run.environment.items() if x is not None and key not in DETAILS}
     return {
         "folder": run.name,
         "overrides": overrides,
         "complete": bool(run.config),
-        "values": {key: single_value(x) for key, x in (overrides | dict(flatten(run.config))).items()},
+        "values": overrides | config,
         "environment": EMPTY_ENVIRONMENT | environment if environment else {},
         "summary": {key: x for key, x in run.summary.items() if isinstance(x, str) or is_number(x)},
     }
@@ -131,8 +138,7 @@ def curve(run: Path, metric: str) -> dict[int, float]:
     try:
         if not run.exists():  # a name from `load_sweep` has escapes in place of control characters
             run = next((path for path in run.parent.iterdir() if clean(path.name) == run.name), run)
-        points = read_metric(run / "metrics.jsonl", metric)
-        return points or (read_metric(run / "metrics.jsonl", "loss/train") if metric == "loss/ce" else {})
+        return read_metric(run / "metrics.jsonl", metric, "loss/train" if metric == "loss/ce" else "")
     except (FileNotFoundError, UserError):
         return {}
 

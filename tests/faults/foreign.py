@@ -75,15 +75,23 @@ def files(sweep):
 
 @contextlib.contextmanager
 def changed(file, content):
-    """Replace a file by another content, or by whatever `content(file)` creates; then restore it."""
+    """Replace a file by another content, or by whatever `content(file)` creates; then restore it.
+
+    For config.yaml, summary.json loses its configuration, because config.yaml is not read beside one.
+    """
     whole = file.read_bytes()
-    file.unlink()
-    try:
-        content(file) if callable(content) else file.write_bytes(content)
-        yield
-    finally:
-        shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink(missing_ok=True)
-        file.write_bytes(whole)
+    with contextlib.ExitStack() as stack:
+        if file.name == "config.yaml":
+            summary = json.loads((file.parent / "summary.json").read_text())
+            summary.pop("config", None)
+            stack.enter_context(changed(file.parent / "summary.json", json.dumps(summary).encode()))
+        file.unlink()
+        try:
+            content(file) if callable(content) else file.write_bytes(content)
+            yield
+        finally:
+            shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink(missing_ok=True)
+            file.write_bytes(whole)
 
 
 def tree_of(file):

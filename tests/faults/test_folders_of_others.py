@@ -43,6 +43,21 @@ def test_a_damaged_folder_is_a_row_with_its_setting(sweep):
         assert "JSON is malformed" in load_table(sweep).loc["seed=1", "error"]
 
 
+def test_config_yaml_is_read_only_if_the_summary_has_no_configuration(sweep):
+    config, frame = sweep / "seed=1" / "config.yaml", load_table(sweep)
+    whole = config.read_bytes()
+    with changed(config, whole):  # and the summary's configuration is gone
+        assert load_table(sweep).equals(frame) and load_table(sweep).attrs == frame.attrs
+    try:
+        config.write_bytes(b"[")
+        assert load_table(sweep).equals(frame)
+        with changed(sweep / "seed=1" / "summary.json", b"["):
+            errors = load_table(sweep).loc["seed=1", "error"]
+            assert "summary.json" in errors and "config.yaml" in errors
+    finally:
+        config.write_bytes(whole)
+
+
 def test_files_and_keys_may_be_missing_or_unknown(sweep):
     """Files and keys may be missing, and unknown ones are allowed."""
     run = sweep / "seed=1"

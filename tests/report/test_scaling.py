@@ -17,6 +17,7 @@ from microgpt_lab.report.figures.scaling import draw_scaling  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
 from microgpt_lab.report.powerlaw import Law, fit, jackknife  # noqa: E402
 from microgpt_lab.report.scaling import scaling  # noqa: E402
+from microgpt_lab.sweeps.table import load_sweep  # noqa: E402
 
 X = np.geomspace(1000, 100_000, 8)
 
@@ -125,6 +126,62 @@ def test_only_compared_runs_have_points():
     relu, gelu = found_in(runs, x="embed").lines
     assert relu.x.tolist() == [8, 16, 24, 48] and len(gelu.x) == 5
     assert relu.law.startswith("4 points")
+
+
+def changes(folder, sizes):
+    """Load a sweep of changes `layers=… embed=…` with 3 seeds each, from the files that are needed."""
+    rng = np.random.default_rng(0)
+    names = [f"layers={layers} embed={embed}" for layers, embed in sizes]
+    folder.mkdir()
+    text = json.dumps({"hydra": {"sweeper": {"changes": names}}})
+    (folder / "multirun.yaml").write_text(text)  # JSON is YAML, too
+    for number, name in enumerate(names):
+        config = {key: int(x) for key, x in (override.split("=") for override in name.split())}
+        for seed in range(3):
+            run = folder / f"{number},seed={seed}"
+            run.mkdir()
+            loss = 2 + 3 / config["embed"] + 0.001 * rng.standard_normal()
+            files = {
+                "overrides.yaml": [*name.split(), f"seed={seed}"],
+                "config.yaml": config | {"seed": seed},
+                "summary.json": {"status": "ok", "loss/val": loss, "parameters": 16 * config["embed"] ** 2},
+            }
+            for file, content in files.items():
+                (run / file).write_text(json.dumps(content))
+    return load_sweep(folder)
+
+
+SIZES = [(1, 8), (1, 12), (2, 16), (2, 24), (3, 48)]
+
+
+@pytest.mark.parametrize("x", ["parameters", "embed"])
+def test_changes_with_one_value_of_x_are_the_points_of_a_line(x, tmp_path):
+    runs = changes(tmp_path / "sweep", SIZES)
+    assert runs.attrs["swept"] == ["change", "seed"] and runs["layers"].tolist()[::6] == [1, 2, 3]
+    found = found_in(runs, x=x)
+    (line,) = found.lines
+    embeds = np.array([embed for _, embed in SIZES])
+    assert found.along == ["change"] and line.x.tolist() == [
+        *(16 * embeds**2 if x == "parameters" else embeds)
+    ]
+    assert line.law.exponent == pytest.approx(0.5 if x == "parameters" else 1, rel=0.1)
+
+
+def test_changes_beside_a_key_that_changes_x_have_a_line_each():
+    rows = [
+        {"change": change, "embed": embed, "seed": seed, "loss/val": 2 + seed / embed, "parameters": embed**2}
+        for change in ("none", "bias=true")
+        for embed in (8, 16, 32)
+        for seed in range(3)
+    ]
+    found = found_in(frame(rows, ["change", "embed", "seed"]), x="parameters")
+    assert found.along == ["embed"] and [line.keys["change"] for line in found.lines] == ["none", "bias=true"]
+
+
+def test_a_key_of_the_changes_is_no_metric(tmp_path):
+    runs = changes(tmp_path / "sweep", SIZES)
+    with pytest.raises(UserError, match=r"no run has 'embed'.*choose from loss/val, parameters"):
+        analyse(runs, Question(metric="embed"), tmp_path)
 
 
 @pytest.mark.parametrize(

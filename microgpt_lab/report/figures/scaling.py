@@ -26,7 +26,8 @@ def draw_scaling(scaling: Scaling, metric: str) -> str:
     unit, unit_name = next((u for u in UNITS if values.max() >= 10 * u[0]), (1.0, ""))
     figure, axes = new_figure(6.2, 3.6 + 0.18 * len(lines))
     for line, color, marker in zip(lines, COLORS, MARKERS):
-        draw_line(axes, line, unit, color, marker, connect=len(scaling.along) < 2)
+        connect = len(scaling.along) < 2 and len(set(line.x)) == len(line.x)
+        draw_line(axes, line, unit, color, marker, connect=connect)
     scale_axis(axes, "x", values / unit)
     scale_axis(axes, "y", np.concatenate([line.mean for line in lines]))
     axes.set_xlabel(NAMES.get(scaling.x, scaling.x) + (f", in {unit_name}" if unit_name else ""))
