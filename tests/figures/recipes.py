@@ -61,12 +61,15 @@ class Recipe:
     def seeds(self) -> set[float]:
         """Numbers of seeds: of each row, in all, and quoted ones."""
         quoted = leaves([*self.expected.get("quoted", {}).values()])
-        return {*quoted, self.expected.get("seeds", 1), *(len(row["figures"]) for row in self.rows)}
+        earlier = self.expected.get("earlier", {}).get("seeds", 1)
+        own = (len(row["figures"]) for row in self.rows)
+        return {*quoted, earlier, self.expected.get("seeds", 1), *own}
 
     def intervals(self) -> Iterator[tuple[float, float]]:
         for row in self.rows:
             if row.get("interval"):
                 yield tuple(row["interval"])
+        yield from map(tuple, self.expected.get("earlier", {}).get("intervals", ()))  # of a smaller report
 
     def intervals_by_seed(self) -> Iterator[tuple[float, float]]:
         """The least and the largest gap of one seed, for each two rows with the same seeds."""
