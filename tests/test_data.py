@@ -3,13 +3,14 @@
 import hashlib
 import json
 import math
+import tracemalloc
 from random import Random
 
 import pytest
 from golden.make_pytorch import FIGURES
 
 from microgpt_lab import Corpus, part
-from microgpt_lab.core.documents import SPLITS, torch_randperm
+from microgpt_lab.core.documents import SPLITS, Documents, torch_randperm
 from microgpt_lab.core.guessing import guessing
 from microgpt_lab.core.reading import MAX_FILE_BYTES, lines, read
 
@@ -241,6 +242,17 @@ def test_guessing_names_has_the_published_loss(karpathy_names):
     assert nats == pytest.approx(
         {"uniform": 3.296, "unigram": 2.83, "bigram": 2.46, "trigram": 2.22}, abs=0.02
     )
+
+
+def test_baselines_of_many_seeds_keep_the_held_out_documents_once():
+    documents, sizes = Documents(f"name {i}" for i in range(2000)), []
+    for seed in range(30):
+        corpus = Corpus(documents, train_docs=5, seed=seed)
+        tracemalloc.start()
+        corpus.guessing(corpus.validation)
+        sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert max(sizes[1:]) < 8 * len(corpus.validation)  # bytes of one more tuple of them
 
 
 def test_lines_are_split_only_at_newlines(tmp_path):

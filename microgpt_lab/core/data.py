@@ -203,7 +203,10 @@ class Corpus(Pieces):
             train, held_out = (list(chain.from_iterable(map(pieces, d))) for d in (self.train, documents))
             return guessing(train, held_out, self.vocab_size)
 
-        return self.documents.cached(("guessing", self.pieces_key, tuple(documents), whole), count)
+        # One tuple for all keys, because a sweep may have a key for each of thousands of seeds.
+        scored = tuple(documents)
+        scored = self.documents.cached(("scored", scored), lambda: scored)
+        return self.documents.cached(("guessing", self.pieces_key, scored, whole), count)
 
     def guessing_bits(self, documents: Sequence[str]) -> dict[str, float]:
         """Return the losses of the same baselines in bits per character, as `bits_per_char` computes them."""
