@@ -89,7 +89,10 @@ class Prepare(Callback):
         remember_new_folders(Prepare.sweep)
         self.limit(config)
         existing = count_ended(Prepare.sweep) if trials else 0
-        start_counter(Prepare.sweep, existing + trials if trials else len(grid), existing)
+        try:
+            start_counter(Prepare.sweep, existing + trials if trials else len(grid), existing)
+        except (NotADirectoryError, FileExistsError, PermissionError) as error:
+            raise SweepRefused(f"hydra.sweep.dir={Prepare.sweep}: {error.strerror}") from None
         batches.parallel = self.parallel
         if trials:
             Prepare.sweep.mkdir(parents=True, exist_ok=True)  # for the storage of the study
