@@ -150,7 +150,7 @@ def read_run(folder: Path) -> Stored:
         if name == "config.yaml" and contents.get("summary.json", {}).get("config"):
             continue
         try:
-            contents[name] = (read_metric if name == "metrics.jsonl" else read)(folder / name)
+            contents[name] = (read_metric if name == "metrics.jsonl" else read_clean)(folder / name)
         except FileNotFoundError:
             continue
         except UserError as error:
@@ -159,9 +159,9 @@ def read_run(folder: Path) -> Stored:
     config = summary.pop("config", None) or contents.get("config.yaml") or {}
     environment = contents.get("environment.json", {})
     if errors:
-        summary = {"status": "damaged", "error": "; ".join(errors)}
+        summary = {"status": "damaged", "error": clean("; ".join(errors))}
     overrides = current_overrides(contents.get("overrides.yaml") or [], config)
-    return Stored(*map(clean, (folder.name, overrides, current(config), environment, summary)))
+    return Stored(clean(folder.name), overrides, current(config), environment, summary)
 
 
 def read_summary(run: Path) -> dict[str, Any]:
@@ -210,9 +210,21 @@ def read_metric(path: Path, metric: str = "loss/val", otherwise: str = "") -> di
 
 def read(path: Path) -> Any:
     """Read a YAML or JSON file. FileNotFoundError if it is missing, UserError if it does not fit SCHEMA."""
-    content = read_text(path)
+    return parse(read_text(path), path)
+
+
+def read_clean(path: Path) -> Any:
+    """Read a file as `read` does, clean."""
+    text = read_text(path)
+    content = parse(text, path)
+    # JSON without escapes has no other characters than its text, so that most files need no second pass.
+    is_clean = path.suffix == ".json" and "\\" not in text and text.replace("\n", "").isprintable()
+    return content if is_clean else clean(content)
+
+
+def parse(text: str, path: Path) -> Any:
     try:
-        content = untrusted.load(content, path) if path.suffix == ".yaml" else msgspec.json.decode(content)
+        content = untrusted.load(text, path) if path.suffix == ".yaml" else msgspec.json.decode(text)
         msgspec.convert(content, SCHEMA.get(path.name, dict[str, Any]), str_keys=True)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise UserError(f"{path}: {msgspec_message(error)}") from None

@@ -91,7 +91,9 @@ def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
     readable = [r for r in records if r["overrides"] or r["summary"]["status"] != "damaged"]
     swept = [key for key in overridden if differs(key, readable)]
     complete = [record for record in records if record["complete"]]
-    others = [key for key in complete[0]["values"] if key not in overridden] if complete else []
+    first = complete[0]["values"] if complete else {}
+    common = set(first).intersection(*(record["values"] for record in complete)).difference(overridden)
+    others = [key for key in first if key in common]
     of_model = {*MODEL_KINDS, *options_of(GPT)} if "model" in {*swept, *changed} else ()
     matched = [r["values"] for r in complete if r["values"].get("match", "none") != "none"]
     chosen = {"match_reference", *(values.get("match_free") for values in matched)} if matched else ()
@@ -100,7 +102,6 @@ def swept_keys(records: list[dict[str, Any]], changed: set[str]) -> list[str]:
         for key in others
         if not {key, key.partition(".")[0]} & {*swept, *of_model, *changed}
         and key not in chosen
-        and all(key in record["values"] for record in complete)
         and differs(key, complete)
     ]
     return sorted(swept, key=lambda key: key == "seed")
