@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from microgpt_lab.report.analysis import Analysis
 
 WIDE = 97  # columns beside those of the swept keys; a narrower terminal gets no sizes and seconds
+WIDEST = 48  # columns of a swept key, beyond which its values are wrapped
 
 
 def main(arguments: list[str]) -> int:
@@ -88,10 +89,11 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
     for key in facts["keys"]:
-        table.add_column(escape(key), style="cyan")
+        table.add_column(escape(key), style="cyan", max_width=WIDEST)
     headings = (facts["metric"], "sd", "seeds", "params", "FLOPs/token", "s/run")
     widths = [
-        max(map(len, column)) + 2 for column in zip(facts["keys"], *(row["keys"] for row in facts["rows"]))
+        min(WIDEST, max(map(len, column))) + 2
+        for column in zip(facts["keys"], *(row["keys"] for row in facts["rows"]))
     ]
     headings = headings if console.width >= sum(widths) + WIDE else headings[:3]
     for heading in headings:

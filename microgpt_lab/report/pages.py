@@ -20,6 +20,8 @@ from microgpt_lab.run.folder import read_json
 if TYPE_CHECKING:
     import pandas
 
+LONGEST_NAME = 50  # characters of the reference in a heading of the table
+
 
 def write(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> list[Path]:
     """Write all files of the report, and return their paths."""
@@ -105,7 +107,8 @@ def page(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> dict[str, 
 def compared_with(analysis: Analysis) -> str:
     if analysis.reference is None:
         return "comparison"
-    return f"compared with {analysis.reference_name}, {analysis.reference.setting.name}"
+    name = analysis.reference.setting.name
+    return f"compared with {analysis.reference_name}" + (f", {name}" if len(name) <= LONGEST_NAME else "")
 
 
 def row_cells(analysis: Analysis, rank: int, row: Row) -> dict[str, Any]:

@@ -139,5 +139,5 @@ def of_pairs(analysis: Analysis) -> Picture:
     ]
     claimed = sum(pair["significant"] for pair in data)
     notes = [f"Of all {len(data)} pairs of settings, {claimed} have a claimed gap."]
-    svg = draw_pairs(pairs, rows, decimals(analysis.comparison))
+    svg = draw_pairs(pairs, rows, decimals(analysis.comparison), analysis.chosen)
     return Picture(FILES[1], "All pairs", caption, svg, notes, {"pairs": data})

@@ -34,8 +34,9 @@ def curves(analysis: Analysis, sweep: Path) -> str:
     figure, axes = new_figure(8.5 if paired else 6, 3.6, columns=2 if paired else 1)
     left, right = axes if paired else (axes, None)
     title: Any = None
-    for row in rows:
-        left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=label(row))
+    names = [label(row, analysis.chosen) for row in rows]
+    for row, name in zip(rows, names):
+        left.plot(steps, tables[:, :, row.column].mean(1), linewidth=1.4, label=name)
     columns = np.array([row.column for row in rows])
     drawn = tables[:, :, columns]
     if drawn.min() > 0 and drawn.max() > 40 * np.median(drawn):
@@ -56,11 +57,11 @@ def curves(analysis: Analysis, sweep: Path) -> str:
         gaps = np.abs([c.gap[columns] for c in comparisons])
         if gaps.max() > 40 * np.median(gaps) > 0:
             logarithmic(right, "y", float(np.median(gaps)))
-        title = right.set_title(GAP.format(label(reference)), loc="left", fontsize=9)
+        title = right.set_title(GAP.format(label(reference, analysis.chosen)), loc="left", fontsize=9)
     for each in (left, right) if right is not None else (left,):
         each.set_xlabel("step")
         each.grid(axis="y", color=GRID, linewidth=0.6)
-    fitting = int(14 * figure.get_figwidth()) // (max(len(label(row)) for row in rows) + 8)
+    fitting = int(14 * figure.get_figwidth()) // (max(map(len, names)) + 8)
     ncols = max(1, min(3, len(rows), fitting))
     figure.legend(loc="outside lower center", ncols=ncols, frameon=False, fontsize=8)
     figure.draw_without_rendering()  # lays the axes out

@@ -47,7 +47,7 @@ def forest(analysis: Analysis) -> str:
             axes.plot([row.low, row.high], [position, position], color=color, linewidth=2.2, alpha=0.8)
         axes.plot(gaps[:, row.column].mean(), position, "o", color=color, markersize=5.5, zorder=3)
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [label(row) for row in rows])
+    axes.set_yticks(range(len(rows)), [label(row, analysis.chosen, lines=2) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     scale_gaps(axes, rows, gaps)
     axes.grid(axis="x", color=GRID, linewidth=0.6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from microgpt_lab.report.analysis import Row
@@ -13,10 +15,10 @@ MOST_PAIRED, MOST_WITH_INTERVALS = 18, 10  # settings
 LONGEST_LABEL = 9  # characters; with longer labels, columns have only the numbers of their rows
 
 
-def draw_pairs(pairs: Pairs, rows: list[Row], digits: int) -> str:
+def draw_pairs(pairs: Pairs, rows: list[Row], digits: int, chosen: Sequence[str] = ()) -> str:
     """Draw a cell for each pair, rows and columns from best to worst: by how much the row is worse.
 
-    A claimed gap is red, the deeper the larger, and its text is bold.
+    A claimed gap is red, the deeper the larger, and its text is bold. `chosen`: see `label`.
     """
     rows = rows[:MOST_PAIRED]
     order = np.array([row.column for row in rows])
@@ -25,8 +27,8 @@ def draw_pairs(pairs: Pairs, rows: list[Row], digits: int) -> str:
     )
     count, with_interval = len(rows), len(rows) <= MOST_WITH_INTERVALS
     width, height = (1.25, 0.5) if with_interval else (0.55, 0.3)
-    names = [label(row) for row in rows]
-    longest = max(map(len, names))
+    names = [label(row, chosen, lines=2) for row in rows]
+    longest = max(len(line) for name in names for line in name.split("\n"))
     figure, axes = new_figure(0.5 + 0.075 * longest + width * (count - 1), 0.6 + height * (count - 1))
     largest = max(gap[claimed].max(), 1e-300) if claimed.any() else 1.0
     for i in range(1, count):
@@ -48,7 +50,7 @@ def draw_pairs(pairs: Pairs, rows: list[Row], digits: int) -> str:
         [f"{name} ({i})" if numbered else name for i, name in enumerate(names, start=1)][1:],
     )
     if numbered:
-        axes.set_title(f"(1): {names[0]}", loc="left", fontsize=9)
+        axes.set_title(f"(1): {label(rows[0], chosen)}", loc="left", fontsize=9)
     axes.set_xlim(-0.5, count - 1.5)
     axes.set_ylim(count - 0.5, 0.5)
     axes.spines[:].set_visible(False)

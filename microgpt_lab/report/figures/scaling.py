@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from microgpt_lab.report.figures.style import GRID, as_svg, new_figure, short_name
+from microgpt_lab.report.figures.style import GRID, as_svg, new_figure, short_name, shortened
 from microgpt_lab.report.powerlaw import Law
 from microgpt_lab.report.scaling import Line, Scaling
 
@@ -54,7 +54,7 @@ def draw_line(axes: Any, line: Line, unit: float, color: str, marker: str, *, co
 
 def legend(line: Line) -> str:
     """The setting of a line and its exponent: 'gelu: b = 0.52 (0.41 to 0.66)'."""
-    name = short_name(line.keys) if line.keys else ""
+    name = shortened(short_name(line.keys)) if line.keys else ""
     if not isinstance(line.law, Law):
         return name
     exponent, low, high = (f"{b:#.2g}" for b in (line.law.exponent, *line.law.interval))

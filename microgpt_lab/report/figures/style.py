@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from microgpt_lab.report.analysis import Row
+from microgpt_lab.sweeps.changes import CHANGE
 
 INK, GRID = "#24292f", "#d8dee4"
 WORSE, BETTER, OPEN = "#d1495b", "#2a9d8f", "#6e8bb0"
+WIDEST = 46  # characters of a line of a name
 STYLE = f"""<style>
 :root {{ --ink: {INK}; --grid: {GRID}; }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink: #d7dde3; --grid: #3b434b; }} }}
@@ -57,17 +61,25 @@ def as_svg(figure: Any) -> str:
     return f"{svg[:start]}\n{STYLE}{svg[start:]}"
 
 
-def label(row: Row) -> str:
-    return short_name(row.setting.keys) or row.setting.name
+def label(row: Row, chosen: Sequence[str] = (), lines: int = 1) -> str:
+    """The name of a row, without the keys at whose best value it is shown, `shortened` to some lines."""
+    keys = {key: value for key, value in row.setting.keys.items() if key not in chosen}
+    return shortened(short_name(keys or row.setting.keys) or row.setting.name, lines)
+
+
+def shortened(name: str, lines: int = 1) -> str:
+    """A name in at most so many lines. The table of the report has all of it."""
+    wrapped = textwrap.wrap(name, WIDEST, max_lines=lines, placeholder=" …", break_on_hyphens=False)
+    return "\n".join(wrapped)
 
 
 def short_name(keys: dict[str, Any]) -> str:
-    """The name of a setting, with `window` for attention.window; with a single key, only its value."""
+    """The name of a setting, with `window` for attention.window; of a single key and changes, only values."""
     if len(keys) == 1:
         return str(*keys.values())
     ends = Counter(key.rpartition(".")[2] for key in keys)
     short = {key: end if ends[end := key.rpartition(".")[2]] == 1 else key for key in keys}
-    return ", ".join(f"{short[key]}={value}" for key, value in keys.items())
+    return ", ".join(str(value) if key == CHANGE else f"{short[key]}={value}" for key, value in keys.items())
 
 
 def logarithmic(axes: Any, which: str, limit: float) -> None:
