@@ -144,7 +144,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     rows.sort(key=lambda r: (r.column is None, r.mean is None, sign * (r.mean or 0.0)))
     notes = alignment_notes(runs, aligned) + objective_notes(frame, question.metric, sweep)
     if comparison:
-        notes += wording.notes(comparison)
+        notes = [*wording.answer(comparison), *notes, *wording.notes(comparison)]
         notes += [note for choice in choices for note in wording.choice_notes(choice)]
         notes += [wording.rounds_note(rounds, comparison)] if rounds.until else []
         notes += [wording.power_note(comparison)] if comparison.typical_noise > 0 else []

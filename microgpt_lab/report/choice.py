@@ -80,7 +80,7 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> Choice:
     import pandas
 
     swept = without(frame.attrs["swept"], [key])
-    seeds = list(frame["seed"].unique()) if "seed" in swept else []
+    seeds = pandas.to_numeric(frame["seed"], errors="coerce").dropna().unique() if "seed" in swept else []
     choosing = sorted(seeds)[-CHOOSING_SEEDS:] if len(seeds) >= ENOUGH_TO_SPLIT else []
     numbers, combinations = numbered(frame, without(swept, ["seed"]))
     best_runs, candidates, ends = [], 0, []

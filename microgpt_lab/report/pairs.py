@@ -45,8 +45,11 @@ class Pairs:
     significant: np.ndarray[Any, np.dtype[np.bool_]]
 
 
-def compare_pairs(table: Any) -> Pairs | None:
-    """Compare all columns with each other, paired by seed; None if the table is too small."""
+def compare_pairs(table: Any, candidates: int = 0, level: float = LEVEL) -> Pairs | None:
+    """Compare all columns with each other, paired by seed; None if the table is too small.
+
+    candidates, level: see `comparison.compare`.
+    """
     table = np.asarray(table, float)
     seeds, settings = table.shape
     if seeds < FEWEST or settings < 2:
@@ -56,9 +59,11 @@ def compare_pairs(table: Any) -> Pairs | None:
     mean, noise = gaps.mean(0), np.maximum(gaps.std(0, ddof=1), rounding_noise(table))
     scale = noise_scale(noise, seeds) / np.sqrt(seeds)
     own = np.std(table - np.median(table, 1, keepdims=True), 0, ddof=1)
-    simulated = [largest_pairs((1.0,) * settings, seeds)]
-    simulated += [largest_pairs(tuple(own / own.max()), seeds)] if own.max() > 0 else []
-    critical = max(float(np.quantile(largest, LEVEL)) for largest in simulated)
+    family = max(settings, candidates)
+    simulated = [largest_pairs((1.0,) * family, seeds)]
+    if own.max() > 0:  # the noise of candidates that are not in the table is taken to be that of the others
+        simulated.append(largest_pairs(tuple(np.resize(own / own.max(), family)), seeds))
+    critical = max(float(np.quantile(largest, level)) for largest in simulated)
     t = np.abs(mean) / np.where(scale > 0, scale, np.inf)
     p = np.max([1 - np.searchsorted(largest, t) / (1 + len(largest)) for largest in simulated], 0)
 

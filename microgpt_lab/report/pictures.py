@@ -108,13 +108,16 @@ def line_data(line: Line) -> dict[str, Any]:
 
 def of_pairs(analysis: Analysis) -> Picture:
     """The matrix of all pairs. UserError if there are too few seeds or too many settings."""
-    rows = analysis.compared
-    if len(rows) > MOST_SETTINGS:
+    rows, comparison = analysis.compared, analysis.comparison
+    family = comparison.family if comparison else len(rows)
+    if family > MOST_SETTINGS:
+        which = "settings" if family == len(rows) else "candidates of --best"
         raise UserError(
-            f"--pairs compares at most {MOST_SETTINGS} settings, not {len(rows)}: name fewer keys with --by"
+            f"--pairs compares at most {MOST_SETTINGS} {which}, not {family}: name fewer keys with --by"
         )
-    pairs = compare_pairs(analysis.sign * analysis.table())
-    if pairs is None or analysis.comparison is None:
+    table = analysis.sign * analysis.table()
+    pairs = compare_pairs(table, family, comparison.level) if comparison else None
+    if pairs is None or comparison is None:
         seeds = len(rows[0].figures) if rows else 0
         raise UserError(f"--pairs needs at least 2 settings and {FEWEST} seeds, not {len(rows)} and {seeds}")
     caption = (
@@ -139,5 +142,5 @@ def of_pairs(analysis: Analysis) -> Picture:
     ]
     claimed = sum(pair["significant"] for pair in data)
     notes = [f"Of all {len(data)} pairs of settings, {claimed} have a claimed gap."]
-    svg = draw_pairs(pairs, rows, decimals(analysis.comparison), analysis.chosen)
+    svg = draw_pairs(pairs, rows, decimals(comparison), analysis.chosen)
     return Picture(FILES[1], "All pairs", caption, svg, notes, {"pairs": data})

@@ -92,6 +92,19 @@ def too_few(seeds: int, settings: int) -> str:
     return f"no claim with {seeds} {'seed' if seeds == 1 else 'seeds'}: at least {FEWEST} are needed"
 
 
+def answer(comparison: Comparison) -> Iterator[str]:
+    """Say how many rows are claimed to be better or worse than the reference, if there are several."""
+    claimed, others = comparison.significant, len(comparison.gap) - 1
+    counts = [("worse than", int((claimed & (comparison.gap > 0)).sum()))]
+    if comparison.has_baseline:
+        counts.insert(0, ("better than", int((claimed & (comparison.gap < 0)).sum())))
+    counts.append(("indistinguishable from", others - int(claimed.sum())))
+    reference = "the baseline" if comparison.has_baseline else "the best row"
+    found = ", ".join(f"{count} {'is' if count == 1 else 'are'} {word} it" for word, count in counts)
+    if others > 1:
+        yield f"Of the {others} rows beside {reference}, {found}."
+
+
 def notes(comparison: Comparison) -> Iterator[str]:
     """The notes that explain how to read the table."""
     reference = "the baseline" if comparison.has_baseline else "the best row"

@@ -161,6 +161,15 @@ def test_notes_of_a_comparison_with_the_best_row():
     ]
 
 
+def test_the_first_note_is_the_answer():
+    (to_best,) = wording.answer(compare([[0, 1, 0.1], [0.2, 1.2, 0.1], [0, 1.1, 0.2], [0.1, 1, 0]]))
+    assert to_best == "Of the 2 rows beside the best row, 1 is worse than it, 1 is indistinguishable from it."
+    (to_baseline,) = wording.answer(compare([[1, 2, 0], [1.1, 2.2, 0], [1, 2, 0.1], [1, 2, 0.1]], 0))
+    expected = "1 is better than it, 1 is worse than it, 0 are indistinguishable from it."
+    assert to_baseline == f"Of the 2 rows beside the baseline, {expected}"
+    assert list(wording.answer(compare([[0, 1], [0, 1.1], [0, 1]]))) == []
+
+
 def test_notes_of_a_comparison_with_a_baseline():
     assert list(wording.notes(compare(TABLE, 0))) == [
         f"Gaps to the baseline {PAIRED}",

@@ -19,6 +19,7 @@ from microgpt_lab.report.export import escape, export_csv, export_latex  # noqa:
 from microgpt_lab.report.figures.heatmap import draw_heatmap, strengths  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
 from microgpt_lab.report.pairs import compare_pairs, largest_pairs  # noqa: E402
+from microgpt_lab.report.pictures import pictures  # noqa: E402
 
 # Four seeds of three settings. Gaps of the second to the first: 0.5, 0.25, 0.75, 0.5.
 TABLE = np.array([[1.0, 1.5, 1.25], [2.0, 2.25, 2.5], [3.0, 3.75, 3.0], [4.0, 4.5, 4.25]])
@@ -61,6 +62,20 @@ def test_when_all_are_equal_one_report_in_twenty_claims_a_gap(noise, monkeypatch
 def test_more_pairs_need_wider_intervals():
     critical = [np.quantile(largest_pairs((1.0,) * n, 5), 0.95) for n in (2, 3, 6)]
     assert critical[0] < critical[1] < critical[2] and len(largest_pairs((1.0,) * 2, 5)) == SIMULATED
+
+
+def test_settings_chosen_from_more_candidates_need_wider_intervals():
+    few, more = compare_pairs(TABLE), compare_pairs(TABLE, candidates=12)
+    assert more.gap.tolist() == few.gap.tolist() and (more.high - few.high)[np.triu_indices(3, 1)].min() > 0
+    rows = [
+        {"optimizer": name, "lr": rate, "seed": seed, "loss/val": 2 + seed / 9 + rate * seed / 99}
+        for name, rates in (("adam", range(60)), ("sgd", (1,)))
+        for rate in rates
+        for seed in range(4)
+    ]
+    table = frame(rows, ["optimizer", "lr", "seed"])
+    with pytest.raises(UserError, match="--pairs compares at most 60 candidates of --best, not 61"):
+        pictures(analyse(table, Question(best="lr", pairs=True), None), table)
 
 
 def test_without_noise_nothing_is_claimed_and_with_too_few_seeds_nothing_is_compared():
