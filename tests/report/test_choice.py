@@ -7,14 +7,14 @@ import pytest
 pandas = pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
 
-from test_analysis import frame, report, sweep_of_rates
+from test_analysis import frame, report, sweep_of_rates  # noqa: E402
 
-from microgpt_lab import UserError
-from microgpt_lab.report.analysis import Question, analyse
+from microgpt_lab import UserError  # noqa: E402
+from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
 from microgpt_lab.report.comparison import STOPPED_LEVEL
-from microgpt_lab.report.pages import write
-from microgpt_lab.report.pictures import pictures
-from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds
+from microgpt_lab.report.pages import write  # noqa: E402
+from microgpt_lab.report.pictures import pictures  # noqa: E402
+from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds  # noqa: E402
 
 RATES = (0.01, 0.1, 1.0)
 
