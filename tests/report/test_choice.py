@@ -11,7 +11,7 @@ from test_analysis import frame, report, sweep_of_rates  # noqa: E402
 
 from microgpt_lab import UserError  # noqa: E402
 from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
-from microgpt_lab.report.comparison import STOPPED_LEVEL
+from microgpt_lab.report.comparison import STOPPED_LEVEL  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
 from microgpt_lab.report.pictures import pictures  # noqa: E402
 from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds  # noqa: E402
