@@ -80,8 +80,8 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> Choice:
     import pandas
 
     swept = without(frame.attrs["swept"], [key])
-    seeds = pandas.to_numeric(frame["seed"], errors="coerce").dropna().unique() if "seed" in swept else []
-    choosing = sorted(seeds)[-CHOOSING_SEEDS:] if len(seeds) >= ENOUGH_TO_SPLIT else []
+    seeds = set(frame["seed"].dropna()) if "seed" in swept else set()
+    choosing = sorted(seeds, key=seed_order)[-CHOOSING_SEEDS:] if len(seeds) >= ENOUGH_TO_SPLIT else []
     numbers, combinations = numbered(frame, without(swept, ["seed"]))
     best_runs, candidates, ends = [], 0, []
     for i, combination in enumerate(combinations):
@@ -96,6 +96,11 @@ def at_best(frame: pandas.DataFrame, metric: str, key: str) -> Choice:
     best_frame = pandas.concat(best_runs)
     best_frame.attrs = frame.attrs | {"swept": swept}
     return Choice(best_frame, [key], len(choosing), 0 if choosing else candidates, ends)
+
+
+def seed_order(seed: Any) -> tuple[bool, Any]:
+    """Numbers in ascending order, then texts, which a foreign folder may have."""
+    return isinstance(seed, str), seed
 
 
 def values_by_rank(rows: pandas.DataFrame, metric: str, key: str, swept: Sequence[str]) -> list[Any]:

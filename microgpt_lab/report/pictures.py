@@ -57,7 +57,7 @@ def pictures(analysis: Analysis, frame: pandas.DataFrame) -> list[Picture]:
 def over_x(analysis: Analysis, found: Scaling) -> Picture:
     metric = analysis.question.metric
     caption = (
-        "Band: the 95 % interval of each mean alone, over seeds (Student's t). Whether two bands overlap "
+        "Band or bar: the 95 % interval of each mean alone, over seeds (Student's t). Whether two overlap "
         "says nothing about their gap, because they share seeds. Dashed: fitted power laws."
     )
     if len(found.lines) > MOST_LINES:
@@ -80,7 +80,7 @@ def describe(line: Line, x: str, metric: str) -> str:
     name = f"{short_name(line.keys)}: " if line.keys else ""
     law = line.law
     if isinstance(law, str):
-        return f"{name}{law}."
+        return f"{name}{law}." if name else f"{law[0].upper()}{law[1:]}."
     (low, high), power = law.interval, f"{law.scale:.3g} · {x}^({-law.exponent:.3g})".replace("-", "−")
     exponent = f"exponent {law.exponent:.3g} ({low:.3g} to {high:.3g})"
     if law.floor_interval is None:

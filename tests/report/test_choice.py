@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
+pandas = pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
 pytest.importorskip("scipy.stats", reason="needs microgpt-lab[report]")
 
-from test_analysis import frame, report, sweep_of_rates
+from test_analysis import frame, report, sweep_of_rates  # noqa: E402
 
-from microgpt_lab import UserError
-from microgpt_lab.report.analysis import Question, analyse
-from microgpt_lab.report.comparison import STOPPED_LEVEL
-from microgpt_lab.report.pages import write
-from microgpt_lab.report.pictures import pictures
-from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds
+from microgpt_lab import UserError  # noqa: E402
+from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
+from microgpt_lab.report.comparison import STOPPED_LEVEL  # noqa: E402
+from microgpt_lab.report.pages import write  # noqa: E402
+from microgpt_lab.report.pictures import pictures  # noqa: E402
+from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds  # noqa: E402
 
 RATES = (0.01, 0.1, 1.0)
 
@@ -105,6 +105,16 @@ def test_with_ten_seeds_three_choose_the_best_value_and_seven_are_compared():
     assert {
         row.setting.keys["b"] for row in report(rows_of_ten_seeds(7), ("a", "b", "seed"), best="b").rows
     } == {1}
+
+
+def test_a_run_without_a_readable_seed_does_not_choose():
+    rows = [*rows_of_ten_seeds(), {"a": "x", "b": 0, "seed": None, "status": "unfinished"}]
+    table = frame(rows, ["a", "b", "seed"])
+    table["seed"] = pandas.Series(
+        [row["seed"] for row in rows], table.index, object
+    )  # as `load_sweep` has it
+    found = analyse(table, Question(best="b"), None)
+    assert any("chosen on 3 other seeds" in note for note in found.notes)
 
 
 def test_with_nine_seeds_all_candidates_are_counted():

@@ -20,7 +20,7 @@ NAMES = {"parameters": "parameters", "flops": "FLOPs of training", "seconds": "s
 
 
 def draw_scaling(scaling: Scaling, metric: str) -> str:
-    """Draw each line: means over seeds, the 95 % interval of each mean as a band, and its law, dashed."""
+    """Draw each line: means over seeds, the 95 % interval of each mean as a band or bar, its law dashed."""
     lines = scaling.lines[:MOST_LINES]
     values = np.concatenate([line.x for line in lines])
     unit, unit_name = next((u for u in UNITS if values.max() >= 10 * u[0]), (1.0, ""))
@@ -46,7 +46,7 @@ def draw_line(axes: Any, line: Line, unit: float, color: str, marker: str, *, co
     if isinstance(line.law, Law):
         grid = np.geomspace(line.x.min(), line.x.max(), 100)
         axes.plot(grid / unit, line.law(grid), "--", color=color, linewidth=1.3)
-    if half is not None and connect and len(x) > 1:
+    if half is not None and style == "-" and len(x) > 1:  # a straight band would not contain a curved law
         axes.fill_between(x, mean - half, mean + half, color=color, alpha=0.18, linewidth=0)
     elif half is not None:
         axes.errorbar(x, mean, half, fmt="none", color=color, linewidth=1.2)
