@@ -1,6 +1,6 @@
 """Draw picture.svg from the reports in this folder: what each change does at each size.
 
-    python experiments/which-parts-matter/picture.py
+python experiments/which-parts-matter/picture.py
 """
 
 import json
