@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
-from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.options.overrides import key_of
 from microgpt_lab.run.folder import read
 
@@ -27,6 +26,8 @@ def with_changes(jobs: Sequence[Sequence[str]], changes: Any) -> list[list[str]]
 
     changes: as the configuration has them; None or empty for no changes.
     """
+    from microgpt_lab.options.mistakes import check_twice  # imports Hydra, which a report does not need
+
     if not changes:
         return [list(job) for job in jobs]
     is_list = isinstance(changes, Sequence) and not isinstance(changes, str)
