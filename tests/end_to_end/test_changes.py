@@ -10,6 +10,7 @@ from microgpt_lab.sweeps.changes import change_of, split, with_changes
 
 CHANGES = ["none", "activation=gelu", "activation=silu mlp=glu", "mlp=glu"]
 SWEEP = ("-m", *SHORT, "steps=1", "samples=0", "callback=[]", "hydra.sweep.dir=sweep")
+TUNE = ("hydra.sweeper.tune=[optimizer.lr]", "hydra.sweeper.tuning_seeds=1")
 
 
 def test_each_job_is_run_with_each_change():
@@ -50,7 +51,7 @@ def test_changes_that_cannot_be_are_refused(changes, expected):
 def test_a_report_compares_changes(lab, tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     given = "hydra.sweeper.changes=[none,'activation=gelu','mlp=glu activation=silu']"
-    lab(*SWEEP, given, "optimizer.lr=0.1,1e-9", "hydra.sweeper.tune=[optimizer.lr]", "seed=range(3)", check=0)
+    lab(*SWEEP, given, "optimizer.lr=0.1,1e-9", *TUNE, "seed=range(3)", check=0)
     assert lab("report", "sweep", "--against", "change=none", check=0).stdout.startswith("change, 3 seeds")
     rows = json.loads((tmp_path / "sweep" / "report.json").read_text())["rows"]
     settings = {row["setting"]["change"]: row["setting"]["optimizer.lr"] for row in rows}

@@ -64,6 +64,7 @@ def test_more_pairs_need_wider_intervals():
     assert critical[0] < critical[1] < critical[2] and len(largest_pairs((1.0,) * 2, 5)) == SIMULATED
 
 
+@pytest.mark.slow
 def test_settings_chosen_from_more_candidates_need_wider_intervals():
     few, more = compare_pairs(TABLE), compare_pairs(TABLE, candidates=12)
     assert more.gap.tolist() == few.gap.tolist() and (more.high - few.high)[np.triu_indices(3, 1)].min() > 0
