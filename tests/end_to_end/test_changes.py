@@ -51,11 +51,11 @@ def test_changes_that_cannot_be_are_refused(changes, expected):
 def test_a_report_compares_changes(lab, tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     given = "hydra.sweeper.changes=[none,'activation=gelu','mlp=glu activation=silu']"
-    lab(*SWEEP, given, "optimizer.lr=0.1,1e-9", *TUNE, "seed=range(3)", check=0)
+    lab(*SWEEP, given, "optimizer.lr=0.01,1e-9", *TUNE, "seed=range(3)", check=0)
     assert lab("report", "sweep", "--against", "change=none", check=0).stdout.startswith("change, 3 seeds")
     rows = json.loads((tmp_path / "sweep" / "report.json").read_text())["rows"]
     settings = {row["setting"]["change"]: row["setting"]["optimizer.lr"] for row in rows}
-    assert settings == dict.fromkeys(("none", "activation=gelu", "mlp=glu activation=silu"), 0.1)
+    assert settings == dict.fromkeys(("none", "activation=gelu", "mlp=glu activation=silu"), 0.01)
     refused = lab(*SWEEP, given, "activation=relu,elu", "hydra.sweep.dir=other", check=2).stderr
     assert refused == "error: hydra.sweeper.changes: activation=gelu sets a key that the sweep sets too\n"
     assert not (tmp_path / "other").exists()
