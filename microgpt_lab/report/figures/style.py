@@ -62,7 +62,7 @@ def as_svg(figure: Any) -> str:
 
 
 def label(row: Row, chosen: Sequence[str] = (), lines: int = 1) -> str:
-    """The name of a row, without the keys at whose best value it is shown, `shortened` to some lines."""
+    """The name of a row in a figure, `shortened` to some lines and without the values that were chosen."""
     keys = {key: value for key, value in row.setting.keys.items() if key not in chosen}
     return shortened(short_name(keys or row.setting.keys) or row.setting.name, lines)
 
