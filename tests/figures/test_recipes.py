@@ -1,4 +1,4 @@
-"""What the README of a recipe states comes from its files, and experiments/README.md from those READMEs.
+"""The figures in the README of a recipe are those of its report; experiments/README.md repeats its answer.
 
 A figure with another source (a published one, a run that is not kept) is listed in the recipe's
 expected.json, under `quoted`: {"makemore's transformer (Karpathy, 2022)": [1.92]}. Times are its keys that
