@@ -83,8 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if name == "train" and {"--help", "-h"} & set(arguments):
         name, arguments = "help", ["help", *arguments]
-    command = importlib.import_module(f"microgpt_lab.commands.{name}")
     try:
+        command = importlib.import_module(f"microgpt_lab.commands.{name}")
         return command.main(arguments if name == "train" else arguments[1:])
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
