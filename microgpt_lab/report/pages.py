@@ -64,7 +64,8 @@ def count_looks(analysis: Analysis, sweep: Path) -> dict[str, list[int]]:
         )
         seeds = analysis.comparison.seeds
         counts = looks[key] = [*(n for n in looks.get(key, []) if n < seeds), seeds]
-        if len(counts) > 1 and not analysis.rounds.until:  # whose intervals allow for looks
+        of_rounds = analysis.rounds.until and seeds in analysis.rounds.looks  # intervals allow for these looks
+        if len(counts) > 1 and not of_rounds:
             analysis.notes.append(wording.looks_note(counts, fresh_seeds(analysis)))
     return looks
 
