@@ -190,6 +190,7 @@ def test_a_key_of_the_changes_is_no_metric(tmp_path):
         ("steps", "--x steps does not vary: it is 100 in all runs"),
         ("layers", "--x layers does not vary: it is 1 in all runs"),
         ("paramters", "--x paramters is not in these runs; did you mean 'parameters'?"),
+        ("seed", "--x seed is no quantity; choose from embed, loss/val, parameters"),
         ("activation", "--x activation is text; choose from embed, loss/val, parameters"),
     ],
 )
