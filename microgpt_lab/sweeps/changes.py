@@ -42,11 +42,8 @@ def with_changes(jobs: Sequence[Sequence[str]], changes: Any) -> list[list[str]]
 
 def check(overrides: Sequence[str], in_grid: Set[str]) -> None:
     """Raise UserError for overrides of a change that cannot be, or that set a key of the grid."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser  # a report needs no Hydra
+    from microgpt_lab.options import config, mistakes  # they import Hydra, which a report does not need
 
-    from microgpt_lab.options import config, mistakes
-
-    parse = OverridesParser.create().parse_overrides
     for override in overrides:
         if "=" not in override:
             raise UserError(f"hydra.sweeper.changes: write '{override}' as key=value")
@@ -54,7 +51,7 @@ def check(overrides: Sequence[str], in_grid: Set[str]) -> None:
             raise UserError(f"hydra.sweeper.changes: {override} cannot differ between jobs")
         if key_of(override) in in_grid:
             raise UserError(f"hydra.sweeper.changes: {override} sets a key that the sweep sets too")
-        if parse([override])[0].is_sweep_override():
+        if mistakes.has_several_values(override):
             raise UserError(f"hydra.sweeper.changes: {override} has several values: write a change for each")
     mistakes.check_twice(overrides)
     config.check(list(overrides))
