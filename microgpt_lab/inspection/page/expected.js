@@ -1,0 +1,45 @@
+// What the model expected: a column for each prediction, and below what it would have said after each part.
+
+function showExpected() {
+  const { predictions, lens } = FACTS, most = Math.max(...predictions.map((p) => p.nats));
+  const cells = [make("div", { class: "row" }, "next token")];
+  predictions.forEach((prediction, t) => cells.push(predictionColumn(prediction, t, most)));
+  lens.places.forEach((place, k) => {
+    cells.push(make("div", { class: "row" }, place.name));
+    const last = k === lens.places.length - 1 ? "last" : "";
+    predictions.forEach(({ came }, t) => {
+      const [label, probability] = place.likeliest[t], hit = label === came ? "hit" : "";
+      const tip = () => `${place.name}: ${shown(label)} ${percent(probability)}, ` +
+        `${shown(came)} ${percent(place.came[t])}`;
+      cells.push(make("div", { class: `lens ${hit} ${last} ${t === view.t ? "selected" : ""}`, tip },
+        make("b", {}, shown(label)), make("span", { class: "soft" }, percent(place.came[t]))));
+    });
+  });
+  const grid = make("div", { class: "expected", "data-group": true, "data-follow": true }, cells);
+  grid.style.gridTemplateColumns = `84px repeat(${predictions.length}, minmax(68px, 1fr))`;
+  fill("expected", grid);
+}
+
+function predictionColumn({ context, came, probability, nats, rank, candidate, likeliest, other }, t, most) {
+  const label = shown(came), isOpen = t === view.t;
+  const guesses = likeliest.map(([guess, share], k) => make("div", {
+    class: `guess ${k === candidate ? "hit" : ""} ${isOpen && k === view.candidate ? "chosen" : ""}`,
+    "--share": (share / likeliest[0][1]) * 100 + "%",
+    "data-at": `${k + 1},${t}`, tabindex: -1, role: "button",
+    tip: () => `${shown(guess)}: ${percent(share)}. Click, or press Enter: why?`,
+    act: (event) => { event.stopPropagation(); select(t, k); },
+  }, make("span", {}, shown(guess)), make("span", {}, percent(share))));
+  return make("div", {
+    class: `token ${isOpen ? "selected" : ""}`, "data-at": `0,${t}`, tabindex: isOpen ? 0 : -1,
+    role: "button", "aria-pressed": String(isOpen), act: () => select(t),
+    tip: () => `after ${context.map(shown).join("")} came ${label}: ${percent(probability)}, rank ${rank}, ` +
+      `${nats.toFixed(3)} nats`,
+  },
+  make("div", { class: "before" }, make("bdi", {}, context.slice(-12).map(shown).join("") + " →")),
+  make("div", { class: `came ${label.length > 2 ? "long" : ""}` }, label),
+  make("div", { class: "nats" }, make("b", {}, percent(probability)),
+    make("span", { class: "soft" }, nats.toFixed(2))),
+  other && make("div", { class: "soft", tip: () => `the other run: ${percent(other.probability)}` },
+    "other ", change(other.nats - nats)),
+  make("div", { class: "track" }, make("i", { "--length": (nats / most) * 100 + "%" })), guesses);
+}

@@ -1,0 +1,46 @@
+// Why: the logit of one token as a sum over the parts of the model.
+
+function showWhy() {
+  const { candidates, parts, logits, sources } = FACTS.why[view.t], k = Math.min(view.candidate, candidates.length - 1);
+  const name = (c) => shown(candidates[c][0]), chance = (c) => percent(candidates[c][1]);
+  const { context, came, candidate } = FACTS.predictions[view.t];
+  byId("why-title").textContent = `“${name(k)}” after “${context.slice(-12).map(shown).join("")}”`;
+  byId("why-note").textContent = chance(k) + (k === candidate ? ", and it came" : `; ${shown(came)} came`);
+  const rows = [...parts.map((part) => part.adds), logits], names = [...parts.map((part) => part.name), "= logit"];
+  const all = heat(rows, {
+    size: [19, 22], left: (r) => names[r], above: name, on: [undefined, k],
+    mark: (_, c) => c === k, pick: (_, c) => select(view.t, c),
+    tip: (r, c, x) => `${names[r]}: ${signed(x, 3)} for ${name(c)} (${chance(c)})`,
+  });
+  const card = (title, small, ...rest) => make("div", { class: "card scroll" },
+    make("h3", {}, title, make("small", {}, small)), rest);
+  fill("why", card("Every token ", "what each part adds to its logit; likeliest first", all),
+    card("The sum ", `for ${name(k)}, above the mean of all tokens`,
+      sumBars(parts.map((part) => [part.name, part.adds[k]]), logits[k]), sourceGrid(sources, k)));
+}
+
+/** Each term of a sum as a bar that starts where the one before ended. */
+function sumBars(terms, total) {
+  const ends = [0];
+  for (const [, x] of terms) ends.push(ends.at(-1) + x);
+  const low = Math.min(...ends), span = Math.max(...ends) - low || 1, share = (x) => (x / span) * 100 + "%";
+  const row = (name, from, to, x, kind) => [
+    make("span", { class: kind }, name),
+    make("span", { class: `bar ${kind}` }, make("i", { class: x < 0 ? "less" : "more",
+      "--from": share(Math.min(from, to) - low), "--length": share(Math.abs(to - from)) })),
+    make("span", { class: `number mono ${kind}` }, signed(x))];
+  return make("div", { class: "bars" }, terms.map(([name, x], k) => row(name, ends[k], ends[k + 1], x, "")),
+    row("logit", 0, ends.at(-1), total, "total"));
+}
+
+/** What each head adds, by the token that it looked at. */
+function sourceGrid(heads, k) {
+  if (!heads.length) return null;
+  const label = (t) => shown(FACTS.tokens[t]), count = heads[0].adds[k].length;
+  const grid = heat(heads.map((head) => head.adds[k]), {
+    size: [count > 8 ? 22 : 44, 22], left: (r) => heads[r].name, above: label,
+    text: (x) => (count > 8 ? "" : signed(x)),
+    tip: (r, c, x) => `${heads[r].name} looking at ${label(c)} (place ${c}): ${signed(x, 3)}`,
+  });
+  return [make("h4", {}, "What the heads add, by the token that they looked at"), grid];
+}
