@@ -14,7 +14,7 @@ function showAttention() {
 }
 
 function headCard(head) {
-  const { tokens, predictions } = FACTS, cell = cellSize(), label = (t) => shown(tokens[t]);
+  const { tokens, predictions } = FACTS, cell = cellSize(), label = (t) => tokens[t];
   const shared = { size: [cell, cell], left: label, above: cell > 9 ? label : undefined, on: [view.t],
     mark: (r) => r === view.t, pick: (r) => select(r) };
   const meaning = () => "change of the loss of this text if what this head adds is replaced by 0";
@@ -26,7 +26,7 @@ function headCard(head) {
     tip: (r, c, x) => `${label(r)} (place ${r}) looks at ${label(c)} (place ${c}): ${percent(x)}` });
   const adds = head.adds && heat(head.adds, { ...shared, top: FACTS.attention.top,
     tip: (r, c, x) => `looking at ${label(c)} (place ${c}) adds ${signed(x, 3)} ` +
-      `to the logit of ${shown(predictions[r].came)}` });
+      `to the logit of ${predictions[r].came}` });
   const column = (text, grid) => make("div", {}, make("div", { class: "note" }, text), grid);
   return make("div", { class: "card" }, title, make("div", { class: "flow scroll" },
     column("looks at", pattern), column("adds", adds || make("p", { class: "note" }, head.note))));

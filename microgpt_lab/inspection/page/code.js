@@ -36,8 +36,8 @@ function openTensor(tensor, value = null) {
 /** The label of index i of an axis, counted from the last: 1 are columns, 2 rows. */
 function labelOf(tensor, axis, i) {
   const kind = tensor.axes.at(-axis), isRow = axis === 2;
-  if (kind === "vocabulary") return shown(FACTS.labels[i]);
-  if (kind === "token") return isRow ? `${i} ${shown(FACTS.tokens[i])}` : shown(FACTS.tokens[i]);
+  if (kind === "vocabulary") return FACTS.labels[i];
+  if (kind === "token") return isRow ? `${i} ${FACTS.tokens[i]}` : FACTS.tokens[i];
   return tensor.shape.at(-axis) === 1 ? "" : String(i);
 }
 

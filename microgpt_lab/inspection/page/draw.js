@@ -44,12 +44,6 @@ function percent(p) {
   return p >= 0.0995 ? Math.round(p * 100) + "%" : p >= 0.00095 ? (p * 100).toFixed(1) + "%" : "<0.1%";
 }
 
-/** A token as one line: white space and control characters as symbols. */
-function shown(text) {
-  const symbol = (char) => (char === "\x7f" ? "␡" : String.fromCharCode(0x2400 + char.charCodeAt(0)));
-  return text.replaceAll("\n", "⏎").replaceAll(" ", "␣").replace(/[\x00-\x1f\x7f]/g, symbol);
-}
-
 /** A change of the loss, coloured: up is worse. */
 function change(x, decimals = 2) {
   return make("span", { class: !isZero(x, decimals) && (x > 0 ? "up" : "down") }, signed(x, decimals));

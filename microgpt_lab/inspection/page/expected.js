@@ -9,10 +9,10 @@ function showExpected() {
     const last = k === lens.places.length - 1 ? "last" : "";
     predictions.forEach(({ came }, t) => {
       const [label, probability] = place.likeliest[t], hit = label === came ? "hit" : "";
-      const tip = () => `${place.name}: ${shown(label)} ${percent(probability)}, ` +
-        `${shown(came)} ${percent(place.came[t])}`;
+      const tip = () => `${place.name}: ${label} ${percent(probability)}, ` +
+        `${came} ${percent(place.came[t])}`;
       cells.push(make("div", { class: `lens ${hit} ${last} ${t === view.t ? "selected" : ""}`, tip },
-        make("b", {}, shown(label)), make("span", { class: "soft" }, percent(place.came[t]))));
+        make("b", {}, label), make("span", { class: "soft" }, percent(place.came[t]))));
     });
   });
   const grid = make("div", { class: "expected", "data-group": true, "data-follow": true }, cells);
@@ -20,22 +20,22 @@ function showExpected() {
   fill("expected", grid);
 }
 
-function predictionColumn({ context, came, probability, nats, rank, candidate, likeliest, other }, t, most) {
-  const label = shown(came), isOpen = t === view.t;
+function predictionColumn({ context, came, probability, nats, rank, likeliest, other }, t, most) {
+  const label = came, isOpen = t === view.t;
   const guesses = likeliest.map(([guess, share], k) => make("div", {
-    class: `guess ${k === candidate ? "hit" : ""} ${isOpen && k === view.candidate ? "chosen" : ""}`,
+    class: `guess ${guess === came ? "hit" : ""} ${isOpen && k === view.candidate ? "chosen" : ""}`,
     "--share": (share / likeliest[0][1]) * 100 + "%",
     "data-at": `${k + 1},${t}`, tabindex: -1, role: "button",
-    tip: () => `${shown(guess)}: ${percent(share)}. Click, or press Enter: why?`,
+    tip: () => `${guess}: ${percent(share)}. Click, or press Enter: why?`,
     act: (event) => { event.stopPropagation(); select(t, k); },
-  }, make("span", {}, shown(guess)), make("span", {}, percent(share))));
+  }, make("span", {}, guess), make("span", {}, percent(share))));
   return make("div", {
     class: `token ${isOpen ? "selected" : ""}`, "data-at": `0,${t}`, tabindex: isOpen ? 0 : -1,
     role: "button", "aria-pressed": String(isOpen), act: () => select(t),
-    tip: () => `after ${context.map(shown).join("")} came ${label}: ${percent(probability)}, rank ${rank}, ` +
+    tip: () => `after ${context.join("")} came ${label}: ${percent(probability)}, rank ${rank}, ` +
       `${nats.toFixed(3)} nats`,
   },
-  make("div", { class: "before" }, make("bdi", {}, context.slice(-12).map(shown).join("") + " →")),
+  make("div", { class: "before" }, make("bdi", {}, context.slice(-12).join("") + " →")),
   make("div", { class: `came ${label.length > 2 ? "long" : ""}` }, label),
   make("div", { class: "nats" }, make("b", {}, percent(probability)),
     make("span", { class: "soft" }, nats.toFixed(2))),

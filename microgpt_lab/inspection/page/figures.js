@@ -50,5 +50,5 @@ function map(sent) {
   return figure(sent, svg(sent.title, width, height,
     make("line", { x1: 0, x2: width, y1: y(0), y2: y(0) }), make("line", { x1: x(0), x2: x(0), y1: 0, y2: height }),
     sent.points.map((p) => make("text", { class: "glyph", "text-anchor": "middle", x: x(p[0]), y: y(p[1]) + 5 },
-      shown(p[2])))));
+      p[2]))));
 }

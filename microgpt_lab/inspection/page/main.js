@@ -4,7 +4,7 @@ const FACTS = JSON.parse(byId("facts").textContent);
 const view = { t: 0, candidate: 0, layer: 0, tensor: null, value: null, trail: [], gradients: false };
 
 /** Select a prediction, and one of the tokens that may come next: 0 is the likeliest. */
-function select(t, candidate = FACTS.predictions[t].candidate) {
+function select(t, candidate = FACTS.why[t].came) {
   Object.assign(view, { t, candidate });
   showExpected();
   showAttention();

@@ -57,7 +57,7 @@ function gradientTable(v) {
     ...cells(row.shares)];
   const others = (rest) => ["", "", inUnits(add(rest.map((row) => row.share))),
     ...cells(sums.map((_, t) => add(rest.map((row) => row.shares[t]))))];
-  const asks = FACTS.predictions.map((p, t) => `${shown(FACTS.tokens[t])}→${shown(p.came)}`);
+  const asks = FACTS.predictions.map((p, t) => `${FACTS.tokens[t]}→${p.came}`);
   const isExact = Math.abs(difference) <= 1e-12 * Math.max(1, Math.abs(GRAPH.grad[v]));
   return [make("h4", {}, "Where its gradient comes from ", make("small", {},
     "each use and each prediction, in units of 10", make("sup", {}, minus(String(power))))),

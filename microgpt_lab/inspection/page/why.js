@@ -1,11 +1,10 @@
 // Why: the logit of one token as a sum over the parts of the model.
 
 function showWhy() {
-  const { candidates, parts, logits, sources } = FACTS.why[view.t], k = Math.min(view.candidate, candidates.length - 1);
-  const name = (c) => shown(candidates[c][0]), chance = (c) => percent(candidates[c][1]);
-  const { context, came, candidate } = FACTS.predictions[view.t];
-  byId("why-title").textContent = `“${name(k)}” after “${context.slice(-12).map(shown).join("")}”`;
-  byId("why-note").textContent = chance(k) + (k === candidate ? ", and it came" : `; ${shown(came)} came`);
+  const { candidates, came, parts, logits, sources } = FACTS.why[view.t], k = view.candidate;
+  const name = (c) => candidates[c][0], chance = (c) => percent(candidates[c][1]);
+  byId("why-title").textContent = `“${name(k)}” after “${FACTS.predictions[view.t].context.slice(-12).join("")}”`;
+  byId("why-note").textContent = chance(k) + (k === came ? ", and it came" : `; ${name(came)} came`);
   const rows = [...parts.map((part) => part.adds), logits], names = [...parts.map((part) => part.name), "= logit"];
   const all = heat(rows, {
     size: [19, 22], left: (r) => names[r], above: name, on: [undefined, k],
@@ -36,7 +35,7 @@ function sumBars(terms, total) {
 /** What each head adds, by the token that it looked at. */
 function sourceGrid(heads, k) {
   if (!heads.length) return null;
-  const label = (t) => shown(FACTS.tokens[t]), count = heads[0].adds[k].length;
+  const label = (t) => FACTS.tokens[t], count = heads[0].adds[k].length;
   const grid = heat(heads.map((head) => head.adds[k]), {
     size: [count > 8 ? 22 : 44, 22], left: (r) => heads[r].name, above: label,
     text: (x) => (count > 8 ? "" : signed(x)),
