@@ -77,15 +77,22 @@ def matrices(weights: Weights, gradients: Weights, updated: Weights) -> Figures:
 def next_step(trainer: Any) -> Figures:
     """Measure the gradients and the update of a trainer's next step, which is computed and thrown away.
 
-    After the last step, the batch and the learning rate are those of the last one. The backend computes both
-    with the functions of training, compiled where it compiles. Nothing of the trainer changes.
+    The backend computes both with the functions of training, compiled where it compiles. Nothing of the
+    trainer changes. After the last step, it is the last one, because the learning rate is 0 then.
     """
-    step = max(0, min(trainer.step, trainer.steps - 1))
-    batch, lr, step = trainer.inputs(step)
-    weights = trainer.weights
-    gradients, _ = trainer.gradient_scan(weights, [(batch,)])
-    (packed, _), _ = trainer.train_scan(trainer.carry, [(batch, lr, step)])
-    return matrices(weights, gradients, trainer.packing.unpack(packed))
+    (packed, _), _ = trainer.train_scan(trainer.carry, [next_inputs(trainer)])
+    return matrices(trainer.weights, next_gradients(trainer), trainer.packing.unpack(packed))
+
+
+def next_gradients(trainer: Any) -> Weights:
+    """Return the gradients of a trainer's next step, before clipping."""
+    batch, *_ = next_inputs(trainer)
+    return trainer.gradient_scan(trainer.weights, [(batch,)])[0]
+
+
+def next_inputs(trainer: Any) -> tuple:
+    """Return the batch, the learning rate and the index of a trainer's next step; at the end, of the last."""
+    return trainer.inputs(max(0, min(trainer.step, trainer.steps - 1)))
 
 
 def forward(model: GPT, weights: Weights, block: Block) -> Figures:
