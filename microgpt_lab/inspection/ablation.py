@@ -9,12 +9,13 @@ import numpy as np
 from rich.console import Group
 from rich.text import Text
 
-from microgpt_lab.inspection.rendering import View, Views, shown, signed, table
+from microgpt_lab.inspection.rendering import View, Views, add, signed, titled
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.inspection.reruns import Change, log_softmax, logits
 from microgpt_lab.inspection.terms import array
 
 NOTE = "Nats per token more than with everything. Each is removed by itself: it adds 0, and the rest goes on."
+NO_VECTOR = "No position is a vector that could be removed."
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ class Ablation(View):
 
     @staticmethod
     def together(ablations: Views[Ablation]) -> Any:
-        made = table("without", "loss", "change", *(shown(label) for label in ablations[0].came))
+        made = titled("", "without", "loss", "change", *ablations[0].came)
         for each in ablations:
-            made.add_row(each.name, f"{each.loss:.3f}", signed(each.change, 3), *map(signed, each.changes))
-        return Group(made, Text(NOTE, "dim"))
+            add(made, each.name, f"{each.loss:.3f}", signed(each.change, 3), *map(signed, each.changes))
+        has_positions = any(each.kind == "position" for each in ablations)
+        return Group(made, Text(NOTE if has_positions else f"{NOTE} {NO_VECTOR}", "dim"))
 
 
 def ablations(replay: Replay) -> Views[Ablation]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from microgpt_lab.core import floats
 from microgpt_lab.inspection.attribution import Attribution, attribution
-from microgpt_lab.inspection.rendering import View, Views, shade, shown, signed
+from microgpt_lab.inspection.rendering import View, Views, shade, signed
 from microgpt_lab.inspection.replay import Replay, Rows
 
 SUM = 1e-9  # how far from 1 the weights of a token may sum
@@ -43,7 +43,7 @@ class Head(View):
     def drawn(self) -> Text:
         """Return the pattern in shades, and beside each row its largest contribution."""
         text = Text(f"layer {self.layer} head {self.head}\n", "bold")
-        labels = [f"{shown(label)[:2]:<2}" for label in self.read]
+        labels = [f"{label[:2]:<2}" for label in self.read]
         if self.pattern is None:
             return text
         text.append(f"   {''.join(labels)}  adds most\n", "dim")
@@ -101,7 +101,8 @@ def note_of(replay: Replay, name: str, exact: bool, has_adds: bool) -> str:
     elif scores is None or rows != [floats.softmax(row) for row in scores.tolist()]:
         notes.append(f"{name}: weights that add up to 1, but no softmax of scores.")
     if not has_adds:
-        notes.append(f"{name}: no product of the pattern with values, so it is not known what a look adds.")
+        why = "no product of the pattern with values" if replay.has_gradients else replay.notes[-1]
+        notes.append(f"{name}: it is not known what a look adds: {why}.")
     elif not exact:
         notes.append(f"{name}: what a look adds, with the scales of norms held as they are.")
     return " ".join(notes)

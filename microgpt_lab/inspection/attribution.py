@@ -1,8 +1,8 @@
 """Logit attribution: each logit as a sum of what embeddings, heads and MLPs add to the residual stream.
 
 The output matrix reads a sum of vectors, so that a logit is a sum too: of the token's embedding, its
-position, what each head brought from each token, and each MLP (Elhage et al., 2021). These are direct effects:
-what a later layer makes of an earlier one's output counts for the later layer.
+position, what each head brought from each token, and each MLP (Elhage et al., 2021). These are direct
+effects: what a later layer makes of an earlier one's output counts for the later layer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.console import Group
 from rich.text import Text
 
 from microgpt_lab.inspection.direct import carry
-from microgpt_lab.inspection.rendering import View, shown, signed, table
+from microgpt_lab.inspection.rendering import View, add, signed, titled
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.terms import Term, added, names_of_held, starts
 
@@ -72,14 +72,16 @@ class Attribution(View):
         """Return the sums of a prediction: for the token that came, and for the likeliest."""
         row, came = self.probabilities[t], self.came[t]
         tokens = list(dict.fromkeys([came, row.index(max(row))]))
-        before = "".join(shown(self.labels[i]) for i in self.read[: t + 1])
-        titles = [f"{shown(self.labels[c])} ({row[c]:.1%})" for c in tokens]
-        made = table(f"after “{before}”", *titles, "from each token")
+        if not self.entries:
+            return Text(self.note)
+        before = "".join(self.labels[i] for i in self.read[: t + 1])
+        titles = [f"{self.labels[c]} ({row[c]:.1%})" for c in tokens]
+        made = titled("", f"after “{before}”", *titles, "from each token")
         made.columns[-1].justify = "left"
         for name, entries in self.by_name().items():
             sums = [sum(entry.logits[t][c] for entry in entries) for c in tokens]
-            made.add_row(name, *map(signed, sums), self.sources(t, came, entries))
-        made.add_row("logit, less the mean", *(signed(self.logits[t][c]) for c in tokens), style="bold")
+            add(made, name, *map(signed, sums), self.sources(t, came, entries))
+        add(made, "logit, less the mean", *(signed(self.logits[t][c]) for c in tokens), style="bold")
         return Group(made, Text(self.note, "dim"))
 
     def by_name(self) -> dict[str, list[Entry]]:
@@ -94,7 +96,7 @@ class Attribution(View):
         text = Text()
         for entry in entries if entries[0].kind == "head" else ():
             if (s := entry.source) is not None and s <= t:
-                text.append(f"{shown(self.labels[self.read[s]])} ", "dim")
+                text.append(f"{self.labels[self.read[s]]} ", "dim")
                 text.append_text(signed(entry.logits[t][token])).append("  ")
         return text
 
@@ -103,25 +105,30 @@ def attribution(replay: Replay, *, neurons: bool = False) -> Attribution:
     """Split the logits of a replay into what each part adds to them directly.
 
     neurons: split MLPs into their hidden units.
+
+    A replay without gradients has no graph to follow: there are no entries, and the note says so.
     """
+    logits = np.array(replay.logits)
+    logits -= logits.mean(1, keepdims=True)
+    known = replay.labels, replay.ids, replay.targets, replay.probabilities, logits.tolist()
+    if not replay.has_gradients:
+        linear = [False] * (1 + 2 * replay.model.layers)
+        return Attribution(*known, [], 0.0, [], linear, f"There are no sums: {replay.notes[-1]}.")
     found, root = list(added(replay, neurons=neurons)), replay.inside["logits"]
     shares = carry(root, starts(found))
     terms = [term for each in found for term in each.terms]
-    logits = np.array(replay.logits)
     sums = shares.of(root.data).reshape(*logits.shape, len(terms))
+    sums -= sums.mean(1, keepdims=True)
     rest = logits - sums.sum(-1)
     if np.abs(rest).max() > 1e-10 * np.abs(logits).max():
         terms, sums = [*terms, Term("rest", "rest")], np.concatenate([sums, rest[..., None]], -1)
-    sums, logits = sums - sums.mean(1, keepdims=True), logits - logits.mean(1, keepdims=True)
-    entries = [Entry(*term, sums[..., k].tolist()) for k, term in enumerate(terms) if sums[..., k].any()]
     difference = float(np.abs(sums.sum(-1) - logits).max())
+    entries = [Entry(*term, sums[..., k].tolist()) for k, term in enumerate(terms) if sums[..., k].any()]
     reached = set().union(*(each.starts for each in shares.held))
     linear = [i not in reached and not each.held for i, each in enumerate(found)]
     held = names_of_held(replay, found, shares)
-    return Attribution(
-        replay.labels, replay.ids, replay.targets, replay.probabilities, logits.tolist(), entries, difference,
-        held, linear, note_of(held, all(linear[1:]), difference),
-    )  # fmt: skip
+    note = note_of(held, all(linear[1:]), difference)
+    return Attribution(*known, entries, difference, held, linear, note)
 
 
 def note_of(held: list[str], is_linear: bool, difference: float) -> str:

@@ -12,11 +12,13 @@ from rich.text import Text
 
 from microgpt_lab.core import floats
 from microgpt_lab.inspection.attribution import Attribution, attribution
-from microgpt_lab.inspection.rendering import View, Views, bar, shown, table
+from microgpt_lab.inspection.rendering import View, Views, add, bar, titled
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.reruns import Change, log_softmax, logits
 
 LIKELIEST = 5
+WIDEST = 20  # characters of the context in a table
+EQUAL = 1e-9  # largest difference between logits that counts as rounding
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,15 @@ class Prediction(View):
 
     @staticmethod
     def together(predictions: Views[Prediction]) -> Any:
-        made = table("after", "came", "p", "nats", "", "rank", "expected")
-        for i in (4, 6):
-            made.columns[i].justify = "left"
-        made.columns[0].justify = "right"
+        made = titled("", "after", "came", "p", "nats", "", "rank", "expected")
+        made.columns[4].justify = made.columns[6].justify = "left"
         for each in predictions:
-            before = "".join(map(shown, each.context))
+            before = Text("".join(each.context)[-WIDEST:], "dim")
             guesses = Text("  ").join(
-                Text(f"{shown(label)} {p:.0%}", "green" if label == each.came else "")
-                for label, p in each.likeliest
+                Text(f"{label} {p:.0%}", "green" if label == each.came else "") for label, p in each.likeliest
             )
-            made.add_row(
-                Text(before[-16:], "dim"), Text(shown(each.came), "bold"), f"{each.probability:.1%}",
-                f"{each.nats:.2f}", bar(each.nats / 5), str(each.rank), guesses,
-            )  # fmt: skip
+            numbers = f"{each.probability:.1%}", f"{each.nats:.2f}", bar(each.nats / 5), str(each.rank)
+            add(made, before, Text(each.came, "bold"), *numbers, guesses)
         return made
 
 
@@ -80,12 +77,13 @@ def expected(replay: Replay) -> Views[Prediction]:
 class Lens(View):
     """Predictions at each depth: as if everything after a place added 0 to the residual stream.
 
-    That is the unembedding of the residual stream there (nostalgebraist, 2020), with the norms that follow.
+    It is the output matrix, applied to the residual stream there (nostalgebraist, 2020), after the norms that
+    follow, if any.
 
     places: "embedding", then attention and MLP of each layer.
     probabilities: (places, T, vocab_size). The last are the model's own.
-    exact: whether the steps between the logits of two places are what the part between them adds, as in
-        `attribution`. Otherwise norms scale the residual stream by more or less than at the end.
+    exact: whether the logits of each place are the sum of what was added up to there, as in `attribution`.
+        Otherwise a norm scales the residual stream there by more, or less, than at the end.
     difference: the largest between these.
     """
 
@@ -99,24 +97,20 @@ class Lens(View):
     note: str
 
     def __rich__(self) -> Any:
-        made = table("after", "came", *self.places)
-        for column in made.columns[2:]:
-            column.justify = "left"
+        made = titled("", "after", "came", *self.places)
         for t, came in enumerate(self.came):
             cells = []
             for rows in self.probabilities:
                 best = rows[t].index(max(rows[t]))
-                text = f"{shown(self.labels[best])} {rows[t][best]:.0%}"
-                cells.append(
-                    Text(text, "green" if best == came else "").append(f" ({rows[t][came]:.0%})", "dim")
-                )
-            before = "".join(shown(self.labels[i]) for i in self.read[: t + 1])
-            made.add_row(Text(before[-16:], "dim"), Text(shown(self.labels[came]), "bold"), *cells)
+                guess = Text(f"{self.labels[best]} {rows[t][best]:.0%}", "green" if best == came else "")
+                cells.append(guess.append(f" ({rows[t][came]:.0%})", "dim"))
+            before = "".join(self.labels[i] for i in self.read[: t + 1])[-WIDEST:]
+            add(made, Text(before, "dim"), Text(self.labels[came], "bold"), *cells)
         return Group(made, Text(self.note, "dim"))
 
 
 def lens(replay: Replay, explained: Attribution | None = None) -> Lens:
-    """Compute the predictions at each depth. `explained`: the replay's attribution, if it is known already."""
+    """Compute the predictions at each depth. `explained`: the replay's attribution, if it is known."""
     explained = explained or attribution(replay)
     layers = range(replay.model.layers)
     parts = [f"layer{i}.{kind}" for i in layers for kind in ("attention", "mlp")]
@@ -125,14 +119,14 @@ def lens(replay: Replay, explained: Attribution | None = None) -> Lens:
     early = logits(replay, changes)
     probabilities = [*np.exp(log_softmax(early)).tolist(), replay.probabilities]
     difference = float(np.abs(early - early.mean(-1, keepdims=True) - sums_up_to(replay, explained)).max())
-    exact = difference < 1e-9
+    exact = bool(explained.entries) and difference < EQUAL
+    scales = ", ".join(name for name in explained.held if name != "embed_norm") or "what follows"
     if exact:
         note = "Exact: the logits of each place are the sum of what was added up to there."
+    elif explained.entries:
+        note = f"An approximation: the scale of {scales} there is not that at the end."
     else:
-        norms = ", ".join(name for name in explained.held if name != "embed_norm")
-        note = (
-            f"An approximation: {norms or 'what follows'} scales the stream there otherwise than at the end."
-        )
+        note = "It is not known how good an approximation that is: there are no sums to compare it with."
     note = f"As if everything after the place added 0. {note}"
     return Lens(replay.labels, replay.ids, replay.targets, places, probabilities, exact, difference, note)
 

@@ -1,4 +1,4 @@
-"""Show a view as a rich table: in the terminal, and as HTML in a notebook."""
+"""Show what rich renders in a notebook: the same text and colours as in a terminal. Tables and bars."""
 
 from __future__ import annotations
 
@@ -9,68 +9,59 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from microgpt_lab.errors import printable
-
-NOTEBOOK = 120  # columns
-PRE = (
-    "<pre style=\"white-space:pre;overflow-x:auto;line-height:normal;font-family:Menlo,'DejaVu Sans Mono',"
-    'consolas,monospace">{code}</pre>'
-)
-SHADES = " ░▒▓█"
-EIGHTHS = " ▏▎▍▌▋▊▉"
+PRE = '<pre style="line-height: 1.35; overflow-x: auto; font-family: monospace">{code}</pre>'
+SHADES, EIGHTHS = " ░▒▓█", " ▏▎▍▌▋▊▉"
 T = TypeVar("T")
 
 
 class View:
-    """Base class of the views, which are dataclasses of plain numbers. Implement `__rich__`."""
-
-    def __rich__(self) -> Any:
-        raise NotImplementedError
+    """Base class of views: dataclasses of plain numbers with a method `__rich__`."""
 
     def _repr_html_(self) -> str:
-        return html(self)
+        return to_html(self)
 
 
 class Views(list[T]):
-    """A list of views of one class, shown together: as `together`, a static method of the class, says."""
+    """A list of views of one class, shown together by the static method `together` of the class."""
 
     def __rich__(self) -> Any:
         return type(self[0]).together(self) if self else ""  # type: ignore[attr-defined]
 
     def _repr_html_(self) -> str:
-        return html(self)
+        return to_html(self)
 
 
-def html(renderable: Any) -> str:
-    """Return what rich prints, as HTML with inline styles, without a background."""
-    console = Console(
-        record=True, file=io.StringIO(), width=NOTEBOOK, color_system="truecolor", force_terminal=True,
-        highlight=False, emoji=False,
-    )  # fmt: skip
+def to_html(renderable: Any, width: int = 120) -> str:
+    """Return what a terminal of `width` columns would show, as HTML."""
+    console = Console(record=True, file=io.StringIO(), width=width, highlight=False, emoji=False)
     console.print(renderable)
     return console.export_html(inline_styles=True, code_format=PRE)
 
 
-def table(*columns: str, title: str = "", left: int = 1) -> Table:
-    """Return an empty table without lines. The first `left` columns are aligned to the left."""
-    made = Table(box=None, pad_edge=False, header_style="dim", title=title or None, title_justify="left")
-    for i, name in enumerate(columns):
-        made.add_column(name, justify="left" if i < left else "right", no_wrap=True)
-    return made
+def number(x: float | None, digits: int = 4) -> str:
+    """Format a number with four digits, and what is not known as a dash."""
+    return "–" if x is None else f"{x:.{digits}g}"
 
 
-def signed(x: float | None, digits: int = 2) -> Text:
-    """Format a number with its sign, blue or red; what rounds to 0 as a dot, and None as a dash."""
-    if x is None:
-        return Text("–", "dim")
+def titled(title: str, *columns: str) -> Table:
+    """Return a table whose first column is text, and whose others are numbers, or names, aligned right."""
+    heading = Text(f"\n{title}", "bold") if title else None
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(Text(column, "dim"), justify="right" if i else "left", no_wrap=True)
+    return table
+
+
+def add(table: Table, *cells: str | Text, style: str = "") -> None:
+    """Add a row of plain text, in which rich reads no markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
+
+
+def signed(x: float, digits: int = 2) -> Text:
+    """Format a number with its sign, in blue or red, and what rounds to 0 as a dot."""
     if abs(x) < 0.5 * 10**-digits:
         return Text("·", "dim")
     return Text(f"{x:+.{digits}f}".replace("-", "−"), "blue" if x > 0 else "red")
-
-
-def number(x: float | None, digits: int = 3) -> str:
-    """Format a number with this many significant digits, and None as a dash."""
-    return "–" if x is None else f"{x:.{digits}g}".replace("-", "−")
 
 
 def bar(share: float, width: int = 10) -> Text:
@@ -80,10 +71,5 @@ def bar(share: float, width: int = 10) -> Text:
 
 
 def shade(weight: float) -> Text:
-    """Return two characters that are the darker the larger a weight from 0 to 1."""
-    return Text(SHADES[max(0, min(4, round(weight * 4)))] * 2, "green" if weight >= 0 else "red")
-
-
-def shown(label: str) -> str:
-    """Return a token's label in one line of printable characters; a space as ␣."""
-    return "␣" * len(label) if label.strip(" ") == "" and label else printable(label)
+    """Return two characters that are the darker the larger a weight from 0 to 1, red if it is negative."""
+    return Text(SHADES[min(4, round(abs(weight) * 4))] * 2, "green" if weight >= 0 else "red")

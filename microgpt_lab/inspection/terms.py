@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from microgpt_lab.core.autograd import data_of
 from microgpt_lab.inspection.direct import Shares, between, carry
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.tensors.tensor import Product, Tensor
@@ -115,7 +116,7 @@ def with_rest(out: Tensor, terms: list[Term], shares: np.ndarray, rest: Term, he
 
 def array(tensor: Tensor) -> np.ndarray:
     """Return the numbers of a tensor as an array."""
-    return np.array([x.data for x in tensor.data]).reshape(tensor.shape)
+    return np.array([data_of(x) for x in tensor.data]).reshape(tensor.shape)
 
 
 def starts(found: list[Added]) -> list[tuple[Tensor, np.ndarray]]:
