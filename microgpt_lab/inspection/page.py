@@ -16,7 +16,7 @@ from microgpt_lab.errors import printable
 from microgpt_lab.inspection.ablation import Ablation, ablations
 from microgpt_lab.inspection.attention import heads
 from microgpt_lab.inspection.attribution import Attribution, attribution
-from microgpt_lab.inspection.expected import Lens, expected, lens
+from microgpt_lab.inspection.expected import Lens, Prediction, expected, lens
 from microgpt_lab.inspection.graph import graph
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.inspection.source import GENERAL, PACKAGE
@@ -46,9 +46,9 @@ def filled(facts: Facts) -> str:
 
 def facts(replay: Replay, run: str) -> Facts:
     """Return all that the page shows, as JSON."""
-    explained = attribution(replay)
-    removed = ablations(replay)
-    model = replay.model
+    explained, removed, found, model = attribution(replay), ablations(replay), expected(replay), replay.model
+    early = lens(replay, explained)
+    nats = [each.nats for each in found]
     size = f"layers={model.layers}, heads={model.heads}, embed={model.embed}"
     text = short(replay.text)
     return rounded(
@@ -58,16 +58,24 @@ def facts(replay: Replay, run: str) -> Facts:
                 "title": f"“{text}”",
                 "subtitle": f"{printable(run)}: {size}; {replay.loss.item():.4f} nats a token",
                 "notes": "\n".join(replay.notes),
+                "lens-note": early.note,
+                "why-lead": explained.note,
             },
+            "start": nats.index(max(nats)),
             "tokens": [replay.labels[i] for i in replay.ids],
             "labels": list(replay.labels),
-            "predictions": [vars(each) for each in expected(replay)],
-            "lens": lens_facts(lens(replay, explained)),
+            "predictions": [vars(each) | {"context": context(each)} for each in found],
+            "lens": lens_facts(early),
             "attention": attention_facts(replay, explained, removed),
             "why": why_facts(replay, explained),
             "ablation": [ablation_table(removed)],
         }
     ) | {"code": code_facts(replay)}
+
+
+def context(prediction: Prediction, most: int = 12) -> str:
+    """The last tokens that the model had read."""
+    return "".join(prediction.context[-most:])
 
 
 def lens_facts(found: Lens) -> Facts:
@@ -82,7 +90,7 @@ def lens_facts(found: Lens) -> Facts:
                 "came": [row[c] for c, row in zip(found.came, rows, strict=True)],
             }
         )
-    return {"places": places, "note": found.note}
+    return {"places": places}
 
 
 def attention_facts(replay: Replay, explained: Attribution, removed: list[Ablation]) -> Facts:

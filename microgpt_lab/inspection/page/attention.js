@@ -4,10 +4,8 @@ const cellSize = () => (FACTS.tokens.length > 24 ? 9 : FACTS.tokens.length > 12 
 
 function showAttention() {
   const { heads } = FACTS.attention, layers = [...new Set(heads.map((head) => head.layer))];
-  const button = (layer) => make("button", {
-    "aria-pressed": String(layer === view.layer),
-    act: () => { view.layer = layer; showAttention(); },
-  }, `layer ${layer}`);
+  const button = (layer) => make("button", { "aria-pressed": String(layer === view.layer),
+    act: () => { view.layer = layer; showAttention(); } }, `layer ${layer}`);
   fill("layers", layers.length > 1 ? layers.map(button) : []);
   byId("attention").style.setProperty("--width", cellSize() * FACTS.tokens.length * 2 + 76 + "px");
   fill("attention", heads.filter((head) => head.layer === view.layer).map(headCard));
@@ -17,9 +15,8 @@ function headCard(head) {
   const { tokens, predictions } = FACTS, cell = cellSize(), label = (t) => tokens[t];
   const shared = { size: [cell, cell], left: label, above: cell > 9 ? label : undefined, on: [view.t],
     mark: (r) => r === view.t, pick: (r) => select(r) };
-  const meaning = () => "change of the loss of this text if what this head adds is replaced by 0";
-  const title = make("h3", {}, head.name, head.without !== null &&
-    make("small", { tip: meaning }, " without it: loss ", change(head.without)));
+  const title = make("h3", {}, head.name,
+    head.without !== null && make("small", {}, " without it: loss ", change(head.without)));
   if (!head.pattern) return make("div", { class: "card" }, title, make("p", { class: "note" }, head.note));
   const pattern = heat(head.pattern, { ...shared, amount: true, top: 1,
     text: (x) => (cell > 19 && x >= 0.005 ? Math.round(x * 100) : ""),

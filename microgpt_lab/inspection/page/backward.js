@@ -6,28 +6,29 @@ const product = (numbers) => numbers.reduce((a, b) => a * b, 1);
 
 /**
  * Unpack a graph, whose format is described in graph.py. A Value v is the place of its number in `data`.
- * A tensor's `values` are its Values. `holder` and `maker` of a Value are the tensor that shows it, which has a
- * name if there is one, and the tensor of the operation that made it.
+ * `values` of a tensor are its Values. `holder[v]` is the tensor that v is named after, one with a name if there
+ * is one; `maker[v]` is the tensor whose operation computed it.
  */
 function unpack(sent) {
-  const data = new Float64Array(decode(sent.data)), count = (tensor) => product(tensor.shape);
+  const data = new Float64Array(decode(sent.data));
   const tensors = sent.tensors.map((tensor) => ({
     ...tensor, name: tensor.names[0] || "",
     values: typeof tensor.values === "string" ? new Uint32Array(decode(tensor.values))
-      : Uint32Array.from({ length: count(tensor) }, (_, k) => tensor.values + k),
-    derivatives: (tensor.derivatives || []).map((x) => (typeof x === "string" ? new Float64Array(decode(x)) : x)),
+      : Uint32Array.from({ length: product(tensor.shape) }, (_, k) => tensor.values + k),
+    derivatives: tensor.derivatives?.map((x) => (typeof x === "string" ? new Float64Array(decode(x)) : x)),
     isProduct: tensor.parents.length > 0 && !tensor.derivatives && !tensor.is_view,
   }));
   const holder = new Array(data.length), maker = new Array(data.length);
-  for (const tensor of [...tensors.filter((t) => t.name), ...tensors]) for (const v of tensor.values) holder[v] ??= tensor;
-  for (const tensor of tensors) if (!tensor.is_view) for (const v of tensor.values) maker[v] ??= tensor;
+  const first = (list, tensor) => tensor.values.forEach((v) => { list[v] ??= tensor; });
+  [...tensors.filter((tensor) => tensor.name), ...tensors].forEach((tensor) => first(holder, tensor));
+  tensors.filter((tensor) => !tensor.is_view).forEach((tensor) => first(maker, tensor));
   const graph = { ...sent, data, tensors, holder, maker };
   graph.grad = backward(graph, sent.loss);
   graph.each = sent.shares.map((v) => backward(graph, v));
   return graph;
 }
 
-/** Call visit(value, parent, local derivative) for the Values of a tensor. Factors of a product come in pairs. */
+/** Call visit(value, parent, local derivative) for a tensor's Values. Factors of a product come in pairs. */
 function visitEdges({ data, tensors }, tensor, visit) {
   const parents = tensor.is_view ? [] : tensor.parents.map((i) => tensors[i]), { values } = tensor;
   if (tensor.isProduct) {
@@ -41,7 +42,8 @@ function visitEdges({ data, tensors }, tensor, visit) {
       }
     });
   } else parents.forEach((parent, p) => {
-    const derivatives = tensor.derivatives[p], ratio = parent.values.length / values.length, size = Math.max(1, ratio);
+    const ratio = parent.values.length / values.length, size = Math.max(1, ratio);
+    const derivatives = tensor.derivatives[p];
     values.forEach((v, k) => {
       for (let i = 0; i < size; i++) {
         const slope = typeof derivatives === "number" ? derivatives : derivatives[k * size + i];
@@ -60,26 +62,35 @@ function backward(graph, root) {
   return grad;
 }
 
-/** What a Value was computed from: [parent, local derivative]. */
+/** What a Value was computed from. An operation is a sum of products if `product` adds up to its number. */
 function parentsOf(graph, value) {
-  const found = [];
-  visitEdges(graph, graph.maker[value] || { is_view: true }, (v, parent, slope) => {
-    if (v === value) found.push([parent, slope]);
+  const rows = [], { data, grad, maker } = graph;
+  if (maker[value]) visitEdges(graph, maker[value], (v, parent, slope) => {
+    if (v === value) rows.push({ parent, slope, share: slope * grad[v], product: slope * data[parent] });
   });
-  return found;
+  return rows;
 }
 
-/**
- * Where the gradient of a Value comes from: its uses × the predictions. A use's share is its local derivative
- * times its gradient, of the loss or of what one prediction adds to the loss.
- */
+/** Where the gradient of a Value comes from: its uses × the predictions, whose sums are equal to it. */
 function ledger(graph, value) {
   const rows = [];
   for (const tensor of graph.tensors) visitEdges(graph, tensor, (child, parent, slope) => {
     const shares = () => graph.each.map((grad) => slope * grad[child]);
     if (parent === value) rows.push({ child, slope, share: slope * graph.grad[child], shares: shares() });
   });
-  const sums = graph.each.map((_, t) => add(rows.map((row) => row.shares[t])));
-  const sum = add(rows.map((row) => row.share));
-  return { rows, sums, sum, difference: sum - graph.grad[value] };
+  const sums = total(rows);
+  return { rows, sums, difference: sums.share - graph.grad[value] };
+}
+
+/** The sums of some rows. */
+function total(rows) {
+  const sum = (key) => add(rows.map((row) => row[key]));
+  const shares = (rows[0]?.shares || []).map((_, t) => add(rows.map((row) => row.shares[t])));
+  return { count: rows.length, share: sum("share"), product: sum("product"), shares };
+}
+
+/** The rows with the largest shares, and the sums of the others. */
+function largest(rows, key, most) {
+  const sorted = [...rows].sort((a, b) => Math.abs(b[key]) - Math.abs(a[key]));
+  return rows.length > most ? [...sorted.slice(0, most - 1), total(sorted.slice(most - 1))] : rows;
 }

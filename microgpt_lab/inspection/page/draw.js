@@ -15,7 +15,7 @@ function make(tag, attributes = {}, ...children) {
     else if (name.startsWith("--")) element.style.setProperty(name, value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(3).filter((child) => child || child === 0));
   return element;
 }
 
@@ -40,9 +40,7 @@ function num(x, decimals = 3) {
 const isZero = (x, decimals) => Math.abs(x) < 0.5 * 10 ** -decimals;
 const signed = (x, decimals = 2) => (isZero(x, decimals) ? "0" : (x > 0 ? "+" : "") + num(x, decimals));
 
-function percent(p) {
-  return p >= 0.0995 ? Math.round(p * 100) + "%" : p >= 0.00095 ? (p * 100).toFixed(1) + "%" : "<0.1%";
-}
+const percent = (p) => (p < 0.00095 ? "<0.1" : (p * 100).toFixed(p >= 0.0995 ? 0 : 1)) + "%";
 
 /** A change of the loss, coloured: up is worse. */
 function change(x, decimals = 2) {
@@ -51,8 +49,8 @@ function change(x, decimals = 2) {
 
 /** A table with one row of headings. Rows are lists of cells: texts, elements. */
 function table(headings, rows, kind) {
-  const row = (tag) => (cells) => make("tr", { class: cells.isTotal && "total" },
-    cells.map((cell) => (cell instanceof HTMLTableCellElement ? cell : make(tag, {}, cell))));
+  const row = (tag) => (cells) => make("tr", { class: cells[0] === "sum" && "total" }, cells.map((cell) =>
+    (cell instanceof HTMLTableCellElement ? cell : make(tag, {}, cell))));
   return make("table", { class: kind }, make("thead", {}, row("th")(headings)),
     make("tbody", {}, rows.map(row("td"))));
 }
@@ -66,15 +64,15 @@ function shade(x, top, text) {
 /**
  * A matrix as a grid of colours: blue is positive, orange negative; green where only the amount counts.
  * rows: null is no cell. Arrow keys move between cells; Enter picks one.
- * options: size [width, height], top (the darkest), amount, left(r) and above(c) labels, on [r, c] those in bold,
- * text(x), tip(r, c, x), mark(r, c), pick(r, c).
+ * options: size [width, height], top (the darkest), amount, left(r) and above(c) are labels, on [r, c] those
+ * that are bold, text(x), tip(r, c, x), mark(r, c), pick(r, c).
  */
 function heat(rows, options) {
-  const { size, left, above, on = [] } = options, columns = rows[0].length;
+  const { size, left, above, on = [], tip, pick } = options;
   const top = options.top || Math.max(1e-300, ...rows.flat().filter(Number.isFinite).map(Math.abs));
   const label = (text, isOn, side) => make("b", { class: `${side} ${isOn ? "on" : ""}`, title: text }, text);
-  const children = above ? [left && make("b"), ...rows[0].map((_, c) => label(above(c), on[1] === c, ""))] : [];
-  let first = true;
+  const children = above ? [left && make("b")] : [];
+  if (above) children.push(...rows[0].map((_, c) => label(above(c), on[1] === c, "")));
   rows.forEach((row, r) => {
     if (left) children.push(label(left(r), on[0] === r, "left"));
     row.forEach((x, c) => {
@@ -84,15 +82,10 @@ function heat(rows, options) {
       const marks = `${share > 0.6 ? " strong" : ""}${options.mark?.(r, c) ? " mark" : ""}`;
       children.push(make("i", {
         class: kind + marks, "--a": (share * 90).toFixed(0) + "%", "data-at": `${r},${c}`,
-        tabindex: first ? 0 : -1, role: options.pick && "button",
-        tip: options.tip && (() => options.tip(r, c, x)), act: options.pick && (() => options.pick(r, c)),
-      }, options.text ? options.text(x) : ""));
-      first = false;
+        tabindex: r || c ? -1 : 0, role: pick && "button", tip: () => tip(r, c, x),
+        act: pick && (() => pick(r, c)) }, options.text?.(x)));
     });
   });
-  const grid = make("div", { class: "heat", "data-group": true, "data-do": Boolean(options.pick) }, children);
-  grid.style.gridTemplateColumns = `${left ? "max-content " : ""}repeat(${columns}, ${size[0]}px)`;
-  grid.style.gridAutoRows = `minmax(${size[1]}px, auto)`;
-  grid.style.lineHeight = `${size[1]}px`;
-  return grid;
+  return make("div", { class: `heat ${left ? "labelled" : ""}`, "data-group": true, "data-do": Boolean(pick),
+    "--columns": rows[0].length, "--width": size[0] + "px", "--height": size[1] + "px" }, children);
 }

@@ -9,19 +9,17 @@ function showExpected() {
     const last = k === lens.places.length - 1 ? "last" : "";
     predictions.forEach(({ came }, t) => {
       const [label, probability] = place.likeliest[t], hit = label === came ? "hit" : "";
-      const tip = () => `${place.name}: ${label} ${percent(probability)}, ` +
-        `${came} ${percent(place.came[t])}`;
+      const tip = () => `${place.name}: ${label} ${percent(probability)}, ${came} ${percent(place.came[t])}`;
       cells.push(make("div", { class: `lens ${hit} ${last} ${t === view.t ? "selected" : ""}`, tip },
         make("b", {}, label), make("span", { class: "soft" }, percent(place.came[t]))));
     });
   });
-  const grid = make("div", { class: "expected", "data-group": true, "data-follow": true }, cells);
-  grid.style.gridTemplateColumns = `84px repeat(${predictions.length}, minmax(68px, 1fr))`;
-  fill("expected", grid);
+  fill("expected", make("div", { class: "expected", "data-group": true, "data-follow": true,
+    "--columns": predictions.length }, cells));
 }
 
 function predictionColumn({ context, came, probability, nats, rank, likeliest, other }, t, most) {
-  const label = came, isOpen = t === view.t;
+  const isOpen = t === view.t;
   const guesses = likeliest.map(([guess, share], k) => make("div", {
     class: `guess ${guess === came ? "hit" : ""} ${isOpen && k === view.candidate ? "chosen" : ""}`,
     "--share": (share / likeliest[0][1]) * 100 + "%",
@@ -32,13 +30,11 @@ function predictionColumn({ context, came, probability, nats, rank, likeliest, o
   return make("div", {
     class: `token ${isOpen ? "selected" : ""}`, "data-at": `0,${t}`, tabindex: isOpen ? 0 : -1,
     role: "button", "aria-pressed": String(isOpen), act: () => select(t),
-    tip: () => `after ${context.join("")} came ${label}: ${percent(probability)}, rank ${rank}, ` +
-      `${nats.toFixed(3)} nats`,
+    tip: () => `after ${context} came ${came}: ${percent(probability)}, rank ${rank}, ${num(nats)} nats`,
   },
-  make("div", { class: "before" }, make("bdi", {}, context.slice(-12).join("") + " →")),
-  make("div", { class: `came ${label.length > 2 ? "long" : ""}` }, label),
-  make("div", { class: "nats" }, make("b", {}, percent(probability)),
-    make("span", { class: "soft" }, nats.toFixed(2))),
+  make("div", { class: "before" }, make("bdi", {}, `${context} →`)),
+  make("div", { class: `came ${came.length > 2 ? "long" : ""}` }, came),
+  make("div", { class: "nats" }, make("b", {}, percent(probability)), make("span", {}, num(nats, 2))),
   other && make("div", { class: "soft", tip: () => `the other run: ${percent(other.probability)}` },
     "other ", change(other.nats - nats)),
   make("div", { class: "track" }, make("i", { "--length": (nats / most) * 100 + "%" })), guesses);

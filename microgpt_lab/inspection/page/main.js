@@ -30,8 +30,8 @@ function onKey(event) {
 
 /** Within a grid, Tab comes back to the cell that had the focus last. */
 function onFocus(event) {
-  const item = event.target.closest("[data-at]");
-  item?.closest("[data-group]").querySelectorAll('[tabindex="0"]').forEach((other) => (other.tabIndex = -1));
+  const item = event.target.closest("[data-at]"), others = '[tabindex="0"]';
+  item?.closest("[data-group]").querySelectorAll(others).forEach((other) => { other.tabIndex = -1; });
   if (item) item.tabIndex = 0;
   showTip(event);
 }
@@ -55,37 +55,27 @@ function toggleTheme() {
   dataset.theme = (dataset.theme || (isDark ? "dark" : "light")) === "dark" ? "light" : "dark";
 }
 
-const SECTIONS = { against: "two runs", expected: "expected", attention: "attention", why: "why", code: "code",
-  health: "health", embeddings: "embeddings", ablation: "ablation" };
 let GRAPH = null;
 
 function openGraph() {
-  const { graph, note } = FACTS.code;
-  byId("code-note").textContent = note;
-  byId("code").hidden = !graph;
-  if (!graph) return;
-  GRAPH = unpack(graph);
-  byId("counts").textContent = `${graph.counts.values.toLocaleString("en")} Values, ` +
-    `${graph.counts.edges.toLocaleString("en")} local derivatives, ${graph.counts.tensors} tensors`;
+  byId("code").hidden = !FACTS.code.graph;
+  if (!FACTS.code.graph) return;
+  GRAPH = unpack(FACTS.code.graph);
   openTensor(GRAPH.tensors.find((t) => t.names.includes("layer0.attention.pattern")) || GRAPH.tensors[0]);
 }
-
-const sentFigure = (sent) => (sent.series ? curves(sent) : sent.points ? map(sent) : sentTable(sent));
 
 function open() {
   document.title = FACTS.title;
   for (const [id, text] of Object.entries(FACTS.texts)) byId(id).textContent = text;
-  for (const [id, name] of Object.entries(SECTIONS)) {
-    const section = byId(`section-${id}`);
-    section.hidden = !FACTS[id === "expected" ? "predictions" : id];
-    if (!section.hidden) byId("theme").before(make("a", { href: `#section-${id}` }, name));
+  for (const id of ["against", "health", "embeddings", "ablation"]) {
+    fill(id, (FACTS[id] || []).map(sentFigure));
+    byId(`section-${id}`).hidden = byId(`to-${id}`).hidden = !FACTS[id];
   }
   document.addEventListener("keydown", onKey);
   document.addEventListener("focusin", onFocus);
   document.addEventListener("mouseover", showTip);
   byId("theme").addEventListener("click", toggleTheme);
-  for (const id of ["against", "health", "embeddings", "ablation"]) fill(id, (FACTS[id] || []).map(sentFigure));
-  select(FACTS.predictions.reduce((worst, p, t, all) => (p.nats > all[worst].nats ? t : worst), 0));
+  select(FACTS.start);
   openGraph();
 }
 

@@ -3,19 +3,18 @@
 function showWhy() {
   const { candidates, came, parts, logits, sources } = FACTS.why[view.t], k = view.candidate;
   const name = (c) => candidates[c][0], chance = (c) => percent(candidates[c][1]);
-  byId("why-title").textContent = `“${name(k)}” after “${FACTS.predictions[view.t].context.slice(-12).join("")}”`;
+  byId("why-title").textContent = `“${name(k)}” after “${FACTS.predictions[view.t].context}”`;
   byId("why-note").textContent = chance(k) + (k === came ? ", and it came" : `; ${name(came)} came`);
-  const rows = [...parts.map((part) => part.adds), logits], names = [...parts.map((part) => part.name), "= logit"];
+  const rows = [...parts.map((part) => part.adds), logits];
+  const names = [...parts.map((part) => part.name), "= logit"];
   const all = heat(rows, {
     size: [19, 22], left: (r) => names[r], above: name, on: [undefined, k],
     mark: (_, c) => c === k, pick: (_, c) => select(view.t, c),
     tip: (r, c, x) => `${names[r]}: ${signed(x, 3)} for ${name(c)} (${chance(c)})`,
   });
-  const card = (title, small, ...rest) => make("div", { class: "card scroll" },
-    make("h3", {}, title, make("small", {}, small)), rest);
-  fill("why", card("Every token ", "what each part adds to its logit; likeliest first", all),
-    card("The sum ", `for ${name(k)}, above the mean of all tokens`,
-      sumBars(parts.map((part) => [part.name, part.adds[k]]), logits[k]), sourceGrid(sources, k)));
+  const sum = sumBars(parts.map((part) => [part.name, part.adds[k]]), logits[k]), count = candidates.length;
+  fill("why", figure({ title: `What each part adds to the logits of ${count} tokens` }, all),
+    figure({ title: `The logit of ${name(k)}, above the mean of all` }, sum, sourceGrid(sources, k)));
 }
 
 /** Each term of a sum as a bar that starts where the one before ended. */
@@ -35,11 +34,11 @@ function sumBars(terms, total) {
 /** What each head adds, by the token that it looked at. */
 function sourceGrid(heads, k) {
   if (!heads.length) return null;
-  const label = (t) => FACTS.tokens[t], count = heads[0].adds[k].length;
-  const grid = heat(heads.map((head) => head.adds[k]), {
-    size: [count > 8 ? 22 : 44, 22], left: (r) => heads[r].name, above: label,
-    text: (x) => (count > 8 ? "" : signed(x)),
+  const label = (t) => FACTS.tokens[t], isWide = heads[0].adds[k].length > 8;
+  const rows = heads.map((head) => head.adds[k]), title = "What the heads add, by token looked at";
+  return [make("h4", {}, title), heat(rows, {
+    size: [isWide ? 22 : 44, 22], left: (r) => heads[r].name, above: label,
+    text: (x) => (isWide ? "" : signed(x)),
     tip: (r, c, x) => `${heads[r].name} looking at ${label(c)} (place ${c}): ${signed(x, 3)}`,
-  });
-  return [make("h4", {}, "What the heads add, by the token that they looked at"), grid];
+  })];
 }
