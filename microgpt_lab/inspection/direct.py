@@ -14,7 +14,7 @@ does not change when x is scaled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,9 @@ class Shares:
             if live and (terms := self.linear_terms(value, live)):
                 used, holds = terms
                 level = max(self.holds[id(x)] for x, _ in used)
-                self.set(value, sum(self.found[id(x)] * slope for x, slope in used), level + holds)
+                self.set(
+                    value, sum((self.found[id(x)] * slope for x, slope in used), self.none), level + holds
+                )
                 held = held or holds
             elif live:
                 held = True
@@ -126,7 +128,9 @@ def carry(root: Tensor, starts: Sequence[tuple[Tensor, np.ndarray]]) -> Shares:
 
 def between(root: Tensor, stops: set[int]) -> list[Tensor]:
     """List `root` and its ancestors, parents before children, up to the `stops` (ids), which are left out."""
-    order, seen, stack = [], set(stops), [root]
+    order: list[Tensor] = []
+    stack: list[Any] = [root]
+    seen = set(stops)
     while stack:
         tensor = stack.pop()
         if tensor is None:

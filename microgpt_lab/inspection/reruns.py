@@ -19,7 +19,8 @@ def logits(replay: Replay, changes: Sequence[Change]) -> np.ndarray:
 
     A change replaces tensors x, (T, C) each, by x · scale + shift; both broadcast to (T, C).
     """
-    backend, B = part("backend", "numpy"), len(changes)
+    backend = part("backend", "numpy")
+    ids: Any = np.array([replay.ids] * len(changes))
     names = {name for change in changes for name in change}
 
     def change(name: str, x: Any) -> Any:
@@ -34,7 +35,7 @@ def logits(replay: Replay, changes: Sequence[Change]) -> np.ndarray:
 
     weights = {name: backend.tensor(w.tolist()) for name, w in replay.weights.items()}
     with looking(change), np.errstate(all="ignore"):
-        return replay.model.logits(weights, np.array([replay.ids] * B)).data
+        return replay.model.logits(weights, ids).data
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
