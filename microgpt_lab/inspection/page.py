@@ -14,10 +14,14 @@ from typing import Any
 
 from microgpt_lab.errors import printable
 from microgpt_lab.inspection.ablation import Ablation, ablations
+from microgpt_lab.inspection.against import Against
 from microgpt_lab.inspection.attention import heads
 from microgpt_lab.inspection.attribution import Attribution, attribution
+from microgpt_lab.inspection.embeddings import embeddings
 from microgpt_lab.inspection.expected import Lens, Prediction, expected, lens
+from microgpt_lab.inspection.figures import ablation_table, against_table, embedding_maps, health_figures
 from microgpt_lab.inspection.graph import graph
+from microgpt_lab.inspection.health import Health
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.inspection.source import GENERAL, PACKAGE
 
@@ -29,9 +33,19 @@ DIGITS = 5  # significant digits of numbers that are shown; those of the graph h
 Facts = dict[str, Any]
 
 
-def page(replay: Replay, run: str) -> str:
-    """Return the page of a replay of this run."""
-    return filled(facts(replay, run))
+def page(
+    replay: Replay, run: str, health: Health, against: Against | None = None, other: str = ""
+) -> str:
+    """Return the page of a replay of the run with this name.
+
+    against, other: what another run makes of the same text, and the name of that run.
+    """
+    sent = facts(replay, run) | {
+        "health": rounded(health_figures(health)),
+        "against": rounded([against_table(against, printable(run), printable(other))]) if against else None,
+    }
+    sent["texts"] |= {"health-note": "\n".join(health.notes)}
+    return filled(sent)
 
 
 def filled(facts: Facts) -> str:
@@ -49,6 +63,7 @@ def facts(replay: Replay, run: str) -> Facts:
     explained, removed, found, model = attribution(replay), ablations(replay), expected(replay), replay.model
     early = lens(replay, explained)
     nats = [each.nats for each in found]
+    attention, code = attention_facts(replay, explained, removed), code_facts(replay)
     size = f"layers={model.layers}, heads={model.heads}, embed={model.embed}"
     text = short(replay.text)
     return rounded(
@@ -59,18 +74,21 @@ def facts(replay: Replay, run: str) -> Facts:
                 "subtitle": f"{printable(run)}: {size}; {replay.loss.item():.4f} nats a token",
                 "notes": "\n".join(replay.notes),
                 "lens-note": early.note,
+                "attention-note": attention["note"],
                 "why-lead": explained.note,
+                "counts": code["counts"],
             },
             "start": nats.index(max(nats)),
             "tokens": [replay.labels[i] for i in replay.ids],
             "labels": list(replay.labels),
             "predictions": [vars(each) | {"context": context(each)} for each in found],
             "lens": lens_facts(early),
-            "attention": attention_facts(replay, explained, removed),
+            "attention": attention,
             "why": why_facts(replay, explained),
-            "ablation": [ablation_table(removed)],
+            "embeddings": embedding_maps(embeddings(replay)),
+            "ablation": [ablation_table(removed)] if removed else None,
         }
-    ) | {"code": code_facts(replay)}
+    ) | {"code": code}
 
 
 def context(prediction: Prediction, most: int = 12) -> str:
@@ -95,19 +113,23 @@ def lens_facts(found: Lens) -> Facts:
 
 def attention_facts(replay: Replay, explained: Attribution, removed: list[Ablation]) -> Facts:
     without = {(each.layer, each.index): each.change for each in removed if each.kind == "head"}
-    found = []
+    found, notes = [], []
     for head in heads(replay, explained):
+        notes.append(head.note)
         entry = {
             "name": f"head {head.head}" if replay.model.layers == 1 else f"layer {head.layer} head {head.head}",
             "layer": head.layer,
             "pattern": triangle(head.pattern),
             "adds": triangle(head.adds),
-            "note": head.note,
             "without": without.get((head.layer, head.head)),
         }
         found.append(entry)
     added = [abs(x) for head in found for row in head["adds"] or () for x in row if x is not None]
-    return {"heads": found, "top": max(added, default=1.0) or 1.0}
+    return {
+        "heads": found,
+        "top": max(added, default=1.0) or 1.0,
+        "note": "\n".join(filter(None, dict.fromkeys(notes))),
+    }
 
 
 def triangle(rows: list[list[float]] | None) -> list[list[float | None]] | None:
@@ -151,7 +173,7 @@ def why_facts(replay: Replay, explained: Attribution) -> list[Facts]:
 def code_facts(replay: Replay) -> Facts:
     """The graph, and the lines of the functions that made its tensors, without their docstrings."""
     if not replay.has_gradients:
-        return {"graph": None, "source": [], "note": replay.notes[-1]}
+        return {"graph": None, "source": [], "counts": replay.notes[-1]}
     sent = graph(replay)
     hidden = {i for i, f in enumerate(sent["functions"]) if str(PACKAGE.parent / f["file"]) in GENERAL}
     for tensor in sent["tensors"]:
@@ -162,7 +184,8 @@ def code_facts(replay: Replay) -> Facts:
         for i, f in enumerate(sent.pop("functions"))
         if i not in hidden
     ]
-    return {"graph": sent, "source": source, "note": ""}
+    values, edges, tensors = (f"{sent['counts'][name]:,} {name}" for name in ("values", "edges", "tensors"))
+    return {"graph": sent, "source": source, "counts": f"{values} in {tensors}, and {edges} between them"}
 
 
 def listing(first: int, lines: tuple[str, ...]) -> list[tuple[int, str]]:
@@ -174,18 +197,6 @@ def listing(first: int, lines: tuple[str, ...]) -> list[tuple[int, str]]:
     if isinstance(function, ast.FunctionDef) and ast.get_docstring(function):
         hidden = set(range(function.body[0].lineno - 1, function.body[0].end_lineno or 0))
     return [(first + i, line) for i, line in enumerate(text) if line.strip() and i not in hidden]
-
-
-def ablation_table(removed: list[Ablation]) -> Facts:
-    return {
-        "title": "Without",
-        "note": "Nats per token: the loss without a part, and how much more that is.",
-        "headings": ["without", "loss", "change", *removed[0].came],
-        "rows": [
-            [each.name, each.loss, {"change": each.change}, *({"change": x} for x in each.changes)]
-            for each in removed
-        ],
-    }
 
 
 def rounded(x: Any) -> Any:

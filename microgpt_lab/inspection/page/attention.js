@@ -17,7 +17,7 @@ function headCard(head) {
     mark: (r) => r === view.t, pick: (r) => select(r) };
   const title = make("h3", {}, head.name,
     head.without !== null && make("small", {}, " without it: loss ", change(head.without)));
-  if (!head.pattern) return make("div", { class: "card" }, title, make("p", { class: "note" }, head.note));
+  if (!head.pattern) return make("div", { class: "card" }, title);
   const pattern = heat(head.pattern, { ...shared, amount: true, top: 1,
     text: (x) => (cell > 19 && x >= 0.005 ? Math.round(x * 100) : ""),
     tip: (r, c, x) => `${label(r)} (place ${r}) looks at ${label(c)} (place ${c}): ${percent(x)}` });
@@ -26,5 +26,5 @@ function headCard(head) {
       `to the logit of ${predictions[r].came}` });
   const column = (text, grid) => make("div", {}, make("div", { class: "note" }, text), grid);
   return make("div", { class: "card" }, title, make("div", { class: "flow scroll" },
-    column("looks at", pattern), column("adds", adds || make("p", { class: "note" }, head.note))));
+    column("looks at", pattern), adds && column("adds", adds)));
 }

@@ -6,8 +6,8 @@ const product = (numbers) => numbers.reduce((a, b) => a * b, 1);
 
 /**
  * Unpack a graph, whose format is described in graph.py. A Value v is the place of its number in `data`.
- * `values` of a tensor are its Values. `holder[v]` is the tensor that v is named after, one with a name if there
- * is one; `maker[v]` is the tensor whose operation computed it.
+ * `values` of a tensor are its Values. `holder[v]` is the tensor that v is named after, one with a name if it
+ * has one; `maker[v]` is the tensor whose operation computed it.
  */
 function unpack(sent) {
   const data = new Float64Array(decode(sent.data));

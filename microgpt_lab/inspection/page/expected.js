@@ -18,7 +18,7 @@ function showExpected() {
     "--columns": predictions.length }, cells));
 }
 
-function predictionColumn({ context, came, probability, nats, rank, likeliest, other }, t, most) {
+function predictionColumn({ context, came, probability, nats, rank, likeliest }, t, most) {
   const isOpen = t === view.t;
   const guesses = likeliest.map(([guess, share], k) => make("div", {
     class: `guess ${guess === came ? "hit" : ""} ${isOpen && k === view.candidate ? "chosen" : ""}`,
@@ -35,7 +35,5 @@ function predictionColumn({ context, came, probability, nats, rank, likeliest, o
   make("div", { class: "before" }, make("bdi", {}, `${context} →`)),
   make("div", { class: `came ${came.length > 2 ? "long" : ""}` }, came),
   make("div", { class: "nats" }, make("b", {}, percent(probability)), make("span", {}, num(nats, 2))),
-  other && make("div", { class: "soft", tip: () => `the other run: ${percent(other.probability)}` },
-    "other ", change(other.nats - nats)),
   make("div", { class: "track" }, make("i", { "--length": (nats / most) * 100 + "%" })), guesses);
 }
