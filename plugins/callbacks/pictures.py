@@ -3,6 +3,7 @@ import zlib
 
 from microgpt_lab import hookimpl, seen
 
+DOCUMENTS = 20
 WIDE = 1200  # pixels of a picture, at most about
 PAPER, BLUE, RED, GAP = (244, 244, 240), (31, 95, 168), (190, 50, 40), (255, 255, 255)
 
@@ -10,8 +11,8 @@ PAPER, BLUE, RED, GAP = (244, 244, 240), (31, 95, 168), (190, 50, 40), (255, 255
 class Pictures:
     """Show attention patterns in TensorBoard, as an image of each layer, at each evaluation.
 
-    The image has a square for each head, of the first held-out document: row t is what token t looks at, and
-    the darker a cell, the more. Negative weights, of attention=differential, are red.
+    The image has a square for each head: row t is what token t looks at, and a darker cell is more. It is of
+    the longest of the first 20 held-out documents. Negative weights (attention=differential) are red.
     """
 
     def check(self, run, trainer):
@@ -25,9 +26,10 @@ class Pictures:
         self.trainer = trainer
 
     def evaluated(self, step):
-        piece, _ = self.trainer.pieces(self.trainer.held_out[:1])[0]
-        found = patterns(self.trainer, piece[:-1])
-        images = {f"attention/{layer}": png(drawn(squares(x))) for layer, x in found.items()}
+        pieces = self.trainer.pieces(self.trainer.held_out[:DOCUMENTS])[:DOCUMENTS]
+        longest, _ = max(pieces, key=lambda piece: len(piece[0]))
+        found = patterns(self.trainer, longest[:-1])
+        images = {f"model/attention/{layer}": png(drawn(squares(x))) for layer, x in found.items()}
         self.trainer.watch("pictured", step=step, images=images)
 
 
@@ -46,16 +48,17 @@ def squares(pattern):
 
 def drawn(heads):
     """The pixels of the heads, side by side: rows of (red, green, blue)."""
-    length = len(heads[0])
-    cell = max(1, min(16, WIDE // (length + 1) // len(heads)))
-    lines, border = [], int(cell > 3)
+    length, apart = len(heads[0]), 8
+    cell = max(1, min(16, WIDE // len(heads) // length))
+    border = int(cell > 3)
+    lines = []
     for t in range(length):
         line = []
         for head in heads:
             for s, share in enumerate(head[t]):
                 line += [colour(share) if s <= t else GAP] * (cell - border) + [GAP] * border
-            line += [GAP] * max(4, cell)
-        lines += [line] * (cell - border) + [[GAP] * len(line)] * border
+            line += [GAP] * apart
+        lines += [line[:-apart]] * (cell - border) + [[GAP] * (len(line) - apart)] * border
     return lines
 
 

@@ -4,7 +4,7 @@ import math
 from microgpt_lab import at_least, hookimpl
 from microgpt_lab.core.diagnostics import next_gradients
 from microgpt_lab.core.naming import find_weight
-from microgpt_lab.terminal import terminal
+from microgpt_lab.terminal import silent_if_closed
 
 
 class Watch:
@@ -57,12 +57,12 @@ class Watch:
             self.print_lines(step, numbers)
 
     def print_lines(self, step, numbers):
-        screen, width = terminal(), max(map(len, self.names))
+        width = max(map(len, self.names))
         at = f"step {step:>{len(str(self.trainer.steps))}}"
         for name in self.names:
             data, grad = numbers[f"{name}/data"], numbers[f"{name}/grad"]
-            line = f"{at}  {name:<{width}}  {data:+.6f}  gradient {grad:+.2e}"
-            screen.print(line, markup=False, soft_wrap=True)
+            with silent_if_closed():  # not a console of its own, which would draw over the progress bar
+                print(f"{at}  {name:<{width}}  {data:+.6f}  gradient {grad:+.2e}", flush=True)
 
 
 @hookimpl
