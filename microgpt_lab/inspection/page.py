@@ -27,7 +27,7 @@ from microgpt_lab.inspection.source import GENERAL, PACKAGE
 
 SCRIPTS = ("backward", "draw", "expected", "attention", "why", "code", "value", "figures", "main")
 MOST_CANDIDATES = 27  # tokens of the vocabulary for which sums are shown, with the one that came
-MOST_SUMS = 60_000  # numbers in the sums by source: fewer candidates are shown in larger models
+MOST_SUMS = 40_000  # numbers in the sums by source: fewer candidates are shown in larger models
 DIGITS = 5  # significant digits of numbers that are shown; those of the graph have all
 
 Facts = dict[str, Any]

@@ -14,9 +14,11 @@ SCRIPTS = sorted(file.name for file in FOLDER.iterdir() if file.name.endswith(".
 GRADIENTS = """
 const graph = unpack(JSON.parse(require("fs").readFileSync(0, "utf8")));
 const weights = graph.tensors.filter((tensor) => tensor.op === "");
-const of = (grad) => Object.fromEntries(weights.map((w) => [w.name, Array.from(w.values, (v) => grad[v])]));
-const ledgers = Array.from(weights[0].values, (v) => ledger(graph, v).difference);
-console.log(JSON.stringify({ whole: of(graph.grad), each: graph.each.map(of), ledgers }));
+const of = (grad) => Object.fromEntries(weights.map((w) => [w.name, Array.from(w.values, grad)]));
+const ledgers = weights.flatMap((w) => Array.from(w.values, (v) => ledger(graph, v).difference));
+const count = graph.shares.length;
+const each = graph.shares.map((_, t) => of((v) => graph.each[v * count + t]));
+console.log(JSON.stringify({ whole: of((v) => graph.grad[v]), each, ledgers }));
 """
 MODELS = {
     "default": {},
