@@ -50,7 +50,7 @@ function gradientTable(v) {
   values(["used in", "slope", "× gradient", "= share", ...asks], [
     ...largest(rows, "share", MOST_LINES).map(line),
     ["sum", "", "", inUnits(sums.share), ...sums.shares.map(inUnits)]]),
-  make("p", { class: "note", id: "sum" }, `sum − gradient = ${minus(difference.toExponential(1))} `,
+  make("p", { class: "note", id: "sum" }, `sum − gradient = ${num(difference)} `,
     isExact && make("span", { class: "adds-up" }, "✓ it adds up"))];
 }
 
