@@ -44,6 +44,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgpt_lab.core.autograd import Value, data_of
+from microgpt_lab.errors import UserError
 from microgpt_lab.inspection.names import UNNAMED, Names
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.inspection.source import functions
@@ -51,7 +52,9 @@ from microgpt_lab.tensors.tensor import Product, Tensor
 
 
 def graph(replay: Replay) -> dict[str, Any]:
-    """Return all Values and Tensors of a replay as JSON, whose format is described above."""
+    """Return all Values and Tensors of a replay as JSON, in the format above. UserError if there are none."""
+    if not replay.has_gradients:
+        raise UserError(replay.notes[-1])
     names, tensors, origins = Names(replay), replay.tensors, replay.origins
     numbers = {id(tensor): i for i, tensor in enumerate(tensors)}
     index: dict[int, int] = {}

@@ -167,7 +167,7 @@ LEFT_OUT = {
     "causal": "the causal mask hides it: its token lies ahead, or outside of the window",
     "by_distance": "no two tokens of this text have its distance",
     "[:]": "it lies outside of the slice",
-    ".where": "`where` selected the other number",
+    "where": "`where` selected the other number",
 }
 
 
@@ -189,6 +189,8 @@ def reason(replay: Replay, value: Value, uses: tuple[Use, ...]) -> str:
         known = next((LEFT_OUT[op] for op in left_out if op in LEFT_OUT), "")
         return known or "the loss does not depend on it: nothing was computed from it"
     if not any(use.derivative for use in uses):
+        if all(use.op == "@" for use in uses):
+            return "the numbers that it is multiplied by are 0"
         return f"the derivative of what was computed from it ({uses[0].op}) is 0 here"
     if not any(use.grad for use in uses):
         return f"what was computed from it has gradient 0 itself: {uses[0].name}"

@@ -8,6 +8,7 @@ order of the computation.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import NamedTuple
 
 from microgpt_lab.core.see import seen, unseen
@@ -37,19 +38,28 @@ class Names:
         self.replay = replay
         named = replay.weights | replay.inside | {"losses": replay.losses, "loss": replay.loss}
         known = {id(tensor) for tensor in named.values()}
-        new = [(f"t{i}", x) for i, x in enumerate(replay.tensors) if not x.is_view and id(x) not in known]
-        self.tensors: dict[str, Tensor] = dict(new) | named
-        self._axes: dict[str, list[Axis]] = {}
+        new = {f"t{i}": x for i, x in enumerate(replay.tensors) if not x.is_view and id(x) not in known}
+        self.tensors: dict[str, Tensor] = named | {name: new[name] for name in new if name not in named}
         self.shapes = symbolic_shapes(replay)
-        self._places: dict[int, list[tuple[str, int]]] = {}
-        for name, tensor in (named | self.tensors).items():
-            for i, value in enumerate(tensor.data):
-                self._places.setdefault(id(value), []).append((name, i))
-        # What made each Value, by its id. Weights have no entry.
-        self.makers: dict[int, Origin] = {}
-        for tensor in replay.tensors:
-            if not tensor.is_view and id(tensor) in replay.origins:
-                self.makers |= dict.fromkeys(map(id, tensor.data), replay.origins[id(tensor)])
+        self._axes: dict[str, list[Axis]] = {}
+
+    @cached_property
+    def places(self) -> dict[int, list[tuple[str, int]]]:
+        """The tensors that hold a Value, and its place in their data, by its id. Named tensors come first."""
+        places: dict[int, list[tuple[str, int]]] = {}
+        for name, tensor in self.tensors.items():
+            for i, value in enumerate(tensor.data if tensor.is_tracked else ()):
+                places.setdefault(id(value), []).append((name, i))
+        return places
+
+    @cached_property
+    def makers(self) -> dict[int, Origin]:
+        """What made a Value, by its id. Weights have no entry."""
+        makers: dict[int, Origin] = {}
+        for tensor in self.replay.tensors:
+            if tensor.is_tracked and not tensor.is_view and id(tensor) in self.replay.origins:
+                makers |= dict.fromkeys(map(id, tensor.data), self.replay.origins[id(tensor)])
+        return makers
 
     def number(self, name: str) -> tuple[str, int]:
         """Return the full name of a number's tensor, and its place in `data`. UserError if there is none."""
@@ -140,7 +150,7 @@ class Names:
 
     def of(self, value: object, most: int = 10) -> list[str]:
         """Return the names of a Value, ten at most. The first is that of the tensor that is named first."""
-        return [self.format(*place) for place in self._places.get(id(value), [])[:most]]
+        return [self.format(*place) for place in self.places.get(id(value), [])[:most]]
 
 
 def symbolic_shapes(replay: Replay) -> dict[str, tuple]:

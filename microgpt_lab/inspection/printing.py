@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from rich.text import Text
 from microgpt_lab.core.autograd import Value, data_of
 from microgpt_lab.errors import UserError
 from microgpt_lab.inspection.names import Axis, Names
-from microgpt_lab.inspection.rendering import add, number, titled, to_html
+from microgpt_lab.inspection.rendering import add, titled, to_html
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.source import made_by
 
@@ -53,26 +54,37 @@ class Numbers:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         size = " × ".join(map(str, self.shape))
         of = "gradients of " if self.of_gradients else ""
-        yield Text.assemble(of, (self.name, "bold"), f" ({size})")
+        unit, decimals = self.scale
+        times = f", in units of {unit:.0e}" if unit != 1 else ""
+        yield Text.assemble(of, (self.name, "bold"), f" ({size}){times}")
         if self.op:
             yield Text(f"Made by {self.op} in {self.made_by or 'the mean of the losses'}", "dim")
         for title, rows in self.matrices:
-            yield from self.tables(title, rows, options.max_width)
+            texts = [[f"{x / unit:.{decimals}f}" if x else "0" for x in row[:MOST]] for row in rows[:MOST]]
+            yield from self.tables(title, texts, options.max_width)
         if max(self.shape[-2:]) > MOST:
             yield Text(f"… the first {MOST} of each axis are shown", "dim")
 
-    def tables(self, title: str, rows: Rows, width: int) -> Iterator[Any]:
+    @property
+    def scale(self) -> tuple[float, int]:
+        """A unit, and a number of decimals, so that the largest number has four digits."""
+        largest = max((abs(x) for row in self.values for x in row if math.isfinite(x)), default=0.0)
+        power = math.floor(math.log10(largest)) if largest else 0
+        unit = 1.0 if -3 <= power < 6 else 10.0**power
+        return unit, 3 - power if unit == 1.0 and power < 3 else 3 * (unit != 1.0)
+
+    def tables(self, title: str, texts: list[list[str]], width: int) -> Iterator[Any]:
         """Yield a matrix as tables of so many columns as fit."""
-        texts = [[number(x) for x in row[:MOST]] for row in rows[:MOST]]
         labels, columns = ([*numbered(axis)][:MOST] for axis in self.axes[-2:])
         widest = max(len(text) for text in (*columns, *(text for row in texts for text in row)))
         room = max(1, (width - max(map(len, labels)) - 1) // (widest + 1))
         for start in range(0, len(columns), room):
+            if start:
+                yield Text()
             table = titled(title, "", *columns[start : start + room])
             for label, row in zip(labels, texts):
                 add(table, label, *row[start : start + room])
             yield table
-            yield Text()
 
     def _repr_html_(self) -> str:
         return to_html(self)

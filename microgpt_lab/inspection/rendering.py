@@ -1,15 +1,34 @@
-"""Show what rich renders in a notebook: the same text and colours as in a terminal."""
+"""Show what rich renders in a notebook: the same text and colours as in a terminal. Tables and bars."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 PRE = '<pre style="line-height: 1.35; overflow-x: auto; font-family: monospace">{code}</pre>'
+SHADES, EIGHTHS = " ░▒▓█", " ▏▎▍▌▋▊▉"
+T = TypeVar("T")
+
+
+class View:
+    """Base class of views: dataclasses of plain numbers with a method `__rich__`."""
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
+
+class Views(list[T]):
+    """A list of views of one class, shown together by the static method `together` of the class."""
+
+    def __rich__(self) -> Any:
+        return type(self[0]).together(self) if self else ""  # type: ignore[attr-defined]
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
 
 def to_html(renderable: Any, width: int = 120) -> str:
@@ -19,9 +38,9 @@ def to_html(renderable: Any, width: int = 120) -> str:
     return console.export_html(inline_styles=True, code_format=PRE)
 
 
-def number(x: float) -> str:
-    """Format a number with four digits."""
-    return f"{x:.4g}"
+def number(x: float | None, digits: int = 4) -> str:
+    """Format a number with four digits, and what is not known as a dash."""
+    return "–" if x is None else f"{x:.{digits}g}"
 
 
 def titled(title: str, *columns: str) -> Table:
@@ -33,6 +52,24 @@ def titled(title: str, *columns: str) -> Table:
     return table
 
 
-def add(table: Table, *cells: str, style: str = "") -> None:
+def add(table: Table, *cells: str | Text, style: str = "") -> None:
     """Add a row of plain text, in which rich reads no markup."""
-    table.add_row(*map(Text, cells), style=style)
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
+
+
+def signed(x: float, digits: int = 2) -> Text:
+    """Format a number with its sign, in blue or red, and what rounds to 0 as a dot."""
+    if abs(x) < 0.5 * 10**-digits:
+        return Text("·", "dim")
+    return Text(f"{x:+.{digits}f}".replace("-", "−"), "blue" if x > 0 else "red")
+
+
+def bar(share: float, width: int = 10) -> Text:
+    """Return a horizontal bar for a share from 0 to 1."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    return Text("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip(), "red")
+
+
+def shade(weight: float) -> Text:
+    """Return two characters that are the darker the larger a weight from 0 to 1, red if it is negative."""
+    return Text(SHADES[min(4, round(abs(weight) * 4))] * 2, "green" if weight >= 0 else "red")

@@ -62,7 +62,7 @@ class Replay:
         self.origins = recording.origins
         if self.has_gradients:
             self.loss.backward()
-        self._sorted = topological(self.loss)
+        self._sorted: list[Tensor] = [x for x in topological(self.loss) if x.is_tracked]
         wanted = {id(x) for x in (*self._sorted, *self.inside.values())}
         made = [x for x in recording.made if id(x) in wanted]
         self.tensors = [*self.weights.values(), *made]
@@ -77,7 +77,7 @@ class Replay:
         """What is not shown, a line each."""
         lines = []
         if self.left_out:
-            names = " ".join(repr(printable(char)) for char in self.left_out[:10])
+            names = " ".join(f"'{printable(char)}'" for char in self.left_out[:10])
             more = f" and {len(self.left_out) - 10} more" if len(self.left_out) > 10 else ""
             lines.append(f"left out, because the vocabulary lacks them: {names}{more}")
         if self.cut:
