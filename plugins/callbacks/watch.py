@@ -19,13 +19,13 @@ class Watch:
 
     order = 1  # after the callbacks that show what it measures before the first step
 
-    def __init__(self, *, numbers: str = "", every: int = 20):
+    def __init__(self, *, numbers: str = "wte:0:0", every: int = 20):
         at_least(1, every=every)
         self.names, self.every = numbers.split(), every
 
     def check(self, run, trainer):
         if not self.names:
-            raise ValueError("numbers must be names of weights: write 'watch=[layer0.attention.wq:2:5]'")
+            raise ValueError("numbers must be names of weights, such as layer0.attention.wq:2:5, not empty")
         shapes = {name: w.shape for name, w in trainer.weights.items()}
         self.places = {name: find_weight(name, shapes) for name in self.names}
 
