@@ -45,14 +45,15 @@ class Watch:
 
     def show(self, step):
         weights, gradients = self.trainer.weights, next_gradients(self.trainer)
-        numbers = {}
+        numbers, shown = {}, {}
         for name, (matrix, row, column) in self.places.items():
-            numbers[f"{name}/data"] = weights[matrix].tolist()[row][column]
-            numbers[f"{name}/grad"] = gradients[matrix].tolist()[row][column]
+            for kind, matrices in (("data", weights), ("grad", gradients)):
+                number = matrices[matrix].tolist()[row][column]
+                numbers[f"{name}/{kind}"] = shown[f"watch/{matrix}.{row}.{column}/{kind}"] = number
         finite = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
         self.file.write(json.dumps({"step": step} | finite) + "\n")
         self.file.flush()
-        self.trainer.watch("measured", step=step, numbers={f"watch/{n}": x for n, x in numbers.items()})
+        self.trainer.watch("measured", step=step, numbers=shown)
         if not self.run.in_sweep:
             self.print_lines(step, numbers)
 
