@@ -22,20 +22,18 @@ from microgpt_lab.inspection.expected import Lens, Prediction, expected, lens
 from microgpt_lab.inspection.figures import ablation_table, against_table, embedding_maps, health_figures
 from microgpt_lab.inspection.graph import graph
 from microgpt_lab.inspection.health import Health
-from microgpt_lab.inspection.replay import Replay
+from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.source import GENERAL, PACKAGE
 
 SCRIPTS = ("backward", "draw", "expected", "attention", "why", "code", "value", "figures", "main")
 MOST_CANDIDATES = 27  # tokens of the vocabulary for which sums are shown, with the one that came
-MOST_SUMS = 60_000  # numbers in the sums by source: fewer candidates are shown in larger models
+MOST_SUMS = 40_000  # numbers in the sums by source: fewer candidates are shown in larger models
 DIGITS = 5  # significant digits of numbers that are shown; those of the graph have all
 
 Facts = dict[str, Any]
 
 
-def page(
-    replay: Replay, run: str, health: Health, against: Against | None = None, other: str = ""
-) -> str:
+def page(replay: Replay, run: str, health: Health, against: Against | None = None, other: str = "") -> str:
     """Return the page of a replay of the run with this name.
 
     against, other: what another run makes of the same text, and the name of that run.
@@ -117,7 +115,9 @@ def attention_facts(replay: Replay, explained: Attribution, removed: list[Ablati
     for head in heads(replay, explained):
         notes.append(head.note)
         entry = {
-            "name": f"head {head.head}" if replay.model.layers == 1 else f"layer {head.layer} head {head.head}",
+            "name": f"head {head.head}"
+            if replay.model.layers == 1
+            else f"layer {head.layer} head {head.head}",
             "layer": head.layer,
             "pattern": triangle(head.pattern),
             "adds": triangle(head.adds),
@@ -132,9 +132,11 @@ def attention_facts(replay: Replay, explained: Attribution, removed: list[Ablati
     }
 
 
-def triangle(rows: list[list[float]] | None) -> list[list[float | None]] | None:
+def triangle(rows: Rows | None) -> list[list[float | None]] | None:
     """Leave out what lies in the future."""
-    return rows and [[x if s <= t else None for s, x in enumerate(row)] for t, row in enumerate(rows)]
+    if rows is None:
+        return None
+    return [[x if s <= t else None for s, x in enumerate(row)] for t, row in enumerate(rows)]
 
 
 def number_of_candidates(replay: Replay) -> int:
@@ -161,7 +163,10 @@ def why_facts(replay: Replay, explained: Attribution) -> list[Facts]:
                     for name, entries in named.items()
                 ],
                 "sources": [
-                    {"name": name, "adds": [[e.logits[t][c] for e in entries if e.source <= t] for c in chosen]}
+                    {
+                        "name": name,
+                        "adds": [[e.logits[t][c] for e in entries if (e.source or 0) <= t] for c in chosen],
+                    }
                     for name, entries in named.items()
                     if entries[0].kind == "head"
                 ],
@@ -189,7 +194,7 @@ def code_facts(replay: Replay) -> Facts:
 
 
 def listing(first: int, lines: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Number the lines of a function, without its docstring and empty lines, and take back its indentation."""
+    """Number the lines of a function, without its docstring, empty lines and indentation."""
     indent = len(lines[0]) - len(lines[0].lstrip())
     text = [line[indent:] for line in lines]
     hidden: set[int] = set()

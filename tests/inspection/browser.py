@@ -1,4 +1,4 @@
-"""A headless Chromium with one page, controlled over a pipe (the DevTools protocol), with nothing installed."""
+"""A page in headless Chromium, controlled over a pipe (the DevTools protocol), without further packages."""
 
 import base64
 import fcntl
@@ -81,9 +81,7 @@ class Browser:
         """Click at the middle of an element, as a mouse does."""
         box = f"document.querySelector({json.dumps(selector)})"
         self.run(f"{box}.scrollIntoView({{block: 'center'}})")
-        x, y = self.run(
-            f"(b => [b.left + b.width / 2, b.top + b.height / 2])({box}.getBoundingClientRect())"
-        )
+        x, y = self.run(f"(b => [b.left + b.width / 2, b.top + b.height / 2])({box}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

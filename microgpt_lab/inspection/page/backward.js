@@ -23,9 +23,7 @@ function unpack(sent) {
   [...tensors.filter((tensor) => tensor.name), ...tensors].forEach((tensor) => first(holder, tensor));
   tensors.filter((tensor) => !tensor.is_view).forEach((tensor) => first(maker, tensor));
   const graph = { ...sent, data, tensors, holder, maker };
-  graph.grad = backward(graph, sent.loss);
-  graph.each = sent.shares.map((v) => backward(graph, v));
-  return graph;
+  return { ...graph, grad: backward(graph, [sent.loss]) };
 }
 
 /** Call visit(value, parent, local derivative) for a tensor's Values. Factors of a product come in pairs. */
@@ -53,12 +51,14 @@ function visitEdges({ data, tensors }, tensor, visit) {
   });
 }
 
-/** The gradient of one Value with respect to each. The Values of a tensor do not depend on each other. */
-function backward(graph, root) {
-  const grad = new Float64Array(graph.data.length);
-  grad[root] = 1;
-  for (const tensor of [...graph.tensors].reverse())
-    visitEdges(graph, tensor, (v, parent, slope) => { if (grad[v]) grad[parent] += slope * grad[v]; });
+/** The gradients of some Values by each Value v: that of root t at v * roots.length + t. */
+function backward(graph, roots) {
+  const count = roots.length, grad = new Float64Array(count * graph.data.length);
+  roots.forEach((v, t) => { grad[v * count + t] = 1; });
+  for (const tensor of [...graph.tensors].reverse()) visitEdges(graph, tensor, (v, parent, slope) => {
+    for (let t = 0; t < count; t++)
+      if (grad[v * count + t]) grad[parent * count + t] += slope * grad[v * count + t];
+  });
   return grad;
 }
 
@@ -73,13 +73,16 @@ function parentsOf(graph, value) {
 
 /** Where the gradient of a Value comes from: its uses × the predictions, whose sums are equal to it. */
 function ledger(graph, value) {
-  const rows = [];
-  for (const tensor of graph.tensors) visitEdges(graph, tensor, (child, parent, slope) => {
-    const shares = () => graph.each.map((grad) => slope * grad[child]);
-    if (parent === value) rows.push({ child, slope, share: slope * graph.grad[child], shares: shares() });
-  });
+  const { grad, shares, tensors } = graph, rows = [];
+  graph.each ??= backward(graph, shares);
+  const isHolder = tensors.map((tensor) => tensor.values.includes(value));
+  for (const tensor of tensors.filter(({ parents }) => parents.some((i) => isHolder[i])))
+    visitEdges(graph, tensor, (child, parent, slope) => {
+      if (parent === value) rows.push({ child, slope, share: slope * grad[child],
+        shares: shares.map((_, t) => slope * graph.each[child * shares.length + t]) });
+    });
   const sums = total(rows);
-  return { rows, sums, difference: sums.share - graph.grad[value] };
+  return { rows, sums, difference: sums.share - grad[value] };
 }
 
 /** The sums of some rows. */

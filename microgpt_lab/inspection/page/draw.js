@@ -34,11 +34,13 @@ function num(x, decimals = 3) {
   if (x === null || x === undefined) return "";
   if (!Number.isFinite(x)) return minus(String(x).replace("Infinity", "∞"));
   const size = Math.abs(x);
-  return minus(x === 0 ? "0" : size >= 1e-3 && size < 1e5 ? x.toFixed(decimals) : x.toExponential(1));
+  const digits = decimals > 4 ? 4 : 1;
+  return minus(x === 0 ? "0" : size >= 1e-3 && size < 1e5 ? x.toFixed(decimals) : x.toExponential(digits));
 }
 
 const isZero = (x, decimals) => Math.abs(x) < 0.5 * 10 ** -decimals;
-const signed = (x, decimals = 2) => (isZero(x, decimals) ? "0" : (x > 0 ? "+" : "") + num(x, decimals));
+const signed = (x, decimals = 2) =>
+  (isZero(x, decimals) ? "0" : (x > 0 ? "+" : "") + minus(x.toFixed(decimals)));
 
 const percent = (p) => (p < 0.00095 ? "<0.1" : (p * 100).toFixed(p >= 0.0995 ? 0 : 1)) + "%";
 

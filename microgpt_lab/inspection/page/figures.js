@@ -20,7 +20,7 @@ const sentFigure = (sent) => (sent.series ? curves(sent) : sent.points ? map(sen
 
 /** Curves over the steps of training: {title, note, series: [{name, points: [[step, y], ...]}]}. */
 function curves(sent) {
-  const [width, height, left, right, bottom] = [600, 260, 44, 130, 24], { series } = sent;
+  const [width, height, left, right, bottom] = [600, 260, 44, 160, 24], { series } = sent;
   const points = series.flatMap((one) => one.points), last = Math.max(...points.map((p) => p[0]));
   const low = Math.min(...points.map((p) => p[1])), span = Math.max(...points.map((p) => p[1])) - low || 1;
   const x = (step) => left + (step / (last || 1)) * (width - left - right);
