@@ -152,9 +152,12 @@ def matrices(replay: Replay, figures: diagnostics.Figures) -> list[Matrix]:
 
 
 def activations(figures: diagnostics.Figures) -> list[Activation]:
-    names = (name.split("/", 2) for name in figures if name.startswith("activations/"))
+    names = [name.split("/", 2)[1:] for name in figures if name.startswith("activations/")]
     return [
-        Activation(kind, place, finite(figures[f"activations/{kind}/{place}"])) for _, kind, place in names
+        Activation(kind, place, finite(figures[f"activations/{kind}/{place}"]))
+        for wanted in QUANTITIES
+        for kind, place in names
+        if kind == wanted
     ]
 
 

@@ -134,7 +134,8 @@ def names_of_held(replay: Replay, found: list[Added], shares: Shares) -> list[st
     """Return the names of the tensors for which something was held: "final_norm", say."""
     held = {id(each.tensor) for each in shares.held}
     names = {id(tensor): name for name, tensor in reversed(replay.inside.items())}  # the first name of each
-    listed = {names[id(each.tensor)] + ".mixed" for each in found if each.held}
+    inner = (names[id(each.tensor)] for each in found if each.held)
+    listed = {f"{name}.mixed" if f"{name}.mixed" in replay.inside else name for name in inner}
     pending = False
     for tensor in between(replay.inside["logits"], {id(each.tensor) for each in found}):
         pending = pending or id(tensor) in held

@@ -19,13 +19,13 @@ class Watch:
 
     order = 1  # after the callbacks that show what it measures before the first step
 
-    def __init__(self, *, numbers: str = "", every: int = 20):
+    def __init__(self, *, numbers: str = "wte:0:0", every: int = 20):
         at_least(1, every=every)
         self.names, self.every = numbers.split(), every
 
     def check(self, run, trainer):
         if not self.names:
-            raise ValueError("numbers must be names of weights: write 'watch=[layer0.attention.wq:2:5]'")
+            raise ValueError("numbers must be names of weights, such as layer0.attention.wq:2:5, not empty")
         shapes = {name: w.shape for name, w in trainer.weights.items()}
         self.places = {name: find_weight(name, shapes) for name in self.names}
 
@@ -45,14 +45,15 @@ class Watch:
 
     def show(self, step):
         weights, gradients = self.trainer.weights, next_gradients(self.trainer)
-        numbers = {}
+        numbers, shown = {}, {}
         for name, (matrix, row, column) in self.places.items():
-            numbers[f"{name}/data"] = weights[matrix].tolist()[row][column]
-            numbers[f"{name}/grad"] = gradients[matrix].tolist()[row][column]
+            for kind, matrices in (("data", weights), ("grad", gradients)):
+                number = matrices[matrix].tolist()[row][column]
+                numbers[f"{name}/{kind}"] = shown[f"watch/{matrix}.{row}.{column}/{kind}"] = number
         finite = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
         self.file.write(json.dumps({"step": step} | finite) + "\n")
         self.file.flush()
-        self.trainer.watch("measured", step=step, numbers={f"watch/{n}": x for n, x in numbers.items()})
+        self.trainer.watch("measured", step=step, numbers=shown)
         if not self.run.in_sweep:
             self.print_lines(step, numbers)
 

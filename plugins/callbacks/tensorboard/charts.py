@@ -1,6 +1,7 @@
 """What other callbacks measure or draw, as TensorBoard shows it: the charts of Custom Scalars, and images."""
 
 import math
+import re
 import struct
 
 GROUP = "stats"  # the first word of their tags, which puts them after those of losses, rates and speed
@@ -18,8 +19,9 @@ ABOUT = {
 
 
 def tagged(numbers):
-    """The finite numbers by tag."""
-    return {f"{GROUP}/{name}": number for name, number in numbers.items() if math.isfinite(number)}
+    """The finite numbers by tag. Characters that TensorBoard has no use for in a tag become _."""
+    tags = {name: re.sub(r"[^-/\w.]", "_", f"{GROUP}/{name}") for name in numbers}
+    return {tags[name]: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 def about(tag):
