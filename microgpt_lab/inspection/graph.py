@@ -54,7 +54,7 @@ from microgpt_lab.tensors.tensor import Product, Tensor
 def graph(replay: Replay) -> dict[str, Any]:
     """Return all Values and Tensors of a replay as JSON, in the format above. UserError if there are none."""
     if not replay.has_gradients:
-        raise UserError(replay.notes[-1])
+        raise UserError(replay.no_gradients)
     names, tensors, origins = Names(replay), replay.tensors, replay.origins
     numbers = {id(tensor): i for i, tensor in enumerate(tensors)}
     index: dict[int, int] = {}

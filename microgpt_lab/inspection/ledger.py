@@ -7,98 +7,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-
-from rich.console import Console, ConsoleOptions, RenderResult
 
 from microgpt_lab.core.autograd import Value
-from microgpt_lab.inspection import statement
 from microgpt_lab.inspection.names import Names
-from microgpt_lab.inspection.rendering import to_html
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.inspection.source import made_by
+from microgpt_lab.inspection.statement import Ledger, Number, Parent, Use
 from microgpt_lab.tensors.dot import Dot
 
 CONSTANT = "a constant"  # the name of a number that no named tensor has
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number of the computation: its name, the operation that made it ("" for a weight), data, gradient."""
-
-    name: str
-    op: str
-    data: float
-    grad: float
-
-
-@dataclass(frozen=True)
-class Parent(Number):
-    """A number that another was computed from. `derivative`: that of the other by it."""
-
-    derivative: float
-
-
-@dataclass(frozen=True)
-class Use(Number):
-    """A number that was computed from another.
-
-    derivative: of this number by the other.
-    by_prediction: derivative · the gradient of this number of what each prediction adds to the loss.
-    """
-
-    derivative: float
-    by_prediction: tuple[float, ...]
-
-    @property
-    def total(self) -> float:
-        """What this use adds to the gradient of the other number."""
-        return sum(self.by_prediction)
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """How a number was made, and where its gradient comes from.
-
-    names: its name, then those in tensors that share it: views, and other names of the same tensor.
-    op, made_by: the operation that made it, and the source line. A weight has none.
-    parents: what it was computed from. Its gradient flows to them, times `derivative`.
-    pairs: of a matrix product: the pairs of numbers whose products add up to it.
-    uses: what was computed from it. All numbers of `by_prediction` add up to `grad`.
-    predictions: the token of each prediction, and the one before it.
-    note: a sentence that says why its gradient is 0, or "".
-    """
-
-    names: tuple[str, ...]
-    data: float
-    grad: float
-    op: str
-    made_by: str
-    parents: tuple[Parent, ...]
-    pairs: tuple[tuple[Number, Number], ...]
-    uses: tuple[Use, ...]
-    predictions: tuple[str, ...]
-    note: str
-
-    @property
-    def name(self) -> str:
-        return self.names[0]
-
-    @property
-    def total(self) -> float:
-        """The sum over uses and predictions, which is the gradient."""
-        return sum(use.total for use in self.uses)
-
-    @property
-    def error(self) -> float:
-        """How far the sum is from the gradient."""
-        return abs(self.total - self.grad)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from statement.lines(self, options.max_width)
-
-    def _repr_html_(self) -> str:
-        return to_html(self)
 
 
 def explain(replay: Replay, name: str) -> Ledger:
@@ -110,7 +27,7 @@ def explain(replay: Replay, name: str) -> Ledger:
         f"{replay.labels[i]}→{replay.labels[target]}" for i, target in zip(replay.ids, replay.targets)
     )
     if not isinstance(value, Value):
-        why = "A constant has no gradient." if replay.has_gradients else f"{replay.notes[-1]}."
+        why = "A constant has no gradient." if replay.has_gradients else f"{replay.no_gradients}."
         return Ledger((own,), float(value), 0.0, "", "", (), (), (), predictions, why)
     maker = names.makers.get(id(value))
     uses = uses_of(replay, names, value)

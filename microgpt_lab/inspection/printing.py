@@ -17,7 +17,7 @@ from rich.text import Text
 from microgpt_lab.core.autograd import Value, data_of
 from microgpt_lab.errors import UserError
 from microgpt_lab.inspection.names import Axis, Names
-from microgpt_lab.inspection.rendering import add, titled, to_html
+from microgpt_lab.inspection.rendering import View, add, titled
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.source import made_by
 
@@ -25,7 +25,7 @@ MOST = 64  # rows of a matrix, and columns
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(View):
     """The numbers of a tensor, or their gradients.
 
     name, shape: of the tensor; axes: what each of its axes stands for, with a label for each index.
@@ -86,9 +86,6 @@ class Numbers:
                 add(table, label, *row[start : start + room])
             yield table
 
-    def _repr_html_(self) -> str:
-        return to_html(self)
-
 
 def tensor(replay: Replay, name: str, *, gradients: bool = False) -> Numbers:
     """Return the numbers of the tensor of this name, or their gradients. UserError if there is none."""
@@ -99,7 +96,7 @@ def tensor(replay: Replay, name: str, *, gradients: bool = False) -> Numbers:
     found = names.tensors[full]
     if gradients and not isinstance(found.data[0], Value):
         raise UserError(
-            f"{full} has no gradients: {'it is a constant' if replay.has_gradients else replay.notes[-1]}"
+            f"{full} has no gradients: {'it is a constant' if replay.has_gradients else replay.no_gradients}"
         )
     data = [x.grad for x in found.data] if gradients else [data_of(x) for x in found.data]
     width, origin = found.shape[-1], replay.origins.get(id(found))

@@ -10,33 +10,34 @@ The constructor of Tensor is replaced meanwhile, in this thread alone, so that a
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-import microgpt_lab
 from microgpt_lab.tensors.tensor import Tensor
 
-PACKAGE = Path(microgpt_lab.__file__).parent
-TENSORS, INSPECTION = (f"{PACKAGE / room}{Path('/')}" for room in ("tensors", "inspection"))
+PACKAGE = Path(__file__).parents[1]
+TENSORS, INSPECTION = (str(PACKAGE / room) + os.sep for room in ("tensors", "inspection"))
 WIRING = str(PACKAGE / "core" / "wiring.py")
 # Code between a part and a Tensor, or between two parts, which computes nothing by itself.
 BETWEEN = {WIRING, *(str(PACKAGE / "core" / f"{name}.py") for name in ("ops", "autograd", "see"))}
 FORWARDS = {"At.rotate", "At.bias", "At.remember", "At.add_loss", "At.see"}
-HELPERS = {"__init__", "_view", "reduce", "tracked", "constants", "__neg__", "__rsub__", "__rtruediv__"}
+HELPERS = {"_view", "reduce", "constants"}
 SYMBOLS = {
     "add": "+",
     "sub": "-",
     "mul": "*",
     "truediv": "/",
-    "divide": "/",
+    "divide": "/",  # after an overflow
     "power": "**",
     "__matmul__": "@",
     "T": ".T",
     "__getitem__": "[:]",
     "broadcast_to": "broadcast",
+    "tracked": "constant",
 }
 
 
@@ -67,17 +68,17 @@ class Recording:
         self.original = original = Tensor.__init__
         thread = get_ident()
 
-        def init(tensor: Tensor, *args: Any, **kwargs: Any) -> None:
+        def init(tensor: Any, *args: Any, **kwargs: Any) -> None:
             original(tensor, *args, **kwargs)
             if get_ident() == thread:
                 self.made.append(tensor)
                 self.origins[id(tensor)] = origin(sys._getframe(1))
 
-        Tensor.__init__ = init
+        Tensor.__init__ = init  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *error: object) -> None:
-        Tensor.__init__ = self.original
+        Tensor.__init__ = self.original  # type: ignore[method-assign]
 
 
 def origin(frame: FrameType | None) -> Origin:

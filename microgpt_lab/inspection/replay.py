@@ -54,7 +54,7 @@ class Replay:
         self.values = values_of(self.model, len(self.ids))
         self.has_gradients = self.values <= LIMIT
         if self.has_gradients:
-            self.weights = {name: w.tracked() for name, w in self.weights.items()}
+            self.weights = {name: w.detach().tracked() for name, w in self.weights.items()}
         with Recording() as recording, seen() as self.inside:
             self.losses: Tensor = self.model.objective(self.weights, self.ids, self.targets)[0]
             self.shares: Tensor = self.losses * (1 / len(self.ids))  # what each prediction adds to the loss
@@ -84,11 +84,13 @@ class Replay:
             lines.append(
                 f"cut: the last {self.cut:,} tokens do not fit into block_size={self.model.block_size}"
             )
-        if not self.has_gradients:
-            lines.append(
-                f"no gradients: this model and text have about {self.values:,} numbers, more than {LIMIT:,}"
-            )
-        return lines
+        return [*lines, self.no_gradients] if self.no_gradients else lines
+
+    @property
+    def no_gradients(self) -> str:
+        """Why there are no gradients, or ""."""
+        about = f"this model and text have about {self.values:,} numbers, more than {LIMIT:,}"
+        return "" if self.has_gradients else f"no gradients: {about}"
 
     def users(self, value: Value) -> list[Tensor]:
         """The tensors, on the way to the loss, that an operation computed from those that hold a Value."""
@@ -113,7 +115,7 @@ class Replay:
     @contextmanager
     def _gradients_kept(self) -> Iterator[None]:
         if not self.has_gradients:
-            raise UserError(self.notes[-1])
+            raise UserError(self.no_gradients)
         whole = [[value.grad for value in tensor.data] for tensor in self._sorted]
         try:
             yield

@@ -1,21 +1,96 @@
-"""Show a ledger in a terminal, or in a notebook."""
+"""What a ledger says, and how a terminal and a notebook show it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from microgpt_lab.inspection.names import UNNAMED
-from microgpt_lab.inspection.rendering import add, number, titled
-
-if TYPE_CHECKING:
-    from microgpt_lab.inspection.ledger import Ledger, Number
+from microgpt_lab.inspection.rendering import View, add, number, titled
 
 MOST = 20  # rows of a table
 WIDE = 11  # width of a column of numbers
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of the computation: its name, the operation that made it ("" for a weight), data, gradient."""
+
+    name: str
+    op: str
+    data: float
+    grad: float
+
+
+@dataclass(frozen=True)
+class Parent(Number):
+    """A number that another was computed from. `derivative`: that of the other by it."""
+
+    derivative: float
+
+
+@dataclass(frozen=True)
+class Use(Number):
+    """A number that was computed from another.
+
+    derivative: of this number by the other.
+    by_prediction: derivative · the gradient of this number of what each prediction adds to the loss.
+    """
+
+    derivative: float
+    by_prediction: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """What this use adds to the gradient of the other number."""
+        return sum(self.by_prediction)
+
+
+@dataclass(frozen=True)
+class Ledger(View):
+    """How a number was made, and where its gradient comes from.
+
+    names: its name, then those in tensors that share it: views, and other names of the same tensor.
+    op, made_by: the operation that made it, and the source line. A weight has none.
+    parents: what it was computed from. Its gradient flows to them, times `derivative`.
+    pairs: of a matrix product: the pairs of numbers whose products add up to it.
+    uses: what was computed from it. All numbers of `by_prediction` add up to `grad`.
+    predictions: the token of each prediction, and the one before it.
+    note: a sentence that says why its gradient is 0, or "".
+    """
+
+    names: tuple[str, ...]
+    data: float
+    grad: float
+    op: str
+    made_by: str
+    parents: tuple[Parent, ...]
+    pairs: tuple[tuple[Number, Number], ...]
+    uses: tuple[Use, ...]
+    predictions: tuple[str, ...]
+    note: str
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def total(self) -> float:
+        """The sum over uses and predictions, which is the gradient."""
+        return sum(use.total for use in self.uses)
+
+    @property
+    def error(self) -> float:
+        """How far the sum is from the gradient."""
+        return abs(self.total - self.grad)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from lines(self, options.max_width)
 
 
 def lines(ledger: Ledger, width: int) -> Iterator[Any]:
