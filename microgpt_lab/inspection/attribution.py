@@ -133,7 +133,7 @@ def attribution(replay: Replay, *, neurons: bool = False) -> Attribution:
 
 def note_of(held: list[str], is_linear: bool, difference: float) -> str:
     """Say how to read the sums."""
-    adds_up = f"the sums equal the logits to {difference:.0e}"
+    adds_up = f"the sums equal the logits{f' to {difference:.0e}' if difference else ''}"
     if not held:
         return f"Exact: logits are linear in what each part adds; {adds_up}."
     scales = f"the scale of {', '.join(held)} held as it is"

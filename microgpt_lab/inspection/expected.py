@@ -120,7 +120,8 @@ def lens(replay: Replay, explained: Attribution | None = None) -> Lens:
     probabilities = [*np.exp(log_softmax(early)).tolist(), replay.probabilities]
     difference = float(np.abs(early - early.mean(-1, keepdims=True) - sums_up_to(replay, explained)).max())
     exact = bool(explained.entries) and difference < EQUAL
-    scales = ", ".join(name for name in explained.held if name != "embed_norm") or "what follows"
+    inner = ("embed_norm", *(f"{name}.mixed" for name in parts))  # not on the way from a place to the logits
+    scales = ", ".join(name for name in explained.held if name not in inner) or "what follows"
     if exact:
         note = "Exact: the logits of each place are the sum of what was added up to there."
     elif explained.entries:

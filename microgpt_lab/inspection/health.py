@@ -125,11 +125,12 @@ def health(replay: Replay, folder: Path | None = None) -> Health:
 
 
 def measured(trainer: Trainer) -> tuple[diagnostics.Figures, str]:
-    """Measure a trainer's next step, and its activations on held-out documents; say on how many."""
+    """Measure a trainer's next step, and its activations on held-out documents, and say on how many."""
     most = min(diagnostics.DOCUMENTS, max(1, diagnostics.TOKENS // trainer.longest))
-    documents = trainer.held_out[:most]
+    pieces = len(trainer.pieces(trainer.held_out[:most])[:most])
     split = "validation" if trainer.corpus.validation else "training"
-    return diagnostics.diagnose(trainer, trainer.backend), f"{len(documents)} {split} documents"
+    kind = "windows" if trainer.corpus.stream else "documents"
+    return diagnostics.diagnose(trainer, trainer.backend), f"{pieces} {split} {kind}"
 
 
 def of_text(replay: Replay) -> diagnostics.Figures:
