@@ -69,7 +69,7 @@ def facts(replay: Replay, run: str) -> Facts:
             "title": f"“{text}”, seen by {printable(run)}",
             "texts": {
                 "title": f"“{text}”",
-                "subtitle": f"{printable(run)}: {size}; {replay.loss.item():.4f} nats a token",
+                "subtitle": f"{replay.loss.item():.4f} nats a token; {size}; {printable(run)}",
                 "notes": "\n".join(replay.notes),
                 "lens-note": early.note,
                 "attention-note": attention["note"],

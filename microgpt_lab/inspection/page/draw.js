@@ -1,7 +1,6 @@
 // Elements, numbers as text, and grids of cells. Text from outside always becomes a text node, never HTML.
 
 const byId = (id) => document.getElementById(id);
-const FOCUSABLE = "button, [tabindex]";
 
 /** Make an element. Attributes: `tip` is a function that returns a text, `act` what a click does. */
 function make(tag, attributes = {}, ...children) {
@@ -21,7 +20,7 @@ function make(tag, attributes = {}, ...children) {
 
 /** Replace what a box holds; the focus stays on the element with the same number. */
 function fill(id, ...children) {
-  const box = byId(id), focusable = () => [...box.querySelectorAll(FOCUSABLE)];
+  const box = byId(id), focusable = () => [...box.querySelectorAll("button, [tabindex]")];
   const at = focusable().indexOf(document.activeElement);
   box.replaceChildren(...children.flat(2).filter(Boolean));
   if (at >= 0) focusable()[at]?.focus({ preventScroll: true });

@@ -23,11 +23,12 @@ function curves(sent) {
   const [width, height, left, right, bottom] = [600, 260, 44, 160, 24], { series } = sent;
   const points = series.flatMap((one) => one.points), last = Math.max(...points.map((p) => p[0]));
   const low = Math.min(...points.map((p) => p[1])), span = Math.max(...points.map((p) => p[1])) - low || 1;
+  const decimals = Math.max(0, 1 - Math.floor(Math.log10(span)));
   const x = (step) => left + (step / (last || 1)) * (width - left - right);
   const y = (value) => height - bottom - 6 - ((value - low) / span) * (height - bottom - 16);
   const axis = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * span).map((value) => [
     make("line", { x1: left, x2: width - right, y1: y(value), y2: y(value) }),
-    make("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, num(value, span > 20 ? 0 : 2))]);
+    make("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, minus(value.toFixed(decimals)))]);
   const steps = [0, 0.5, 1].map((share) => Math.round(last * share)).map((step) =>
     make("text", { class: "middle", x: x(step), y: height - 4 }, step));
   const ends = series.map((one, k) => ({ ...one, colour: colour(k), y: y(one.points.at(-1)[1]) + 4 }));
