@@ -23,6 +23,7 @@ from microgpt_lab.inspection.page import page
 from microgpt_lab.inspection.printing import tensor
 from microgpt_lab.inspection.replay import Replay, replay
 from microgpt_lab.listing import find
+from microgpt_lab.registry.folders import PACKAGE
 from microgpt_lab.run.trained import Trained, load_trained
 from microgpt_lab.terminal import terminal
 
@@ -34,8 +35,8 @@ def parse(arguments: list[str]) -> Namespace:
     """Parse the arguments. UserError if two of them exclude each other."""
     parser = Parser(
         "inspect",
-        description="Replay a text through the model of a run, and show every number: what it expected, where it "
-        "looked, which part added what, the gradients, and where each comes from.",
+        description="Replay a text through the model of a run, and show every number: what it expected, where "
+        "it looked, which part added what, the gradients, and where each comes from.",
     )
     run = RUN.replace("a folder", f"a folder, '{find.DEMO}' (a run that comes with the lab)")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=run)
@@ -55,21 +56,21 @@ def parse(arguments: list[str]) -> Namespace:
 def main(arguments: list[str]) -> int:
     args = parse(arguments)
     folder, trained = load(args.run, args.best)
-    shown = replay(trained, args.text)
-    other, compared = None, None
+    shown, name = replay(trained, args.text), short(folder)
+    other, compared = "", None
     if args.against:
-        other, other_trained = load(args.against, args.best)
-        compared = against(shown, replay(other_trained, args.text))
+        other_folder, other_trained = load(args.against, args.best)
+        compared, other = against(shown, replay(other_trained, args.text)), short(other_folder)
     console = terminal(WIDTH)
+    headline(console, f"{name}, step {trained.step:,}", shown)
     if args.explain:
         console.print(explain(shown, args.explain))
     elif args.print:
         console.print(tensor(shown, args.print))
     else:
-        headline(console, folder, trained, shown)
         measured = health(shown, folder)
         if args.html:
-            write(args.html, page(shown, str(folder), measured, compared, str(other)))
+            write(args.html, page(shown, name, measured, compared, other))
         for title, view in sections(shown, measured, compared):
             console.print(f"\n[bold]{title}[/]")
             console.print(view)
@@ -84,10 +85,15 @@ def load(name: str, best: bool) -> tuple[Path, Trained]:
     return folder, load_trained(folder, print_warning, best=best, overrides=["backend=numpy"])
 
 
-def headline(console: Console, folder: Path, trained: Trained, shown: Replay) -> None:
+def short(folder: Path) -> str:
+    """Return the name of a run: its path, or that of the run that comes with the lab."""
+    return find.DEMO if folder == PACKAGE / find.DEMO else str(folder)
+
+
+def headline(console: Console, model: str, shown: Replay) -> None:
     """Print what is replayed, and what is not."""
     text = shown.text if len(shown.text) <= LONGEST else f"{shown.text[:LONGEST]}…"
-    facts = f"{folder}, step {trained.step:,}, {shown.loss.item():.4f} nats per token"
+    facts = f"{model}, {shown.loss.item():.4f} nats per token"
     console.print(f"[bold]{escape(printable(text))}[/]  {escape(printable(facts))}", soft_wrap=True)
     for line in shown.notes:
         console.print(f"[dim]{escape(printable(line))}[/]")
