@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from microgpt_lab.core.autograd import Value, data_of
 from microgpt_lab.errors import UserError
 from microgpt_lab.inspection.names import Axis, Names
-from microgpt_lab.inspection.rendering import View, add, titled
+from microgpt_lab.inspection.rendering import View, add, in_unit, titled
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.source import made_by
 
@@ -54,30 +54,21 @@ class Numbers(View):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         size = " × ".join(map(str, self.shape))
         of = "gradients of " if self.of_gradients else ""
-        unit, decimals = self.scale
-        times = f", in units of {unit:.0e}" if unit != 1 else ""
-        yield Text.assemble(of, (self.name, "bold"), f" ({size}){times}")
+        unit, texts = in_unit(row[:MOST] for row in self.values)
+        yield Text.assemble(of, (self.name, "bold"), f" ({size})", f", {unit}" if unit else "")
         if self.op:
             yield Text(f"Made by {self.op} in {self.made_by or 'the mean of the losses'}", "dim")
-        for title, rows in self.matrices:
-            texts = [[f"{x / unit:.{decimals}f}" if x else "0" for x in row[:MOST]] for row in rows[:MOST]]
-            yield from self.tables(title, texts, options.max_width)
+        height = self.shape[-2]
+        for i, (title, _) in enumerate(self.matrices):
+            yield from self.tables(title, texts[i * height : (i + 1) * height][:MOST], options.max_width)
         if max(self.shape[-2:]) > MOST:
             yield Text(f"… the first {MOST} of each axis are shown", "dim")
-
-    @property
-    def scale(self) -> tuple[float, int]:
-        """A unit, and a number of decimals, so that the largest number has four digits."""
-        largest = max((abs(x) for row in self.values for x in row if math.isfinite(x)), default=0.0)
-        power = math.floor(math.log10(largest)) if largest else 0
-        unit = 1.0 if -3 <= power < 6 else 10.0**power
-        return unit, 3 - power if unit == 1.0 and power < 3 else 3 * (unit != 1.0)
 
     def tables(self, title: str, texts: list[list[str]], width: int) -> Iterator[Any]:
         """Yield a matrix as tables of so many columns as fit."""
         labels, columns = ([*numbered(axis)][:MOST] for axis in self.axes[-2:])
-        widest = max(len(text) for text in (*columns, *(text for row in texts for text in row)))
-        room = max(1, (width - max(map(len, labels)) - 1) // (widest + 1))
+        widest = max(cell_len(text) for text in (*columns, *(text for row in texts for text in row)))
+        room = max(1, (width - max(map(cell_len, labels)) - 1) // (widest + 1))
         for start in range(0, len(columns), room):
             if start:
                 yield Text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -41,6 +43,23 @@ def to_html(renderable: Any, width: int = 120) -> str:
 def number(x: float | None, digits: int = 4) -> str:
     """Format a number with four digits, and what is not known as a dash."""
     return "–" if x is None else f"{x:.{digits}g}"
+
+
+def in_unit(rows: Iterable[Sequence[float]]) -> tuple[str, list[list[str]]]:
+    """Format numbers so that the largest has four digits, in a unit that is returned with them.
+
+    The unit is "in units of 1e-05", say, or "".
+    """
+    rows = list(rows)
+    largest = max((abs(x) for row in rows for x in row if math.isfinite(x)), default=0.0)
+    power = math.floor(math.log10(largest)) if largest else 0
+    unit, decimals = (1.0, max(0, 3 - power)) if -3 <= power < 6 else (10.0**power, 3)
+
+    def text(x: float) -> str:
+        rounded = f"{x / unit:.{decimals}f}"
+        return rounded if float(rounded) else f"{x / unit:.0e}" if x else "0"
+
+    return "" if unit == 1 else f"in units of {unit:.0e}", [[text(x) for x in row] for row in rows]
 
 
 def titled(title: str, *columns: str) -> Table:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from microgpt_lab.inspection.names import UNNAMED
-from microgpt_lab.inspection.rendering import View, add, number, titled
+from microgpt_lab.inspection.rendering import View, add, in_unit, number, titled
 
 MOST = 20  # rows of a table
-WIDE = 11  # width of a column of numbers
 
 
 @dataclass(frozen=True)
@@ -134,30 +134,28 @@ def what_it_was_made_from(ledger: Ledger) -> Table:
 
 
 def where_the_gradient_comes_from(ledger: Ledger, width: int) -> Iterator[Any]:
+    """Yield the uses by the predictions, as tables of so many predictions as fit."""
     uses = sorted(ledger.uses, key=lambda use: -abs(use.total))
-    rows = [(f"{use.name} ({use.op})", number(use.derivative), use.by_prediction) for use in uses[:MOST]]
+    rows = [(named(use), number(use.derivative), use.by_prediction) for use in uses[:MOST]]
     if more := uses[MOST:]:
         rows.append((f"{len(more)} smaller", "", tuple(map(sum, zip(*(use.by_prediction for use in more))))))
     rows.append(("sum", "", tuple(map(sum, zip(*(use.by_prediction for use in uses))))))
-    room = max(1, (width - max(len(name) for name, *_ in rows)) // WIDE - 2)
+    unit, texts = in_unit((*parts, sum(parts)) for *_, parts in rows)
+    columns = [*ledger.predictions, "sum"]
+    widest = max(cell_len(text) for text in (*columns, *(text for row in texts for text in row))) + 1
+    room = max(1, (width - max(len(name) for name, *_ in rows) - 1 - len("derivative ")) // widest)
     title = "Where its gradient comes from, by use and by prediction"
-    for start in range(0, len(ledger.predictions), room):
+    yield Text(f"\n{title}, {unit}" if unit else f"\n{title}", "bold")
+    for start in range(0, len(columns), room):
+        if start:
+            yield Text()
         shown = slice(start, start + room)
-        is_last = start + room >= len(ledger.predictions)
-        table = titled(title, "", "derivative", *ledger.predictions[shown], *["sum"] * is_last)
-        for name, derivative, parts in rows:
-            sums = [number(sum(parts))] if is_last else []
-            add(
-                table,
-                name,
-                derivative,
-                *map(number, parts[shown]),
-                *sums,
-                style="bold" if name == "sum" else "",
-            )
+        table = titled("", "", "derivative", *columns[shown])
+        for (name, derivative, _), row in zip(rows, texts, strict=True):
+            add(table, name, derivative, *row[shown], style="bold" if name == "sum" else "")
         yield table
-        title = ""
-    yield Text(f"The sum and the gradient differ by {ledger.error:.0e}.", "dim")
+    difference = f"but for {ledger.error:.0e}" if ledger.error else "exactly"
+    yield Text(f"All add up to {ledger.total:.6g}, {difference} the gradient.", "dim")
 
 
 def named(x: Number) -> str:
