@@ -23,7 +23,7 @@ from microgpt_lab.inspection.page import page
 from microgpt_lab.inspection.printing import tensor
 from microgpt_lab.inspection.replay import Replay, replay
 from microgpt_lab.listing import find
-from microgpt_lab.registry.folders import PACKAGE
+from microgpt_lab.registry.folders import DEMO
 from microgpt_lab.run.trained import Trained, load_trained
 from microgpt_lab.terminal import terminal
 
@@ -38,7 +38,7 @@ def parse(arguments: list[str]) -> Namespace:
         description="Replay a text through the model of a run, and show every number: what it expected, where "
         "it looked, which part added what, the gradients, and where each comes from.",
     )
-    run = RUN.replace("a folder", f"a folder, '{find.DEMO}' (a run that comes with the lab)")
+    run = RUN.replace("a folder", f"a folder, '{DEMO.name}' (a run that comes with the lab)")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=run)
     parser.add_argument("--text", default="emma", help="what the model reads (default: %(default)s)")
     parser.add_argument("--html", type=Path, metavar="PAGE", help="write a page that needs no network")
@@ -87,7 +87,7 @@ def load(name: str, best: bool) -> tuple[Path, Trained]:
 
 def short(folder: Path) -> str:
     """Return the name of a run: its path, or that of the run that comes with the lab."""
-    return find.DEMO if folder == PACKAGE / find.DEMO else str(folder)
+    return DEMO.name if folder == DEMO else str(folder)
 
 
 def headline(console: Console, model: str, shown: Replay) -> None:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from microgpt_lab.errors import UserError, nearest, printable
-from microgpt_lab.registry.folders import PACKAGE
+from microgpt_lab.registry.folders import DEMO
 from microgpt_lab.run.checkpoint import CURRENT, PREVIOUS
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, run_folders
 
 ROOT, LAST = Path("runs"), "last"
-DEMO = "demo"  # a finished run that comes with the lab
 MOST_LISTED = 5  # folders that the error for an ambiguous name lists
 
 
@@ -24,8 +23,8 @@ def run_folder(name: str, *, with_checkpoint: bool = False, demo: bool = False) 
     `last` is the run below ./runs, in a sweep or not, that started or resumed last; `with_checkpoint`, the
     last of those that have a checkpoint. With `demo`, "demo" is the run that comes with the lab.
     """
-    if demo and name == DEMO and not exists(name):
-        return PACKAGE / DEMO
+    if demo and name == DEMO.name and not exists(name):
+        return DEMO
     if exists(name):
         if (Path(name) / JOBS_FOLDER).is_dir() and (job := next(run_folders(Path(name)), None)):
             raise UserError(f"{name} is a sweep: name one of its runs, such as {job}")
@@ -36,7 +35,7 @@ def run_folder(name: str, *, with_checkpoint: bool = False, demo: bool = False) 
     if with_checkpoint:
         dated = [(time, folder) for time, folder in dated if has_checkpoint(folder)]
     kind = "run with a checkpoint" if with_checkpoint else "run"
-    return newest(dated, kind, f"train first, or name '{DEMO}'" if demo else "train first")
+    return newest(dated, kind, f"train first, or name '{DEMO.name}'" if demo else "train first")
 
 
 def sweep_folder(name: str) -> Path:
