@@ -154,8 +154,8 @@ def where_the_gradient_comes_from(ledger: Ledger, width: int) -> Iterator[Any]:
         for (name, derivative, _), row in zip(rows, texts, strict=True):
             add(table, name, derivative, *row[shown], style="bold" if name == "sum" else "")
         yield table
-    difference = f"but for {ledger.error:.0e}" if ledger.error else "exactly"
-    yield Text(f"All add up to {ledger.total:.6g}, {difference} the gradient.", "dim")
+    to = f" to {ledger.error:.0e}" if ledger.error else " exactly"
+    yield Text(f"It adds up to the gradient{to}.", "dim")
 
 
 def named(x: Number) -> str:
