@@ -60,10 +60,11 @@ def with_tokens(*tokens):
 
 
 def test_runs_of_different_tokens_are_compared_where_both_have_an_end():
-    found = against(with_tokens("a", "b", "c", "d"), with_tokens("ab", "cd"))
-    assert (
-        sorted(each.came for each in found.differences) == ["ab", "cd", "·"] and "tokens differ" in found.note
-    )
+    letters, pairs = with_tokens("a", "b", "c", "d"), with_tokens("ab", "cd")
+    found = against(letters, pairs)
+    assert sorted(each.came for each in found.differences) == ["ab", "cd", "·"]
+    assert found.nats == pytest.approx([sum(each.nats for each in expected(x)) for x in (letters, pairs)])
+    assert "tokens differ" in found.note
     found = against(with_tokens("a", "b", "c"), with_tokens("a", "c"))
     assert [each.came for each in found.differences] == ["a"] and "lacks" in found.note
 
