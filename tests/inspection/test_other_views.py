@@ -15,7 +15,7 @@ from microgpt_lab.inspection.curves import curves, sparkline
 from microgpt_lab.inspection.embeddings import embeddings, plane
 from microgpt_lab.inspection.expected import Prediction, expected
 from microgpt_lab.inspection.health import health
-from microgpt_lab.inspection.rendering import Views, to_html
+from microgpt_lab.inspection.rendering import Views, add, titled, to_html
 from microgpt_lab.inspection.replay import replay
 from microgpt_lab.run.trained import load_trained
 
@@ -155,5 +155,8 @@ def test_a_damaged_file_of_curves_is_one_line(tmp_path):
 
 def test_labels_are_no_markup_and_no_html():
     each = Prediction(["[bold]", "</script>"], "[red]", 0.5, 0.7, 1, [("<b>", 0.5)])
+    table = titled("", "[green]column")
+    add(table, "[blue]cell")
+    assert "[green]column" in to_html(table) and "[blue]cell" in to_html(table)
     text = to_html(Views([each]))
     assert "[bold]" in text and "[red]" in text and "<b>" not in text and "&lt;/script&gt;" in text
