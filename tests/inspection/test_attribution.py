@@ -64,6 +64,15 @@ def test_with_a_final_norm_its_scale_is_held():
         np.testing.assert_allclose(entries_of(found, kind)[-1], less_mean(normed @ w["wte"].T), atol=1e-12)
 
 
+def test_token_and_position_are_split_with_the_scale_of_the_embed_norm():
+    look, found = replayed("wide heads")[1], explained("wide heads")
+    token, position = look.w["wte"][IDS] * 4.0, look.w["position.wpe"][:T]
+    scale = (((token + position) ** 2).mean(-1, keepdims=True) + 1e-5) ** -0.5
+    for kind, term in (("token", token), ("position", position)):
+        expected = less_mean(term * scale @ look.w["lm_head"].T)
+        np.testing.assert_allclose(entries_of(found, kind)[0], expected, atol=1e-12)
+
+
 def test_neurons_add_their_output_times_their_column():
     replay, look = replayed("glu")
     post, down = look.inside["layer0.mlp.post"], look.w["layer0.mlp.down"]
@@ -94,6 +103,7 @@ def test_inner_norms_and_caps_are_named_as_held():
     held = {name: explained(name).held for name in CASES}
     assert held["default"] == ["embed_norm"] and held["tied, no positions"] == []
     assert held["softcap"] == ["embed_norm", "logits"]
+    assert explained("differential").linear == [False, False, True, False, True]
     assert held["differential"] == ["embed_norm", "layer0.attention.mixed", "layer1.attention.mixed"]
     assert held["sandwich_norm"][1:] == [f"layer{i}.norm{n}" for i in (0, 1) for n in (2, 4)]
     assert held["post_norm"][1:] == [f"layer{i}.norm{n}" for i in (0, 1) for n in (1, 2)]

@@ -15,7 +15,7 @@ from microgpt_lab.inspection.curves import curves, sparkline
 from microgpt_lab.inspection.embeddings import embeddings, plane
 from microgpt_lab.inspection.expected import Prediction, expected
 from microgpt_lab.inspection.health import health
-from microgpt_lab.inspection.rendering import Views, to_html
+from microgpt_lab.inspection.rendering import Views, add, titled, to_html
 from microgpt_lab.inspection.replay import replay
 from microgpt_lab.run.trained import load_trained
 
@@ -60,10 +60,11 @@ def with_tokens(*tokens):
 
 
 def test_runs_of_different_tokens_are_compared_where_both_have_an_end():
-    found = against(with_tokens("a", "b", "c", "d"), with_tokens("ab", "cd"))
-    assert (
-        sorted(each.came for each in found.differences) == ["ab", "cd", "·"] and "tokens differ" in found.note
-    )
+    letters, pairs = with_tokens("a", "b", "c", "d"), with_tokens("ab", "cd")
+    found = against(letters, pairs)
+    assert sorted(each.came for each in found.differences) == ["ab", "cd", "·"]
+    assert found.nats == pytest.approx([sum(each.nats for each in expected(x)) for x in (letters, pairs)])
+    assert "tokens differ" in found.note
     found = against(with_tokens("a", "b", "c"), with_tokens("a", "c"))
     assert [each.came for each in found.differences] == ["a"] and "lacks" in found.note
 
@@ -154,5 +155,8 @@ def test_a_damaged_file_of_curves_is_one_line(tmp_path):
 
 def test_labels_are_no_markup_and_no_html():
     each = Prediction(["[bold]", "</script>"], "[red]", 0.5, 0.7, 1, [("<b>", 0.5)])
+    table = titled("", "[green]column")
+    add(table, "[blue]cell")
+    assert "[green]column" in to_html(table) and "[blue]cell" in to_html(table)
     text = to_html(Views([each]))
     assert "[bold]" in text and "[red]" in text and "<b>" not in text and "&lt;/script&gt;" in text
