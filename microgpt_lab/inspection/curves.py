@@ -44,7 +44,7 @@ def curves(folder: Path) -> dict[str, Curve]:
 
 
 def sparkline(curve: Curve, width: int = 24) -> str:
-    """Return a curve as a line of small bars, from its smallest number to its largest."""
+    """Return a curve as a line of small bars, from its smallest number to its largest: flat below 1 %."""
     if len(curve) < 2:
         return ""
     values = (
@@ -53,4 +53,5 @@ def sparkline(curve: Curve, width: int = 24) -> str:
         else [x for _, x in curve]
     )
     low, high = min(values), max(values)
-    return "".join(BARS[round((x - low) / ((high - low) or 1.0) * 7)] for x in values)
+    span = max(high - low, 0.01 * max(abs(low), abs(high))) or 1.0
+    return "".join(BARS[round((x - low) / span * 7)] for x in values)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 
 from microgpt_lab.core import diagnostics, floats
@@ -80,19 +81,40 @@ class Health(View):
             size = " × ".join(map(str, each.shape))
             figures = number(each.weights), number(each.gradients), number(each.updates, 3)
             add(weights, each.name, size, *figures, self.curve(f"updates/{each.name}"))
-        inside = titled("Activations", "", "", "", "in training")
-        for each in self.activations:
-            curve = self.curve(f"activations/{each.quantity}/{each.place}")
-            add(inside, QUANTITIES[each.quantity], each.place, number(each.value, 3), curve)
+        inside = self.activations_by_layer()
         losses = titled("Loss by position, in nats per token", "", "", "")
+        losses.show_header = False
         for i, loss in enumerate(self.loss_by_position):
             add(losses, str(i), f"{loss:.3f}", bar(loss / max(self.loss_by_position), 30))
-        for table in (weights, inside, losses):
-            table.columns[-1].justify = "left"
-        return Group(weights, inside, losses, Text("\n".join(self.notes), "dim"))
+        for column in (weights.columns[-1], losses.columns[-1], *inside.columns):
+            column.justify = "left"
+        legend = [f"{short}: {meaning}." for short, meaning in QUANTITIES.items()]
+        return Group(weights, inside, losses, Text("\n".join([*legend, *self.notes]), "dim"))
 
-    def curve(self, name: str) -> str:
-        return sparkline(self.curves.get(name, []))
+    def activations_by_layer(self) -> Table:
+        """Return a table with a row for each layer. Figures of several heads share a cell."""
+        layers: dict[str, dict[str, list[Activation]]] = {}
+        for each in self.activations:
+            row = layers.setdefault(each.place.partition(".")[0], {})
+            row.setdefault(each.quantity, []).append(each)
+        kinds = [kind for kind in QUANTITIES if any(kind in row for row in layers.values())]
+        table = titled("Activations", "", *kinds)
+        for layer, row in sorted(
+            layers.items(), key=lambda item: (item[0] != "embed", len(item[0]), item[0])
+        ):
+            add(table, layer, *(self.cell(row.get(kind, [])) for kind in kinds))
+        return table
+
+    def cell(self, figures: list[Activation]) -> str:
+        numbers = " ".join(number(each.value, 3) for each in figures)
+        if len(figures) != 1:
+            return numbers
+        (each,) = figures
+        curve = self.curve(f"activations/{each.quantity}/{each.place}", 12)
+        return f"{numbers:<7} {curve}" if curve else numbers
+
+    def curve(self, name: str, width: int = 24) -> str:
+        return sparkline(self.curves.get(name, []), width)
 
 
 def health(replay: Replay, folder: Path | None = None) -> Health:
