@@ -35,8 +35,8 @@ def parse(arguments: list[str]) -> Namespace:
     """Parse the arguments. UserError if two of them exclude each other."""
     parser = Parser(
         "inspect",
-        description="Replay a text through the model of a run, and show every number: what it expected, where "
-        "it looked, which part added what, the gradients, and where each comes from.",
+        description="Replay a text through the model of a run, and show every number: what it expected, "
+        "where it looked, which part added what, the gradients, and where each comes from.",
     )
     run = RUN.replace("a folder", f"a folder, '{DEMO.name}' (a run that comes with the lab)")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=run)
