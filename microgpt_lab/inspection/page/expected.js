@@ -4,14 +4,14 @@ function showExpected() {
   const { predictions, lens } = FACTS, most = Math.max(...predictions.map((p) => p.nats));
   const cells = [make("div", { class: "row" }, "next token")];
   predictions.forEach((prediction, t) => cells.push(predictionColumn(prediction, t, most)));
-  lens.places.forEach((place, k) => {
+  lens.places.forEach((place, k, { length }) => {
     cells.push(make("div", { class: "row" }, place.name));
-    const last = k === lens.places.length - 1 ? "last" : "";
     predictions.forEach(({ came }, t) => {
       const [label, probability] = place.likeliest[t], hit = label === came ? "hit" : "";
-      const tip = () => `${place.name}: ${label} ${percent(probability)}, ${came} ${percent(place.came[t])}`;
-      cells.push(make("div", { class: `lens ${hit} ${last} ${t === view.t ? "selected" : ""}`, tip },
-        make("b", {}, label), make("span", { class: "soft" }, percent(place.came[t]))));
+      const kind = `${hit} ${k + 1 < length ? "" : "last"} ${t === view.t ? "selected" : ""}`;
+      cells.push(make("div", { class: `lens ${kind}` },
+        make("span", {}, make("b", {}, label), ` ${percent(probability)}`),
+        make("span", { class: "soft" }, hit ? "" : `${came} ${percent(place.came[t])}`)));
     });
   });
   fill("expected", make("div", { class: "expected", "data-group": true, "data-follow": true,
