@@ -9,7 +9,7 @@ from pathlib import Path
 from microgpt_lab.report.figures.style import BETTER, GRID, INK, OPEN, WORSE, as_svg, new_figure
 
 HERE = Path(__file__).parent
-SIZES = {"report": "1 × 16", "report-2x32": "2 × 32", "report-4x64": "4 × 64"}
+SIZES = {"report": "1 × 16", "report-2x32": "2 × 32", "report-3x48": "3 × 48"}
 ALL = "all together"
 
 

@@ -10,10 +10,12 @@ import signal
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
 from microgpt_lab import __version__
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError, nearest, printable
+from microgpt_lab.listing.find import LAST
 from microgpt_lab.run.signals import Terminated, raise_terminated
 
 COMMANDS = {
@@ -32,6 +34,7 @@ COMMANDS = {
 }
 RUN = "a folder, a part of a name that only one below ./runs has, or 'last' for the newest (default: last)"
 KEY_VALUE = "key=value"  # the metavar of overrides, as in training
+OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a first argument like this is no folder, unless it exists
 PROGRAM = "python -m microgpt_lab"
 
 
@@ -45,6 +48,18 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.given = self.given or list(args)
         return super().parse_known_args(args, namespace)
+
+    def add_run_and_overrides(self, overrides: str) -> None:
+        """Add the arguments RUN and key=value; `overrides` is the help of the latter."""
+        self.add_argument("run", nargs="?", default=LAST, metavar="RUN", help=RUN)
+        self.add_argument("overrides", nargs="*", default=[], metavar=KEY_VALUE, help=overrides)
+
+    def parse_run_and_overrides(self, arguments: list[str]) -> argparse.Namespace:
+        """Parse arguments: RUN, which may be left out, then overrides, and flags anywhere."""
+        args = self.parse_intermixed_args(arguments)
+        if OVERRIDE.match(args.run) and not Path(args.run).exists():
+            args.run, args.overrides = LAST, [args.run, *args.overrides]
+        return args
 
     def error(self, message: str) -> NoReturn:
         if match := re.match(r"unrecognized arguments: (-[^\s=]+)", message):
@@ -84,8 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if name == "train" and {"--help", "-h"} & set(arguments):
         name, arguments = "help", ["help", *arguments]
-    command = importlib.import_module(f"microgpt_lab.commands.{name}")
     try:
+        command = importlib.import_module(f"microgpt_lab.commands.{name}")
         return command.main(arguments if name == "train" else arguments[1:])
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from microgpt_lab.commands import KEY_VALUE, RUN, Parser, print_warning
+from microgpt_lab.commands import Parser, print_warning
 from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.pieces import MOST
 from microgpt_lab.core.ratio import Ratio
 from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.listing import find
-from microgpt_lab.options.changed import changed, check_keys, run_and_overrides
+from microgpt_lab.options.changed import changed, check_keys
 from microgpt_lab.run.checkpoint import BEST
 from microgpt_lab.run.evaluate import PARTS, Evaluation, chosen, corpus_and_split, evaluate, unseen
 from microgpt_lab.run.folder import read_summary
@@ -35,14 +35,9 @@ def parse(arguments: list[str]) -> Namespace:
         description="Compute the validation or test loss of a run, with its standard error over documents, "
         "beside the losses of counting models.",
     )
-    parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar=KEY_VALUE,
-        help="eval_docs=N evaluates the first N documents (0: all; default: as the run did, or all of test); "
-        "another backend=NAME, dataset=NAME or eval_stride=N than the run's",
+    parser.add_run_and_overrides(
+        "eval_docs=N evaluates the first N documents (0: all; default: as the run did, or all of test); "
+        "another backend=NAME, dataset=NAME or eval_stride=N than the run's"
     )
     parser.add_argument("--split", default="val", metavar="NAME", help="val (default), test or train")
     parser.add_argument(
@@ -51,8 +46,7 @@ def parse(arguments: list[str]) -> Namespace:
     parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
     )
-    args = parser.parse_intermixed_args(arguments)
-    args.run, args.overrides = run_and_overrides(args.run, args.overrides, find.LAST)
+    args = parser.parse_run_and_overrides(arguments)
     if SYNONYMS.get(args.split, args.split) not in PARTS:
         raise UserError(f"--split {args.split} is unknown{suggest(args.split, PARTS)}")
     args.split = SYNONYMS.get(args.split, args.split)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
-from microgpt_lab.commands import KEY_VALUE, PROGRAM, RUN, Parser, print_warning
+from microgpt_lab.commands import PROGRAM, Parser, print_warning
 from microgpt_lab.commands.multirun.prepare import warn_of_plugins
 from microgpt_lab.commands.train import exit_status
 from microgpt_lab.errors import UserError, printable
@@ -23,8 +22,6 @@ from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
-OVERRIDE = re.compile(r"[+~]*\w[\w.-]*=")  # a first argument like this is no folder, unless it exists
-
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
@@ -32,14 +29,7 @@ def main(arguments: list[str]) -> int:
         description="Continue a run that was stopped or killed. To train a finished run longer, give it more "
         "steps: resume RUN steps=2000 (the learning rate schedule is then stretched to 2000 steps).",
     )
-    parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar=KEY_VALUE,
-        help="steps=N trains longer; any other change needs --force",
-    )
+    parser.add_run_and_overrides("steps=N trains longer; any other change needs --force")
     parser.add_argument(
         "--force",
         action="store_true",
@@ -48,9 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--best", action="store_true", help="continue from the checkpoint with the lowest validation loss"
     )
-    args = parser.parse_intermixed_args(arguments)
-    if OVERRIDE.match(args.run) and not Path(args.run).exists():
-        args.run, args.overrides = find.LAST, [args.run, *args.overrides]
+    args = parser.parse_run_and_overrides(arguments)
     check_twice(args.overrides)
     warn_of_plugins()
     run = reopen(find.run_folder(args.run), args.overrides, args.force)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from microgpt_lab.commands import KEY_VALUE, RUN, Parser, print_warning
+from microgpt_lab.commands import Parser, print_warning
 from microgpt_lab.errors import UserError, at_least, printable
 from microgpt_lab.listing import find
-from microgpt_lab.options.changed import check_keys, run_and_overrides
+from microgpt_lab.options.changed import check_keys
 from microgpt_lab.run.assemble import build
 from microgpt_lab.run.trained import load_trained
 from microgpt_lab.terminal import terminal
@@ -17,13 +17,8 @@ FLAGS = {"temperature": float, "top_k": int, "top_p": float, "min_p": float}  # 
 
 def main(arguments: list[str]) -> int:
     parser = Parser("sample", description="Print samples from the last or best checkpoint of a run.")
-    parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=RUN)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        default=[],
-        metavar=KEY_VALUE,
-        help="another sampler=NAME than the run's, and sampler.OPTION=VALUE (plugins sampler lists them)",
+    parser.add_run_and_overrides(
+        "another sampler=NAME than the run's, and sampler.OPTION=VALUE (plugins sampler lists them)"
     )
     parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
@@ -42,8 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--seed", type=int, default=None, help="random seed; the same seed gives the same documents"
     )
-    args = parser.parse_intermixed_args(arguments)
-    args.run, args.overrides = run_and_overrides(args.run, args.overrides, find.LAST)
+    args = parser.parse_run_and_overrides(arguments)
     flags = {name: getattr(args, name) for name in FLAGS}
     args.overrides += [f"sampler.{name}={value}" for name, value in flags.items() if value is not None]
     check_keys(args.overrides, ["sampler"])

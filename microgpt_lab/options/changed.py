@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import KINDS
-
-OVERRIDE = re.compile(r"\w[\w.]*=")  # a first argument like this is no folder, unless it exists
-
-
-def run_and_overrides(first: str, others: list[str], default: str) -> tuple[str, list[str]]:
-    """Return the run and the overrides of a command whose first argument may be an override."""
-    is_override = OVERRIDE.match(first) and not Path(first).exists()
-    return (default, [first, *others]) if is_override else (first, others)
 
 
 def check_keys(overrides: Sequence[str], keys: Sequence[str]) -> None:

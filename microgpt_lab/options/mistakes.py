@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -93,6 +94,11 @@ def check_twice(arguments: Iterable[str]) -> None:
             several = f", or -m {key}=A,B to run each value" if key in (*KINDS, *run_options()) else ""
             several = f", or {key}=[A,B] for several" if key == "callback" else several
             raise UserError(f"'{key}' is set {len(given)} times ({', '.join(given)}): write it once{several}")
+
+
+def has_several_values(override: str) -> bool:
+    """Return whether an override would make several jobs of a sweep, such as 'layers=1,2'."""
+    return OverridesParser.create().parse_overrides([override])[0].is_sweep_override()
 
 
 def explain(error: Exception, commands: Iterable[str] = ()) -> str:

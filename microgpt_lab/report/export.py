@@ -17,6 +17,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_",
     "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}",
+    "[": "{[}", "*": "{*}",  # at the start of a row, they would be an option of the line above
 }  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def numbers(row: Row, digits: int) -> list[str]:
 
 def escape(text: str) -> str:
     """Escape the characters that LaTeX reads as markup."""
-    return re.sub(r"[\\{}$&#_%~^<>|]", lambda found: LATEX[found[0]], text)
+    return re.sub(r"[\\{}$&#_%~^<>|[*]", lambda found: LATEX[found[0]], text)
 
 
 def write_file(path: Path, text: str) -> Path:

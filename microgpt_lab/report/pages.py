@@ -64,7 +64,8 @@ def count_looks(analysis: Analysis, sweep: Path) -> dict[str, list[int]]:
         )
         seeds = analysis.comparison.seeds
         counts = looks[key] = [*(n for n in looks.get(key, []) if n < seeds), seeds]
-        if len(counts) > 1 and not analysis.rounds.until:  # whose intervals allow for looks
+        allowed_for = analysis.rounds.until and seeds in analysis.rounds.looks  # by the intervals
+        if len(counts) > 1 and not allowed_for:
             analysis.notes.append(wording.looks_note(counts, fresh_seeds(analysis)))
     return looks
 

@@ -11,8 +11,7 @@ from microgpt_lab.report.choice import without
 from microgpt_lab.report.comparison import FEWEST
 from microgpt_lab.report.figures.heatmap import draw_heatmap
 from microgpt_lab.report.figures.matrix import MOST_PAIRED, MOST_WITH_INTERVALS, draw_pairs
-from microgpt_lab.report.figures.scaling import MOST_LINES, draw_scaling
-from microgpt_lab.report.figures.style import short_name
+from microgpt_lab.report.figures.scaling import MOST_LINES, draw_scaling, line_name
 from microgpt_lab.report.pairs import MOST_SETTINGS, compare_pairs
 from microgpt_lab.report.powerlaw import Law
 from microgpt_lab.report.scaling import Line, Scaling, scaling
@@ -77,7 +76,7 @@ def over_x(analysis: Analysis, found: Scaling) -> Picture:
 
 def describe(line: Line, x: str, metric: str) -> str:
     """The fitted law of a line, or why there is none."""
-    name = f"{short_name(line.keys)}: " if line.keys else ""
+    name = f"{line_name(line)}: " if line.keys else ""
     law = line.law
     if isinstance(law, str):
         return f"{name}{law}." if name else f"{law[0].upper()}{law[1:]}."

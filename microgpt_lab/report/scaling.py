@@ -90,6 +90,7 @@ def check(frame: Any, x: str, which: str = "") -> None:
         if x in frame.attrs["fixed"]:
             raise UserError(f"--x {x} does not vary: it is {frame.attrs['fixed'][x]} in all runs")
         problem = "is text" if x in frame and frame[x].notna().any() else "is not in these runs"
+        problem = "is no quantity" if x == "seed" else problem
         raise UserError(f"--x {x} {problem}{suggest(x, [n for n in numbers if frame[n].nunique() > 1])}")
     values = frame[x].dropna()
     if values.nunique() < 2:

@@ -162,11 +162,11 @@ def power_note(comparison: Comparison) -> str:
 
 def rounds_note(rounds: Rounds, comparison: Comparison) -> str:
     """Say how a sweep with `until` stops, and how its intervals allow for it."""
-    seeds = ", ".join(str(look) for look in rounds.looks if look <= comparison.seeds)
+    seeds = " or ".join(str(look) for look in rounds.looks if look <= comparison.seeds)
     widest = max((high - low) / 2 for low, high in zip(comparison.low, comparison.high) if high == high)
     return (
-        f"Seeds were added in rounds ({seeds}) until no interval was wider than ± {rounds.until:g}, or none "
-        f"were left. The widest is ± {widest:.2g}. Intervals and claims are at a level of "
+        f"Seeds were added in rounds: the sweep could stop with {seeds} seeds, once no interval was wider "
+        f"than ± {rounds.until:g}. The widest is ± {widest:.2g}. Intervals and claims are at a level of "
         f"{100 * comparison.level:g} %, so that 95 % hold although the sweep chose when to stop."
     )
 

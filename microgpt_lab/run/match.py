@@ -89,7 +89,7 @@ def choose(config: dict[str, Any], vocabulary: int) -> tuple[int | float, int]:
     costs = " and ".join(f"{free}={shortest(x, cost)} makes {number:,}" for x, number in near.items())
     raise UserError(
         f"match={match}: no {free} comes within 1 % of {wanted:,} {UNITS[match]} ({costs})"
-        f"{other_key(config)} or a larger model"
+        f"{other_key(config)}, or a larger model"
     )
 
 

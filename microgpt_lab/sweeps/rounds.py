@@ -48,6 +48,17 @@ def read_rounds(sweep: Path) -> Rounds:
         return Rounds()
 
 
+def clear_rounds(sweep: Path) -> None:
+    """Forget what an earlier sweep in this folder chose, but not that its seeds were added in rounds.
+
+    The number of its seeds depends on their results, which the intervals of further seeds must allow for.
+    """
+    earlier = read_rounds(sweep)
+    (sweep / ROUNDS_FILE).unlink(missing_ok=True)
+    if earlier.until:
+        Rounds(until=earlier.until, looks=earlier.looks).write(sweep)
+
+
 def looks(seeds: int) -> list[int]:
     """The numbers of seeds after which a sweep with `until` can stop: 5, 10, 20, 40 … and all."""
     counts, count = [], FIRST_LOOK

@@ -34,7 +34,9 @@ def test_the_change_of_a_run_is_the_one_with_the_most_of_its_overrides(change):
     [
         (["none", "gelu"], "write 'gelu' as key=value"),
         (["none", "seed=3"], "seed=3 sets a key that the sweep sets too"),
-        (["activation='gelu"], "No closing quotation"),
+        (["activation='gelu"], "activation='gelu: No closing quotation"),
+        (["layers=1,2"], "layers=1,2 has several values: write a change for each"),
+        (["dataset=../data"], "dataset=../data is refused"),
         (["layers=2 layers=3"], "'layers' is set 2 times"),
         (["hydra.sweeper.until=1"], "cannot differ between jobs"),
         ([""], "write a list of quoted texts"),
@@ -59,3 +61,13 @@ def test_a_report_compares_changes(lab, tmp_path):
     refused = lab(*SWEEP, given, "activation=relu,elu", "hydra.sweep.dir=other", check=2).stderr
     assert refused == "error: hydra.sweeper.changes: activation=gelu sets a key that the sweep sets too\n"
     assert not (tmp_path / "other").exists()
+
+
+def test_two_changes_that_make_the_same_setting_are_refused(lab, tmp_path):
+    given = "hydra.sweeper.changes=[none,'layers=1','layers=2']"
+    refused = lab(*SWEEP, given, check=2).stderr
+    expected = "hydra.sweeper.changes: 'none' and 'layers=1' are the same setting: leave one out"
+    assert refused == f"error: {expected}\n" and not (tmp_path / "sweep").exists()
+    # They differ for some of the presets.
+    given = "hydra.sweeper.changes=[none,'activation=silu']"
+    assert lab(*SWEEP, given, "model=microgpt,llama", "--dry", check=0)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -175,6 +176,23 @@ def test_ctrl_c_loses_nothing(tmp_path):
     steps = len((run / "metrics.jsonl").read_text().splitlines())
     assert summary["status"] == "interrupted" and abs(summary["steps"] - steps) <= 1
     assert (run / "checkpoint.bin").is_file()
+
+
+@pytest.mark.parametrize("imported", ["microgpt_lab.commands", "microgpt_lab.commands.tune"])
+def test_ctrl_c_during_imports_ends_without_a_traceback(imported, monkeypatch):
+    class PressCtrlC:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == imported:
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, imported, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [PressCtrlC, *sys.meta_path])
+    monkeypatch.setattr(sys, "argv", ["microgpt_lab", "tune"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the handlers of this process stay
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("microgpt_lab", run_name="__main__")
+    assert ended.value.code == 130
 
 
 def test_karpathy_names_offline_says_where_to_put_the_file(lab, tmp_path, karpathy_names):

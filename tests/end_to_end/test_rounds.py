@@ -108,3 +108,5 @@ def test_until_adds_seeds_until_every_interval_is_narrow(lab, tmp_path):
     assert more.stdout.count("already finished") == 9 and "✓ [12/12]" in more.stdout
     rounds = json.loads((tmp_path / "sweep" / "rounds.json").read_text())
     assert (rounds["until"], rounds["looks"]) == (1e-9, [5, 6])
+    lab(*UNTIL, "seed=1", check=0)  # another sweep in the folder
+    assert json.loads((tmp_path / "sweep" / "rounds.json").read_text())["looks"] == [5, 6]

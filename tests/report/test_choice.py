@@ -14,7 +14,7 @@ from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
 from microgpt_lab.report.comparison import STOPPED_LEVEL  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
 from microgpt_lab.report.pictures import pictures  # noqa: E402
-from microgpt_lab.sweeps.rounds import Rounds, looks, read_rounds  # noqa: E402
+from microgpt_lab.sweeps.rounds import Rounds, clear_rounds, looks, read_rounds  # noqa: E402
 
 RATES = (0.01, 0.1, 1.0)
 
@@ -143,7 +143,7 @@ def test_intervals_of_a_sweep_that_chose_when_to_stop_allow_for_it(tmp_path):
     assert found.comparison.level == STOPPED_LEVEL > fixed.comparison.level
     assert found.rows[1].high > fixed.rows[1].high
     note = next(note for note in found.notes if "rounds" in note)
-    assert note.startswith("Seeds were added in rounds (5) until no interval was wider than ± 0.25, or none")
+    assert note.startswith("Seeds were added in rounds: the sweep could stop with 5 seeds, once no interval")
     assert f"The widest is ± {found.rows[1].half_width:.2g}." in note and "a level of 97 %" in note
 
     few = table[table["seed"] < 4]
@@ -152,6 +152,14 @@ def test_intervals_of_a_sweep_that_chose_when_to_stop_allow_for_it(tmp_path):
         found = analyse(some, Question(), tmp_path)
         write(found, some, tmp_path)
     assert not any("reported before" in note for note in found.notes)
+
+    # Another sweep in the folder has added seeds: the intervals stay wider, but do not allow for this look.
+    Rounds(until=0.25, looks=[3, 4]).write(tmp_path)
+    clear_rounds(tmp_path)
+    found = analyse(table, Question(), tmp_path)
+    write(found, table, tmp_path)
+    assert found.comparison.level == STOPPED_LEVEL
+    assert any("reported before with fewer seeds (4, then 5)" in note for note in found.notes)
 
 
 def test_a_report_says_what_its_seeds_can_tell():

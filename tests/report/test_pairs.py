@@ -188,4 +188,5 @@ def test_latex_has_a_row_per_setting_and_escapes_its_characters(tmp_path):
 
 def test_latex_escapes_every_special_character_once():
     assert escape("a_b") == r"a\_b" and escape("\\{") == r"\textbackslash{}\{"
+    assert escape("[1, 2]") == "{[}1, 2]" and escape("*") == "{*}"  # no option of the row above
     assert escape("loss/val, lr=0.1") == "loss/val, lr=0.1"

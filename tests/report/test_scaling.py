@@ -13,10 +13,10 @@ from test_analysis import frame  # noqa: E402
 
 from microgpt_lab import UserError  # noqa: E402
 from microgpt_lab.report.analysis import Question, analyse  # noqa: E402
-from microgpt_lab.report.figures.scaling import draw_scaling  # noqa: E402
+from microgpt_lab.report.figures.scaling import draw_scaling, line_name  # noqa: E402
 from microgpt_lab.report.pages import write  # noqa: E402
 from microgpt_lab.report.powerlaw import Law, fit, jackknife  # noqa: E402
-from microgpt_lab.report.scaling import scaling  # noqa: E402
+from microgpt_lab.report.scaling import Line, scaling  # noqa: E402
 from microgpt_lab.sweeps.table import load_sweep  # noqa: E402
 
 X = np.geomspace(1000, 100_000, 8)
@@ -190,6 +190,7 @@ def test_a_key_of_the_changes_is_no_metric(tmp_path):
         ("steps", "--x steps does not vary: it is 100 in all runs"),
         ("layers", "--x layers does not vary: it is 1 in all runs"),
         ("paramters", "--x paramters is not in these runs; did you mean 'parameters'?"),
+        ("seed", "--x seed is no quantity; choose from embed, loss/val, parameters"),
         ("activation", "--x activation is text; choose from embed, loss/val, parameters"),
     ],
 )
@@ -204,6 +205,11 @@ def test_a_quantity_that_does_not_vary_is_refused_before_anything_is_written(x, 
 def test_the_picture_names_exponents_and_has_digits_on_its_axes():
     svg = draw_scaling(found_in(sweep(), x="parameters"), "loss/val")
     assert "gelu: b = 0." in svg and ">10,000<" in svg and "var(--ink" in svg
+
+
+def test_a_line_of_one_key_is_named_by_its_value_if_that_is_text():
+    names = [line_name(Line(keys, [], [], "")) for keys in ({}, {"mlp": "glu"}, {"optimizer.lr": 0.01})]
+    assert names == ["", "glu", "optimizer.lr=0.01"]
 
 
 def test_the_report_has_the_law_in_all_its_files(tmp_path):

@@ -22,7 +22,7 @@ from microgpt_lab.options.config import LAUNCHERS
 from microgpt_lab.sweeps.changes import with_changes
 from microgpt_lab.sweeps.make import run_jobs
 from microgpt_lab.sweeps.pool import available_cores
-from microgpt_lab.sweeps.rounds import ROUNDS_FILE
+from microgpt_lab.sweeps.rounds import clear_rounds
 
 
 class Cores(Launcher):
@@ -68,7 +68,7 @@ class Grid(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        (folder / ROUNDS_FILE).unlink(missing_ok=True)  # of an earlier sweep in this folder
+        clear_rounds(folder)
         if plan := make_plan(self.config, jobs):
             return run_rounds(plan, self.composer, folder, self.launch)
         return [self.launch(jobs, 0)]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.experimental.callback import Callback
@@ -19,11 +20,12 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from microgpt_lab.commands.multirun import batches
 from microgpt_lab.commands.multirun.rounds import make_plan
 from microgpt_lab.errors import UserError
+from microgpt_lab.options.composer import Composer
 from microgpt_lab.options.config import LAUNCHERS
 from microgpt_lab.options.keys import names_of
 from microgpt_lab.registry.automatic import AUTO
 from microgpt_lab.registry.plugins import registry
-from microgpt_lab.sweeps.changes import with_changes
+from microgpt_lab.sweeps.changes import check_distinct, with_changes
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, count_ended, start_counter
 
 # Each job uses one core. Variables that the user has set are kept.
@@ -182,7 +184,11 @@ def jobs(config: DictConfig) -> list[list[str]]:
     if (number := math.prod(map(count_values, by_key.values()))) > MAX_JOBS:
         raise SweepRefused(f"a sweep of {number:,} jobs is too large; the limit is {MAX_JOBS:,}")
     grid = [list(job) for job in itertools.product(*map(choices, by_key.values()))]
-    return with_changes(grid, config.hydra.sweeper.get("changes") or [])
+    changes = config.hydra.sweeper.get("changes") or []
+    changed = with_changes(grid, changes)
+    if changes:
+        check_distinct(changes, grid, Composer.of(GlobalHydra.instance().config_loader(), config))
+    return changed
 
 
 def choices(override: Override) -> list[str]:

@@ -25,7 +25,7 @@ from microgpt_lab.run.match import matched
 from microgpt_lab.run.record import Run
 from microgpt_lab.sweeps.changes import CHANGE, change_of, split
 from microgpt_lab.sweeps.folder import JobEntry, start_counter
-from microgpt_lab.sweeps.rounds import FIRST_LOOK, Rounds, looks
+from microgpt_lab.sweeps.rounds import FIRST_LOOK, Rounds, looks, read_rounds
 from microgpt_lab.sweeps.table import load_sweep
 
 Job = tuple[str, ...]  # the overrides of a job
@@ -157,7 +157,9 @@ def with_seed(job: Job, seed: int) -> Job:
 
 def run_rounds(plan: Plan, composer: Composer, sweep: Path, launch: Launch) -> list[Any]:
     """Launch the rounds one after the other, and return what the launcher returns."""
-    rounds = Rounds(plan.tune, plan.tuning_seeds, [], plan.until, plan.looks)
+    earlier = read_rounds(sweep)
+    until, stops = (plan.until, plan.looks) if plan.until else (earlier.until, earlier.looks)
+    rounds = Rounds(plan.tune, plan.tuning_seeds, [], until, stops)
     rounds.write(sweep)
     print(plan.budget, flush=True)
     returned, ended = [], 0

@@ -54,12 +54,19 @@ def draw_line(axes: Any, line: Line, unit: float, color: str, marker: str, *, co
 
 def legend(line: Line) -> str:
     """The setting of a line and its exponent: 'gelu: b = 0.52 (0.41 to 0.66)'."""
-    name = shortened(short_name(line.keys)) if line.keys else ""
+    name = shortened(line_name(line))
     if not isinstance(line.law, Law):
         return name
     exponent, low, high = (f"{b:#.2g}" for b in (line.law.exponent, *line.law.interval))
     fitted = f"b = {exponent} ({low} to {high})" + ("" if line.law.floor_interval else ", without L∞")
     return f"{name}: {fitted}" if name else fitted
+
+
+def line_name(line: Line) -> str:
+    """The setting of a line: 'gelu', or with the name of its key if the value is no text: 'layers=2'."""
+    name = short_name(line.keys)
+    (key, value), *others = line.keys.items() or [("", "")]
+    return name if others or isinstance(value, str) else f"{key}={name}"
 
 
 def scale_axis(axes: Any, which: str, values: Any) -> None:
