@@ -156,16 +156,11 @@ def entropies(pattern: Array, counted: Array | None = None) -> list[float]:
     if where(pattern < 0, 1.0, 0.0).total().item():
         return []
     share = pattern / maximum(sum(pattern), 1e-30)
-    entropy = -sum(share * log(maximum(share, 1e-30)))
-    heads, length = pattern.shape[-3], pattern.shape[-2]
-    nats = [x for (x,) in entropy.tolist()]
-    weights = [1.0] * (len(nats) // heads) if counted is None else [x for (x,) in counted.tolist()]
-    total, sums = math.fsum(weights), [0.0] * heads
-    for row, x in enumerate(nats):
-        document, place = divmod(row, heads * length)
-        head, token = divmod(place, length)
-        sums[head] += x * weights[document * length + token]
-    return [x / total for x in sums]
+    by_token = (-sum(share * log(maximum(share, 1e-30)))).merge_heads()  # (…, T, heads)
+    by_token = by_token if counted is None else by_token * counted
+    sums = [nats for (nats,) in sum(by_token.T).tolist()]  # of each document, head by head
+    heads, total = pattern.shape[-3], tokens(by_token, counted)
+    return [math.fsum(sums[head::heads]) / total for head in range(heads)]
 
 
 def tokens(x: Array, counted: Array | None) -> float:

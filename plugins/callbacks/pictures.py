@@ -6,6 +6,7 @@ from microgpt_lab import hookimpl, seen
 DOCUMENTS = 20
 WIDE = 1200  # pixels of a picture, at most about
 PAPER, BLUE, RED, GAP = (244, 244, 240), (31, 95, 168), (190, 50, 40), (255, 255, 255)
+APART = bytes(GAP) * 8  # pixels between two heads
 
 
 class Pictures:
@@ -47,18 +48,20 @@ def squares(pattern):
 
 
 def drawn(heads):
-    """The pixels of the heads, side by side: rows of (red, green, blue)."""
-    length, apart = len(heads[0]), 8
+    """The pixels of the heads, side by side, row by row: three bytes each, red, green and blue."""
+    length = len(heads[0])
     cell = max(1, min(16, WIDE // len(heads) // length))
     border = int(cell > 3)
     lines = []
     for t in range(length):
-        line = []
-        for head in heads:
-            for s, share in enumerate(head[t]):
-                line += [colour(share) if s <= t else GAP] * (cell - border) + [GAP] * border
-            line += [GAP] * apart
-        lines += [line[:-apart]] * (cell - border) + [[GAP] * (len(line) - apart)] * border
+        line = APART.join(
+            b"".join(
+                bytes(colour(share) if s <= t else GAP) * (cell - border) + bytes(GAP) * border
+                for s, share in enumerate(head[t])
+            )
+            for head in heads
+        )
+        lines += [line] * (cell - border) + [bytes(GAP) * (len(line) // 3)] * border
     return lines
 
 
@@ -68,11 +71,11 @@ def colour(share):
     return tuple(round(low + (high - low) * share) for low, high in zip(PAPER, most))
 
 
-def png(pixels):
-    """A PNG file of rows of (red, green, blue), 8 bits each (ISO/IEC 15948)."""
-    raw = b"".join(b"\0" + bytes(value for pixel in row for value in pixel) for row in pixels)
-    header = struct.pack(">IIBBBBB", len(pixels[0]), len(pixels), 8, 2, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b"")
+def png(lines):
+    """A PNG file of rows of pixels, of three bytes each (ISO/IEC 15948)."""
+    header = struct.pack(">IIBBBBB", len(lines[0]) // 3, len(lines), 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + line for line in lines))
+    chunks = (b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in chunks
