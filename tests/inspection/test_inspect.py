@@ -34,7 +34,7 @@ def test_the_demo_is_there_before_anyone_has_trained(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ([], "there is no run with a checkpoint below ./runs: name its folder, or train first, or name 'demo'"),
+        ([], "no run with a checkpoint below ./runs: name its folder, or train first, or name 'demo'"),
         (["nope"], "there is no run at nope"),
         (["demo", "--against", "nope"], "there is no run at nope"),
         (["demo", "--explain", "nothing:2"], "there is no tensor 'nothing'"),
