@@ -19,7 +19,7 @@ def restored(folder: Path) -> Trainer:
 
     UserError if the run's documents cannot be loaded, or have changed.
     """
-    trained = load_trained(folder, ignore)
+    trained = load_trained(folder, ignore, overrides=["backend=numpy"])
     saved = checkpoint.read(folder, ignore)
     assert saved  # `load_trained` has read it
     config = converted_config(trained.config)
