@@ -41,16 +41,20 @@ def parse(arguments: list[str]) -> Namespace:
     run = RUN.replace("a folder", f"a folder, '{DEMO.name}' (a run that comes with the lab)")
     parser.add_argument("run", nargs="?", default=find.LAST, metavar="RUN", help=run)
     parser.add_argument("--text", default="emma", help="what the model reads (default: %(default)s)")
-    parser.add_argument("--html", type=Path, metavar="PAGE", help="write a page that needs no network")
+    shows = parser.add_mutually_exclusive_group()
+    shows.add_argument("--html", type=Path, metavar="PAGE", help="write a page that needs no network")
     parser.add_argument("--against", metavar="RUN", help="another run: the same text, differences first")
-    parser.add_argument(
+    shows.add_argument(
         "--explain", metavar="NUMBER", help="how a number was made, and its gradient: layer0.attention.wq:2:5"
     )
-    parser.add_argument("--print", metavar="TENSOR", help="a tensor with its labels: layer0.mlp.post")
+    shows.add_argument("--print", metavar="TENSOR", help="a tensor with its labels: layer0.mlp.post")
     parser.add_argument(
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
     )
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.against and (args.explain or args.print):
+        parser.error("--against compares two runs: leave out --explain or --print")
+    return args
 
 
 def main(arguments: list[str]) -> int:

@@ -41,6 +41,8 @@ def test_the_demo_is_there_before_anyone_has_trained(run, tmp_path):
         (["demo", "--explain", "wq:2:99"], "layer0.attention.wq: 99 is beyond axis 1, which has 16 numbers"),
         (["demo", "--print", "layer0.mlp.pst"], "did you mean 'layer0.mlp.post'?"),
         (["demo", "--html", "no/folder.html"], "--html no/folder.html: No such file or directory"),
+        (["demo", "--print", "wq", "--html", "page.html"], "not allowed with"),
+        (["demo", "--print", "wq", "--against", "demo"], "--against compares two runs"),
         (["demo", "--txt", "emma"], "did you mean '--text'?"),
     ],
     ids=lambda value: "" if isinstance(value, str) else " ".join(value),
