@@ -15,6 +15,7 @@ from microgpt_lab.inspection.attribution import Attribution, attribution
 from microgpt_lab.inspection.rendering import View, Views, shade, signed
 from microgpt_lab.inspection.replay import Replay, Rows
 
+SHADED = "A row for each token, which looks at the columns: ░ from 2 %, ▒ 25 %, ▓ 50 %, █ 75 % of its weight."
 SUM = 1e-9  # how far from 1 the weights of a token may sum
 
 
@@ -56,13 +57,16 @@ class Head(View):
                 s = max(range(t + 1), key=lambda s: abs(self.adds[t][s]))  # type: ignore[index]
                 text.append(f"{labels[s]} ", "dim").append_text(signed(self.adds[t][s]))
             text.append("\n")
+        text.rstrip()
         return text
 
     @staticmethod
     def together(heads: Views[Head]) -> Any:
         """Return all heads, side by side as far as they fit, and each note once."""
         notes = "\n".join(dict.fromkeys(head.note for head in heads if head.note))
-        return Group(Columns([Padding(head.drawn(), (0, 2, 0, 0)) for head in heads]), Text(notes, "dim"))
+        drawn = Columns([Padding(head.drawn(), (0, 2, 0, 0)) for head in heads])
+        legend = SHADED if any(head.pattern for head in heads) else ""
+        return Group(drawn, Text("\n".join(filter(None, (legend, notes))), "dim"))
 
 
 def heads(replay: Replay, explained: Attribution | None = None) -> Views[Head]:

@@ -92,12 +92,12 @@ class Attribution(View):
         return found
 
     def sources(self, t: int, token: int, entries: list[Entry]) -> Text:
-        """Return what a head brought to one logit from each token up to t."""
+        """Return what a head brought to one logit from each token up to t, less what rounds to 0."""
         text = Text()
         for entry in entries if entries[0].kind == "head" else ():
-            if (s := entry.source) is not None and s <= t:
-                text.append(f"{self.labels[self.read[s]]} ", "dim")
-                text.append_text(signed(entry.logits[t][token])).append("  ")
+            share = signed(entry.logits[t][token])
+            if (s := entry.source) is not None and share.plain != "0":
+                text.append(f"{self.labels[self.read[s]]} ", "dim").append_text(share).append("  ")
         return text
 
 

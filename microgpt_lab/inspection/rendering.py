@@ -13,6 +13,7 @@ from rich.text import Text
 
 PRE = '<pre style="line-height: 1.35; overflow-x: auto; font-family: monospace">{code}</pre>'
 SHADES, EIGHTHS = " ░▒▓█", " ▏▎▍▌▋▊▉"
+LEAST = 0.02, 0.25, 0.5, 0.75  # the least weight that each shade stands for
 T = TypeVar("T")
 
 
@@ -77,9 +78,9 @@ def add(table: Table, *cells: str | Text, style: str = "") -> None:
 
 
 def signed(x: float, digits: int = 2) -> Text:
-    """Format a number with its sign, in blue or red, and what rounds to 0 as a dot."""
+    """Format a number with its sign, in blue or red, and what rounds to 0 as a pale 0."""
     if abs(x) < 0.5 * 10**-digits:
-        return Text("·", "dim")
+        return Text("0", "dim")
     return Text(f"{x:+.{digits}f}".replace("-", "−"), "blue" if x > 0 else "red")
 
 
@@ -91,4 +92,4 @@ def bar(share: float, width: int = 10) -> Text:
 
 def shade(weight: float) -> Text:
     """Return two characters that are the darker the larger a weight from 0 to 1, red if it is negative."""
-    return Text(SHADES[min(4, round(abs(weight) * 4))] * 2, "green" if weight >= 0 else "red")
+    return Text(SHADES[sum(abs(weight) >= least for least in LEAST)] * 2, "green" if weight >= 0 else "red")

@@ -6,6 +6,7 @@ from random_model import HEADS, TARGETS, T
 from replays import CASES, explained, replayed
 
 from microgpt_lab.inspection.attention import heads
+from microgpt_lab.inspection.rendering import shade
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -41,5 +42,10 @@ def test_notes_say_what_is_no_softmax():
 def test_the_picture_shows_each_token_and_the_largest_look():
     found = heads(replayed("default")[0])
     text = str(found[0].drawn())
-    assert text.startswith("layer 0 head 0\n") and text.count("\n") == T + 2
+    assert text.startswith("layer 0 head 0\n") and text.count("\n") == T + 1
     assert "layer 0 head 3" in found._repr_html_()
+
+
+def test_a_weight_is_shaded_from_two_percent_on():
+    shades = [shade(weight).plain for weight in (0.019, 0.02, 1 / 14, 0.25, 0.5, 0.75, 1)]
+    assert shades == ["  ", "░░", "░░", "▒▒", "▓▓", "██", "██"]
