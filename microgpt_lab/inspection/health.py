@@ -128,10 +128,8 @@ def health(replay: Replay, folder: Path | None = None) -> Health:
         (figures, of), losses, rate = measured(trainer), by_position(trainer), share_of_rate(trainer)
         notes.append(f"Gradients and updates are those of the next batch, the rest is measured on {of}.")
         if rate and rate < NEARLY:
-            larger = f"{-math.log10(rate):.1f} larger"
-            notes.append(
-                f"That step has {rate:.2g} of the learning rate: at all of it, updates are {larger}."
-            )
+            by = f"log10(update/weights) would be {-math.log10(rate):.1f} higher"
+            notes.append(f"That step has {rate:.2g} of the run's learning rate. With all of it, {by}.")
     else:
         of = "this text alone"
         losses = [
