@@ -1,17 +1,70 @@
-"""Replays of models with random weights, with every kind of part."""
+"""Models of random weights with every kind of part: their replays, and their pages."""
 
 from functools import cache
 from random import Random
 
 import numpy as np
-from random_model import IDS, TARGETS, Look
+from random_model import IDS, TARGETS, Look, built
 
+from microgpt_lab import GPT, part
+from microgpt_lab.inspection.against import against
 from microgpt_lab.inspection.attribution import attribution
-from microgpt_lab.inspection.replay import Replay
-from microgpt_lab.tensors.tensor import Tensor
+from microgpt_lab.inspection.health import health
+from microgpt_lab.inspection.page import page
+from microgpt_lab.inspection.replay import Replay, replay
+from microgpt_lab.run.trained import Trained
+from microgpt_lab.testing import tensor
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+LABELS = [*"abcdef", "·"]
+TEXT = "beef"
+MODELS = {  # small ones, which together have every part of the project
+    "default": {},
+    "groups, window, sinks": {
+        "attention": ("multihead", {"kv_heads": 1, "window": 2, "sinks": True, "value_residual": True}),
+        "position": "rope",
+        "mlp": "glu",
+        "norm": "layernorm",
+        "block": "parallel",
+        "loss": ("label_smoothing", {"amount": 0.1}),
+        "layers": 2,
+        "bias": True,
+        "activation": "silu",
+    },
+    "linear attention, experts": {
+        "attention": "linear",
+        "position": "sinusoidal",
+        "mlp": ("moe", {"top_k": 2, "ratio": 0.5}),
+        "norm": "dyt",
+        "block": "post_norm",
+        "loss": ("z_loss", {"weight": 0.1}),
+    },
+    "differential, no MLP": {
+        "attention": "differential",
+        "position": "alibi",
+        "mlp": "none",
+        "block": "sandwich_norm",
+        "tie_embeddings": True,
+        "final_norm": True,
+    },
+    "relu², no norm": {
+        "weighting": "relu2",
+        "position": "none",
+        "norm": "none",
+        "block": ("rezero", {"start": 0.5}),
+        "logit_softcap": 2.0,
+        "activation": "gelu",
+    },
+    "sigmoid, qk_norm": {
+        "attention": ("multihead", {"qk_norm": True, "qk_gain": True}),
+        "weighting": "sigmoid",
+        "mlp": ("moe", {"balance": 1.0, "ratio": 0.5}),
+        "embed_scale": 3.0,
+        "embed_norm": False,
+    },
+}
 AFFINE = "layernorm", {"gain": True, "bias": True}
-CASES = {
+CASES = {  # one for each way in which a part may change what a view is
     "default": {},
     "two layers": {"layers": 2},
     "GPT-2": {"layers": 2, "norm": AFFINE, "final_norm": True, "bias": True, "activation": "gelu"}
@@ -39,7 +92,7 @@ CASES = {
 
 @cache
 def replayed(name):
-    """The replay of IDS through a case's model, and its numbers as NumPy arrays."""
+    """The replay of IDS through the model of a case, and its numbers as NumPy arrays."""
     return replay_of(**CASES[name])
 
 
@@ -48,10 +101,40 @@ def explained(name):
     return attribution(replayed(name)[0])
 
 
-def replay_of(**chosen):
+@cache
+def read(model="default"):
+    """The replay of TEXT through one of the small models."""
+    return reading(**MODELS[model])
+
+
+def reading(text=TEXT, labels=LABELS, **chosen):
+    """Replay a text through a small model of these parts."""
+    ids = [6, *map(LABELS.index, text), 6]
+    return replay_of(ids[:-1], ids[1:], text, labels, **{"embed": 8, "heads": 2} | chosen)[0]
+
+
+def replay_of(ids=IDS, targets=TARGETS, text="text", labels=LABELS, **chosen):
     look = Look(**chosen)
-    weights = {name: Tensor(list(map(float, w.ravel())), w.shape) for name, w in look.w.items()}
-    return Replay(look.model, [*"abcdef", "·"], "text", IDS, TARGETS, weights), look
+    weights = {name: tensor(w.tolist()) for name, w in look.w.items()}
+    return Replay(look.model, labels, text, ids, targets, weights), look
+
+
+def untrained(chars=LETTERS, seed=0, activation="relu", norm="rmsnorm", **options):
+    """A model of documents with random weights, as a run has it. Parts are names, or names with options."""
+    kinds = ("position", "attention", "weighting", "mlp", "block", "loss")
+    parts = {kind: built(kind, options.pop(kind)) for kind in kinds if kind in options}
+    tokenizer, backend, bos = part("tokenizer", "char"), part("backend", "numpy"), len(chars)
+    tokenizer.load_state_dict({"tokens": list(chars)})
+    model = GPT(bos + 1, built("activation", activation), built("norm", norm), **parts, **options)
+    weights = {name: backend.tensor(w) for name, w in model.initial_weights(Random(seed)).items()}
+    return Trained({}, model, weights, tokenizer, [bos])
+
+
+def page_of(trained, text, other=None):
+    """The page of a text, and its replay."""
+    found = replay(trained, text)
+    difference = against(found, replay(other, text)) if other else None
+    return page(found, "first", health(found), difference, "second"), found
 
 
 def random_choices(seed):

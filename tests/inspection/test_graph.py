@@ -6,7 +6,7 @@ from array import array
 from math import prod
 
 import pytest
-from replayed import MODELS, replayed
+from replays import MODELS, read
 
 from microgpt_lab import UserError
 from microgpt_lab.core.autograd import data_of
@@ -52,7 +52,7 @@ def edges(entry, tensors, data):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_going_backward_through_it_gives_the_gradients_of_all_numbers(model):
-    replay = replayed(model)
+    replay = read(model)
     sent = json.loads(json.dumps(graph(replay), allow_nan=False))
     data, tensors = unpack(sent["data"], "d"), sent["tensors"]
     grads, count = [0.0] * len(data), 0
@@ -76,9 +76,9 @@ def test_going_backward_through_it_gives_the_gradients_of_all_numbers(model):
 
 
 def test_tensors_have_their_names_and_lines():
-    sent = graph(replayed())
+    sent = graph(read())
     named = {name: entry for entry in sent["tensors"] for name in entry["names"]}
-    assert {*replayed().weights, *replayed().inside, "losses", "loss"} == named.keys()
+    assert {*read().weights, *read().inside, "losses", "loss"} == named.keys()
     assert named["layer0.norm1.input"]["names"] == ["embed_norm", "layer0.norm1.input"]
     number, line = named["layer0.attention.pattern"]["lines"][0]
     function = sent["functions"][number]
@@ -91,10 +91,10 @@ def test_tensors_have_their_names_and_lines():
 def test_a_replay_with_too_many_numbers_has_no_gradients_and_no_graph(monkeypatch):
     monkeypatch.setattr(module, "LIMIT", 1000)
     large = module.Replay(
-        *(getattr(replayed(), name) for name in ("model", "labels", "text", "ids", "targets")),
-        {name: w.detach() for name, w in replayed().weights.items()},
+        *(getattr(read(), name) for name in ("model", "labels", "text", "ids", "targets")),
+        {name: w.detach() for name, w in read().weights.items()},
     )
-    assert not large.has_gradients and large.probabilities == replayed().probabilities
+    assert not large.has_gradients and large.probabilities == read().probabilities
     assert large.notes == [
         f"no gradients: this model and text have about {large.values:,} numbers, more than 1,000"
     ]

@@ -4,7 +4,7 @@ import math
 from random import Random
 
 import pytest
-from replayed import LABELS, MODELS, new, replayed
+from replays import LABELS, MODELS, read, reading
 
 from microgpt_lab.inspection.ledger import explain
 from microgpt_lab.inspection.names import Names
@@ -31,7 +31,7 @@ def test_the_models_have_every_part():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_gradient_is_the_sum_over_uses_and_predictions(model):
-    replay, rng = replayed(model), Random(1)
+    replay, rng = read(model), Random(1)
     names = Names(replay)
     tracked = {name: x for name, x in names.tensors.items() if x.is_tracked and name != "loss"}
     for name in rng.sample(sorted(tracked), 20):
@@ -49,7 +49,7 @@ def test_the_gradient_is_the_sum_over_uses_and_predictions(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_gradients_of_predictions_add_up_and_looking_at_them_changes_nothing(model):
-    replay = replayed(model)
+    replay = read(model)
     before = {name: [x.grad for x in w.data] for name, w in replay.weights.items()}
     each = [replay.gradients_of(prediction) for prediction in range(len(replay))]
     for name, whole in before.items():
@@ -59,7 +59,7 @@ def test_gradients_of_predictions_add_up_and_looking_at_them_changes_nothing(mod
 
 
 def test_what_a_number_was_made_from_is_called_by_names_that_find_it():
-    replay = replayed()
+    replay = read()
     for name in ("layer0.attention.wq:2:5", "q:1:2:3", "pattern:0:3:1", "losses:2", "embed:1:3"):
         found = explain(replay, name)
         others = [*found.parents, *found.uses, *(each for pair in found.pairs for each in pair)]
@@ -70,7 +70,7 @@ def test_what_a_number_was_made_from_is_called_by_names_that_find_it():
 
 
 def test_a_relu_has_the_parent_and_the_derivative_of_a_relu():
-    replay = replayed()
+    replay = read()
     for i, x in enumerate(replay.inside["layer0.mlp.pre"].data[:8]):
         (parent,) = explain(replay, f"layer0.mlp.post:0:{i}").parents
         assert (parent.name, parent.data) == (f"layer0.mlp.pre:0:{i}", x.data)
@@ -78,16 +78,16 @@ def test_a_relu_has_the_parent_and_the_derivative_of_a_relu():
 
 
 def test_a_factor_that_comes_twice_is_one_use_with_both_derivatives():
-    found = explain(replayed(), "embed:1:3")
+    found = explain(read(), "embed:1:3")
     square = next(use for use in found.uses if use.op == "*" and use.data == found.data**2)
     assert square.derivative == 2 * found.data
-    assert [parent.derivative for parent in explain(replayed(), square.name).parents] == [found.data] * 2
+    assert [parent.derivative for parent in explain(read(), square.name).parents] == [found.data] * 2
 
 
 def test_one_number_has_all_the_names_of_views_and_of_its_tensor():
-    names = explain(replayed(), "embed_norm:1:3").names
+    names = explain(read(), "embed_norm:1:3").names
     assert names == ("embed_norm:1:3", "layer0.norm1.input:1:3")
-    masked = explain(replayed(), "scores:1:0:4")
+    masked = explain(read(), "scores:1:0:4")
     assert masked.data == -math.inf and len(masked.names) > 1
 
 
@@ -102,12 +102,12 @@ def test_one_number_has_all_the_names_of_views_and_of_its_tensor():
     ],
 )
 def test_a_gradient_of_0_has_a_reason(name, why):
-    found = explain(replayed(), name)
+    found = explain(read(), name)
     assert found.grad == 0 and why in found.note and found.note.endswith(".")
 
 
 def test_a_number_that_the_mask_hides_and_a_dead_unit_say_so():
-    replay = replayed()
+    replay = read()
     names = Names(replay)
     hidden = next(n for n, x in names.tensors.items() if x.shape == (2, 5, 5) and n.startswith("t"))
     assert "the causal mask hides it" in explain(replay, f"{hidden}:0:1:2").note
@@ -116,15 +116,15 @@ def test_a_number_that_the_mask_hides_and_a_dead_unit_say_so():
 
 
 def test_the_loss_begins_with_gradient_1_and_a_constant_has_none():
-    found = explain(replayed(), "loss")
+    found = explain(read(), "loss")
     assert found.grad == 1 and not found.uses and "begins here" in found.note
-    experts = replayed("linear attention, experts")
+    experts = read("linear attention, experts")
     chosen = explain(experts, "chosen:0:0")
     assert chosen.data in (0.0, 1.0) and "constant" in chosen.note
 
 
 def test_a_notebook_shows_what_a_terminal_does_and_escapes_tokens():
     labels = ["</script>", *LABELS[1:-1], "·"]
-    html = explain(new(text="abe", labels=labels), "wte:'</script>':3")._repr_html_()
+    html = explain(reading(text="abe", labels=labels), "wte:'</script>':3")._repr_html_()
     assert "</script>" not in html and "&lt;/script&gt;→b" in html
     assert "by use and by prediction" in html

@@ -1,7 +1,7 @@
 """Names of tensors and numbers: full names and their ends, indices and tokens, and errors of one line."""
 
 import pytest
-from replayed import MODELS, new, replayed
+from replays import MODELS, read, reading
 
 from microgpt_lab import UserError
 from microgpt_lab.inspection.names import Names
@@ -13,13 +13,13 @@ from microgpt_lab.inspection.names import Names
 def test_a_number_has_several_names(name):
     if "'" in name:
         with pytest.raises(UserError, match="is no number"):
-            Names(replayed()).number(name)
+            Names(read()).number(name)
     else:
-        assert Names(replayed()).number(name) == ("layer0.attention.wq", 2 * 8 + 5)
+        assert Names(read()).number(name) == ("layer0.attention.wq", 2 * 8 + 5)
 
 
 def test_a_row_may_be_a_token_and_axes_of_length_1_may_be_left_out():
-    names = Names(replayed())
+    names = Names(read())
     assert names.number("wte:e:3") == names.number("wte:4:3") == names.number("wte['e',3]") == ("wte", 35)
     assert names.number("logits:2:f") == ("logits", 2 * 7 + 5)
     assert names.number("norm1:b:0") == ("layer0.norm1", 8)
@@ -28,14 +28,14 @@ def test_a_row_may_be_a_token_and_axes_of_length_1_may_be_left_out():
 
 
 def test_a_token_that_looks_like_a_name_is_quoted():
-    names = Names(new(labels=[":", ",", "3", " e", "'", "f", "·"]))
+    names = Names(reading(labels=[":", ",", "3", " e", "'", "f", "·"]))
     assert names.number("wte:':':0") == ("wte", 0)
     assert names.number('wte[",",0]') == ("wte", 8)
     assert names.number("wte:3:0") == ("wte", 24) and names.number("wte:'3':0") == ("wte", 16)
 
 
 def test_names_that_are_printed_are_understood():
-    names = Names(replayed())
+    names = Names(read())
     for name, x in names.tensors.items():
         assert names.number(names.format(name, len(x.data) - 1)) == (name, len(x.data) - 1)
     assert names.format("wte", 35) == "wte:e:3"
@@ -43,7 +43,7 @@ def test_names_that_are_printed_are_understood():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_axes_say_what_they_stand_for(model):
-    names = Names(replayed(model))
+    names = Names(read(model))
     kinds = {name: [kind for kind, _ in names.axes(name)] for name in names.tensors}
     assert kinds["wte"] == ["vocabulary", ""] and kinds["logits"] == ["token", "vocabulary"]
     assert kinds["layer0.end"] == ["token", ""] and kinds["losses"] == ["token", ""]
@@ -73,12 +73,12 @@ def test_axes_say_what_they_stand_for(model):
 )
 def test_a_wrong_name_is_one_line(name, message):
     with pytest.raises(UserError) as error:
-        Names(replayed()).number(name)
+        Names(read()).number(name)
     assert message in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 300
 
 
 def test_a_name_in_two_layers_needs_its_layer():
-    names = Names(replayed("groups, window, sinks"))
+    names = Names(read("groups, window, sinks"))
     assert names.number("layer1.attention.wq:0:1") == ("layer1.attention.wq", 1)
     with pytest.raises(UserError, match=r"several names: layer0\.attention\.wq, layer1\.attention\.wq$"):
         names.number("wq:0:1")

@@ -7,7 +7,7 @@ import subprocess
 from importlib import resources
 
 import pytest
-from untrained import LETTERS, page_of, untrained
+from replays import LETTERS, page_of, untrained
 
 FOLDER = resources.files("microgpt_lab.inspection") / "page"
 SCRIPTS = sorted(file.name for file in FOLDER.iterdir() if file.name.endswith(".js"))

@@ -2,7 +2,7 @@
 
 import pytest
 from browser import Browser
-from untrained import page_of, untrained
+from replays import page_of, untrained
 
 pytestmark = pytest.mark.slow
 SECTIONS = ("against", "expected", "attention", "why", "code", "health", "embeddings", "ablation")

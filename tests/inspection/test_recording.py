@@ -6,7 +6,7 @@ import re
 import threading
 
 import pytest
-from replayed import MODELS, TEXT, new, replayed
+from replays import MODELS, TEXT, read, reading
 
 from microgpt_lab.inspection.printing import tensor as printed
 from microgpt_lab.inspection.recording import Recording
@@ -37,14 +37,14 @@ class Twice:
     ],
 )
 def test_a_tensor_comes_from_an_operation_in_a_line(name, op, line):
-    found = printed(replayed(), name)
+    found = printed(read(), name)
     made_by = re.sub(r":\d+:", ":", found.made_by)
     assert found.op == op and made_by.endswith(re.sub(r":\d+:", ":", line)) and bool(made_by) == bool(line)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_tensor_has_an_operation_a_line_and_a_function_with_that_line(model):
-    replay = replayed(model)
+    replay = read(model)
     found = functions(replay.origins[id(x)] for x in replay.tensors if id(x) in replay.origins)
     paths = set()
     for x in replay.tensors[len(replay.weights) :]:
@@ -66,7 +66,7 @@ def test_the_lines_of_a_part_of_somebody_else_are_found(tmp_path):
     spec = importlib.util.spec_from_file_location("twice", tmp_path / "twice.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    replay = new()
+    replay = reading()
     replay.model.norm = module.Twice()
     again = type(replay)(replay.model, replay.labels, TEXT, replay.ids, replay.targets, replay.weights)
     origin = again.origins[id(again.inside["layer0.norm1"])]
