@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from microgpt_lab.errors import suggest
 
@@ -31,12 +31,18 @@ def find_weight(name: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, 
 
 def find_matrix(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return the full name of a matrix: of "wq", "layer0.attention.wq" if no other name ends like that."""
-    ending = [full for full in shapes if full == name or full.endswith(f".{name}")]
-    if name in shapes or len(ending) == 1:
-        return name if name in shapes else ending[0]
-    if ending:
-        raise ValueError(f"'{name}' is the name of several matrices; write one of {', '.join(ending)}")
+    found = full_names(name, shapes)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"'{name}' is the name of several matrices; write one of {', '.join(found)}")
     raise ValueError(f"there is no weight matrix '{name}'{suggest(name, shapes)}")
+
+
+def full_names(name: str, names: Iterable[str]) -> list[str]:
+    """Return the full names that a name may stand for: itself, or all that end in it."""
+    names = list(names)
+    return [name] if name in names else [full for full in names if full.endswith(f".{name}")]
 
 
 def example(shapes: Mapping[str, tuple[int, ...]]) -> str:

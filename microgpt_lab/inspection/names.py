@@ -11,6 +11,7 @@ import re
 from functools import cached_property
 from typing import NamedTuple
 
+from microgpt_lab.core.naming import full_names
 from microgpt_lab.core.see import seen, unseen
 from microgpt_lab.errors import UserError, nearest, printable
 from microgpt_lab.inspection.recording import Origin
@@ -77,18 +78,16 @@ class Names:
 
     def full(self, name: str) -> str:
         """Return the full name of a tensor, of which `name` may be the end."""
-        if name in self.tensors:
-            return name
-        ends = [each for each in self.tensors if each.endswith(f".{name}")]
+        ends = full_names(name, self.tensors)
         if len(ends) == 1:
             return ends[0]
         if ends:
             more = f" … ({len(ends)} in all)" if len(ends) > 4 else ""
             raise UserError(f"'{short(name)}' is the end of several names: {', '.join(ends[:4])}{more}")
-        named = [each for each in self.tensors if not UNNAMED.fullmatch(each)]
-        endings = {each[i + 1 :]: each for each in named for i in dots(each)}
+        known = [each for each in self.tensors if not UNNAMED.fullmatch(each)]
+        endings = {each[i + 1 :]: each for each in known for i in dots(each)}
         near = nearest(name, endings)
-        hint = f"did you mean '{endings[near]}'?" if near else f"there are {', '.join(some(named))}"
+        hint = f"did you mean '{endings[near]}'?" if near else f"there are {', '.join(some(known))}"
         raise UserError(f"there is no tensor '{short(name)}'; {hint}")
 
     def index(self, name: str, text: str) -> tuple[int, ...]:
