@@ -69,7 +69,7 @@ def facts(replay: Replay, run: str) -> Facts:
             "title": f"“{text}”, seen by {printable(run)}",
             "texts": {
                 "title": f"“{text}”",
-                "subtitle": f"{replay.loss.item():.4f} nats a token; {size}; {printable(run)}",
+                "subtitle": f"{printable(run)}, {replay.loss.item():.4f} nats per token; {size}",
                 "notes": "\n".join(replay.notes),
                 "lens-note": early.note,
                 "attention-note": attention["note"],
