@@ -51,27 +51,37 @@ from microgpt_lab.inspection.source import functions
 from microgpt_lab.tensors.tensor import Product, Tensor
 
 
+class Sent:
+    """The numbers that a page gets, a Value once."""
+
+    def __init__(self) -> None:
+        self.data: list[float] = []
+        self.index: dict[int, int] = {}
+
+    def place(self, value: Any) -> int:
+        """Return the place of a Value, or of a plain number, in `data`."""
+        place = len(self.data)
+        if isinstance(value, Value) and (place := self.index.setdefault(id(value), place)) < len(self.data):
+            return place
+        self.data.append(data_of(value))
+        return place
+
+
+def own_names(names: Names) -> dict[int, list[str]]:
+    """Return the names of tensors that have some of their own, by id."""
+    found: dict[int, list[str]] = {}
+    for name, tensor in names.tensors.items():
+        if not UNNAMED.fullmatch(name):
+            found.setdefault(id(tensor), []).append(name)
+    return found
+
+
 def graph(replay: Replay) -> dict[str, Any]:
     """Return all Values and Tensors of a replay as JSON, in the format above. UserError if there are none."""
     if not replay.has_gradients:
         raise UserError(replay.no_gradients)
     names, tensors, origins = Names(replay), replay.tensors, replay.origins
-    numbers = {id(tensor): i for i, tensor in enumerate(tensors)}
-    index: dict[int, int] = {}
-    data: list[float] = []
-
-    def place(value: Any) -> int:
-        if isinstance(value, Value) and id(value) in index:
-            return index[id(value)]
-        if isinstance(value, Value):
-            index[id(value)] = len(data)
-        data.append(data_of(value))
-        return len(data) - 1
-
-    called: dict[int, list[str]] = {}
-    for name, tensor in names.tensors.items():
-        if not UNNAMED.fullmatch(name):
-            called.setdefault(id(tensor), []).append(name)
+    numbers, called, sent = {id(tensor): i for i, tensor in enumerate(tensors)}, own_names(names), Sent()
     code = functions(origins[id(tensor)] for tensor in tensors if id(tensor) in origins)
     number = {each: i for i, each in enumerate(code)}
     entries = []
@@ -81,7 +91,7 @@ def graph(replay: Replay) -> dict[str, Any]:
             "names": own,
             "shape": tensor.shape,
             "axes": [kind for kind, _ in names.axes(own[0])] if own else [],
-            "values": packed_range([place(value) for value in tensor.data]),
+            "values": packed_range(list(map(sent.place, tensor.data))),
             "op": origin.op if origin else "",
             "path": origin.path if origin else "",
             "lines": [(number[c], line) for c, line in origin.lines if c in number] if origin else [],
@@ -93,14 +103,14 @@ def graph(replay: Replay) -> dict[str, Any]:
         entries.append(entry)
     made = [x for tensor in tensors if not tensor.is_view for x in tensor.data if isinstance(x, Value)]
     return {
-        "data": packed(data, "d"),
+        "data": packed(sent.data, "d"),
         "tensors": entries,
         "functions": [vars(each) for each in code.values()],
-        "loss": place(replay.loss.data[0]),
-        "shares": [place(value) for value in replay.shares.data],
+        "loss": sent.place(replay.loss.data[0]),
+        "shares": list(map(sent.place, replay.shares.data)),
         "counts": {
             "tensors": len(entries),
-            "values": len(data),
+            "values": len(sent.data),
             "edges": sum(len(x.parents) for x in made),
         },
     }
