@@ -16,8 +16,7 @@ function headCard(head) {
   const shared = { size: [cell, cell], left: label, above: cell > 9 ? label : undefined, on: [view.t],
     mark: (r) => r === view.t, pick: (r) => select(r) };
   const title = make("h3", {}, head.name,
-    head.without !== null && make("small", {}, " without it: loss ",
-      isZero(head.without, 2) ? "unchanged" : change(head.without)));
+    head.without !== null && make("small", {}, " without it: loss ", change(head.without, 2, "unchanged")));
   if (!head.pattern) return make("div", { class: "card" }, title);
   const pattern = heat(head.pattern, { ...shared, amount: true, top: 1,
     text: (x) => (cell > 19 && x >= 0.005 ? Math.round(x * 100) : ""),

@@ -44,8 +44,8 @@ const signed = (x, decimals = 2) =>
 const percent = (p) => (p < 0.00095 ? "<0.1" : (p * 100).toFixed(p >= 0.0995 ? 0 : 1)) + "%";
 
 /** A change of the loss, coloured: up is worse. */
-function change(x, decimals = 2) {
-  return make("span", { class: !isZero(x, decimals) && (x > 0 ? "up" : "down") }, signed(x, decimals));
+function change(x, decimals = 2, none = "0") {
+  return isZero(x, decimals) ? none : make("span", { class: x > 0 ? "up" : "down" }, signed(x, decimals));
 }
 
 /** A table with one row of headings. Rows are lists of cells: texts, elements. */
