@@ -128,6 +128,8 @@ def attribution(replay: Replay, *, neurons: bool = False) -> Attribution:
     linear = [i not in reached and not each.held for i, each in enumerate(found)]
     held = names_of_held(replay, found, shares)
     note = note_of(held, all(linear[1:]), difference)
+    if terms[-1].kind == "rest":
+        note += " Rest: what none of these adds, such as the biases of norms."
     return Attribution(*known, entries, difference, held, linear, note)
 
 

@@ -54,6 +54,7 @@ def test_a_head_brings_pattern_times_value_through_the_output_matrices():
 def test_with_a_final_norm_its_scale_is_held():
     """Center each term, divide it by the standard deviation of their sum, multiply it by the gain."""
     look, found = replayed("GPT-2")[1], explained("GPT-2")
+    assert found.note.endswith("Rest: what none of these adds, such as the biases of norms.")
     w, inside = look.w, look.inside
     assert found.held == ["final_norm"] and "final_norm" in found.note and not any(found.linear)
     x = inside["final_norm.input"]
