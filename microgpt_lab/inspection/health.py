@@ -127,6 +127,10 @@ def health(replay: Replay, folder: Path | None = None) -> Health:
     if trainer:
         (figures, of), losses, rate = measured(trainer), by_position(trainer), share_of_rate(trainer)
         notes.append(f"Gradients and updates are those of the next batch, the rest is measured on {of}.")
+        if any(w.tolist() != trainer.weights[name].tolist() for name, w in replay.weights.items()):
+            notes.append(
+                "All this is of the run's last checkpoint, not of the one that the text went through."
+            )
         if rate and rate < NEARLY:
             by = f"log10(update/weights) would be {-math.log10(rate):.1f} higher"
             notes.append(f"That step has {rate:.2g} of the run's learning rate. With all of it, {by}.")

@@ -99,6 +99,14 @@ def test_health_is_measured_on_the_documents_of_the_run(run):
     assert "Loss by position" in measured._repr_html_()
 
 
+def test_health_of_another_checkpoint_than_the_texts_says_so(run):
+    trained = load_trained(run[0], print)
+    note = "All this is of the run's last checkpoint, not of the one that the text went through."
+    assert note not in health(replay(trained, "anna"), run[0]).notes
+    trained.weights["wte"] = trained.weights["wte"] * 2
+    assert note in health(replay(trained, "anna"), run[0]).notes
+
+
 def test_the_losses_by_position_have_the_validation_loss_as_their_mean(run):
     from microgpt_lab.inspection.health import by_position
     from microgpt_lab.inspection.restored import restored
