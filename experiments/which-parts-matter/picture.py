@@ -20,6 +20,7 @@ def draw(reports):
         for rows in (report["rows"] for report in reports.values())
     ]
     changes = sorted((c for c in gaps[0] if c != "none"), key=lambda change: gaps[0][change][0] or 0)
+    ends = [end for rows in gaps for _, interval, _ in rows.values() for end in interval or ()]
     figure, axes = new_figure(4.5 + 2.5 * len(gaps), 0.9 + 0.27 * len(changes), columns=len(gaps))
     axes = [axes] if len(gaps) == 1 else axes
     for panel, size, rows in zip(axes, reports, gaps):
@@ -33,6 +34,7 @@ def draw(reports):
         panel.axvline(0, color=INK, linewidth=0.8)
         panel.grid(axis="x", color=GRID, linewidth=0.6)
         panel.set_title(f"{size}, {reports[size]['seeds']} seeds", loc="left", fontsize=9)
+        panel.set_xlim(min(ends) - 0.002, max(ends) + 0.002)
         panel.set_ylim(len(changes) - 0.4, -0.6)
         panel.set_yticks([])
     axes[0].set_yticks(range(len(changes)), [name(change) for change in changes])
