@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from microgpt_lab import GPT, Corpus, Trainer, looking, part, see, seen
 from microgpt_lab.core.see import unseen
@@ -16,6 +17,9 @@ IDS = [4, 0, 2]
 CHOSEN = [
     (kind, name) for kind, name in registry().parts if kind in ("attention", "mlp", "block", "position")
 ]
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("c", "jax")]  # to compile
 
 
 def small_model(**options):
@@ -106,10 +110,9 @@ def test_gradients_flow_through_a_replacement():
     assert any(x.grad for x in inside["layer0.attention.pattern"].data)
 
 
-@pytest.mark.parametrize("backend", ["python", "numpy", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("backend", ["python", "numpy", *SLOW])
 def test_training_and_evaluation_run_unseen_and_no_look_is_recorded(backend):
-    if backend == "jax":
-        pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
+    needs(backend)
 
     def results(trainer):
         metrics, loss = trainer.advance(2), trainer.evaluate(trainer.held_out)

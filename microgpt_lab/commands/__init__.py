@@ -24,6 +24,7 @@ COMMANDS = {
     "experiments": "list the recipes (experiment=NAME), or check the results of one",
     "export": "write a run as a program in one file of Python, or for other programs",
     "help": "explain everything, or one command, part or key: help layers",
+    "inspect": "replay a text through a run, and show every number of it",
     "plugins": "list the installed parts and their options",
     "report": "compare the settings of a sweep",
     "resume": "continue a run that was stopped, or train a finished run longer",

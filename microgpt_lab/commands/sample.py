@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         at_least(0, n=args.n, length=args.length)
     except ValueError as error:
         raise UserError(str(error)) from None
-    folder = find.run_folder(args.run, with_checkpoint=True)
+    folder = find.run_folder(args.run, with_checkpoint=True, demo=True)
     trained = load_trained(folder, print_warning, best=args.best, overrides=args.overrides)
     sampler = build("sampler", trained.config["sampler"])
     try:

@@ -20,7 +20,7 @@ from microgpt_lab.commands import COMMANDS
 from microgpt_lab.commands.multirun import batches, dry, prepare
 from microgpt_lab.commands.multirun.launcher import register_plugins
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError
-from microgpt_lab.options import config, mistakes
+from microgpt_lab.options import config, mistakes, shorthand
 from microgpt_lab.options.compose import register
 from microgpt_lab.registry.folders import CONF
 from microgpt_lab.run.execute import execute
@@ -74,11 +74,11 @@ def main(arguments: list[str]) -> int:
     prepare.Prepare.dry = "--dry" in arguments
     arguments = [argument for argument in arguments if argument != "--dry"]
     prepare.Prepare.parallel, arguments = prepare.take_jobs(arguments)
-    arguments = [prepare.expand(argument) for argument in arguments]
     if flags := {"-m", "--multirun"} & set(arguments):  # Hydra needs it first
         arguments = ["-m", *(argument for argument in arguments if argument not in flags)]
     mistakes.check_flags(arguments)
     mistakes.check_twice(arguments)
+    arguments = [written for argument in arguments for written in shorthand.expand(argument)]
     config.check(arguments)
     register()
     register_plugins()

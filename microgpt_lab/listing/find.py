@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from microgpt_lab.errors import UserError, nearest, printable
+from microgpt_lab.registry.folders import DEMO
 from microgpt_lab.run.checkpoint import CURRENT, PREVIOUS
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, run_folders
 
@@ -16,12 +17,14 @@ ROOT, LAST = Path("runs"), "last"
 MOST_LISTED = 5  # folders that the error for an ambiguous name lists
 
 
-def run_folder(name: str, *, with_checkpoint: bool = False) -> Path:
+def run_folder(name: str, *, with_checkpoint: bool = False, demo: bool = False) -> Path:
     """Return the folder of a run: an existing path, `last`, or the one run whose path contains the name.
 
     `last` is the run below ./runs, in a sweep or not, that started or resumed last; `with_checkpoint`, the
-    last of those that have a checkpoint.
+    last of those that have a checkpoint. With `demo`, "demo" is the run that comes with the lab.
     """
+    if demo and name == DEMO.name and not exists(name):
+        return DEMO
     if exists(name):
         if (Path(name) / JOBS_FOLDER).is_dir() and (job := next(run_folders(Path(name)), None)):
             raise UserError(f"{name} is a sweep: name one of its runs, such as {job}")
@@ -31,7 +34,8 @@ def run_folder(name: str, *, with_checkpoint: bool = False) -> Path:
     dated = [(start_time(folder, "config.yaml"), folder) for folder in all_runs(ROOT)]
     if with_checkpoint:
         dated = [(time, folder) for time, folder in dated if has_checkpoint(folder)]
-    return newest(dated, "run with a checkpoint" if with_checkpoint else "run")
+    kind = "run with a checkpoint" if with_checkpoint else "run"
+    return newest(dated, kind, f"train first, or name '{DEMO.name}'" if demo else "train first")
 
 
 def sweep_folder(name: str) -> Path:
@@ -45,14 +49,15 @@ def sweep_folder(name: str) -> Path:
     sweeps = [folder for folder in parents if (folder / JOBS_FOLDER).is_dir()]
     if name != LAST:
         return matching(name, sweeps, "sweep")
-    return newest([(start_time(folder, JOBS_FOLDER, "multirun.yaml"), folder) for folder in sweeps], "sweep")
+    dated = [(start_time(folder, JOBS_FOLDER, "multirun.yaml"), folder) for folder in sweeps]
+    return newest(dated, "sweep", "train first")
 
 
-def newest(dated: Iterable[tuple[float, Path]], kind: str) -> Path:
+def newest(dated: Iterable[tuple[float, Path]], kind: str, advice: str) -> Path:
     """Return the folder with the latest time, and print it on stderr."""
     _, folder = max(dated, default=(0.0, None))
     if folder is None:
-        raise UserError(f"there is no {kind} below ./{ROOT}: name its folder, or train first")
+        raise UserError(f"there is no {kind} below ./{ROOT}: name its folder, or {advice}")
     return print_choice(LAST, folder)
 
 

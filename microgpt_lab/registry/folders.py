@@ -12,6 +12,7 @@ from microgpt_lab.errors import printable
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else None  # None in a wheel
+DEMO = PACKAGE / "inspection" / "demo"  # a finished run
 CONF, EXPERIMENTS = ((CHECKOUT or PACKAGE) / name for name in ("conf", "experiments"))
 
 FIRST_PARTY = "microgpt_lab_plugins"  # the package of the lab's own parts

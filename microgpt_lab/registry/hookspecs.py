@@ -29,6 +29,8 @@ from microgpt_lab.registry.model_hooks import (
 from microgpt_lab.registry.run_hooks import (
     checkpoint_saved,
     evaluated,
+    measured,
+    pictured,
     run_finished,
     run_started,
     should_stop,
@@ -51,9 +53,11 @@ __all__ = [
     "hookimpl",
     "inits",
     "losses",
+    "measured",
     "mlps",
     "norms",
     "optimizers",
+    "pictured",
     "positions",
     "run_finished",
     "run_started",
@@ -68,7 +72,8 @@ __all__ = [
 # In the order of the hooks. Those of parts are named after their kinds, in the plural.
 MODEL_KINDS = ("activation", "norm", "position", "attention", "weighting", "mlp", "block", "init", "loss")
 KINDS = (*MODEL_KINDS, "optimizer", "scheduler", "dataset", "tokenizer", "sampler", "backend", "callback")
-EVENTS = ("run_started", "step_finished", "evaluated", "should_stop", "checkpoint_saved", "run_finished")
+EVENTS = ("run_started", "step_finished", "evaluated", "measured", "pictured", "should_stop")
+EVENTS += ("checkpoint_saved", "run_finished")
 
 
 def hook_of(kind: str) -> str:

@@ -70,6 +70,36 @@ def should_stop(step: int, metrics: dict[str, float], stopped: bool) -> bool:
 
 
 @hookspec
+def measured(step: int, numbers: dict[str, float]) -> None:
+    """Called when a callback has measured something: `trainer.watch("measured", step=…, numbers=…)`.
+
+    The callback tensorboard shows what any callback measures.
+
+    step: the number of finished steps.
+    numbers: what was measured, by name. A number that is not defined is NaN.
+
+    >>> from microgpt_lab import hookimpl
+    >>> @hookimpl
+    ... def measured(step, numbers):
+    ...     print(step, numbers.get("updates/wte"))
+    """
+
+
+@hookspec
+def pictured(step: int, images: dict[str, bytes]) -> None:
+    """Called when a callback has drawn something: `trainer.watch("pictured", step=…, images=…)`.
+
+    step: the number of finished steps.
+    images: PNG files, by name.
+
+    >>> from microgpt_lab import hookimpl
+    >>> @hookimpl
+    ... def pictured(images):
+    ...     print(sorted(images))
+    """
+
+
+@hookspec
 def checkpoint_saved(step: int, path: str) -> None:
     """Called after a checkpoint was written.
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from microgpt_lab.core.sampler import Continuation, Greedy
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.errors import STORAGE_ERRNOS, StorageError
+from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError
+from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import answer_after, assemble, build, load_documents
 from microgpt_lab.run.checkpoint import Saved
 from microgpt_lab.run.record import Run
@@ -35,7 +36,7 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
     vocabulary = saved.facts["tokenizer"] if saved and run.config["init_from"] else None
     trainer = assemble(run.config, documents, vocabulary)
     stopping = StopOnSignal()
-    callbacks = [stopping, *(build("callback", chosen) for chosen in run.config["callback"].values())]
+    callbacks = [stopping, *build_callbacks(run, trainer)]
     trainer.watch = Watchers(callbacks, warn=log.warning)
     run.prepare_folder(documents, trainer, saved)
     with contextlib.suppress(Exception):  # a part may need numbers, which shapes do not have
@@ -75,6 +76,19 @@ def execute(run: Run, saved: Saved | None = None) -> dict[str, Any]:
                 run.write_summary(summary)
                 log.info("run %s: %s", run.name, summary["status"])
     return summary
+
+
+def build_callbacks(run: Run, trainer: Trainer) -> list[Any]:
+    """Build the callbacks of a run. UserError if the `check(run, trainer)` of one raises ValueError."""
+    callbacks = []
+    for chosen in run.config["callback"].values():
+        callbacks.append(build("callback", chosen))
+        if check := getattr(callbacks[-1], "check", None):
+            try:
+                check(run, trainer)
+            except ValueError as error:
+                raise UserError(registry().get("callback", chosen["name"]).refusal(error)) from None
+    return callbacks
 
 
 def sizes(run: Run, trainer: Trainer) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from microgpt_lab.run.resume import capture, changes, check_facts, inputs_of, re
 
 # Files of a run, also of some callbacks.
 WRITTEN = ("config.yaml", "overrides.yaml", "environment.json", "summary.json", "metrics.jsonl")
-WRITTEN += ("samples.txt", "log.txt", ".lock", CURRENT, PREVIOUS, BEST)
+WRITTEN += ("samples.txt", "diagnostics.jsonl", "watch.jsonl", "log.txt", ".lock", CURRENT, PREVIOUS, BEST)
 
 
 @contextlib.contextmanager

@@ -15,15 +15,16 @@ PLACES = {
     "report": (0, 1, 1),
     "listing": (1, 1, 1),
     "checks": (2, 1, 1),
-    "exchange": (3, 1, 1),
+    "inspection": (3, 1, 1),
     "sweeps": (0, 2, 2),
     "run": (0, 3, 2),
-    "options": (0, 4, 2),
-    "registry": (0, 5, 2),
-    "tensors": (2, 5, 1),
-    "core": (0, 6, 4),
+    "exchange": (2, 4, 2),
+    "options": (0, 5, 2),
+    "registry": (0, 6, 2),
+    "tensors": (2, 6, 1),
+    "core": (0, 7, 4),
 }
-WIDTH, GAP, LINE, ROWS = 260, 36, 17, 7  # pixels; rows of rooms
+WIDTH, GAP, LINE, ROWS = 260, 36, 17, 8  # pixels; rows of rooms
 STYLE = """
 text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #57606a }
 .name { font: bold 15px system-ui, sans-serif; fill: #1f2328 }
@@ -85,7 +86,7 @@ def arrow(source, target):
         return f'<path d="M{(left + right) // 2} {y + height} V{y2 - 2}"/>'
     if x < x2:
         return f'<path d="M{x + width} {y + height * 3 // 4} H{x2 + width2 // 2} V{y2 - 2}"/>'
-    return f'<path d="M{x + width // 4} {y + height} V{y2 + height2 // 2} H{x2 + width2 + 2}"/>'
+    return f'<path d="M{x + WIDTH // 4} {y + height} V{y2 + height2 // 2} H{x2 + width2 + 2}"/>'
 
 
 def svg():

@@ -7,8 +7,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microgpt_lab"
 # A room may import the rooms that these arrows lead to, directly or through others.
 ARROWS = {
-    "commands": {"report", "listing", "checks", "exchange"},
+    "commands": {"report", "listing", "checks", "exchange", "inspection"},
     "report": {"sweeps"},
+    "inspection": {"run"},
     "listing": {"sweeps"},
     "checks": {"run"},
     "sweeps": {"run"},

@@ -192,7 +192,7 @@ def test_checkpoints_with_wrong_facts_are_a_one_line_error(sweep, capsys):
 
 
 WRITTEN = ("log.txt", "metrics.jsonl", "samples.txt", "summary.json.part", "checkpoint.bin.part", ".lock")
-WRITTEN += ("checkpoint.best.bin", "checkpoint.best.bin.part")
+WRITTEN += ("diagnostics.jsonl", "checkpoint.best.bin", "checkpoint.best.bin.part")
 
 
 @pytest.mark.parametrize("name", WRITTEN)

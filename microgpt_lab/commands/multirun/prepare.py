@@ -135,12 +135,6 @@ def take_jobs(arguments: list[str]) -> tuple[int, list[str]]:
     return parallel, [argument for argument in arguments if not argument.startswith(spellings)]
 
 
-def expand(argument: str) -> str:
-    """Return an argument with `until=` written out, as a key of the sweeper."""
-    word = argument.lstrip("+")
-    return f"hydra.sweeper.{word}" if word.startswith("until=") else argument
-
-
 def warn_of_plugins() -> None:
     """Warn of plugins that are skipped or slow.
 

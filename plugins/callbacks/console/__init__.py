@@ -8,6 +8,7 @@ from microgpt_lab.terminal import erase, format_duration, terminal
 
 from .faster import faster_line
 from .header import chosen_width, header_rows, panel, warnings
+from .live import LiveView
 from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
@@ -25,11 +26,12 @@ class Console:
     A pipe gets a line at each evaluation, and at least one line every `seconds`.
 
     seconds: longest time between two lines in a pipe, in seconds.
+    live: on a terminal, also show the loss curve, samples and three figures of the model's health.
     """
 
-    def __init__(self, *, seconds: float = 10.0):
+    def __init__(self, *, seconds: float = 10.0, live: bool = False):
         at_least(0, seconds=seconds)
-        self.seconds, self.progress = seconds, None
+        self.seconds, self.wants_view, self.progress, self.view = seconds, live, None, None
 
     def run_started(self, run, trainer):
         self.run, self.trainer, self.losses, self.val = run, trainer, [], math.nan
@@ -60,7 +62,10 @@ class Console:
         )
         steps = self.trainer.steps
         self.task = self.progress.add_task(escaped(label), total=steps, loss="…", val="…", speed="…")
-        self.progress.start()
+        if self.wants_view and not self.run.in_sweep:
+            self.view = LiveView(self.trainer, self.terminal, self.progress)
+        else:
+            self.progress.start()
 
     def header(self):
         rows = header_rows(self.run, self.trainer)
@@ -87,6 +92,12 @@ class Console:
             )
         elif not self.run.in_sweep:
             self.step_line(step, "loss/val" in metrics, loss, speed)
+        if self.view:
+            self.view.step_finished(step, metrics["loss/train"])
+
+    def evaluated(self, step):
+        if self.view:
+            self.view.evaluated(step)
 
     def step_line(self, step, evaluated, loss, speed):
         """Print how far the training is, if it is time to, or once how long it will take."""
@@ -104,7 +115,7 @@ class Console:
 
     def run_finished(self, run, summary):
         if self.progress:
-            self.progress.stop()
+            (self.view or self.progress).stop()
         if run.in_sweep:
             self.job_line(summary)
         elif summary["status"] != "ok":

@@ -4,6 +4,7 @@ from collections import deque
 from microgpt_lab import at_least, hookimpl, printable
 from microgpt_lab.options.untrusted import dump
 
+from .charts import CHARTS, about, image, layout, tagged
 from .events import Events, own_files, remove_later, scalars
 from .experts import DOCUMENTS, expert_loads
 
@@ -42,6 +43,8 @@ class TensorBoard:
         self.histograms, self.interval = histograms, every
         self.losses = deque(maxlen=WINDOW)  # losses of the last steps
         self.waiting = {}  # by tag: its newest step and value, if not written yet
+        self.last = {}  # by tag of what other callbacks measure: the step of its last point
+        self.has_charts = False
 
     def run_started(self, run, trainer):
         self.run, self.trainer, self.described = run, trainer, set()
@@ -101,14 +104,34 @@ class TensorBoard:
         interval = math.ceil(self.interval / spacing) or math.ceil(last / MAX_POINTS)
         return number % interval == 0 or number == last
 
+    def is_due(self, tag, step):
+        """Return whether it is time for a point of what another callback measures or draws, at any step."""
+        apart = self.interval or self.trainer.steps / MAX_POINTS
+        return step == self.trainer.steps or step - self.last.get(tag, -math.inf) >= apart
+
+    def measured(self, step, numbers):
+        values = {tag: number for tag, number in tagged(numbers).items() if self.is_due(tag, step)}
+        if not self.has_charts and any(name.startswith(tuple(CHARTS.values())) for name in numbers):
+            self.events.write(summary=layout())
+            self.has_charts = True
+        self.write_scalars({tag: (step, number) for tag, number in values.items()})
+        self.last |= dict.fromkeys(values, step)
+
+    def pictured(self, step, images):
+        for tag in [tag for tag in images if self.is_due(tag, step)]:
+            self.events.write(step, summary=image(tag, images[tag]))
+            self.last[tag] = step
+
     def state_dict(self):
         size = self.events.size if self.end is None else self.end
         position = {"file": self.events.path.name, "size": size}
-        return position | {"losses": list(self.losses), "waiting": self.waiting}
+        state = {"losses": list(self.losses), "waiting": self.waiting}
+        return position | state | {"last": self.last, "has_charts": self.has_charts}
 
     def load_state_dict(self, state):
         self.losses.extend(state["losses"])
         self.waiting = state["waiting"]
+        self.last, self.has_charts = state.get("last", {}), state.get("has_charts", False)
         remove_later(self.earlier, state["file"], state["size"])
 
     def evaluated(self, step):
@@ -163,8 +186,8 @@ def described_scalar(tag, value):
     """Serialize a scalar with its description."""
     from tensorboardX.summary import scalar
 
-    about = EXPERT if tag.startswith("moe/") else DESCRIPTIONS.get(tag, "")
-    return scalar(tag, value, summary_description=about).SerializeToString()
+    text = EXPERT if tag.startswith("moe/") else DESCRIPTIONS.get(tag) or about(tag)
+    return scalar(tag, value, summary_description=text).SerializeToString()
 
 
 def session(hparams):

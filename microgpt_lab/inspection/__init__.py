@@ -1,0 +1,1 @@
+"""Replay a text through a run, and show every number of it."""

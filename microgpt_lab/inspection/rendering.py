@@ -1,0 +1,95 @@
+"""Show what rich renders in a notebook: the same text and colours as in a terminal. Tables and bars."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PRE = '<pre style="line-height: 1.35; overflow-x: auto; font-family: monospace">{code}</pre>'
+SHADES, EIGHTHS = " ░▒▓█", " ▏▎▍▌▋▊▉"
+LEAST = 0.02, 0.25, 0.5, 0.75  # the least weight that each shade stands for
+T = TypeVar("T")
+
+
+class View:
+    """Base class of views: dataclasses of plain numbers with a method `__rich__`."""
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
+
+class Views(list[T]):
+    """A list of views of one class, shown together by the static method `together` of the class."""
+
+    def __rich__(self) -> Any:
+        return type(self[0]).together(self) if self else ""  # type: ignore[attr-defined]
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
+
+
+def to_html(renderable: Any, width: int = 120) -> str:
+    """Return what a terminal of `width` columns would show, as HTML."""
+    console = Console(record=True, file=io.StringIO(), width=width, highlight=False, emoji=False)
+    console.print(renderable)
+    return console.export_html(inline_styles=True, code_format=PRE)
+
+
+def number(x: float | None, digits: int = 4) -> str:
+    """Format a number with four digits, and what is not known as a dash."""
+    return "–" if x is None else f"{x:.{digits}g}"
+
+
+def in_unit(rows: Iterable[Sequence[float]]) -> tuple[str, list[list[str]]]:
+    """Format numbers so that the largest has four digits, in a unit that is returned with them.
+
+    The unit is "in units of 1e-05", say, or "".
+    """
+    rows = list(rows)
+    largest = max((abs(x) for row in rows for x in row if math.isfinite(x)), default=0.0)
+    power = math.floor(math.log10(largest)) if largest else 0
+    unit, decimals = (1.0, max(0, 3 - power)) if -3 <= power < 6 else (10.0**power, 3)
+
+    def text(x: float) -> str:
+        rounded = f"{x / unit:.{decimals}f}"
+        return rounded if float(rounded) else f"{x / unit:.0e}" if x else "0"
+
+    return "" if unit == 1 else f"in units of {unit:.0e}", [[text(x) for x in row] for row in rows]
+
+
+def titled(title: str, *columns: str) -> Table:
+    """Return a table whose first column is text, and whose others are numbers, or names, aligned right."""
+    heading = Text(f"\n{title}", "bold") if title else None
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(Text(column, "dim"), justify="right" if i else "left", no_wrap=True)
+    return table
+
+
+def add(table: Table, *cells: str | Text, style: str = "") -> None:
+    """Add a row of plain text, in which rich reads no markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), style=style)
+
+
+def signed(x: float, digits: int = 2) -> Text:
+    """Format a number with its sign, in blue or red, and what rounds to 0 as a pale 0."""
+    if abs(x) < 0.5 * 10**-digits:
+        return Text("0", "dim")
+    return Text(f"{x:+.{digits}f}".replace("-", "−"), "blue" if x > 0 else "red")
+
+
+def bar(share: float, width: int = 10) -> Text:
+    """Return a horizontal bar for a share from 0 to 1."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    return Text("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip(), "red")
+
+
+def shade(weight: float) -> Text:
+    """Return two characters that are the darker the larger a weight from 0 to 1, red if it is negative."""
+    return Text(SHADES[sum(abs(weight) >= least for least in LEAST)] * 2, "green" if weight >= 0 else "red")
