@@ -23,4 +23,4 @@ def test_an_installed_wheel_trains_from_any_folder(lab, tmp_path):
     lab(*short, command=command, cwd=elsewhere, env=env, check=0)
     assert len(list((elsewhere / "runs").glob("*/summary.json"))) == 1
     shown = lab("--help", command=command, cwd=elsewhere, env=env, check=0).stdout
-    assert "microgpt, microgpt-243" in shown
+    assert "microgpt-243" in shown
