@@ -65,6 +65,15 @@ def karpathy_names():
     return path
 
 
+@pytest.fixture
+def torch():
+    """PyTorch, in float64."""
+    torch = pytest.importorskip("torch", reason="needs microgpt-lab[torch]")
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.fixture(scope="session")
 def zygote():
     """Start a process from which commands are forked, so that no command imports everything again."""

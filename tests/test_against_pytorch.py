@@ -12,14 +12,6 @@ from microgpt_lab.run.assemble import assemble
 from microgpt_lab.testing import small_trainer
 
 
-@pytest.fixture
-def torch():
-    torch = pytest.importorskip("torch", reason="needs microgpt-lab[torch]")
-    torch.set_default_dtype(torch.float64)
-    yield torch
-    torch.set_default_dtype(torch.float32)
-
-
 def mask(torch, window=T, slopes=(0.0,)):
     """(heads, T, T): 0, or minus the slope times the distance, where a token is visible, else -inf."""
     distance = torch.arange(T)[:, None] - torch.arange(T)

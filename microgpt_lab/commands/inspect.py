@@ -21,10 +21,10 @@ from microgpt_lab.inspection.health import Health, health
 from microgpt_lab.inspection.ledger import explain
 from microgpt_lab.inspection.page import page
 from microgpt_lab.inspection.printing import tensor
-from microgpt_lab.inspection.replay import Replay, replay
+from microgpt_lab.inspection.replay import Replay, loaded, replay
 from microgpt_lab.listing import find
 from microgpt_lab.registry.folders import DEMO
-from microgpt_lab.run.trained import Trained, load_trained
+from microgpt_lab.run.trained import Trained
 from microgpt_lab.terminal import terminal
 
 WIDTH = 140  # columns in a pipe
@@ -84,9 +84,9 @@ def main(arguments: list[str]) -> int:
 
 
 def load(name: str, best: bool) -> tuple[Path, Trained]:
-    """Load a run on NumPy, so that a run of another backend needs neither a compiler nor JAX."""
+    """Find and load a run."""
     folder = find.run_folder(name, with_checkpoint=True, demo=True)
-    return folder, load_trained(folder, print_warning, best=best, overrides=["backend=numpy"])
+    return folder, loaded(folder, print_warning, best=best)
 
 
 def short(folder: Path) -> str:

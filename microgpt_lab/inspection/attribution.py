@@ -47,7 +47,7 @@ class Attribution(View):
     labels: of the tokens of the vocabulary. read, came: the tokens that were read, and that came next.
     logits: the model's, (T, vocab_size), less the mean over the vocabulary. They are the sum of the entries.
     difference: the largest between a logit and its sum: rounding.
-    held: the norms on the way to the logits, and caps of logits, whose scale is held as it is.
+    held: names of the norms, and of a cap of the logits, that are not linear: their scale is held fixed.
     linear: for the embeddings, then attention and MLP of each layer, whether nothing is held between their
         entries and the logits.
     """

@@ -1,4 +1,4 @@
-"""What a model expected at each token, and what it would have expected at each depth (logit lens)."""
+"""The prediction of each token, and the logit lens: the predictions after each part of the model."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -164,10 +164,10 @@ def replay(run: Trained | Path | str, text: str) -> Replay:
     return Replay(model, labels, text, ids[:-1], ids[1:], weights, left_out, cut)
 
 
-def loaded(folder: Path) -> Trained:
+def loaded(folder: Path, warn: Callable[[str], None] = warnings.warn, *, best: bool = False) -> Trained:
     """Load a run on NumPy, so that a run of another backend needs neither a compiler nor JAX."""
     folder = DEMO if str(folder) == DEMO.name and not folder.exists() else folder
-    return load_trained(folder, warnings.warn, overrides=["backend=numpy"])
+    return load_trained(folder, warn, best=best, overrides=["backend=numpy"])
 
 
 def label(token: str) -> str:

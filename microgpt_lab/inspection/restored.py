@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.inspection.replay import loaded
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.assemble import build
 from microgpt_lab.run.evaluate import corpus_and_split
 from microgpt_lab.run.resume import restore
-from microgpt_lab.run.trained import load_trained
 
 
 def restored(folder: Path) -> Trainer:
@@ -19,9 +19,9 @@ def restored(folder: Path) -> Trainer:
 
     UserError if the run's documents cannot be loaded, or have changed.
     """
-    trained = load_trained(folder, ignore, overrides=["backend=numpy"])
+    trained = loaded(folder, ignore)
     saved = checkpoint.read(folder, ignore)
-    assert saved  # `load_trained` has read it
+    assert saved  # `loaded` has read it
     config = converted_config(trained.config)
     corpus, _ = corpus_and_split(folder, trained, config)
     options = {name: config[name] for name in options_of(Trainer)}

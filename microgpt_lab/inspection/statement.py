@@ -1,4 +1,4 @@
-"""What a ledger says, and how a terminal and a notebook show it."""
+"""Explanations of a number, as dataclasses, and how a terminal and a notebook show them."""
 
 from __future__ import annotations
 

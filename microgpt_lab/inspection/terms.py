@@ -1,4 +1,4 @@
-"""What is added to the residual stream: embedding and position, each head by the token it reads, each MLP."""
+"""The terms of the residual stream: embedding and position, each head by the token it reads, each MLP."""
 
 from __future__ import annotations
 

@@ -17,14 +17,6 @@ from microgpt_lab.run.trained import Trained
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def torch():
-    torch = pytest.importorskip("torch", reason="needs microgpt-lab[torch]")
-    torch.set_default_dtype(torch.float64)
-    yield torch
-    torch.set_default_dtype(torch.float32)
-
-
 def close(found, expected):
     found, expected = (getattr(x, "tolist", lambda x=x: x)() for x in (found, expected))
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)

@@ -1,4 +1,4 @@
-"""What other callbacks measure or draw, as TensorBoard shows it: the charts of Custom Scalars, and images."""
+"""Show what other callbacks measure or draw: charts of Custom Scalars, and images."""
 
 import math
 import re
