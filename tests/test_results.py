@@ -173,7 +173,13 @@ def test_a_sweep_in_which_no_run_has_a_configuration(tmp_path):
     for layers in (1, 2):
         write(tmp_path / f"run{layers}", [f"layers={layers}"])
     frame = load_sweep(tmp_path)
-    assert frame.attrs == {"swept": ["layers"], "changed": set(), "fixed": {}, "environments": []}
+    assert frame.attrs == {
+        "swept": ["layers"],
+        "changed": set(),
+        "fixed": {},
+        "environments": [],
+        "sources": {},
+    }
     assert list(frame["layers"]) == [1, 2]
 
 

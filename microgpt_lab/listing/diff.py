@@ -12,6 +12,7 @@ from microgpt_lab.errors import UserError, printable
 from microgpt_lab.options.overrides import differing_keys
 from microgpt_lab.run.folder import Stored, is_run, read_metric, read_run
 from microgpt_lab.run.resume import short
+from microgpt_lab.run.sources import CORE, differing, names, sources
 from microgpt_lab.sweeps.table import is_number
 from microgpt_lab.terminal import terminal
 
@@ -41,18 +42,14 @@ def show(first: Path, second: Path) -> None:
 def sections(first: Stored, second: Stored) -> dict[str, Pairs]:
     """Return the differences by heading.
 
-    Sources are not compared if the runs use different parts, or if one has no hash of them.
+    Sources are compared of the parts that both runs use, if both have a hash of them.
     """
     environments = first.environment, second.environment
-    sources, data, versions = ([pick(e) for e in environments] for pick in (sources_of, data_of, versions_of))
+    data, versions = ([pick(e) for e in environments] for pick in (data_of, versions_of))
     results = [{k: x for k, x in run.summary.items() if k not in NOT_COMPARED} for run in (first, second)]
     differences = {"configuration": differing_keys(first.config, second.config)}
     if all(environments):
-        changed = differing_keys(*sources)
-        configured = differences["configuration"]
-        differences["sources"] = {
-            key: pair for key, pair in changed.items() if key not in configured and all(pair)
-        }
+        differences["sources"] = differing_sources(first, second)
         differences["versions"], differences["data"] = differing_keys(*versions), differing_keys(*data)
     elif any(environments):
         states = tuple("present" if environment else "missing" for environment in environments)
@@ -60,11 +57,13 @@ def sections(first: Stored, second: Stored) -> dict[str, Pairs]:
     return differences | {"results": differing_keys(*results)}
 
 
-def sources_of(environment: dict[str, Any]) -> dict[str, Any]:
-    """Return the hash of each part's source file, by kind, and of microgpt_lab itself."""
-    parts = environment.get("parts") or {}
-    hashes = {kind: part.get("sha256") for kind, part in parts.items() if isinstance(part, dict)}
-    return hashes | {"the lab": environment.get("core")}
+def differing_sources(first: Stored, second: Stored) -> Pairs:
+    """Return the versions or the hashes of the parts, and of the lab's core, whose source is not the same."""
+    found = differing({"A": sources(first), "B": sources(second)})
+    return {
+        "the lab" if part == CORE else part: (names(of.values())[of["A"]], names(of.values())[of["B"]])
+        for part, of in found.items()
+    }
 
 
 def data_of(environment: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def data_of(environment: dict[str, Any]) -> dict[str, Any]:
 
 def versions_of(environment: dict[str, Any]) -> dict[str, Any]:
     """Return the versions of packages, and the facts about the machine."""
-    return {key: x for key, x in environment.items() if key not in (*DATA, "parts", "core")}
+    return {key: x for key, x in environment.items() if key not in (*DATA, "parts", "callbacks", "core")}
 
 
 def difference_table(differences: dict[str, Pairs]) -> Table:

@@ -8,13 +8,15 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution
 from typing import Any
 
 from microgpt_lab.core.reprs import call_repr
 from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.folders import FIRST_PARTY
+from microgpt_lab.registry.versions import since, stated
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,19 @@ class Bound(functools.partial):
 
 @dataclass(frozen=True, repr=False)
 class Part:
-    """One choice of a kind, such as activation=gelu. `provider` is the module that defines it."""
+    """One choice of a kind, such as activation=gelu.
+
+    provider: the plugin that defines it, by name.
+    plugin: the plugin's module, or other object.
+    distribution: the installed package that the plugin belongs to; None for a file in a folder of plugins.
+    """
 
     kind: str
     name: str
     make: Callable[..., Any]
     provider: str
+    plugin: Any = field(default=None, compare=False)
+    distribution: Distribution | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"Part({self.kind}={self.name}, from {self.provider})"
@@ -52,6 +61,16 @@ class Part:
     def first_party(self) -> bool:
         """Whether the part comes with the lab."""
         return self.provider.startswith(f"{FIRST_PARTY}.")
+
+    @property
+    def label(self) -> str:
+        """kind=name, with the plugin if the part does not come with the lab."""
+        return f"{self.kind}={self.name}" + ("" if self.first_party else f" (from {self.provider})")
+
+    @property
+    def since(self) -> str:
+        """The end of an error message about this part: what changed since it was written, or ''."""
+        return since(stated(self.plugin), [self.kind])
 
     @property
     def summary(self) -> str:
@@ -72,14 +91,18 @@ class Part:
         try:
             return self.make(**values) if inspect.isclass(self.make) else Bound(self.make, **values)
         except ModuleNotFoundError as error:
-            raise UserError(f"{self.kind}={self.name} is {unavailable(error)}") from None
+            raise UserError(f"{self.kind}={self.name} is {unavailable(error)}{self.since}") from None
         except ValueError as error:
             raise UserError(self.refusal(error)) from None
         except (Exception, SystemExit) as error:
             if isinstance(error, UserError):
                 raise
             what = f"{self.kind}={self.name} from {self.provider} cannot be built"
-            raise UserError(f"{what}: {type(error).__name__}: {error}") from None
+            raise UserError(f"{what}: {type(error).__name__}: {error}{self.since}") from None
+
+    def failure(self, what: str) -> UserError:
+        """Return an error that only the part's author can correct. `what` follows the label."""
+        return UserError(f"{self.label}{what}{self.since}")
 
     def refusal(self, error: ValueError) -> str:
         """Return an error message of this part, with its name, and its options as a user writes them.

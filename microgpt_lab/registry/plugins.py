@@ -6,14 +6,16 @@ import contextlib
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import sys
 import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import Distribution
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -25,6 +27,7 @@ from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_if_u
 from microgpt_lab.registry.hookspecs import KINDS, hook_of
 from microgpt_lab.registry.parts import Part, part_name, unavailable
 from microgpt_lab.registry.synonyms import OPTION_OF, PART_OF
+from microgpt_lab.registry.versions import TooNew, advice, check_version
 
 SLOW = 3.0  # seconds to import
 
@@ -96,11 +99,20 @@ class Registry:
             self.parts[key] = part
 
 
-def plugin_loaders() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield the name of each plugin and a function that imports it."""
+class Found(NamedTuple):
+    """A plugin before its import, with the function that imports it."""
+
+    name: str
+    load: Callable[[], Any]
+    module: str
+    distribution: Distribution | None = None
+
+
+def find_plugins() -> Iterator[Found]:
+    """Yield the plugins in the folders, then those of installed packages."""
     for package, folder in plugin_folders():
         if not folder.is_dir():
-            yield str(folder), functools.partial(missing, folder)
+            yield Found(str(folder), functools.partial(missing, folder), "")
             continue
         if package != FIRST_PARTY:  # a user who can write there can change the lab itself anyway
             warn_if_unsafe(folder)
@@ -109,9 +121,10 @@ def plugin_loaders() -> Iterator[tuple[str, Callable[[], Any]]]:
         sys.modules[package] = mount  # so that files are importable by name, in every process
         for path in plugin_paths(folder):
             name = ".".join((package, *path.parts))
-            yield name, functools.partial(importlib.import_module, name)
+            yield Found(name, functools.partial(importlib.import_module, name), name)
     for entry in importlib.metadata.entry_points(group="microgpt_lab"):
-        yield f"{entry.value} ({entry.dist.name if entry.dist else entry.name})", entry.load
+        name = f"{entry.value} ({entry.dist.name if entry.dist else entry.name})"
+        yield Found(name, entry.load, entry.module, entry.dist)
 
 
 def plugin_paths(folder: Path) -> Iterator[Path]:
@@ -132,8 +145,12 @@ def missing(folder: Path) -> None:
     raise FileNotFoundError(f"the folder {folder} does not exist")
 
 
-def collect(module: Any, provider: str) -> list[Part]:
-    """Return the parts that a module's hooks define. TypeError if a hook or a part is not valid."""
+def collect(module: Any, provider: str, distribution: Distribution | None = None) -> list[Part]:
+    """Return the parts that a module's hooks define.
+
+    TypeError if a hook or a part is not valid, TooNew if the module is written for a newer lab.
+    """
+    check_version(module)
     manager = pluggy.PluginManager("microgpt_lab")
     manager.add_hookspecs(hookspecs)
     manager.register(module)
@@ -148,7 +165,7 @@ def collect(module: Any, provider: str) -> list[Part]:
         for makers in getattr(manager.hook, hook_of(kind))():
             if not isinstance(makers, list) or not all(callable(make) for make in makers):
                 raise TypeError(f"hook {hook_of(kind)} must return a list of functions or classes")
-            parts += [Part(kind, part_name(make), make, provider) for make in makers]
+            parts += [Part(kind, part_name(make), make, provider, module, distribution) for make in makers]
     for part in parts:
         part.options  # noqa: B018  raises TypeError for an option that cannot be configured
         if inspect.isclass(part.make) and part.make.__repr__ is object.__repr__:
@@ -160,16 +177,16 @@ def collect(module: Any, provider: str) -> list[Part]:
 def registry() -> Registry:
     """Find all plugins and their parts. A plugin that fails is skipped, with its reason."""
     result = Registry()
-    for name, load in plugin_loaders():
-        start = time.perf_counter()
+    for found in find_plugins():
+        name, start = found.name, time.perf_counter()
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output is for the command's result
-                module = load()
-                parts = collect(module, name)
-        except ModuleNotFoundError as error:
-            result.skipped[name] = unavailable(error)
+                module = found.load()
+                parts = collect(module, name, found.distribution)
+        except TooNew as error:
+            result.skipped[name] = str(error)
         except (Exception, SystemExit) as error:
-            result.skipped[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            result.skipped[name] = why_skipped(error) + advice(source(found.module))
         else:
             for part in parts:
                 result.add(part)
@@ -179,6 +196,23 @@ def registry() -> Registry:
         if (seconds := time.perf_counter() - start) > SLOW:
             result.slow[name] = seconds
     return result
+
+
+def why_skipped(error: BaseException) -> str:
+    """Say in a line why a plugin cannot be used."""
+    if isinstance(error, ModuleNotFoundError):
+        return unavailable(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def source(module: str) -> str:
+    """Return the text of a module, also of one that cannot be imported; '' if it is not found."""
+    while module:
+        with contextlib.suppress(Exception, SystemExit):
+            spec = importlib.util.find_spec(module)
+            return Path(spec.origin).read_text("utf-8", "replace") if spec and spec.origin else ""
+        module = module.rpartition(".")[0]
+    return ""
 
 
 def part(kind: str, name: str, **options: Any) -> Any:

@@ -123,7 +123,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     same_tokenizer = not differ_in_tokenizer(differing(frame), tokenizer)
     if not question.metric:
         question = replace(question, metric="loss/val" if same_tokenizer else "bits_per_char/val")
-    rounds = read_rounds(sweep) if sweep else Rounds()
+    rounds, sources = read_rounds(sweep) if sweep else Rounds(), frame.attrs.get("sources", {})
     used_seeds = list(frame["seed"]) if "seed" in frame else []
     frame, by = check_question(identified(frame), question, rounds.tune, sweep)
     choices = [at_chosen(frame, rounds)] if rounds.tune else []
@@ -143,6 +143,7 @@ def analyse(frame: pandas.DataFrame, question: Question, sweep: Path) -> Analysi
     rows = [make_row(runs, aligned, comparison, columns, i) for i in range(len(runs.settings))]
     rows.sort(key=lambda r: (r.column is None, r.mean is None, sign * (r.mean or 0.0)))
     notes = alignment_notes(runs, aligned) + objective_notes(frame, question.metric, sweep)
+    notes += wording.sources_notes(sources, frame.dropna(subset=[question.metric]).index)
     if comparison:
         notes = [*wording.answer(comparison), *notes, *wording.notes(comparison)]
         notes += [note for choice in choices for note in wording.choice_notes(choice)]

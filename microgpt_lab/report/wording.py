@@ -6,12 +6,15 @@ Only a claim contains the words "worse than … by" or "better than … by".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median_low
 
 from microgpt_lab.report.choice import Choice
 from microgpt_lab.report.comparison import FEWEST, Comparison, detectable_gap, seeds_needed
 from microgpt_lab.report.settings import Setting
+from microgpt_lab.run.sources import Source
+from microgpt_lab.run.sources import names as names_of_sources
 from microgpt_lab.sweeps.rounds import Rounds
 
 TRAINING_LOSS = (
@@ -34,6 +37,28 @@ def tokenizers_note(metric: str) -> str:
     if metric == "bits_per_char/val":
         return PER_CHARACTER
     return PER_TOKEN if metric.startswith(("loss/", "guessing.")) else ""
+
+
+def sources_notes(sources: Mapping[str, Mapping[str, Source]], compared: Iterable[str]) -> Iterator[str]:
+    """Say which of the compared runs used different versions or sources of a part, or of the lab's code."""
+    of_lab = []
+    for part, of_runs in sources.items():
+        used = Counter(of_runs[run] for run in compared if run in of_runs)
+        if len(used) < 2:
+            continue
+        (first, count), *others = used.most_common()
+        name, total = names_of_sources(used), used.total()
+        rest = (
+            f"the others {name[others[0][0]]}"
+            if len(others) == 1
+            else ", ".join(f"{n} {name[x]}" for x, n in others)
+        )
+        if first.first_party:
+            of_lab.append(f"{part} ({count} of {total} runs {name[first]}, {rest})")
+        else:
+            yield f"{count} of {total} runs of {part} used {name[first]}, {rest}."
+    if of_lab:
+        yield f"The lab's own code was not the same in all runs: {'; '.join(of_lab)}."
 
 
 def no_curves(metric: str, points: int) -> str:

@@ -18,7 +18,7 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run import reuse
 from microgpt_lab.run.initial import load_vocabulary, read_initial, start
 from microgpt_lab.run.memory import check_memory
-from microgpt_lab.run.probe import chosen, label, naming, probe, probe_model
+from microgpt_lab.run.probe import chosen, naming, probe, probe_model
 from microgpt_lab.run.sizes import check_drawn, check_model, check_size
 
 MAX_SAMPLES = 100_000
@@ -99,12 +99,10 @@ def try_step(trainer: Trainer) -> None:
 
 
 def check_optimizer_and_scheduler(config: dict[str, Any], optimizer: Any, scheduler: Any) -> None:
-    """Raise ValueError for an incomplete optimizer, or a factor that is not a number or is negative."""
+    """Raise an error for an incomplete optimizer, or a factor that is not a number or is negative."""
     for name in ("lr", "init", "update"):
         if not hasattr(optimizer, name):
-            raise ValueError(
-                f"optimizer={config['optimizer']['name']} has no '{name}', which every optimizer needs"
-            )
+            raise chosen("optimizer", config).failure(f" has no '{name}', which every optimizer needs")
     at_least(0, **{"optimizer.lr": optimizer.lr})
     name, steps = f"scheduler={config['scheduler']['name']}", max(1, config["steps"])
     for step in {0, steps // 2, steps - 1}:
@@ -117,7 +115,7 @@ def check_optimizer_and_scheduler(config: dict[str, Any], optimizer: Any, schedu
         except OutOfRange as error:
             raise ValueError(chosen("scheduler", config).refusal(error)) from None
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise ValueError(f"{name} at step {step}: {error}") from None
+            raise ValueError(f"{name} at step {step}: {error}{chosen('scheduler', config).since}") from None
 
 
 def load_documents(config: dict[str, Any]) -> Documents:
@@ -137,11 +135,11 @@ def build_documents(config: dict[str, Any]) -> Documents:
     except (Exception, SystemExit) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{label('dataset', config)}: {type(error).__name__}: {error}") from None
+        raise chosen("dataset", config).failure(f": {type(error).__name__}: {error}") from None
     try:
         check_returned(name, documents)
     except ValueError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{error}{chosen('dataset', config).since}") from None
     return Documents(documents)
 
 

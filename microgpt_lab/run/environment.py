@@ -17,6 +17,7 @@ from typing import Any
 from microgpt_lab.core.documents import Documents
 from microgpt_lab.registry.folders import CHECKOUT, PACKAGE
 from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.origins import origin
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 
@@ -59,19 +60,36 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 def part_sources(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the module and the hash of the source of each part that a configuration names."""
-    parts = {kind: registry().get(kind, config[kind]["name"]) for kind in KINDS if kind != "callback"}
-    return {kind: {"provider": part.provider, "sha256": source_sha256(part)} for kind, part in parts.items()}
+    """Describe the source of each part that a configuration names, by kind."""
+    return {kind: describe(kind, config[kind]["name"]) for kind in KINDS if kind != "callback"}
+
+
+def callback_sources(config: dict[str, Any]) -> dict[str, Any]:
+    """Describe the source of each callback, by name. They do not decide the numbers of a run."""
+    return {name: describe("callback", chosen["name"]) for name, chosen in config["callback"].items()}
+
+
+def describe(kind: str, name: str) -> dict[str, Any]:
+    """Return a part's plugin and hash; of those of other authors also distribution, version and licence."""
+    part = registry().get(kind, name)
+    source = {"provider": part.provider, "sha256": source_sha256(part)}
+    if part.first_party:  # `packages` has the lab's version
+        return source
+    found = origin(part)
+    more = {"distribution": found.distribution, "version": found.version, "licence": found.licence}
+    return source | {key: text for key, text in more.items() if text}
 
 
 @functools.cache
 def source_sha256(part: Part) -> str | None:
     """Hash a part's file, the private files (_*.py) beside it, and the files of its base classes.
 
-    Of a package, hash all files.
+    Of a package, installed or in a folder of plugins, hash all files.
     """
-    plugin = sys.modules.get(part.provider)
-    module = plugin if hasattr(plugin, "__path__") else sys.modules.get(part.make.__module__)
+    package = getattr(part.plugin, "__package__", None) if part.distribution else part.provider
+    plugin = sys.modules.get(package or "")
+    whole = hasattr(plugin, "__path__") and getattr(plugin, "__file__", None)
+    module = plugin if whole else sys.modules.get(part.make.__module__)
     if not (name := getattr(module, "__file__", None)):
         return None
     file = Path(name)

@@ -69,6 +69,7 @@ class Environment(TypedDict, total=False):
     documents: Step | None
     documents_sha256: str | None
     parts: dict[str, Any]
+    callbacks: dict[str, Any]
     core: str | None
 
 

@@ -33,7 +33,7 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
     """Raise UserError if the activation, norm or optimizer fails or returns a wrong type or shape."""
     backend = parts["backend"]
     if not isinstance(backend, Backend):
-        raise UserError(f"{label('backend', config)} is not a subclass of microgpt_lab.Backend")
+        raise chosen("backend", config).failure(" is not a subclass of microgpt_lab.Backend")
     check_position(config, parts)
     for kind, try_part in (("activation", try_activation), ("norm", try_norm), ("optimizer", try_optimizer)):
         with naming(config, {kind: parts[kind]}):
@@ -43,7 +43,7 @@ def probe(config: dict[str, Any], parts: dict[str, Any]) -> None:
 def check_position(config: dict[str, Any], parts: dict[str, Any]) -> None:
     """Raise UserError if the position is not a Position."""
     if not isinstance(parts["position"], Position):
-        raise UserError(f"{label('position', config)} is not a subclass of microgpt_lab.Position")
+        raise chosen("position", config).failure(" is not a subclass of microgpt_lab.Position")
 
 
 def probe_model(config: dict[str, Any], parts: dict[str, Any], trainer: Trainer) -> None:
@@ -77,7 +77,7 @@ def probe_model(config: dict[str, Any], parts: dict[str, Any], trainer: Trainer)
         return losses.total()
 
     for kind, message in uncallable(model):
-        raise UserError(f"{label(kind, config)}: {message}")
+        raise chosen(kind, config).failure(f": {message}")
     with naming(config, parts):
         try:
             unseen(on_shapes)(model, model.block_size)
@@ -130,9 +130,8 @@ def naming(
         if isinstance(error, refusal):
             raise UserError(chosen(kind, config).refusal(error)) from None
         what = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise UserError(
-            f"{label(kind, config)} {failed.format(backend=config['backend']['name'])}: {what}"
-        ) from None
+        backend = config["backend"]["name"]
+        raise chosen(kind, config).failure(f" {failed.format(backend=backend)}: {what}") from None
 
 
 def culprit(error: Exception, config: dict[str, Any], parts: dict[str, Any]) -> str | None:
@@ -164,12 +163,6 @@ def is_call_of(frame: types.FrameType, part: Any) -> bool:
 def chosen(kind: str, config: dict[str, Any]) -> Part:
     """Return the part of this kind that a configuration names."""
     return registry().get(kind, config[kind]["name"])
-
-
-def label(kind: str, config: dict[str, Any]) -> str:
-    """Return kind=name, with the plugin if the part does not come with the lab."""
-    part = chosen(kind, config)
-    return f"{kind}={part.name}" if part.first_party else f"{kind}={part.name} (from {part.provider})"
 
 
 def try_activation(f: Any, x: Any, backend: Backend) -> None:

@@ -24,7 +24,13 @@ from microgpt_lab.options.older import current
 from microgpt_lab.options.untrusted import dump
 from microgpt_lab.run import checkpoint
 from microgpt_lab.run.checkpoint import BEST, CURRENT, PREVIOUS, Saved
-from microgpt_lab.run.environment import core_sha256, documents_sha256, environment, part_sources
+from microgpt_lab.run.environment import (
+    callback_sources,
+    core_sha256,
+    documents_sha256,
+    environment,
+    part_sources,
+)
 from microgpt_lab.run.folder import LONGEST_LINE, read
 from microgpt_lab.run.resume import capture, changes, check_facts, inputs_of, restore
 
@@ -180,6 +186,7 @@ class Run:
             "documents_long": trainer.corpus.long,
             "documents_sha256": documents_sha256(documents),
             "parts": part_sources(self.config),
+            "callbacks": callback_sources(self.config),
             "core": core_sha256(),
         }
 

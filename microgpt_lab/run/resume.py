@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from array import array
 from typing import Any, TypedDict
@@ -20,6 +21,7 @@ from microgpt_lab.run.folder import Figure, Step
 
 # The keys of environment.json that decide the numbers of a run.
 INPUTS = ("documents_sha256", "parts", "core", "packages", "python")
+OF_PART = ("provider", "version", "sha256")  # of an entry of `parts`
 RESET = "the optimizer's state (its moving averages, say) starts anew, because its shapes have changed"
 
 
@@ -101,11 +103,13 @@ def same_structure(a: Any, b: Any) -> bool:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """List the differences between two configurations or environments.
 
-    Options that only one of two parts has are left out.
+    Options that only one of two parts has are left out. So is the version of a part that only one of two
+    environments has, because older runs did not record it.
     """
     lines, differing = [], differing_keys(before, now)
     for key, (old, new) in differing.items():
-        if None in (old, new) and key.rpartition(".")[0] in differing:
+        missing = key.rpartition(".")[0] in differing or re.fullmatch(r"parts\..*\.version", key)
+        if None in (old, new) and missing:
             continue
         show = short if short(old) != short(new) else repr  # to tell '16' from 16
         lines.append(f"{key} was {show(old)}, is {show(new)}")
@@ -114,7 +118,11 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def inputs_of(environment: dict[str, Any]) -> dict[str, Any]:
     """Return the entries of environment.json that decide the numbers of a run."""
-    return {key: environment.get(key) for key in INPUTS}
+    parts = {
+        kind: {key: part[key] for key in OF_PART if key in part} if isinstance(part, dict) else part
+        for kind, part in (environment.get("parts") or {}).items()
+    }
+    return {key: environment.get(key) for key in INPUTS} | {"parts": parts}
 
 
 def short(value: Any) -> str:

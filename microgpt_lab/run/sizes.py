@@ -9,9 +9,8 @@ from microgpt_lab.core.backend import Backend
 from microgpt_lab.core.interface import ROLES, Shape
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.trainer import Trainer
-from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
-from microgpt_lab.run.probe import label
+from microgpt_lab.run.probe import chosen
 from microgpt_lab.tensors.shapes import size_of
 
 LAYER = 1000  # numbers that take as much memory as the names of the weights in a layer
@@ -70,8 +69,8 @@ def shape(name: str, each: Any, config: dict[str, Any]) -> tuple[int, int]:
     """Return the numbers of rows and columns of a declared weight. UserError if it is declared wrongly."""
     if wrong := misdeclared(each):
         kind = name.split(".")[-2]
-        who = label(kind if kind in MODEL_KINDS else "norm", config)
-        raise UserError(f"{who} declares {name} as {each!r:.40}: {wrong}")
+        part = chosen(kind if kind in MODEL_KINDS else "norm", config)
+        raise part.failure(f" declares {name} as {each!r:.40}: {wrong}")
     return size_of(each)
 
 
@@ -80,4 +79,5 @@ def check_drawn(trainer: Trainer, config: dict[str, Any]) -> None:
     for name, each in trainer.model.declared.items():
         wanted, drawn = shape(name, each, config), trainer.packing.shapes[name]
         if drawn != wanted:
-            raise UserError(f"{label('init', config)} returned a matrix {drawn} for {name}, not {wanted}")
+            what = f" returned a matrix {drawn} for {name}, not {wanted}"
+            raise chosen("init", config).failure(what)

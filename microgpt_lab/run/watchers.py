@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from microgpt_lab.errors import STORAGE_ERRNOS, printable
+from microgpt_lab.registry import versions
 from microgpt_lab.registry.hookspecs import EVENTS
 from microgpt_lab.registry.parts import part_name
 from microgpt_lab.registry.plugins import registry
@@ -86,9 +87,10 @@ class Watchers:
         """Stop calling a watcher that has raised, and warn."""
         self.watchers.remove(watcher)
         name = getattr(watcher, "__name__", part_name(type(watcher)))
-        self.warn(
-            printable(f"callback {name} failed in {event} and is disabled: {type(error).__name__}: {error}")
-        )
+        part = registry().parts.get(("callback", name))
+        since = part.since if part else versions.since(versions.stated(watcher), ["callback"])
+        what = f"callback {name} failed in {event} and is disabled: {type(error).__name__}: {error}{since}"
+        self.warn(printable(what))
 
 
 def listener(watcher: Any, event: str) -> Callable[..., Any] | None:

@@ -42,6 +42,7 @@ def prepare_shared(config: dict[str, Any], *, prepare_at: int = 2) -> None:
         environment.environment()
         environment.core_sha256()
         environment.part_sources(config)
+        environment.callback_sources(config)
         differences(config)
         if reuse.is_first_party("backend", config["backend"]):
             build("backend", config["backend"])

@@ -13,6 +13,7 @@ from microgpt_lab.options.overrides import flatten, key_of, parse_value, single_
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import options_of
 from microgpt_lab.run.folder import Stored, Summary, read_metric, read_run
+from microgpt_lab.run.sources import differing, sources
 from microgpt_lab.sweeps.changes import CHANGE, change_of, read_changes
 from microgpt_lab.sweeps.folder import run_folders
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 LAST_STEPS = 100  # the last steps over which a metric of metrics.jsonl is averaged
 SUMMARY_KEYS = set(Summary.__annotations__)  # columns of the table
 ALSO_CONFIG_KEYS = {"steps", "samples"}  # of these, the ones that are configuration keys too
-DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "core")  # left out of environments
+DETAILS = ("documents", "documents_long", "documents_sha256", "parts", "callbacks", "core")  # of environments
 EMPTY_ENVIRONMENT = {"python": "", "platform": "", "packages": {}, "git_commit": None, "git_dirty": None}
 
 
@@ -33,8 +34,9 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     summary.json, and the keys with numbers that the sweep's changes set. A run with a file that cannot be
     read has the status "damaged", no metrics, and the reason in `error`. `attrs` has `swept` (the keys that
     differ, `seed` last), `changed` (those that the sweep's changes set, which the column `change` stands
-    for), `fixed` (the values that do not differ) and `environments` (each environment of a run, once). Keys
-    and texts are safe to print, because control characters are escaped.
+    for), `fixed` (the values that do not differ), `environments` (each environment of a run, once) and
+    `sources` (of each part whose code was not the same in all runs, its source by run). Keys and texts are
+    safe to print, because control characters are escaped.
     """
     import pandas
 
@@ -71,7 +73,9 @@ def load_sweep(folder: str | Path) -> pandas.DataFrame:
     }
     distinct = {json.dumps(r["environment"], sort_keys=True): r["environment"] for r in records}
     environments = [environment for environment in distinct.values() if environment]
-    frame.attrs |= {"swept": swept, "changed": changed, "fixed": fixed, "environments": environments}
+    sources = differing({record["folder"]: record["sources"] for record in records})
+    frame.attrs |= {"swept": swept, "changed": changed, "fixed": fixed}
+    frame.attrs |= {"environments": environments, "sources": sources}
     return frame
 
 
@@ -122,6 +126,7 @@ def row_record(run: Stored, changes: dict[str, list[str]]) -> dict[str, Any]:
         "complete": bool(run.config),
         "values": overrides | config,
         "environment": EMPTY_ENVIRONMENT | environment if environment else {},
+        "sources": sources(run),
         "summary": {key: x for key, x in run.summary.items() if isinstance(x, str) or is_number(x)},
     }
 

@@ -242,8 +242,8 @@ def test_each_difference_is_a_line_below_its_heading(lab, pair, config):
     metrics(two, [3.5, 3.25, 3.0])
     lines = [line.split() for line in lab("runs", "diff", "one", "other", check=0).stdout.splitlines()[3:-1]]
     hashes = [
-        ["activation", "dddddddddddd…", "ffffffffffff…"],
-        ["the", "lab", "cccccccccccc…", "bbbbbbbbbbbb…"],
+        ["the", "lab", "source", "cccccccc", "source", "bbbbbbbb"],
+        ["activation=relu", "source", "dddddddd", "source", "ffffffff"],
     ]
     assert lines == [
         ["configuration"], ["layers", "1", "2", "+1"], ["sources"], *hashes,
