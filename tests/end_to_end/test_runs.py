@@ -252,6 +252,21 @@ def test_each_difference_is_a_line_below_its_heading(lab, pair, config):
     ]  # fmt: skip
 
 
+def test_versions_of_a_part_are_shown_and_hashes_only_where_they_are_equal(lab, pair):
+    for folder, version, digit in ((pair[0], "0.1.0", "d"), (pair[1], "0.2.0", "e")):
+        source = {"provider": "x", "distribution": "swish-beta", "version": version, "sha256": digit * 64}
+        norm = source | {"version": "1.0", "licence": folder.name}
+        stored = ENVIRONMENT | {"parts": {"activation": source, "norm": norm}, "callbacks": {"mine": source}}
+        (folder / "environment.json").write_text(json.dumps(stored))
+    lines = [re.split("  +", line) for line in compared(lab).splitlines()[3:-1]]
+    assert lines == [
+        ["sources"],
+        ["", "activation=relu", "swish-beta 0.1.0", "swish-beta 0.2.0"],
+        ["", "norm=rmsnorm", "swish-beta 1.0 (dddddddd)", "swish-beta 1.0 (eeeeeeee)"],
+        ["", "callback=mine", "swish-beta 0.1.0", "swish-beta 0.2.0"],
+    ]
+
+
 def test_sources_of_different_parts_are_not_compared(lab, pair, config):
     gelu = made(pair[1].with_name("gelu"), config | {"activation": {"name": "gelu"}}, status="ok")
     (gelu / "environment.json").write_text(
