@@ -40,6 +40,7 @@ def test_a_run_writes_all_its_files_into_its_folder(finished):
     assert config["layers"] == 2 and config["activation"] == {"name": "gelu", "approximate": "none"}
     environment = json.loads((run / "environment.json").read_text())
     assert {"python", "git_commit", "git_dirty", "documents_sha256"} <= set(environment)
+    assert environment["callbacks"].keys() == config["callback"].keys()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "ok" and summary["documents/val"] == 3 and len(summary["samples"]) == 2
     assert sum(summary["parameters_by_kind"].values()) == summary["parameters"]
