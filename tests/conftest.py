@@ -3,7 +3,6 @@ import functools
 import gc
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from arguments import keep_last
+
+from microgpt_lab.sweeps.pool import PLATFORM_FORKS
 
 # Programs that JAX compiles in tests run only for a moment, and optimising them would take longer.
 # Subprocesses inherit this setting.
@@ -48,8 +49,10 @@ BUDGET = 600
 
 def pytest_terminal_summary(terminalreporter, config):
     """Print the CPU seconds of the tests, which do not depend on other work of the machine."""
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or sys.platform == "win32":
         return
+    import resource
+
     used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     whole = not config.invocation_params.args
     over = " WARNING: above the budget" if whole and used > BUDGET else ""
@@ -76,7 +79,13 @@ def torch():
 
 @pytest.fixture(scope="session")
 def zygote():
-    """Start a process from which commands are forked, so that no command imports everything again."""
+    """Start a process from which commands are forked, so that no command imports everything again.
+
+    None where a process cannot be forked.
+    """
+    if not PLATFORM_FORKS:
+        yield None
+        return
     command = [sys.executable, "-P", Path(__file__).with_name("zygote.py")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     yield process
@@ -101,6 +110,8 @@ def lab_in(tmp_path_factory, zygote):
             k: v for k, v in os.environ.items() if not k.startswith(("MICROGPT_LAB", "HYDRA", "COLUMNS"))
         }
         env = clean | {"MICROGPT_LAB_HOME": str(folder / "home")} | (env or {})
+        if not zygote:
+            command = command or [sys.executable, "-P", "-m", "microgpt_lab"]
         if command:
             done = subprocess.run(
                 [*command, *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=120

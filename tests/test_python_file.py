@@ -150,6 +150,23 @@ class Gated(Heads):
         return wo(mixed * sigmoid(sum(x * gate) - max(x)))
 
 
+class Mean:
+    \"\"\"SGD whose gradient is taken between z, which it moves, and w, the mean of all z.\"\"\"
+
+    def __init__(self, *, lr: float = 0.1):
+        self.lr = lr
+
+    def init(self, w):
+        return w
+
+    def gradient_at(self, w, z):
+        return (w + z) * 0.5
+
+    def update(self, g, z, w, lr, step):
+        z = z - g * lr
+        return w + (z - w) / (step + 1), z
+
+
 @hookimpl
 def activations():
     return [swish]
@@ -158,6 +175,11 @@ def activations():
 @hookimpl
 def attentions():
     return [Gated]
+
+
+@hookimpl
+def optimizers():
+    return [Mean]
 """
 
 
@@ -166,8 +188,8 @@ def test_parts_of_others_are_in_the_file_and_its_losses_are_those_on_disk(lab, t
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own.py").write_text(OWN)
     env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "mine")}
-    run = ("activation=swish", "attention=gated", "position=rope", "layers=2", "steps=5", "samples=10")
-    lab(*run, "backend=numpy", "hydra.run.dir=r", "eval_docs=2", env=env, check=0)
+    run = ("activation=swish", "attention=gated", "optimizer=mean", "position=rope", "layers=2", "steps=5")
+    lab(*run, "samples=10", "backend=numpy", "hydra.run.dir=r", "eval_docs=2", env=env, check=0)
     shown = lab("export", "r", "--python", "microgpt.py", env=env, check=0).stdout
     lines = (tmp_path / "microgpt.py").read_text().splitlines()
     assert shown == f"microgpt.py: {len(lines):,} lines\n"

@@ -17,6 +17,7 @@ from microgpt_lab import __version__
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError, nearest, printable
 from microgpt_lab.listing.find import LAST
 from microgpt_lab.run.signals import Terminated, raise_terminated
+from microgpt_lab.terminal import replace_unprintable
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
@@ -88,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Otherwise the command decides: 0, or 1 for a run that diverged, for example.
     """
+    replace_unprintable()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, raise_terminated)
     # Infinity and NaN need no warnings, because the trainer checks for them.

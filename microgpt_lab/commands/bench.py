@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import multiprocessing
-import resource
 import signal
-import sys
 import time
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
@@ -26,6 +24,7 @@ from microgpt_lab.options.mistakes import check_twice
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.assemble import assemble, load_documents
+from microgpt_lab.run.available import peak
 from microgpt_lab.run.match import matched
 from microgpt_lab.terminal import terminal
 
@@ -60,11 +59,8 @@ def train_in_turns(pipe: Connection, config: dict[str, Any], torch_dtype: str | 
             return
         elapsed = time.perf_counter() - started
         tokens = sum(trainer.inputs(step)[0].tokens for step in range(first, trainer.step))
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-            1 if sys.platform == "darwin" else 1024
-        )
         documents = (trainer.step - first) * trainer.batch_size * trainer.accumulate
-        pipe.send({"seconds": elapsed, "documents": documents, "tokens": tokens, "memory": memory})
+        pipe.send({"seconds": elapsed, "documents": documents, "tokens": tokens, "memory": peak()})
     pipe.send(losses)
 
 
@@ -157,7 +153,7 @@ def table(contestants: list[Contestant], losses: dict[str, list[float]]) -> Tabl
             f"{median(each.seconds_per_document()) * 1e6:,.1f}",
             f"{median(turn['tokens'] / turn['seconds'] for turn in each.turns[1:]):,.0f}",
             f"[bold]{median(ratios):,.1f}[/]{spread}",
-            f"{each.turns[-1]['memory'] / MIB:,.0f} MiB",
+            f"{memory / MIB:,.0f} MiB" if (memory := each.turns[-1]["memory"]) else "unknown",
             f"{difference:.1e} [dim]in {len(pairs):,} steps[/]" if each is not reference else "",
         )
     return result

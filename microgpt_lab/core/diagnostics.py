@@ -87,7 +87,7 @@ def next_step(trainer: Any) -> Figures:
 def next_gradients(trainer: Any) -> Weights:
     """Return the gradients of a trainer's next step, before clipping."""
     batch, *_ = next_inputs(trainer)
-    return trainer.gradient_scan(trainer.weights, [(batch,)])[0]
+    return trainer.gradient_scan(trainer.packing.gradient_point(trainer.carry), [(batch,)])[0]
 
 
 def next_inputs(trainer: Any) -> tuple:

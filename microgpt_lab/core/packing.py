@@ -18,9 +18,12 @@ class Packing:
     If the optimizer's `init` or `update` has an argument `role`, weights of different roles are packed into
     different rows. An optimizer that treats only some roles differently lists them in `roles`: all others
     then share a row, because each row costs time.
+
+    An optimizer with a method `gradient_at(w, state)` gets the gradient at the weights that this returns.
     """
 
     def __init__(self, optimizer: Any, weights: Weights, roles: dict[str, str]):
+        self.gradient_at = getattr(optimizer, "gradient_at", lambda w, state: w)
         self.elementwise = getattr(optimizer, "elementwise", False)
         asks = role_argument(optimizer.init, "") or role_argument(optimizer.update, "")
         apart = getattr(optimizer, "roles", ROLES) if asks else ()
@@ -55,6 +58,11 @@ class Packing:
                 stop = start + prod(self.shapes[name])
                 matrices[name], start = packed[row][start:stop].reshape(*self.shapes[name]), stop
         return {name: matrices[name] for name in self.shapes}
+
+    def gradient_point(self, carry: tuple[Weights, Any]) -> Weights:
+        """Return the matrices at which a step computes the gradient."""
+        packed, state = carry
+        return self.unpack({name: self.gradient_at(w, state[name]) for name, w in packed.items()})
 
 
 def role_argument(method: Callable, role: str) -> dict[str, str]:

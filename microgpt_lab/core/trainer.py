@@ -83,12 +83,12 @@ class Trainer(Evaluator):
 
     def gradients(self) -> Weights:
         """Compute the gradients of the next step. The weights do not change."""
-        return self.gradient_scan(self.weights, [self.inputs(self.step)[:1]])[0]
+        return self.gradient_scan(self.packing.gradient_point(self.carry), [self.inputs(self.step)[:1]])[0]
 
     def update(self, carry: tuple, blocks: list[Block], lr: Array | float, step: Array | int) -> tuple:
         """Make a step, as a pure function that a backend may compile: new carry, gradient norm and losses."""
         packed, state = carry
-        row, grads = self.value_and_grad(self.packing.unpack(packed), blocks)
+        row, grads = self.value_and_grad(self.packing.gradient_point(carry), blocks)
         grads = self.packing.pack(grads)
         first, *others = [g.norm() for g in grads.values()]
         norm = first.concat(*others).norm()

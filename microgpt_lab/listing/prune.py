@@ -22,7 +22,8 @@ from microgpt_lab.options.files import read_text
 from microgpt_lab.run.record import locked
 from microgpt_lab.sweeps.folder import JOBS_FOLDER
 
-REMOVED_LAST = ("config.yaml", "overrides.yaml", ".lock")  # as long as they exist, the folder counts as a run
+LOCK = ".lock"
+REMOVED_LAST = ("config.yaml", "overrides.yaml")  # as long as they exist, the folder counts as a run
 
 
 def prune(rows: Iterable[Row], root: Path, *, sure: bool) -> int:
@@ -65,7 +66,7 @@ def reason_to_keep(folder: Path, root: Path) -> str | None:
             raise UserError("it is the folder that is searched, or the current folder")
         if not all(os.access(path, os.R_OK | os.W_OK | os.X_OK) for path in (folder, folder.parent)):
             raise UserError("no permission to write there")
-        lock = entries.get(".lock")
+        lock = entries.get(LOCK)
         if lock and not stat.S_ISREG(lock.stat(follow_symlinks=False).st_mode):
             raise UserError("its .lock is not a regular file")
         if lock and "summary.json" not in entries:
@@ -115,8 +116,10 @@ def remove(row: Row) -> bool:
             if find.start_time(folder, "config.yaml") not in (row.started, 0.0):
                 raise UserError("it was resumed after it was listed")
             for file in sorted(folder.iterdir(), key=lambda file: (file.name in REMOVED_LAST, file.name)):
-                file.unlink()
-            folder.rmdir()
+                if file.name != LOCK:  # which Windows does not remove while it is open
+                    file.unlink()
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
     except (UserError, OSError) as error:
         report("kept" if isinstance(error, UserError) else "cannot remove", folder, error)
         return False

@@ -91,7 +91,8 @@ def optimizers() -> list[Callable]:
     optimizer that works element by element may set `elementwise = True`. It then gets all weights in one
     row (1, N). A method with an argument `role` gets the role of each weight: "embedding", "hidden",
     "residual", "head" or "scale" (gains and biases). An elementwise optimizer then gets a row for each role,
-    or for each of those in its attribute `roles` and one for all others.
+    or for each of those in its attribute `roles` and one for all others. With a method
+    `gradient_at(w, state)`, it gets the gradient at the weights that this returns, instead of at w.
 
     >>> from microgpt_lab import hookimpl, ops
     >>> class SignSGD:

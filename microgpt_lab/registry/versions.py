@@ -41,6 +41,7 @@ CHANGES: dict[int, dict[str, str]] = {
         "option of the sampler",
     },
     6: {
+        "optimizer": "a method called gradient_at says at which weights the gradient is taken",
         "backend": "Backend.accumulate adds up the parts of a batch, of which Batch.parts is the number",
         "callback": "methods called measured and pictured are hooks",
     },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,19 @@ from pathlib import Path
 def resident() -> int:
     """Return the bytes of memory that this process has. 0 where the system does not tell."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(read(Path("/proc/self/statm")).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, AttributeError, ValueError):
         return 0
+
+
+def peak() -> int:
+    """Return the most bytes of memory that this process has had. 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def available() -> float:
@@ -24,7 +35,7 @@ def available() -> float:
     memory of the machine.
     """
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = read(Path("/proc/meminfo")).splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         try:
@@ -43,7 +54,7 @@ def left_in_groups(groups: Path, root: Path) -> Iterator[int]:
     version1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
     version2 = "memory.max", "memory.current", "inactive_file"
     with contextlib.suppress(OSError):
-        for line in groups.read_text().splitlines():
+        for line in read(groups).splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers not in ("", "memory"):
                 continue
@@ -52,8 +63,12 @@ def left_in_groups(groups: Path, root: Path) -> Iterator[int]:
             folder = top / path.strip("/")
             for each in (folder, *folder.parents):
                 with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-                    statistics = (each / "memory.stat").read_text().split()
+                    statistics = read(each / "memory.stat").split()
                     cached = dict(zip(statistics[::2], map(int, statistics[1::2])))[cache]
-                    yield int((each / limit).read_text()) - int((each / usage).read_text()) + cached
+                    yield int(read(each / limit)) - int(read(each / usage)) + cached
                 if each == top:
                     break
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -144,8 +144,17 @@ def write(folder: Path, content: bytes, name: str = CURRENT) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file's content to the disk, whoever wrote it; of a folder, the names in it."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file's content to the disk, whoever wrote it; of a folder, the names in it.
+
+    Windows opens no folder, and flushes only what is open for writing.
+    """
+    is_folder = path.is_dir()
+    try:
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    except PermissionError:
+        if is_folder:
+            return
+        raise
     try:
         os.fsync(descriptor)
     finally:

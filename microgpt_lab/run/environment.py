@@ -50,8 +50,8 @@ def git_state(folder: Path) -> dict[str, Any]:
     try:
         commit, changes = [
             subprocess.run(
-                ["git", "-C", folder, *args], capture_output=True, text=True, check=True, timeout=10
-            ).stdout
+                ["git", "-C", folder, *args], capture_output=True, check=True, timeout=10
+            ).stdout.decode("utf-8", "replace")
             for args in (["rev-parse", "HEAD"], ["status", "--porcelain"])
         ]
     except (OSError, subprocess.SubprocessError):

@@ -84,8 +84,12 @@ class Pool:
         return job, index, status
 
     def stop(self) -> None:
-        """Ask all jobs to stop after their current step, and wait until they have."""
-        for child, *_ in self.running.values():
+        """Ask all jobs to stop after their current step, and wait until they have.
+
+        Windows has no signal that asks: `os.kill` would end a process at once. There, Ctrl-C has reached the
+        jobs too, and for other reasons they end as they would.
+        """
+        for child, *_ in self.running.values() if os.name != "nt" else ():
             process = child.process if isinstance(child, Worker) else child
             if process.pid and process.is_alive():
                 os.kill(process.pid, signal.SIGTERM)

@@ -20,6 +20,7 @@ from microgpt_lab.run.watchers import listener
 from microgpt_lab.sweeps.job import Job, execute_job
 from microgpt_lab.sweeps.prepare import import_packages, prepare_shared
 from microgpt_lab.sweeps.traces import changes, process_state
+from microgpt_lab.terminal import replace_unprintable
 
 MOST_LISTED = 20  # changes that a log lists
 JOBS_PER_WORKER = 50  # a limit, because not everything that a job leaves behind can be detected
@@ -71,6 +72,7 @@ def ignoring_sigint() -> Iterator[None]:
 
 def run_worker(connection: Connection) -> None:
     """Run jobs in the worker's process until there are no more, or until the worker must be replaced."""
+    replace_unprintable()
     try:
         import_packages()
         registry()

@@ -208,12 +208,20 @@ def without_identities(text: str, also: Set[str] = frozenset()) -> str:
         if owner:
             by_name[function.name].append(is_identity(function))
     names = {name for name, found in by_name.items() if all(found) and not name.startswith("__")}
+    names -= callable_fields(source.tree)  # the part `self.init` of GPT is not an optimizer's `init`
     for node in expressions(source.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) and node.args:
             is_method, name = key_of(node.func)
             if name in (names if is_method else also):
                 substitute(source, node, node.args[0])
     return source.edited()
+
+
+def callable_fields(tree: ast.Module) -> set[str]:
+    """Return the names of the fields of classes that hold a function."""
+    bodies = (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    annotated = (each for body in bodies for each in body if isinstance(each, ast.AnnAssign))
+    return {ast.unparse(each.target) for each in annotated if "Callable" in ast.unparse(each.annotation)}
 
 
 def without_wrappers(text: str, names: set[str]) -> str:

@@ -60,7 +60,7 @@ $parts
     for step in range(STEPS):
         lr = optimizer.lr * scheduler(step, STEPS)
         batch = $batch
-        values = {name: w.tracked() for name, w in weights.items()}  # a Value for each number
+$points        values = {name: w.tracked() for name, w in $at.items()}  # a Value for each number
         loss = batch_loss(model, values, batch$draw)
         loss.backward()
         grads = {name: Tensor([x.grad for x in w.data], w.shape) for name, w in values.items()}
@@ -91,6 +91,9 @@ WINDOWS = """\
 SHUFFLE = """\
     rng.shuffle(list(range({})))  # the documents that the run chose from
 """
+POINTS = """\
+        points = {name: optimizer.gradient_at(w, state[name]) for name, w in weights.items()}
+"""
 CLIP = """\
         norm = math.hypot(*(x for g in grads.values() for x in g.data))
         if norm > GRAD_CLIP:
@@ -113,6 +116,7 @@ def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> 
     fields |= {n: constants.get(n) or literal(getattr(model, n)) for n in options_of(type(model))}
     compute = Template(WITH_AUX if model.aux_losses else PLAIN)
     count = len(corpus.documents.split(config["split"]).train)
+    looks_elsewhere = hasattr(optimizer, "gradient_at")
     return PROGRAM.substitute(
         draw_masks=DRAW_MASKS if dropped else "",
         and_masks=", masks" if dropped else "",
@@ -127,6 +131,8 @@ def program(trainer: Trainer, config: dict[str, Any], names: dict[str, str]) -> 
         scheduler=made("scheduler", config, names["scheduler"]),
         sampler=made("sampler", config, names["sampler"]),
         init_role=role(optimizer.init),
+        points=POINTS if looks_elsewhere else "",
+        at="points" if looks_elsewhere else "weights",
         update_role=role(optimizer.update),
         batch=batch,
         draw=", draw_masks(model, batch, step)" if dropped else "",

@@ -79,7 +79,7 @@ def run(
     if "ziglang" in command:
         more["ZIG_GLOBAL_CACHE_DIR"] = os.environ.get("ZIG_GLOBAL_CACHE_DIR") or zig_cache()
     line, env = [*command, *arguments], os.environ | more
-    return subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, errors="replace")
+    return subprocess.run(line, cwd=folder, env=env, capture_output=True, encoding="utf-8", errors="replace")
 
 
 @functools.cache
