@@ -99,19 +99,24 @@ class Registry:
 def plugin_loaders() -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield the name of each plugin and a function that imports it."""
     for package, folder in plugin_folders():
-        if not folder.is_dir():
-            yield str(folder), functools.partial(missing, folder)
-            continue
-        if package != FIRST_PARTY:  # a user who can write there can change the lab itself anyway
+        if folder.is_dir() and package != FIRST_PARTY:  # who can write there can change the lab itself anyway
             warn_if_unsafe(folder)
-        mount = types.ModuleType(package)
-        mount.__path__ = [str(folder)]
-        sys.modules[package] = mount  # so that files are importable by name, in every process
-        for path in plugin_paths(folder):
-            name = ".".join((package, *path.parts))
-            yield name, functools.partial(importlib.import_module, name)
+        yield from loaders_in(package, folder)
     for entry in importlib.metadata.entry_points(group="microgpt_lab"):
         yield f"{entry.value} ({entry.dist.name if entry.dist else entry.name})", entry.load
+
+
+def loaders_in(package: str, folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the plugins of a folder, whose files are imported as modules of this package."""
+    if not folder.is_dir():
+        yield str(folder), functools.partial(missing, folder)
+        return
+    mount = types.ModuleType(package)
+    mount.__path__ = [str(folder)]
+    sys.modules[package] = mount  # so that files are importable by name, in every process
+    for path in plugin_paths(folder):
+        name = ".".join((package, *path.parts))
+        yield name, functools.partial(importlib.import_module, name)
 
 
 def plugin_paths(folder: Path) -> Iterator[Path]:
@@ -157,10 +162,10 @@ def collect(module: Any, provider: str) -> list[Part]:
 
 
 @functools.cache
-def registry() -> Registry:
-    """Find all plugins and their parts. A plugin that fails is skipped, with its reason."""
+def find(loaders: Callable[[], Iterator[tuple[str, Callable[[], Any]]]]) -> Registry:
+    """Import plugins and collect their parts. A plugin that fails is skipped, with its reason."""
     result = Registry()
-    for name, load in plugin_loaders():
+    for name, load in loaders():
         start = time.perf_counter()
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output is for the command's result
@@ -179,6 +184,37 @@ def registry() -> Registry:
         if (seconds := time.perf_counter() - start) > SLOW:
             result.slow[name] = seconds
     return result
+
+
+_isolated: list[Registry] = []  # by `only`, the innermost last
+
+
+def registry() -> Registry:
+    """Return the plugins and parts that are installed; inside of `only`, those that it leaves."""
+    return _isolated[-1] if _isolated else find(plugin_loaders)
+
+
+@contextlib.contextmanager
+def only(*modules: Any) -> Iterator[None]:
+    """Let the registry have nothing but the lab's own parts and those of these modules, for a while.
+
+    Where a part has the name of one of the lab's, the lab's is found.
+    """
+    lab = find(lab_loaders)
+    isolated = Registry(dict(lab.parts), plugins=[*lab.plugins, *modules])
+    for part in (part for module in modules for part in collect(module, module.__name__)):
+        isolated.parts.setdefault((part.kind, part.name), part)
+    _isolated.append(isolated)
+    try:
+        yield
+    finally:
+        _isolated.pop()
+
+
+def lab_loaders() -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the plugins that come with the lab."""
+    package, folder = next(plugin_folders())
+    return loaders_in(package, folder)
 
 
 def part(kind: str, name: str, **options: Any) -> Any:
