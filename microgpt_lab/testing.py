@@ -1,32 +1,22 @@
-"""Test helpers for plugin authors: `check` tests that a part does what the lab expects of its kind.
+"""Test helpers for plugin authors: `tests_of` makes pytest's tests of all parts of a module.
 
-import pytest
-import my_module
-from microgpt_lab.testing import check, parts_of
+from microgpt_lab.testing import tests_of
+import my_package
 
-@pytest.mark.parametrize("part", parts_of(my_module), ids=str)
-def test_part(part):
-    check(part)
+test_parts = tests_of(my_package)
 
-`check` tries a part of a GPT, a tokenizer or a sampler with its defaults, then each option with other
-values, then all flags together.
-A part may list further options to try, such as texts, or options that need each other:
-`check_variants = ({"window": 2, "window_pattern": "SL"},)`. One that needs another model than the small one
-(3 layers, 4 heads, embed 8, block_size 7) says so: `check_model = {"position": "rope", "embed": 16}`.
-One that leaves weights without gradient names them in `without_gradient`, with wildcards: an MLP that ignores
-x has `without_gradient = ("layer*.norm2.*",)`.
+Each check of each part is a test. `check(part)` makes all of them at once. What they try, and how a part says
+that it needs other sizes or options, is in docs/checking.md: `check_model`, `check_variants` and
+`without_gradient`.
 """
 
-from microgpt_lab.checks.alone import (
-    POINTS,
-    check_activation,
-    check_init,
-    check_loss,
-    check_norm,
-    check_position,
-    check_weighting,
-)
-from microgpt_lab.checks.backends import OPERATIONS, assert_same_gradients, check_backend
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from microgpt_lab.checks.backends import OPERATIONS, assert_same_gradients
+from microgpt_lab.checks.cases import Untried
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
 from microgpt_lab.checks.invariants import (
     INVARIANTS,
@@ -34,62 +24,68 @@ from microgpt_lab.checks.invariants import (
     assert_cached,
     assert_causal,
     assert_finite,
-    assert_gradients_arrive,
     assert_length_free,
     assert_padding_is_ignored,
     small_gpt,
 )
-from microgpt_lab.checks.model_parts import check_model_part, check_variant
 from microgpt_lab.checks.options import check_options
-from microgpt_lab.checks.parts import (
-    CHECKS,
-    check,
-    check_callback,
-    check_dataset,
-    check_optimizer,
-    check_scheduler,
-    parts_of,
-)
-from microgpt_lab.checks.samplers import check_sampler
-from microgpt_lab.checks.tokenizers import check_tokenizer
+from microgpt_lab.checks.parts import Check, check, check_variant, checks_of, parts_of
+from microgpt_lab.checks.targets import plugins_in
 from microgpt_lab.checks.training import assert_same_losses, losses, small_trainer
+from microgpt_lab.registry.plugins import only
 
 __all__ = [
-    "CHECKS",
     "INVARIANTS",
     "OPERATIONS",
-    "POINTS",
+    "Check",
+    "Untried",
     "assert_aux_losses",
     "assert_cached",
     "assert_causal",
     "assert_finite",
     "assert_gradients",
-    "assert_gradients_arrive",
     "assert_length_free",
     "assert_padding_is_ignored",
     "assert_same_gradients",
     "assert_same_losses",
     "check",
-    "check_activation",
-    "check_backend",
-    "check_callback",
-    "check_dataset",
-    "check_init",
-    "check_loss",
-    "check_model_part",
-    "check_norm",
-    "check_optimizer",
     "check_options",
-    "check_position",
-    "check_sampler",
-    "check_scheduler",
-    "check_tokenizer",
     "check_variant",
-    "check_weighting",
+    "checks_of",
     "losses",
     "noise",
     "parts_of",
     "small_gpt",
     "small_trainer",
     "tensor",
+    "tests_of",
 ]
+
+
+def tests_of(module: Any) -> Callable[..., None]:
+    """Return a test for pytest, with a case for each check of each part of a plugin module or package.
+
+    The parts are tried among the lab's own and those of the module, whatever else is installed. A backend
+    that cannot be used is skipped. ValueError if the module defines no part.
+    """
+    import pytest
+
+    plugins = plugins_in(module)
+    with only(*plugins):
+        checks = [check for part in parts_of(module) for check in checks_of(part)]
+    if not checks:
+        raise ValueError(f"{module.__name__} defines no part: it needs a hook, with @hookimpl")
+
+    @pytest.mark.parametrize("each", checks, ids=str)
+    def test(each: Check) -> None:
+        with only(*plugins):
+            try:
+                each.run()
+            except Untried as why:
+                pytest.skip(str(why))
+            except AssertionError as error:
+                if isinstance(error.__cause__, AssertionError):  # the reason says it all
+                    pytest.fail(str(error), pytrace=False)
+                raise
+
+    return test

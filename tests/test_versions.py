@@ -15,7 +15,7 @@ from microgpt_lab.commands import main
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.origins import licence, origin
-from microgpt_lab.registry.plugins import collect, registry
+from microgpt_lab.registry.plugins import collect, find, registry
 from microgpt_lab.registry.versions import CHANGES, HOOKS, TooNew
 from microgpt_lab.run import environment
 from microgpt_lab.run.resume import changes, inputs_of
@@ -174,10 +174,10 @@ def installed(tmp_path, monkeypatch, folder):
     (folder / "twice.py").write_text(twice.format(version=HOOKS))
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.setenv("MICROGPT_LAB_PLUGINS", str(folder))
-    registry.cache_clear()
+    find.cache_clear()
     yield
     monkeypatch.undo()
-    registry.cache_clear()
+    find.cache_clear()
     for name in [n for n in sys.modules if n.partition(".")[0] in ("swish_beta", "microgpt_lab_user1")]:
         del sys.modules[name]
 

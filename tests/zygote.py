@@ -15,7 +15,7 @@ import time
 import microgpt_lab.commands.train  # noqa: F401  nearly every command imports it
 from microgpt_lab.commands import main
 from microgpt_lab.options.compose import compose
-from microgpt_lab.registry.plugins import registry
+from microgpt_lab.registry.plugins import find
 from microgpt_lab.sweeps.prepare import import_packages, prepare_shared
 
 
@@ -24,7 +24,7 @@ def run_in_child(job):
     os.environ.clear()
     os.environ.update(job["env"])
     if job["own_plugins"]:
-        registry.cache_clear()
+        find.cache_clear()
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(job[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

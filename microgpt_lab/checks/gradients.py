@@ -45,8 +45,10 @@ def assert_gradients(
                 data = [*x.data[:j], number + h, *x.data[j + 1 :]]
                 values.append(value(*inputs[:i], Tensor(data, x.shape), *inputs[i + 1 :]).item())
             expected = (values[0] - values[1]) / (2 * step)
-            close = math.isclose(leaf.data[j].grad, expected, rel_tol=tolerance, abs_tol=tolerance)
-            assert close, (
-                f"wrong gradient for element {j} ({number}) of input {i}: it is {leaf.data[j].grad}, "
-                f"but central differences give {expected}"
-            )
+            if not math.isclose(leaf.data[j].grad, expected, rel_tol=tolerance, abs_tol=tolerance):
+                single = len(inputs) == 1 and len(x.data) == 1
+                which = "" if single else f" (element {j} of input {i}, of shape {x.shape})"
+                raise AssertionError(
+                    f"wrong gradient at {number:.6g}{which}: it is {leaf.data[j].grad:.6g}, "
+                    f"but central differences give {expected:.6g}"
+                )

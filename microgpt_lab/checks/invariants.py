@@ -9,11 +9,11 @@ import contextlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
-from itertools import accumulate
+from functools import lru_cache, wraps
+from itertools import accumulate, chain
 from typing import Any
 
 from microgpt_lab.checks.gradients import noise, tensor
@@ -33,7 +33,9 @@ from microgpt_lab.tensors.tensor import Tensor
 VOCAB_SIZE, BLOCK_SIZE = 5, 7
 LONG_BLOCK = 1000  # in which a table of fewer rows shows
 PIECES = [[4, 0, 2, 1, 3, 0, 2, 1], [4, 3, 1], [4, 2, 2, 0, 3]]  # documents of 7, 2 and 4 tokens to predict
-IDS, TARGETS = PIECES[0][:-1], PIECES[0][1:]
+IDS = PIECES[0][:-1]
+CACHED = [1] * len(IDS), [2, 1, 4], [3, 4]  # numbers of tokens that are computed at a time
+ALL_CASES = 64  # the settings of a part whose models are kept, since each invariant is checked with all
 TINY = 1e-7  # share of the largest gradient that counts as none
 
 
@@ -51,7 +53,7 @@ def small_gpt(**chosen: Any) -> GPT:
     return GPT(VOCAB_SIZE, **(others | sizes | with_needs(chosen)))
 
 
-@lru_cache(1)
+@lru_cache(ALL_CASES)
 def random_weights(model: GPT) -> Weights:
     """Return weights of the python backend: noise, which is added to those that start as numbers."""
     weights = {}
@@ -63,6 +65,35 @@ def random_weights(model: GPT) -> Weights:
     return weights
 
 
+def on_the_shortest(check: Callable[[GPT, list[int]], None]) -> Callable[..., None]:
+    """Let a check that fails for a document report the shortest beginning of it for which it fails."""
+
+    @wraps(check)
+    def shortest(model: GPT, ids: list[int] = IDS) -> None:
+        try:
+            check(model, ids)
+        except AssertionError:
+            for length in range(1, len(ids)):
+                check(model, ids[:length])
+            raise
+
+    return shortest
+
+
+def count(ids: list[int]) -> str:
+    return "1 token" if len(ids) == 1 else f"{len(ids)} tokens"
+
+
+def targets_of(ids: list[int]) -> list[int]:
+    return PIECES[0][1 : len(ids) + 1]
+
+
+@lru_cache(ALL_CASES)
+def logits(model: GPT, ids: tuple[int, ...]) -> list[list[float]]:
+    """Return the logits of all tokens of a document, at random weights."""
+    return model.logits(random_weights(model), list(ids)).tolist()
+
+
 def assert_declared(model: GPT) -> None:
     """Check that weights are declared with known roles, or as rows, and that parts take them."""
     for name, each in model.declared.items():
@@ -71,13 +102,21 @@ def assert_declared(model: GPT) -> None:
         raise AssertionError(message)
 
 
-def assert_finite(model: GPT) -> None:
-    """Check that logits are finite numbers at random weights, and the same each time."""
-    weights = random_weights(model)
-    rows = model.logits(weights, IDS).tolist()
-    assert all(math.isfinite(x) for row in rows for x in row), "not finite: the logits at random weights"
-    again = model.logits(weights, IDS).tolist()
-    assert again == rows, "not repeatable: the same tokens have other logits the second time"
+@on_the_shortest
+def assert_finite(model: GPT, ids: list[int]) -> None:
+    """Check that logits are finite numbers at random weights."""
+    rows = logits(model, tuple(ids))
+    finite = all(math.isfinite(x) for row in rows for x in row)
+    assert finite, f"not finite: the logits of a document of {count(ids)}, at random weights"
+
+
+@on_the_shortest
+def assert_repeatable(model: GPT, ids: list[int]) -> None:
+    """Check that the logits are the same each time."""
+    again = model.logits(random_weights(model), ids).tolist()
+    assert again == logits(model, tuple(ids)), (
+        f"not repeatable: the same document of {count(ids)} has other logits the second time"
+    )
 
 
 @contextlib.contextmanager
@@ -138,80 +177,87 @@ def assert_aux_losses(model: GPT) -> None:
         raise AssertionError(f"the loss '{name}' is in `aux_losses`, but is never added")
 
 
-def assert_causal(model: GPT) -> None:
+@on_the_shortest
+def assert_causal(model: GPT, ids: list[int]) -> None:
     """Check that a token changes no logits and no loss before it, exactly."""
-    weights = random_weights(model)
+    weights, targets = random_weights(model), targets_of(ids)
 
     def rows(ids: list[int]) -> dict[str, list]:
         with seen("logits") as inside:
-            losses = model.objective(weights, ids, TARGETS)
-        return {"logits": inside["logits"].tolist(), "losses": losses[0].tolist()}
+            losses = model.objective(weights, ids, targets)
+        return {"logits": inside["logits"].tolist(), "loss": losses[0].tolist()}
 
-    before = rows(IDS)
-    for t in range(1, len(IDS)):
-        after = rows([*IDS[:t], (IDS[t] + 1) % VOCAB_SIZE, *IDS[t + 1 :]])
+    before = rows(ids)
+    for t in range(1, len(ids)):
+        after = rows([*ids[:t], (ids[t] + 1) % VOCAB_SIZE, *ids[t + 1 :]])
         for name, numbers in before.items():
-            assert after[name][:t] == numbers[:t], (
-                f"not causal: the {name} before token {t} change when token {t} changes"
+            changed = next((i for i in range(t) if after[name][i] != numbers[i]), None)
+            assert changed is None, (
+                f"peeks at later tokens: changing token {t} changed the {name} of token {changed}, "
+                f"in a document of {count(ids)}"
             )
 
 
-def assert_cached(model: GPT) -> None:
+@on_the_shortest
+def assert_cached(model: GPT, ids: list[int]) -> None:
     """Check that the logits of tokens in several pieces, with a cache, are those of all tokens at once."""
-    weights = random_weights(model)
-    whole = model.logits(weights, IDS).tolist()
+    whole = logits(model, tuple(ids))
     advice = "take states of previous tokens from at.remember, and places from at.places"
-    for sizes in ([1] * len(IDS), [2, 1, 4], [3, 4]):
-        cache, wrong = Cache(), f"wrong with a cache: in pieces of {', '.join(map(str, sizes))} tokens, token"
-        for stop in accumulate(sizes):
-            start = cache.length
-            try:
-                rows = model.logits(weights, IDS[start:stop], cache).tolist()
-            except (ValueError, IndexError, TypeError) as error:
-                what = f"{type(error).__name__}: {error}"
-                raise AssertionError(f"{wrong} {start} raises {what}: {advice}") from error
-            for t, row in enumerate(rows, start):
-                same_row = t < stop and close(row, whole[t])
-                assert same_row, f"{wrong} {t} has other logits than in the whole sequence: {advice}"
+    for sizes in CACHED:
+        stops = [*(stop for stop in accumulate(sizes) if stop < len(ids)), len(ids)]
+        for t, wrong in different_with_cache(model, ids, stops, whole):
+            pieces = ", ".join(str(stop - start) for start, stop in zip([0, *stops], stops))
+            raise AssertionError(
+                f"wrong with a cache: in pieces of {pieces} tokens, token {t} {wrong}: {advice}"
+            )
+
+
+def different_with_cache(
+    model: GPT, ids: list[int], stops: list[int], whole: list[list[float]]
+) -> Iterator[tuple[int, str]]:
+    """Yield each token that has other logits if a document is computed in pieces up to these stops."""
+    cache = Cache()
+    for start, stop in zip([0, *stops], stops):
+        try:
+            rows = model.logits(random_weights(model), ids[start:stop], cache).tolist()
+        except (ValueError, IndexError, TypeError) as error:
+            yield start, f"raises {type(error).__name__}: {error}"
+            return
+        for t, row in enumerate(rows, start):
+            if t >= stop or not close(row, whole[t]):
+                yield t, "has other logits than in the whole document"
 
 
 def close(a: list[float], b: list[float], tolerance: float = 1e-9) -> bool:
     return all(math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance) for x, y in zip(a, b, strict=True))
 
 
-def total_loss(model: GPT, weights: Weights) -> Any:
+def total_loss(model: GPT, weights: Weights, ids: list[int]) -> Any:
     """The sum of what training minimizes, over all tokens of a document: (1, 1)."""
-    return model.objective(weights, IDS, TARGETS)[0].total()
+    return model.objective(weights, ids, targets_of(ids))[0].total()
 
 
-def assert_gradients_arrive(model: GPT) -> None:
-    """Check that each weight receives gradient, and that gradients equal central differences.
+@lru_cache(ALL_CASES)
+def gradients(model: GPT, ids: tuple[int, ...]) -> dict[str, list[list[float]]]:
+    """Return the gradient of a document's loss by each weight, at random weights."""
+    leaves = {name: w.tracked() for name, w in random_weights(model).items()}
+    total_loss(model, leaves, list(ids)).backward()
+    return {name: [[x.grad for x in row] for row in leaf.rows] for name, leaf in leaves.items()}
 
-    Names in a part's `without_gradient`, which may have wildcards as in `seen`, are exceptions.
+
+def assert_alive(model: GPT) -> None:
+    """Check that each weight receives gradient: not all tiny, nor most rows or columns in all layers.
+
+    Some rows may have none: such as those of inactive experts. Names in a part's `without_gradient`, which
+    may have wildcards as in `seen`, are exceptions.
     """
-    weights = random_weights(model)
-    leaves = {name: w.tracked() for name, w in weights.items()}
-    total_loss(model, leaves).backward()
-    grads = {name: [x.grad for x in leaf.data] for name, leaf in leaves.items()}
     parts = [getattr(each, "func", each) for each in (*model.parts.values(), model.norm)]
     exceptions = [name for each in parts for name in getattr(each, "without_gradient", ())]
-    assert_alive(
-        {
-            name: [[abs(x.grad) for x in row] for row in leaf.rows]
-            for name, leaf in leaves.items()
-            if not any(fnmatchcase(name, pattern) for pattern in exceptions)
-        }
-    )
-    if not slopes_agree(model, weights, grads, list(grads)):
-        wrong = [name for name in grads if not slopes_agree(model, weights, grads, [name])]
-        raise AssertionError(f"wrong gradient: that of {', '.join(wrong)} is not that of central differences")
-
-
-def assert_alive(slopes: dict[str, list[list[float]]]) -> None:
-    """Check absolute gradients, by weight: not all tiny, nor most rows or columns in all layers.
-
-    Some rows may have none: such as those of inactive experts.
-    """
+    slopes = {
+        name: [[abs(x) for x in row] for row in rows]
+        for name, rows in gradients(model, tuple(IDS)).items()
+        if not any(fnmatchcase(name, pattern) for pattern in exceptions)
+    }
     tiny = TINY * max(max(map(max, rows)) for rows in slopes.values())
     layers: dict[str, list] = {}
     for name, rows in slopes.items():
@@ -226,15 +272,29 @@ def assert_alive(slopes: dict[str, list[list[float]]]) -> None:
             )
 
 
-def slopes_agree(model: GPT, weights: Weights, grads: dict[str, list[float]], names: list[str]) -> bool:
+@on_the_shortest
+def assert_right_gradients(model: GPT, ids: list[int]) -> None:
+    """Check that the gradients of all weights equal central differences."""
+    grads = gradients(model, tuple(ids))
+    if not slopes_agree(model, ids, grads, list(grads)):
+        wrong = [name for name in grads if not slopes_agree(model, ids, grads, [name])]
+        raise AssertionError(
+            f"wrong gradient: that of {', '.join(wrong)} is not that of central differences, for "
+            f"a document of {count(ids)}"
+        )
+
+
+def slopes_agree(model: GPT, ids: list[int], grads: dict[str, list[list[float]]], names: list[str]) -> bool:
     """Whether Σ gradient · d is (f(w + h d) - f(w - h d)) / 2h, for a random direction d of these weights."""
-    h = 1e-6
+    h, weights = 1e-6, random_weights(model)
     steps = {name: noise(*weights[name].shape, seed=5) for name in names}
     losses = [
-        total_loss(model, weights | {name: weights[name] + d * sign for name, d in steps.items()}).item()
+        total_loss(model, weights | {name: weights[name] + d * sign for name, d in steps.items()}, ids).item()
         for sign in (h, -h)
     ]
-    slope = math.fsum(g * x for name, d in steps.items() for g, x in zip(grads[name], d.data, strict=True))
+    slope = math.fsum(
+        g * x for name, d in steps.items() for g, x in zip(chain(*grads[name]), d.data, strict=True)
+    )
     return math.isclose((losses[0] - losses[1]) / (2 * h), slope, rel_tol=1e-5, abs_tol=1e-5)
 
 
@@ -244,7 +304,7 @@ def assert_padding_is_ignored(model: GPT) -> None:
     weights = {name: backend.tensor(w.tolist()) for name, w in random_weights(model).items()}
     batch = padded([Batch(PIECES, BLOCK_SIZE, mean=False)], "float64")
     together = model.objective(weights, batch.ids[0], batch.targets[0])[0].tolist()
-    for i, piece in enumerate(PIECES):
+    for i, piece in sorted(enumerate(PIECES), key=lambda pair: len(pair[1])):
         alone = model.objective(weights, piece[:-1], piece[1:])[0].tolist()
         for t, row in enumerate(alone):
             padded_row = together[i * BLOCK_SIZE + t]
@@ -254,13 +314,14 @@ def assert_padding_is_ignored(model: GPT) -> None:
             )
 
 
-INVARIANTS = (
-    assert_declared,
-    assert_length_free,
-    assert_finite,
-    assert_aux_losses,
-    assert_causal,
-    assert_cached,
-    assert_gradients_arrive,
-    assert_padding_is_ignored,
-)
+INVARIANTS: dict[str, Callable[[GPT], None]] = {
+    "weights": assert_declared,
+    "length-free": assert_length_free,
+    "finite": assert_finite,
+    "repeatable": assert_repeatable,
+    "auxiliary losses": assert_aux_losses,
+    "causal": assert_causal,
+    "cached = whole": assert_cached,
+    "gradients": assert_right_gradients,
+    "alone = in a batch": assert_padding_is_ignored,
+}

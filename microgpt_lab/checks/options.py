@@ -17,6 +17,7 @@ from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
+from microgpt_lab.run.signals import Terminated
 
 NUMBERS = (-1, 0, 1, 2, 10**9, math.nan)
 SMALL: dict[str, Any] = {"embed": 2, "heads": 1, "block_size": 16, "train_docs": 20, "samples": 1, "steps": 3}
@@ -44,7 +45,7 @@ def check_options(part: Part, **others: Any) -> None:
 
     with installed(part):
         if numeric:
-            assert check_run(**chosen()), f"{part.kind}={part.name} is refused with its default options"
+            assert check_run(**chosen()), "it is refused with its default options"
         for name in numeric:
             for value in NUMBERS:
                 check_run(**chosen(**{name: value}))
@@ -105,4 +106,7 @@ def short_run(folder: Path, **chosen: Any) -> dict[str, Any]:
     config |= {kind: with_defaults(kind, config.get(kind, {"name": name})) for kind, name in PARTS.items()}
     callbacks = {"early_stopping": STOP} | chosen.get("callback", {})
     config["callback"] = {name: with_defaults("callback", values) for name, values in callbacks.items()}
-    return execute(Run(converted_config(config), folder))
+    summary = execute(Run(converted_config(config), folder))
+    if signal := summary.get("signal"):  # a run that is interrupted ends by itself, the check must, too
+        raise Terminated if signal == "SIGTERM" else KeyboardInterrupt
+    return summary

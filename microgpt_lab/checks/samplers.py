@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -17,9 +17,9 @@ STOP, LENGTH, TEXTS = VOCAB_SIZE - 1, 6, 300
 Rows = Sequence[list[float]]
 LOGITS = noise(VOCAB_SIZE, VOCAB_SIZE, seed=7).tolist()  # of the next token, for each last token
 EXTREMES = [
-    [100.0, -100.0, 0.0, 99.0, -99.0],
-    [-100.0] * 4 + [100.0],
     [0.0] * 5,
+    [-100.0] * 4 + [100.0],
+    [100.0, -100.0, 0.0, 99.0, -99.0],
     [1e-9, 0.0, 0.0, 0.0, 1e-9],
 ]
 RARE = 5  # expected draws, below which chi-square is not reliable
@@ -48,47 +48,54 @@ class Chain:
         return Chain(self.rows, tokens, token == STOP or len(tokens) >= LENGTH, self.ends)
 
 
-def check_sampler(sampler: Any) -> None:
-    """Check a sampler on a Markov chain and on a small GPT, and its `probabilities` if it has them.
+def assert_complete(sampler: Any) -> None:
+    """Check that it returns the tokens of a text that has ended.
 
-    It returns the tokens of a text that has ended. The text that it gets does not change. It draws all random
-    numbers from the generator that it gets. `probabilities(logits)` is a distribution, and the draws follow
-    it.
+    The texts are those of three Markov chains: one ends at once, one never before its length is reached.
     """
     always, never = ([[*row[:STOP], of_stop] for row in LOGITS] for of_stop in (100.0, -100.0))
-    for rows in (LOGITS, always, never):
+    for rows in (always, never, LOGITS):
         ends: list[list[int]] = []
-        for tokens in assert_pure(sampler, Chain(rows, [], False, ends)):
+        for tokens in draws(sampler, Chain(rows, [], False, ends)):
             assert tokens in ends, (
                 f"not complete: it returned {tokens}, but no text with these tokens has ended: return "
                 "`tokens` of a text that has"
             )
+
+
+def assert_repeatable(sampler: Any) -> None:
+    """Check `assert_pure` for a Markov chain, and for texts of a small GPT."""
+    assert_pure(sampler, Chain(LOGITS, [], False, []))
     model, stop = small_gpt(), STOP
     for length in (0, 2 * BLOCK_SIZE):
         text = Continuation(model, random_weights(model), [stop, 1], stop=stop, length=length)
         assert_pure(sampler, text, times=3)
-    if hasattr(sampler, "probabilities"):
-        for logits in (*LOGITS, *EXTREMES):
-            assert_distribution(sampler, logits)
-        assert_draws(sampler)
 
 
-def assert_pure(sampler: Any, text: Any, times: int = 20) -> list[list[int]]:
-    """Check that what it returns are tokens, which depend on the text and the generator alone."""
+def assert_distributions(sampler: Any) -> None:
+    """Check its `probabilities`, if it has them."""
+    for logits in (*EXTREMES, *LOGITS) if hasattr(sampler, "probabilities") else ():
+        assert_distribution(sampler, logits)
 
-    def draw() -> list[list[int]]:
-        rng = Random(1)
-        return [list(sampler(text, rng)) for _ in range(times)]
 
-    logits, state = list(text.logits), random.getstate()
-    results = draw()
-    assert random.getstate() == state, "draws from the module `random`: draw from `rng`"
-    assert not text.tokens and not text.ended, "changes the text: use `then`, which returns a new one"
-    assert text.logits == logits, "changes the logits of the text: make a copy"
-    assert draw() == results, "not repeatable: other tokens from an equal generator: draw from `rng` alone"
+def draws(sampler: Any, text: Any, times: int = 20) -> list[list[int]]:
+    """Return the tokens that it draws from a text with a generator."""
+    rng = Random(1)
+    results = [list(sampler(text, rng)) for _ in range(times)]
     for token in (token for tokens in results for token in tokens):
         assert_token(token, [i for i in range(VOCAB_SIZE) if i != text.stop])
     return results
+
+
+def assert_pure(sampler: Any, text: Any, times: int = 20) -> None:
+    """Check that what it returns depends on the text and the generator alone, and that the text stays."""
+    logits, state = list(text.logits), random.getstate()
+    results = draws(sampler, text, times)
+    assert random.getstate() == state, "draws from the module `random`: draw from `rng`"
+    assert not text.tokens and not text.ended, "changes the text: use `then`, which returns a new one"
+    assert text.logits == logits, "changes the logits of the text: make a copy"
+    again = draws(sampler, text, times)
+    assert again == results, "not repeatable: other tokens from an equal generator: draw from `rng` alone"
 
 
 def assert_token(token: Any, allowed: list[int]) -> None:
@@ -111,6 +118,8 @@ def assert_draws(sampler: Any) -> None:
 
     Of tokens that are expected rarely, the sum is compared.
     """
+    if not hasattr(sampler, "probabilities"):
+        return
     rng, drawn = Random(2), defaultdict[int, Counter[int]](Counter)
     for _ in range(TEXTS):
         tokens = list(sampler(Chain(LOGITS, [], False, []), rng))
@@ -141,3 +150,11 @@ def chi_square_quantile(freedom: int) -> float:
         return 1e-9
     share = 2 / (9 * freedom)
     return freedom * (1 - share + Z * share**0.5) ** 3
+
+
+SAMPLER: dict[str, Callable[[Any], None]] = {
+    "complete": assert_complete,
+    "repeatable": assert_repeatable,
+    "distribution": assert_distributions,
+    "draws": assert_draws,
+}

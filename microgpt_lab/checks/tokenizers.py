@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -23,35 +23,42 @@ CHARS = sorted(set("".join([*DOCUMENTS, *HELD_OUT])))
 UNKNOWN = "☃"
 
 
-def check_tokenizer(tokenizer: Any) -> None:
-    """Check a tokenizer that has not learned from documents yet.
-
-    decode(encode(text)) is the text, for each text of the alphabet. The ids are those of tokens. A state that
-    was written as JSON gives the same tokenizer. What it learns does not depend on the documents' order. A
-    character that is not in the alphabet is named in an error, or encoded.
-    """
-    others = [copy.deepcopy(tokenizer) for _ in range(3)]
-    learn(tokenizer, DOCUMENTS)
-    tokens = list(tokenizer.tokens)
+def assert_tokens(tokenizer: Any) -> None:
+    """Check that learning gives it tokens, which are different strings, and changes no document."""
+    tokens = list(learned(tokenizer).tokens)
     assert tokens and all(isinstance(token, str) for token in tokens), (
         f"tokens must be a list of strings after learn, not {tokens!r:.80}"
     )
-    assert len(set(tokens)) == len(tokens), "two tokens are the same"
+    twice = next((token for token in tokens if tokens.count(token) > 1), None)
+    assert twice is None, f"two tokens are the same: {twice!r}"
+
+
+def assert_lossless(tokenizer: Any) -> None:
+    """Check that decode(encode(text)) is the text, for each text of the alphabet, in ids of tokens."""
+    new = learned(tokenizer)
     for text in texts():
-        assert_round_trip(tokenizer, text)
-    assert_unknown_is_named(tokenizer)
-    restored, again, reordered = others
-    assert_restored(restored, tokenizer)
-    for other, documents, what in (
-        (again, DOCUMENTS, "not repeatable: another instance learns something else from the same documents"),
-        (
-            reordered,
-            DOCUMENTS[::-1],
-            "depends on the order of documents: it learns something else if reversed",
-        ),
-    ):
-        learn(other, documents)
-        assert other.state_dict() == tokenizer.state_dict(), what
+        assert_round_trip(new, text)
+
+
+def assert_same_state(tokenizer: Any) -> None:
+    """Check that a state that was written as JSON gives the same tokenizer."""
+    assert_restored(copy.deepcopy(tokenizer), learned(tokenizer))
+
+
+def assert_learns_the_same(tokenizer: Any) -> None:
+    """Check that it learns the same from the same documents, also in another order."""
+    first, again, reordered = (learned(tokenizer, d) for d in (DOCUMENTS, DOCUMENTS, DOCUMENTS[::-1]))
+    repeated = "not repeatable: another instance learns something else from the same documents"
+    order = "depends on the order of documents: it learns something else if reversed"
+    for other, what in ((again, repeated), (reordered, order)):
+        assert other.state_dict() == first.state_dict(), what
+
+
+def learned(tokenizer: Any, documents: list[str] = DOCUMENTS) -> Any:
+    """Return a copy of a tokenizer that has not learned from documents yet, which has learned from these."""
+    new = copy.deepcopy(tokenizer)
+    learn(new, documents)
+    return new
 
 
 def learn(tokenizer: Any, documents: list[str]) -> None:
@@ -95,7 +102,7 @@ def assert_round_trip(tokenizer: Any, text: str) -> None:
 
 def assert_unknown_is_named(tokenizer: Any) -> None:
     """Check that encoding a character that is not in the alphabet is an error that names it, or no loss."""
-    text = f"a{UNKNOWN}n"
+    text, tokenizer = f"a{UNKNOWN}n", learned(tokenizer)
     try:
         decoded = tokenizer.decode(tokenizer.encode(text))
     except ValueError as error:
@@ -126,3 +133,12 @@ def assert_restored(new: Any, tokenizer: Any) -> None:
         ids = encoded(tokenizer, text)
         same = encoded(new, text) == ids and new.decode(ids) == text
         assert same, f"state_dict is not complete: a tokenizer restored from it encodes {text!r} differently"
+
+
+TOKENIZER: dict[str, Callable[[Any], None]] = {
+    "tokens": assert_tokens,
+    "lossless": assert_lossless,
+    "unknown characters": assert_unknown_is_named,
+    "state": assert_same_state,
+    "learns the same": assert_learns_the_same,
+}

@@ -21,6 +21,7 @@ from microgpt_lab.terminal import replace_unprintable
 
 COMMANDS = {
     "bench": "time a configuration on every backend",
+    "check": "check that a part, or those of a file, folder or package, do what their kind must",
     "evaluate": "compute the validation or test loss of a run, with its standard error",
     "experiments": "list the recipes (experiment=NAME), or check the results of one",
     "export": "write a run as a program in one file of Python, or for other programs",

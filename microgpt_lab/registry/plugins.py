@@ -111,20 +111,25 @@ class Found(NamedTuple):
 def find_plugins() -> Iterator[Found]:
     """Yield the plugins in the folders, then those of installed packages."""
     for package, folder in plugin_folders():
-        if not folder.is_dir():
-            yield Found(str(folder), functools.partial(missing, folder), "")
-            continue
-        if package != FIRST_PARTY:  # a user who can write there can change the lab itself anyway
+        if folder.is_dir() and package != FIRST_PARTY:  # who can write there can change the lab itself anyway
             warn_if_unsafe(folder)
-        mount = types.ModuleType(package)
-        mount.__path__ = [str(folder)]
-        sys.modules[package] = mount  # so that files are importable by name, in every process
-        for path in plugin_paths(folder):
-            name = ".".join((package, *path.parts))
-            yield Found(name, functools.partial(importlib.import_module, name), name)
+        yield from plugins_of(package, folder)
     for entry in importlib.metadata.entry_points(group="microgpt_lab"):
         name = f"{entry.value} ({entry.dist.name if entry.dist else entry.name})"
         yield Found(name, entry.load, entry.module, entry.dist)
+
+
+def plugins_of(package: str, folder: Path) -> Iterator[Found]:
+    """Yield the plugins of a folder, whose files are imported as modules of this package."""
+    if not folder.is_dir():
+        yield Found(str(folder), functools.partial(missing, folder), "")
+        return
+    mount = types.ModuleType(package)
+    mount.__path__ = [str(folder)]
+    sys.modules[package] = mount  # so that files are importable by name, in every process
+    for path in plugin_paths(folder):
+        name = ".".join((package, *path.parts))
+        yield Found(name, functools.partial(importlib.import_module, name), name)
 
 
 def plugin_paths(folder: Path) -> Iterator[Path]:
@@ -174,10 +179,10 @@ def collect(module: Any, provider: str, distribution: Distribution | None = None
 
 
 @functools.cache
-def registry() -> Registry:
-    """Find all plugins and their parts. A plugin that fails is skipped, with its reason."""
+def find(finder: Callable[[], Iterator[Found]]) -> Registry:
+    """Import plugins and collect their parts. A plugin that fails is skipped, with its reason."""
     result = Registry()
-    for found in find_plugins():
+    for found in finder():
         name, start = found.name, time.perf_counter()
         try:
             with contextlib.redirect_stdout(sys.stderr):  # standard output is for the command's result
@@ -213,6 +218,37 @@ def source(module: str) -> str:
             return Path(spec.origin).read_text("utf-8", "replace") if spec and spec.origin else ""
         module = module.rpartition(".")[0]
     return ""
+
+
+_isolated: list[Registry] = []  # by `only`, the innermost last
+
+
+def registry() -> Registry:
+    """Return the plugins and parts that are installed; inside of `only`, those that it leaves."""
+    return _isolated[-1] if _isolated else find(find_plugins)
+
+
+@contextlib.contextmanager
+def only(*modules: Any) -> Iterator[None]:
+    """Let the registry have nothing but the lab's own parts and those of these modules, for a while.
+
+    Where a part has the name of one of the lab's, the lab's is found.
+    """
+    lab = find(plugins_of_lab)
+    isolated = Registry(dict(lab.parts), plugins=[*lab.plugins, *modules])
+    for part in (part for module in modules for part in collect(module, module.__name__)):
+        isolated.parts.setdefault((part.kind, part.name), part)
+    _isolated.append(isolated)
+    try:
+        yield
+    finally:
+        _isolated.pop()
+
+
+def plugins_of_lab() -> Iterator[Found]:
+    """Yield the plugins that come with the lab."""
+    package, folder = next(plugin_folders())
+    return plugins_of(package, folder)
 
 
 def part(kind: str, name: str, **options: Any) -> Any:
