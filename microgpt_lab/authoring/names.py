@@ -9,7 +9,7 @@ import re
 import sys
 
 from microgpt_lab.authoring.package import class_name, part_source
-from microgpt_lab.errors import UserError, nearest, suggest
+from microgpt_lab.errors import UserError, suggest
 from microgpt_lab.registry.hookspecs import KINDS, hook_of
 from microgpt_lab.registry.plugins import registry
 
@@ -67,10 +67,10 @@ def check_module(name: str) -> None:
 
 
 def did_you_mean(name: str) -> str:
-    """Return the end of an error message with the nearest name that is allowed; '' if there is none."""
+    """Return the end of an error message with a name like this one that is allowed; '' if there is none."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)  # SwishBeta: swish_beta
     plain = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_0123456789")
-    return f"; did you mean '{plain}'?" if plain and name.isascii() and nearest(plain, [name]) else ""
+    return f"; did you mean '{plain}'?" if plain and name.isascii() else ""
 
 
 def identifiers(source: str) -> set[str]:
