@@ -125,6 +125,14 @@ Next:
     assert written == sorted(f"my dir/{line.split()[0]}" for line in shown.splitlines()[1:9])
 
 
+def test_the_page_for_authors_shows_what_new_prints_and_has_all_kinds(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "authors.md").read_text(encoding="utf-8")
+    shown, _ = shown_and_written(tmp_path, monkeypatch, capsys, "activation", "swish2")
+    assert f"```\n{shown}```" in page
+    assert all(f"| `{kind}` |" in page for kind in KINDS)
+    assert package("activation", "swish2", ADA, __version__)["tests/test_swish2.py"] in page
+
+
 def test_in_a_folder_of_plugins_a_part_is_one_file_that_the_lab_finds(lab, tmp_path, monkeypatch, capsys):
     plugins = tmp_path / "home" / "plugins"
     monkeypatch.setenv("MICROGPT_LAB_HOME", str(tmp_path / "home"))
