@@ -61,23 +61,21 @@ def part_source(kind: str, name: str) -> str:
 def package(kind: str, name: str, author: Author, version: str) -> dict[str, str]:
     """Return the text of each file of a new package, by its path. `version` is that of the lab."""
     today, source = datetime.date.today(), part_source(kind, name)
-    words = own_words(name) | {
-        "@kind@": kind,
-        "@default@": defaults()[kind][0],
-        "@use@": override(kind, name),
-    }
+    words = own_words(name) | {"@kind@": kind, "@default@": defaults()[kind][0]}
     words |= {"@date@": today.isoformat(), "@year@": str(today.year), "@author@": author.name}
     words |= {"@author_toml@": author_toml(author), "@author_cff@": author_cff(author)}
-    words |= {"@summary@": summary(source), "@versions@": versions(version)}
+    words |= {"@summary@": summary(source), "@versions@": versions(version), "@use@": override(kind, name)}
     words["@compare@"] = comparison(kind, words)
-    around = {
-        path.relative_to(TEMPLATES / "package").as_posix().removesuffix(".txt"): path.read_text(
-            encoding="utf-8"
-        )
-        for path in sorted((TEMPLATES / "package").rglob("*.txt"))
-    }
-    files = {filled(path, words): filled(text, words) for path, text in around.items()}
-    return {f"{name}.py": source} | dict(sorted(files.items(), key=lambda file: file[0].startswith(".")))
+    files = {filled(path, words): filled(text, words) for path, text in around().items()}
+    return {f"{name}.py": source} | files
+
+
+def around() -> dict[str, str]:
+    """Return the templates of all files of a package but the part, by path. Hidden files come last."""
+    folder = TEMPLATES / "package"
+    files = {path.relative_to(folder).as_posix().removesuffix(".txt"): path for path in folder.rglob("*.txt")}
+    shown = sorted(files, key=lambda name: (name.startswith("."), name))
+    return {name: files[name].read_text(encoding="utf-8") for name in shown}
 
 
 def override(kind: str, name: str) -> str:
