@@ -43,6 +43,7 @@ def parts_in(page):
 
 
 PARTS = [*parts_in("README.md"), *parts_in("docs/plugins.md"), *parts_in("docs/text.md")]
+PARTS += parts_in("docs/authors.md")
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
@@ -51,7 +52,15 @@ def test_the_examples_of_parts_pass_their_checks(part):
 
 
 def test_the_examples_of_parts_are_complete():
-    assert [part.name for part in PARTS] == ["swish", "gated", "distances", "shifted", "words", "beam"]
+    assert [part.name for part in PARTS] == [
+        "swish",
+        "gated",
+        "distances",
+        "shifted",
+        "words",
+        "beam",
+        "swish2",
+    ]
     for example, name in (("gated", "plugins"), ("beam", "text")):
         page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
         assert (ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8") in page

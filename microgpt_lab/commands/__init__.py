@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "write a run as a program in one file of Python, or for other programs",
     "help": "explain everything, or one command, part or key: help layers",
     "inspect": "replay a text through a run, and show every number of it",
+    "new": "write a new part, to be changed: a package, or a file in a folder of plugins",
     "plugins": "list the installed parts and their options, or show one in full: plugins gelu",
     "report": "compare the settings of a sweep",
     "resume": "continue a run that was stopped, or train a finished run longer",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from microgpt_lab.commands import RUN, Parser, print_warning
+from microgpt_lab.commands.target import new
 from microgpt_lab.errors import STORAGE_ERRNOS, UserError, printable
 from microgpt_lab.exchange import safetensors, transformers
 from microgpt_lab.exchange.c_file import c_file
@@ -19,7 +16,6 @@ from microgpt_lab.listing import find
 from microgpt_lab.registry.parts import unavailable
 from microgpt_lab.registry.plugins import part
 from microgpt_lab.run.beginning import Beginning, load_beginning
-from microgpt_lab.run.checkpoint import sync
 from microgpt_lab.run.trained import Trained, load_trained
 
 
@@ -124,22 +120,3 @@ def check_free(target: Path, is_folder: bool) -> None:
         raise UserError(f"{target} exists: write the name of a new {'folder' if is_folder else 'file'}")
     if not target.parent.is_dir():
         raise UserError(f"the folder {target.parent} does not exist")
-
-
-@contextlib.contextmanager
-def new(target: Path, is_folder: bool) -> Iterator[Path]:
-    """Yield a path beside the target. What is written there gets the target's name once it is complete."""
-    part = target.with_name(f".{target.name[:80]}.{os.getpid()}.part")
-    try:
-        if is_folder:
-            part.mkdir()
-        yield part
-        for path in (*part.iterdir(), part) if is_folder else (part,):
-            sync(path)
-        part.replace(target)
-        sync(target.parent)
-    finally:
-        if is_folder:
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)

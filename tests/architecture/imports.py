@@ -7,7 +7,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microgpt_lab"
 # A room may import the rooms that these arrows lead to, directly or through others.
 ARROWS = {
-    "commands": {"report", "listing", "checks", "exchange", "inspection"},
+    "commands": {"report", "listing", "checks", "exchange", "inspection", "authoring"},
+    "authoring": {"options"},
     "report": {"sweeps"},
     "inspection": {"run"},
     "listing": {"sweeps"},
@@ -45,8 +46,9 @@ def is_allowed(path, node):
 
 
 def arrows():
-    """Each module of the package, with the modules that it imports."""
-    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in PACKAGE.rglob("*.py")}
+    """Each module of the package, with the modules that it imports. Templates of parts are no modules."""
+    paths = (file for file in PACKAGE.rglob("*.py") if "templates" not in file.parts)
+    files = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in paths}
     files = {name.removesuffix(".__init__"): file for name, file in files.items()}
     return {name: set(imported(file)) & files.keys() - {name} for name, file in files.items()}
 

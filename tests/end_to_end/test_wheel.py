@@ -24,3 +24,6 @@ def test_an_installed_wheel_trains_from_any_folder(lab, tmp_path):
     assert len(list((elsewhere / "runs").glob("*/summary.json"))) == 1
     shown = lab("--help", command=command, cwd=elsewhere, env=env, check=0).stdout
     assert "microgpt-243" in shown
+    lab("new", "norm", "of_mine", command=command, cwd=elsewhere, env=env, check=0)
+    written = {path.relative_to(elsewhere / "of_mine").as_posix() for path in elsewhere.glob("of_mine/**/*")}
+    assert {"of_mine.py", "tests/test_of_mine.py", ".github/workflows/ci.yml", ".gitignore"} <= written
