@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def in_notebook() -> bool:
+    """Return whether the code runs in a notebook, which shows HTML. IPython on a terminal is none."""
+    ipython = sys.modules.get("IPython")
+    return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
+
+
 class Pipe:
     """Standard output without the trailing spaces that tables add to lines.
 
