@@ -56,7 +56,8 @@ def terminal(width: int | None = None) -> Console:
 
     if sys.stdout.isatty():
         return Console(highlight=False, emoji=False)
-    return Console(highlight=False, emoji=False, file=Pipe(), width=width)  # type: ignore[arg-type]
+    pipe: Any = Pipe()  # a notebook gets plain text, too
+    return Console(highlight=False, emoji=False, file=pipe, width=width, force_jupyter=False)
 
 
 def print_table(console: Console, table: Any) -> None:

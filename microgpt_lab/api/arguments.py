@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -69,8 +70,7 @@ def text(key: str, value: Any) -> str:
 
 def quoted(value: str) -> str:
     """Return a text in quotes, in which Hydra reads no commas and equals signs."""
-    backslashes = len(value) - len(value.rstrip("\\"))
-    escaped = value.replace("'", "\\'") + "\\" * backslashes
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
 
 

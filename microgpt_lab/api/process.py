@@ -17,15 +17,17 @@ ERROR, GRACE = "error: ", 0.5  # seconds that a command has to end by itself aft
 
 
 def run_command(arguments: list[str], show: Callable[[str], None] | None) -> tuple[int, str]:
-    """Run `python -m microgpt_lab` with these arguments. Return its exit status and why it was refused, or "".
+    """Run `python -m microgpt_lab …`. Return its exit status, and why it was refused, or "".
 
     show: called with each line of its output; None: it writes to the terminal itself, in colours.
     KeyboardInterrupt after the command has stopped.
     """
+    # A kernel of Jupyter asks for colours, which are for a terminal alone.
+    environment = {name: x for name, x in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")}
     path = os.pathsep.join(filter(None, sys.path))  # so that it finds the same packages
     process = subprocess.Popen(
         [sys.executable, "-m", "microgpt_lab", *arguments],
-        env=os.environ | {"PYTHONPATH": path, "PYTHONUTF8": "1"},
+        env=environment | {"PYTHONPATH": path, "PYTHONUTF8": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE if show else None,
         stderr=subprocess.PIPE,

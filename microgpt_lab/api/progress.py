@@ -35,13 +35,14 @@ class Progress:
             self.draw()
 
     def draw(self) -> None:
-        from IPython.display import HTML, display  # type: ignore[import-not-found]
+        from IPython.display import display  # type: ignore[import-not-found]
 
         self.next = time.monotonic() + PAUSE
+        content = {"text/html": self.html(), "text/plain": f"{self.ended} of {self.jobs} jobs"}
         if self.handle is None:
-            self.handle = display(HTML(self.html()), display_id=True)
+            self.handle = display(content, raw=True, display_id=True)
         else:
-            self.handle.update(HTML(self.html()))
+            self.handle.update(content, raw=True)
 
     def html(self) -> str:
         """The bar, how many jobs have ended, the last one, and other lines."""

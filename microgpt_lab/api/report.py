@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from microgpt_lab.report.analysis import Analysis
 
-WIDTH = 110  # columns
+WIDTH = 98  # columns
 STYLE = "--ink: currentColor; --grid: rgba(128, 128, 128, .4); max-width: 800px"  # of the picture
 
 
@@ -48,7 +48,8 @@ class Report:
         yield from (Text(f"without a result {line}", "red") for line in facts["without_result"])
 
     def __repr__(self) -> str:
-        console = Console(file=io.StringIO(), width=WIDTH, highlight=False, emoji=False)
+        text = {"color_system": None, "force_terminal": False, "force_jupyter": False}
+        console = Console(file=io.StringIO(), width=WIDTH, highlight=False, emoji=False, **text)
         with console.capture() as captured:
             console.print(self)
         return "\n".join(line.rstrip() for line in captured.get().splitlines())

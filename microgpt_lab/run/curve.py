@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-COLUMNS = 200  # points of a line: of each, the mean of its steps
+COLUMNS = 64  # points of a line: of each, the mean of its steps
 WIDTH, HEIGHT = 640, 220  # pixels
 LEFT, RIGHT, TOP, BOTTOM = 40, 90, 10, 30
 TRAIN, VAL = "#e08a3c", "#3b82f6"  # with contrast on light and dark pages
-TICKS = 4
+TICKS = 5
 
 
 class LossCurve:

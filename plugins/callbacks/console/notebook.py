@@ -17,20 +17,21 @@ class NotebookView:
     """Shows a run in the output of a cell, and updates it in place a few times a second."""
 
     def __init__(self, run, trainer):
-        from IPython.display import HTML, display
+        from IPython.display import display  # type: ignore[import-not-found]
 
-        self.run, self.trainer, self.html = run, trainer, HTML
+        self.run, self.trainer = run, trainer
         self.curve, self.val, self.speed = LossCurve(trainer.steps), math.nan, 0.0
         self.started, self.first_step = time.monotonic(), trainer.step
         self.warnings = list(warnings(run.config, trainer.corpus))
-        self.handle = display(HTML(self.picture(f"{trainer.parameters:,} parameters")), display_id=True)
+        first = self.picture(f"{trainer.parameters:,} parameters")
+        self.handle = display(first, raw=True, display_id=True)
         self.next = 0.0
 
     def step_finished(self, step, metrics):
         self.val = metrics.get("loss/val", self.val)
         self.curve.add(step, metrics["loss/train"], metrics.get("loss/val"))
         if time.monotonic() >= self.next:
-            self.handle.update(self.html(self.picture(self.progress(metrics["perf/tokens_per_s"]))))
+            self.handle.update(self.picture(self.progress(metrics["perf/tokens_per_s"])), raw=True)
             self.next = time.monotonic() + PAUSE
 
     def progress(self, speed):
@@ -47,13 +48,14 @@ class NotebookView:
         )
         loss = f"validation loss {summary['loss/val']:.4f}" if "loss/val" in summary else ""
         steps = f"{summary['steps']:,} steps in {summary['seconds']:.1f} s"
-        self.handle.update(self.html(self.picture(", ".join(filter(None, (status, loss, steps))))))
+        self.handle.update(self.picture(", ".join(filter(None, (status, loss, steps)))), raw=True)
 
     def picture(self, line):
-        """The name of the run, a line, its curve and what to beware of, as HTML."""
+        """The name of the run, a line, its curve and what to beware of, as HTML, and as text without it."""
         lines = [f"<b>{safe(self.run.name)}</b> {safe(line)}"]
         lines += [f"warning: {safe(each)}" for each in self.warnings]
-        return f"<div>{'<br>'.join(lines)}</div>{self.curve.svg()}"
+        html = f"<div>{'<br>'.join(lines)}</div>{self.curve.svg()}"
+        return {"text/html": html, "text/plain": printable(f"{self.run.name}: {line}")}
 
 
 def safe(text):
