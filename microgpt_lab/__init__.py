@@ -1,5 +1,7 @@
 """Train small GPTs from scratch, swap one piece at a time, and measure whether the change helps."""
 
+from typing import TYPE_CHECKING, Any
+
 from microgpt_lab import ops
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.backend import Backend
@@ -17,6 +19,11 @@ from microgpt_lab.registry.hookspecs import hookimpl
 from microgpt_lab.registry.plugins import part
 from microgpt_lab.sweeps.table import load_sweep
 from microgpt_lab.tensors.tensor import Tensor
+
+if TYPE_CHECKING:
+    from microgpt_lab.api.run import load_run
+    from microgpt_lab.api.sweep import sweep
+    from microgpt_lab.api.train import train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,6 +47,7 @@ __all__ = [
     "at_least",
     "between",
     "hookimpl",
+    "load_run",
     "load_sweep",
     "looking",
     "ops",
@@ -47,4 +55,21 @@ __all__ = [
     "printable",
     "see",
     "seen",
+    "sweep",
+    "train",
 ]
+# Imported when they are used, because they need Hydra and rich, which take as long as everything else.
+LAZY = {"load_run": "run", "sweep": "sweep", "train": "train"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module 'microgpt_lab' has no attribute '{name}'")
+    from importlib import import_module
+
+    globals()[name] = found = getattr(import_module(f"microgpt_lab.api.{LAZY[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -32,6 +32,10 @@ class UserError(Exception):
 
     status = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython and notebooks show instead of a traceback."""
+        return [f"error: {printable(str(self))}"]
+
 
 class StorageError(UserError):
     """The machine cannot store a file: a full disk, a read-only folder, too many open files."""

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def in_notebook() -> bool:
+    """Return whether the code runs in a notebook, which shows HTML. IPython on a terminal is none."""
+    ipython = sys.modules.get("IPython")
+    return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
+
+
 class Pipe:
     """Standard output without the trailing spaces that tables add to lines.
 
@@ -61,7 +67,8 @@ def terminal(width: int | None = None) -> Console:
 
     if sys.stdout.isatty():
         return Console(highlight=False, emoji=False)
-    return Console(highlight=False, emoji=False, file=Pipe(), width=width)  # type: ignore[arg-type]
+    pipe: Any = Pipe()  # a notebook gets plain text, too
+    return Console(highlight=False, emoji=False, file=pipe, width=width, force_jupyter=False)
 
 
 def print_table(console: Console, table: Any) -> None:

@@ -47,11 +47,17 @@ def parse(arguments: list[str]) -> Namespace:
         "--best", action="store_true", help="use the checkpoint with the lowest validation loss"
     )
     args = parser.parse_run_and_overrides(arguments)
-    if SYNONYMS.get(args.split, args.split) not in PARTS:
-        raise UserError(f"--split {args.split} is unknown{suggest(args.split, PARTS)}")
-    args.split = SYNONYMS.get(args.split, args.split)
+    args.split = split_name(args.split, "--split ")
     check_keys(args.overrides, KEYS)
     return args
+
+
+def split_name(given: str, before: str = "split=") -> str:
+    """Return the name of a part of a split; `before` is what stands before it in an error message."""
+    name = SYNONYMS.get(given, given)
+    if name not in PARTS:
+        raise UserError(f"{before}{given} is unknown{suggest(given, PARTS)}")
+    return name
 
 
 def main(arguments: list[str]) -> int:

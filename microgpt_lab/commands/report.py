@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -62,21 +62,31 @@ def main(arguments: list[str]) -> int:
     options = vars(parser.parse_args(arguments))
     sweep = find.sweep_folder(options.pop("sweep"))
     csv, latex = options.pop("csv"), options.pop("latex")
-    try:
-        frame = load_sweep(sweep)
-        from microgpt_lab.report.analysis import Question, analyse
+    analysis, frame, files = compare(sweep, options)
+    if csv or latex:
         from microgpt_lab.report.export import export_csv, export_latex
-        from microgpt_lab.report.pages import write
 
-        analysis = analyse(frame, Question(**options), sweep)
-        files = write(analysis, frame, sweep)
         files += [export_csv(frame, sweep)] if csv else []
         files += [export_latex(analysis, sweep)] if latex else []
-    except ModuleNotFoundError as error:
-        raise UserError(f"report needs {error.name}: {install_module(error.name or 'pandas')}") from None
     show(analysis, frame, sweep)
     print(f"written: {', '.join(file.name for file in files)} in {sweep}")
     return 0
+
+
+def compare(sweep: Path, options: dict[str, Any]) -> tuple[Analysis, pandas.DataFrame, list[Path]]:
+    """Compare the settings of a sweep and write the report. Return it, the runs, and the files.
+
+    options: those of `Question`. UserError if they do not fit the sweep, or a package is missing.
+    """
+    try:
+        frame = load_sweep(sweep)
+        from microgpt_lab.report.analysis import Question, analyse
+        from microgpt_lab.report.pages import write
+
+        analysis = analyse(frame, Question(**options), sweep)
+        return analysis, frame, write(analysis, frame, sweep)
+    except ModuleNotFoundError as error:
+        raise UserError(f"report needs {error.name}: {install_module(error.name or 'pandas')}") from None
 
 
 def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
@@ -86,6 +96,15 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     facts = page(analysis, frame, sweep)
     console = terminal(200)
     console.print(f"[bold]{escape(facts['title'])}[/]  {escape(facts['counts'])}", soft_wrap=True)
+    print_table(console, table(facts, console.width))
+    for note in facts["notes"]:
+        console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+    for line in facts["without_result"]:
+        console.print(f"[red]without a result[/] {escape(line)}", soft_wrap=True)
+
+
+def table(facts: dict[str, Any], width: int) -> Table:
+    """Make the table of the report. With few columns of text, it has no sizes and seconds."""
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right")
     for key in facts["keys"]:
@@ -95,7 +114,7 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
         min(WIDEST, max(map(len, column))) + 2
         for column in zip(facts["keys"], *(row["keys"] for row in facts["rows"]))
     ]
-    headings = headings if console.width >= sum(widths) + WIDE else headings[:3]
+    headings = headings if width >= sum(widths) + WIDE else headings[:3]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(escape(facts["compared_with"]), overflow="fold")
@@ -116,8 +135,4 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
             escape(row["verdict"]),
             style=style,
         )
-    print_table(console, table)
-    for note in facts["notes"]:
-        console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
-    for line in facts["without_result"]:
-        console.print(f"[red]without a result[/] {escape(line)}", soft_wrap=True)
+    return table

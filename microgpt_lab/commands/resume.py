@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from microgpt_lab.commands import PROGRAM, Parser, print_warning
 from microgpt_lab.commands.multirun.prepare import warn_of_plugins
@@ -42,21 +43,30 @@ def main(arguments: list[str]) -> int:
     check_twice(args.overrides)
     warn_of_plugins()
     run = reopen(find.run_folder(args.run), args.overrides, args.force)
+    summary = go_on(run, best=args.best, changed=bool(args.overrides))
+    return exit_status(summary | {"folder": str(run.folder)}) if summary else 0
+
+
+def go_on(run: Run, *, best: bool = False, changed: bool = False) -> dict[str, Any] | None:
+    """Continue a run from its last or best checkpoint, and return the summary; None if it has ended.
+
+    changed: whether its configuration has been changed, so that a run that has ended continues too.
+    """
     with run.exclusive():
         status = read_summary(run.folder)["status"]
-        if status in ("ok", "diverged") and not args.overrides and not args.best:
+        if status in ("ok", "diverged") and not changed and not best:
             longer = status == "ok" and not is_job(run.folder)
             hint = f"; to train longer: {longer_command(run)}" if longer else ""
             print(printable(f"{run.folder} has ended: {status}{hint}"))
-            return 0
-        if args.best:
+            return None
+        if best:
             saved = checkpoint.read_best(run.folder)
             print(
                 printable(f"{run.folder} continues from its best checkpoint, step {saved.facts.get('step')}")
             )
         elif not (saved := checkpoint.read(run.folder, print_warning)):
             print(printable(f"{run.folder} has no checkpoint yet: it starts at step 0"))
-        return exit_status(execute(run, saved) | {"folder": str(run.folder)})
+        return execute(run, saved)
 
 
 def longer_command(run: Run) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random
-
 from microgpt_lab.commands import Parser, print_warning
 from microgpt_lab.errors import UserError, at_least, printable
 from microgpt_lab.listing import find
 from microgpt_lab.options.changed import check_keys
-from microgpt_lab.run.assemble import build
 from microgpt_lab.run.trained import load_trained
 from microgpt_lab.terminal import terminal
 
@@ -47,7 +44,6 @@ def main(arguments: list[str]) -> int:
         raise UserError(str(error)) from None
     folder = find.run_folder(args.run, with_checkpoint=True, demo=True)
     trained = load_trained(folder, print_warning, best=args.best, overrides=args.overrides)
-    sampler = build("sampler", trained.config["sampler"])
     try:
         text = trained.continuation(args.prompt, args.length)
     except ValueError as error:
@@ -57,13 +53,9 @@ def main(arguments: list[str]) -> int:
             f"--prompt: its {len(trained.tokenizer.encode(args.prompt))} tokens fill the block of "
             f"{trained.model.block_size}: write a shorter one, or --length N to go on beyond the block"
         )
-    rng, previous = Random(args.seed), ""
+    previous = ""
     of_stream = trained.start != [trained.bos]  # samples of a stream are text, not documents
-    for i in range(args.n):
-        try:
-            new = trained.tokenizer.decode(sampler(text, rng))
-        except ArithmeticError as error:
-            raise UserError(f"cannot sample from {folder}: {error}") from None
+    for i, new in enumerate(trained.documents(text, args.n, args.seed)):
         sample = f"{args.prompt}{new}"
         if i and (of_stream or "\n" in previous + sample):
             print_separator()

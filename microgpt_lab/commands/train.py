@@ -20,8 +20,8 @@ from microgpt_lab.commands import COMMANDS
 from microgpt_lab.commands.multirun import batches, dry, prepare
 from microgpt_lab.commands.multirun.launcher import register_plugins
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError
-from microgpt_lab.options import config, mistakes, shorthand
-from microgpt_lab.options.compose import register
+from microgpt_lab.options import config, mistakes
+from microgpt_lab.options.compose import register, written_out
 from microgpt_lab.registry.folders import CONF
 from microgpt_lab.run.execute import execute
 from microgpt_lab.run.folder import read_summary
@@ -76,10 +76,7 @@ def main(arguments: list[str]) -> int:
     prepare.Prepare.parallel, arguments = prepare.take_jobs(arguments)
     if flags := {"-m", "--multirun"} & set(arguments):  # Hydra needs it first
         arguments = ["-m", *(argument for argument in arguments if argument not in flags)]
-    mistakes.check_flags(arguments)
-    mistakes.check_twice(arguments)
-    arguments = [written for argument in arguments for written in shorthand.expand(argument)]
-    config.check(arguments)
+    arguments = written_out(arguments)
     register()
     register_plugins()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its errors instead of printing them

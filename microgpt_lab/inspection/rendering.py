@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PRE = '<pre style="line-height: 1.35; overflow-x: auto; font-family: monospace">{code}</pre>'
+PRE = (
+    '<pre style="line-height: 1.35; overflow-x: auto; white-space: pre; font-family: monospace">{code}</pre>'
+)
 SHADES, EIGHTHS = " ░▒▓█", " ▏▎▍▌▋▊▉"
 LEAST = 0.02, 0.25, 0.5, 0.75  # the least weight that each shade stands for
 T = TypeVar("T")
@@ -36,7 +38,8 @@ class Views(list[T]):
 
 def to_html(renderable: Any, width: int = 120) -> str:
     """Return what a terminal of `width` columns would show, as HTML."""
-    console = Console(record=True, file=io.StringIO(), width=width, highlight=False, emoji=False)
+    sink = io.StringIO()  # not Jupyter, which would display it, too
+    console = Console(record=True, file=sink, width=width, highlight=False, emoji=False, force_jupyter=False)
     console.print(renderable)
     return console.export_html(inline_styles=True, code_format=PRE)
 

@@ -18,6 +18,11 @@ MOST_LISTED = 5  # folders that the error for an ambiguous name lists
 
 
 def run_folder(name: str, *, with_checkpoint: bool = False, demo: bool = False) -> Path:
+    """Find the folder of a run as `find_run` does, and print on stderr which one a name stands for."""
+    return print_choice(name, find_run(name, with_checkpoint=with_checkpoint, demo=demo))
+
+
+def find_run(name: str, *, with_checkpoint: bool = False, demo: bool = False) -> Path:
     """Return the folder of a run: an existing path, `last`, or the one run whose path contains the name.
 
     `last` is the run below ./runs, in a sweep or not, that started or resumed last; `with_checkpoint`, the
@@ -39,6 +44,11 @@ def run_folder(name: str, *, with_checkpoint: bool = False, demo: bool = False) 
 
 
 def sweep_folder(name: str) -> Path:
+    """Find the folder of a sweep as `find_sweep` does, and print on stderr which one a name stands for."""
+    return print_choice(name, find_sweep(name))
+
+
+def find_sweep(name: str) -> Path:
     """Return the folder of a sweep: an existing path, `last`, or the one sweep whose path contains the name.
 
     `last` is the sweep below ./runs that started or continued last.
@@ -54,15 +64,15 @@ def sweep_folder(name: str) -> Path:
 
 
 def newest(dated: Iterable[tuple[float, Path]], kind: str, advice: str) -> Path:
-    """Return the folder with the latest time, and print it on stderr."""
+    """Return the folder with the latest time."""
     _, folder = max(dated, default=(0.0, None))
     if folder is None:
         raise UserError(f"there is no {kind} below ./{ROOT}: name its folder, or {advice}")
-    return print_choice(LAST, folder)
+    return folder
 
 
 def matching(name: str, folders: Iterable[Path], kind: str) -> Path:
-    """Return the only folder whose path below ./runs contains the name, and print it on stderr.
+    """Return the only folder whose path below ./runs contains the name.
 
     A folder with exactly this name or path takes precedence.
     """
@@ -71,7 +81,7 @@ def matching(name: str, folders: Iterable[Path], kind: str) -> Path:
     exact = [path for path in below if part in (path, below[path].name)]
     matches = exact or [path for path in below if part and part in path]
     if len(matches) == 1:
-        return print_choice(name, below[matches[0]])
+        return below[matches[0]]
     if matches:
         listed = ", ".join(matches[:MOST_LISTED]) + (", …" if len(matches) > MOST_LISTED else "")
         raise UserError(f"'{name}' matches {len(matches):,} {kind}s below ./{ROOT}: {listed}")
@@ -90,8 +100,9 @@ def exists(name: str) -> bool:
 
 
 def print_choice(name: str, folder: Path) -> Path:
-    """Print on stderr which folder a name stands for, and return the folder."""
-    print(printable(f"{name}: {folder}"), file=sys.stderr)
+    """Print on stderr which folder a name stands for, unless it is a path, and return the folder."""
+    if folder not in (Path(name), DEMO):
+        print(printable(f"{name}: {folder}"), file=sys.stderr)
     return folder
 
 

@@ -209,6 +209,22 @@ def read_metric(path: Path, metric: str = "loss/val", otherwise: str = "") -> di
     return found[0] or found[-1]
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read all metrics of a file with one JSON object per line. An incomplete last line is ignored.
+
+    FileNotFoundError if the file is missing, UserError if a line cannot be read.
+    """
+    decoder = msgspec.json.Decoder(dict[str, Figure | None])
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_METRICS:
+            raise UserError(f"{path} is larger than {LARGEST_METRICS:,} bytes")
+        lines = file.read(LARGEST_METRICS).rpartition(b"\n")[0]
+    try:
+        return decoder.decode_lines(lines)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UserError(f"{path}: {msgspec_message(error)}") from None
+
+
 def read(path: Path) -> Any:
     """Read a YAML or JSON file. FileNotFoundError if it is missing, UserError if it does not fit SCHEMA."""
     return parse(read_text(path), path)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 from microgpt_lab.core.divergence import in_range
@@ -45,6 +46,18 @@ class Trained(NamedTuple):
         """Return what a sampler continues: the start of a document, and this text. See `Continuation`."""
         ids = [*self.start, *self.tokenizer.encode(prompt)]
         return Continuation(self.model, self.weights, ids, stop=self.bos, length=length)
+
+    def documents(self, prompt: Continuation, number: int, seed: int | None = None) -> Iterator[str]:
+        """Draw what follows a prompt, several times. The same seed gives the same documents.
+
+        UserError if the logits are no numbers to draw from.
+        """
+        sampler, rng = build("sampler", self.config["sampler"]), Random(seed)
+        for _ in range(number):
+            try:
+                yield self.tokenizer.decode(sampler(prompt, rng))
+            except ArithmeticError as error:
+                raise UserError(f"cannot sample from this model: {error}") from None
 
 
 def load_trained(

@@ -11,21 +11,22 @@ from imports import PACKAGE, ROOT, room_arrows
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 # Column, row and number of columns of each room.
 PLACES = {
-    "commands": (0, 0, 5),
-    "report": (0, 1, 1),
-    "listing": (1, 1, 1),
-    "checks": (2, 1, 1),
-    "inspection": (3, 1, 1),
-    "authoring": (4, 1, 1),
-    "sweeps": (0, 2, 2),
-    "run": (0, 3, 2),
-    "exchange": (2, 4, 2),
-    "options": (0, 5, 2),
-    "registry": (0, 6, 2),
-    "tensors": (2, 6, 1),
-    "core": (0, 7, 5),
+    "api": (0, 0, 5),
+    "commands": (0, 1, 5),
+    "report": (0, 2, 1),
+    "listing": (1, 2, 1),
+    "checks": (2, 2, 1),
+    "inspection": (3, 2, 1),
+    "authoring": (4, 2, 1),
+    "sweeps": (0, 3, 2),
+    "run": (0, 4, 2),
+    "exchange": (2, 5, 2),
+    "options": (0, 6, 2),
+    "registry": (0, 7, 2),
+    "tensors": (2, 7, 1),
+    "core": (0, 8, 5),
 }
-WIDTH, GAP, LINE, ROWS = 260, 36, 17, 8  # pixels; rows of rooms
+WIDTH, GAP, LINE, ROWS = 260, 36, 17, 9  # pixels; rows of rooms
 STYLE = """
 text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #57606a }
 .name { font: bold 15px system-ui, sans-serif; fill: #1f2328 }

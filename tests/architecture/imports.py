@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "microgpt_lab"
 # A room may import the rooms that these arrows lead to, directly or through others.
 ARROWS = {
+    "api": {"commands"},
     "commands": {"report", "listing", "checks", "exchange", "inspection", "authoring"},
     "authoring": {"options"},
     "report": {"sweeps"},

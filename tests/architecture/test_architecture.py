@@ -53,6 +53,7 @@ def test_plugins_use_the_public_api_and_no_other_plugin():
         "ops",
         "terminal",
         "core",
+        "run.curve",
         "tensors",
         "options.download",
         "options.untrusted",

@@ -26,8 +26,8 @@ STYLE = f"""<style>
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
     import matplotlib
+    from matplotlib.figure import Figure  # not pyplot, which would draw in the reader's notebook too
 
-    matplotlib.use("svg")
     matplotlib.rcParams |= {
         "svg.hashsalt": "report",
         "svg.fonttype": "none",
@@ -37,11 +37,8 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]
         "axes.edgecolor": GRID,
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     }
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        ncols=columns, figsize=(width, height), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(ncols=columns, squeeze=False)
     for each in axes[0]:
         each.spines[["top", "right", "left"]].set_visible(False)
         each.tick_params(length=0)
@@ -49,11 +46,8 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]
 
 
 def as_svg(figure: Any) -> str:
-    from matplotlib import pyplot
-
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    pyplot.close(figure)
     svg = text.getvalue()
     svg = re.sub(INK, f"var(--ink, {INK})", svg)
     svg = re.sub(GRID, f"var(--grid, {GRID})", svg)

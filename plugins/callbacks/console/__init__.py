@@ -4,11 +4,12 @@ import shlex
 import time
 
 from microgpt_lab import at_least, hookimpl
-from microgpt_lab.terminal import erase, format_duration, terminal
+from microgpt_lab.terminal import erase, format_duration, in_notebook, terminal
 
 from .faster import faster_line
 from .header import chosen_width, header_rows, panel, warnings
 from .live import LiveView
+from .notebook import NotebookView
 from .result import are_text, drawn, escaped, how_many, mean, result_rows, sample_texts, samples_table, terms
 
 # rich is imported where it is used, because that takes 30 to 45 ms and every command loads this file.
@@ -22,6 +23,8 @@ SAMPLES = 60  # columns of the samples in the line of a job
 
 class Console:
     """Show a run: a progress bar on a terminal, lines in a pipe, one line per job in a sweep.
+
+    A notebook gets the curve of the losses, which grows while the run trains.
 
     A pipe gets a line at each evaluation, and at least one line every `seconds`.
 
@@ -39,6 +42,9 @@ class Console:
         self.live = self.terminal.is_interactive and not run.parallel
         self.started_at = self.last_line_at = time.monotonic()
         self.first_step, self.estimated = trainer.step, False
+        self.notebook = NotebookView(run, trainer) if in_notebook() and not run.in_sweep else None
+        if self.notebook:
+            return
         if not run.in_sweep:
             self.header()
         if self.live:
@@ -81,6 +87,9 @@ class Console:
             self.print_line(f"warning: {line}")
 
     def step_finished(self, step, metrics):
+        if self.notebook:
+            self.notebook.step_finished(step, metrics)
+            return
         self.losses.append(metrics["loss/train"])
         self.val = metrics.get("loss/val", self.val)
         recent = self.losses[-50:]
@@ -114,6 +123,9 @@ class Console:
         self.estimated = True
 
     def run_finished(self, run, summary):
+        if self.notebook:
+            self.notebook.run_finished(summary)
+            return
         if self.progress:
             (self.view or self.progress).stop()
         if run.in_sweep:
