@@ -27,6 +27,7 @@ from microgpt_lab.authoring.package import (
 from microgpt_lab.commands import main
 from microgpt_lab.registry import folders
 from microgpt_lab.registry.hookspecs import KINDS
+from microgpt_lab.registry.versions import HOOKS, stated
 from microgpt_lab.testing import check, parts_of
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,7 @@ def module_of(kind, name):
 )
 def test_a_new_part_passes_its_checks(kind):
     (part,) = parts_of(module_of(kind, "of_mine"))
-    assert (part.kind, part.name) == (kind, "of_mine")
+    assert (part.kind, part.name, stated(part.plugin)) == (kind, "of_mine", HOOKS)
     check(part)
 
 

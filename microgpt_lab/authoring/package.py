@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from microgpt_lab.options.keys import defaults
+from microgpt_lab.registry.versions import HOOKS
+from microgpt_lab.registry.versions import NAME as HOOKS_OF_MODULE
 
 TEMPLATES = Path(__file__).with_name("templates")
 SEEDS = "'seed=range(20)' backend=auto hydra.sweep.dir=runs/my_part"
@@ -54,8 +56,11 @@ def own_words(name: str) -> dict[str, str]:
 
 
 def part_source(kind: str, name: str) -> str:
-    """Return the module of a new part."""
-    return filled((TEMPLATES / "parts" / f"{kind}.py").read_text(encoding="utf-8"), own_words(name))
+    """Return the module of a new part, which states the version of the hooks that it is written for."""
+    text = filled((TEMPLATES / "parts" / f"{kind}.py").read_text(encoding="utf-8"), own_words(name))
+    return text.replace(
+        "\n@hookimpl", f"\n{HOOKS_OF_MODULE} = {HOOKS}  # of microgpt_lab's versions\n\n\n@hookimpl"
+    )
 
 
 def package(kind: str, name: str, author: Author, version: str) -> dict[str, str]:
