@@ -9,6 +9,7 @@ from microgpt_lab.inspection.against import Against
 from microgpt_lab.inspection.embeddings import Plane
 from microgpt_lab.inspection.expected import Prediction
 from microgpt_lab.inspection.health import QUANTITIES, Health
+from microgpt_lab.inspection.rendering import foremost
 
 Figure = dict[str, Any]
 MOST_CURVES = 14  # of a picture
@@ -81,11 +82,14 @@ def embedding_maps(planes: list[Plane]) -> list[Figure]:
 
 
 def ablation_table(removed: list[Ablation]) -> Figure:
+    shown = foremost(removed, lambda each: abs(each.change), MOST_ROWS)
     rows = [
         [each.name, each.loss, {"change": each.change}, *({"change": x} for x in each.changes)]
-        for each in removed
+        for each in shown
     ]
-    return table("Without a part", ["without", "loss", "change", *removed[0].came], rows, NOTE)
+    left_out = f"The {len(shown)} of {len(removed)} where the loss changes most. "
+    note = left_out + NOTE if len(shown) < len(removed) else NOTE
+    return table("Without a part", ["without", "loss", "change", *removed[0].came], rows, note)
 
 
 def against_table(found: Against, first: str, second: str) -> Figure:
