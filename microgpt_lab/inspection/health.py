@@ -105,11 +105,12 @@ class Health(View):
         return table
 
     def cell(self, figures: list[Activation]) -> str:
-        if len(figures) > 4:
+        if not figures:
+            return ""
+        if len(figures) > 1:
             known = [each.value for each in figures if each.value is not None]
-            return f"{number(min(known), 2)} to {number(max(known), 2)}" if known else number(None)
-        if len(figures) != 1:
-            return " ".join(number(each.value, 2) for each in figures)
+            few = known if len(known) <= 4 else (min(known), max(known))
+            return (" " if few is known else " to ").join(f"{x:.2f}" for x in few) or number(None)
         (each,) = figures
         numbers, curve = number(each.value, 3), self.curve(f"activations/{each.quantity}/{each.place}", 8)
         return f"{numbers:<7} {curve}" if curve else numbers
