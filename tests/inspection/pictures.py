@@ -54,9 +54,9 @@ def draw(browser: Browser, folder: Path, name: str) -> None:
 if __name__ == "__main__":
     with TemporaryDirectory() as folder, TemporaryDirectory() as profile:
         browser = Browser(profile)
-        browser.send(
-            "Emulation.setDeviceMetricsOverride", width=660, height=400, deviceScaleFactor=2, mobile=False
-        )
+        browser.send("Emulation.setScrollbarsHidden", hidden=True)
+        size = {"width": 640, "height": 400, "deviceScaleFactor": 1.5}
+        browser.send("Emulation.setDeviceMetricsOverride", **size, mobile=False)
         for name in PICTURES:
             draw(browser, Path(folder), name)
         browser.close()
