@@ -15,7 +15,8 @@ from microgpt_lab.core.backend import Batch, Dropout
 from microgpt_lab.core.reading import lines
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
-from microgpt_lab.tensors.padding import draw_masks, padded
+from microgpt_lab.tensors.masks import draw_masks
+from microgpt_lab.tensors.padding import padded
 from microgpt_lab.tensors.shapes import ShapeTensor
 from microgpt_lab.testing import (
     OPERATIONS,
@@ -239,9 +240,11 @@ def test_padded_lengths_are_at_most_the_block_size(name):
 
 
 def test_numpy_and_python_draw_the_same_dropout_masks():
-    batch = Batch([[0] * 4, [0] * 8], 16, mean=True)
-    for dropout in Dropout("any key", 0.3, sites=3, width=5), Dropout("other", 0.3, sites=2, heads=2):
-        for kept, matrices in zip(draw_masks(dropout, batch), dropout.masks([3, 7]), strict=True):
+    """Keys of several lengths, and more numbers than the generator makes at a time (312)."""
+    batch = Batch([[0] * 4, [0] * 17], 16, mean=True)
+    of_tokens = [Dropout("any key"[:length], 0.3, sites=3, width=7) for length in range(1, 8)]
+    for dropout in *of_tokens, Dropout("other", 0.3, sites=2, heads=2):
+        for kept, matrices in zip(draw_masks(dropout, batch), dropout.masks([3, 16]), strict=True):
             for mask, rows in zip(kept * dropout.scale, matrices, strict=True):
                 length = len(rows)
                 heads = mask.swapaxes(0, 1).reshape(length, -1) if mask.ndim == 3 else mask

@@ -15,6 +15,7 @@ from microgpt_lab.commands.multirun.dry import estimate
 from microgpt_lab.core.reading import lines
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
+from microgpt_lab.tensors import ragged
 from microgpt_lab.testing import losses, small_trainer
 
 MAPS = Path("/proc/self/maps")
@@ -148,6 +149,7 @@ def test_1000_losses_are_those_published(karpathy_names):
 def test_bits_do_not_depend_on_threads_or_runs_or_what_lay_in_memory(monkeypatch):
     """Each document or two have a lane of their own. The second run in a thread count begins with NaN."""
     monkeypatch.setattr(MODULES["scan"], "WORTH", 1)
+    monkeypatch.setattr(ragged, "WORTH", 1)
     chosen = {
         "layers": 2,
         "batch_size": 11,
