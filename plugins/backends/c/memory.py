@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
-from .plan import DOCUMENTS, REDUCTIONS, SUMS, Unit
+from .plan import BEFORE, DOCUMENTS, REDUCTIONS, SUMS, Unit
 
 
 class Place(NamedTuple):
@@ -134,22 +134,21 @@ class Memory:
 
     def place_others(self, kept: set[int]) -> None:
         """Find places for all other results. `kept`: the serials of those that are needed at the end."""
-        free: dict[Place, list[Place]] = defaultdict(list)
+        free: dict[tuple[str, Place], list[Place]] = defaultdict(list)
         ending: dict[int, list[Node]] = defaultdict(list)
         for i, unit in enumerate(self.units):
             for node in unit.outs:
                 if node.serial in self.home:
                     continue
                 size = size_of(node)
-                if unit.stage != DOCUMENTS:
-                    self.put(node, "keep")
-                elif node.op in SUMS or not node.of_docs:
+                area = "keep" if unit.stage != DOCUMENTS else "mem"
+                if unit.stage == DOCUMENTS and (node.op in SUMS or not node.of_docs):
                     self.put(node, "sums")
-                elif free[size]:
-                    self.home[node.serial] = free[size].pop()
+                elif free[area, size]:
+                    self.home[node.serial] = free[area, size].pop()
                 else:
-                    self.put(node, "mem")
-                if self.home[node.serial].area == "mem" and node.serial not in kept:
+                    self.put(node, area)
+                if self.home[node.serial].area != "sums" and unit.stage != BEFORE and node.serial not in kept:
                     ending[self.last_reader.get(node.serial, i)].append(node)
             for node in ending[i]:
-                free[size_of(node)].append(self.home[node.serial])
+                free[self.home[node.serial].area, size_of(node)].append(self.home[node.serial])
