@@ -42,7 +42,7 @@ class Compiled:
     """A traced function, its library, and the memory in which it works."""
 
     def __init__(self, f: Callable, carry: Any, inputs: Sequence[Any], dtype: str, show: Sequence[str] = ()):
-        self.program, self.dtype = trace(f, carry, inputs, show), np.dtype(dtype)
+        self.program, self.dtype = trace(f, carry, inputs, show, share=True), np.dtype(dtype)
         real = "double" if dtype == "float64" else "float"
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
