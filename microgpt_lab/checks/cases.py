@@ -54,11 +54,23 @@ class Case:
         """A small GPT with this part."""
         return small_gpt(**{self.part.kind: self.built})
 
+    def check(self, functions: Iterable[Callable[[Case], None]]) -> None:
+        """Check this case. Broken if a function raises."""
+        for function in functions:
+            with self.naming():
+                try:
+                    function(self)
+                except (UserError, ValueError):
+                    if not self.may_refuse or self.part.kind in MODEL_KINDS:
+                        raise
+
     @contextlib.contextmanager
     def naming(self) -> Iterator[None]:
         """Turn an error of any type into Broken, with the line of the part's own code that raised it."""
         try:
             yield
+        except Untried:
+            raise
         except Exception as error:
             raise Broken(self.part, self.setting, described(self.part, error)) from error
 
@@ -101,8 +113,7 @@ class Cases:
 
     def check_first(self, function: Callable[[Case], None]) -> None:
         """Check what does not depend on options."""
-        with self.required[0].naming():
-            function(self.required[0])
+        self.required[0].check([function])
 
     def check_building(self) -> None:
         """Check that it is built, and that a small model takes it."""
@@ -129,13 +140,7 @@ class Cases:
     def check_each(self, functions: Iterable[Callable[[Case], None]]) -> None:
         """Check each case. Broken at the first that fails."""
         for case in self.all:
-            for function in functions:
-                with case.naming():
-                    try:
-                        function(case)
-                    except (UserError, ValueError):
-                        if not case.may_refuse or self.part.kind in MODEL_KINDS:
-                            raise
+            case.check(functions)
 
 
 def accepted(case: Case) -> bool:
