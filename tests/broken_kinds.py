@@ -95,9 +95,9 @@ def overshoot(step, steps):
     return cos(pi * step / steps)
 
 
-def dice(*, documents: int = 20):
-    """Throws of a die."""
-    return [str(random.randint(1, 6)) for _ in range(documents)]
+def draws():
+    """Twenty random numbers."""
+    return [str(random.random()) for _ in range(20)]
 
 
 class Words(Tokenizer):
@@ -205,7 +205,7 @@ def schedulers():
 
 @hookimpl
 def datasets():
-    return [dice]
+    return [draws]
 
 
 @hookimpl

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any, cast
 
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
-from microgpt_lab.checks.invariants import count, length_free, small_gpt
+from microgpt_lab.checks.invariants import length_free
+from microgpt_lab.checks.small import count, small_gpt
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.interface import ROLES, Position, Shape
 from microgpt_lab.core.places import Places

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.checks.invariants import small_gpt
+from microgpt_lab.checks.small import small_gpt
 from microgpt_lab.core.model import GPT
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS

@@ -87,8 +87,8 @@ def check_run(**chosen: Any) -> bool:
                 summary = short_run(folder, **chosen)
         except TookTooLong:
             raise AssertionError(
-                f"{what}: a run of {SMALL['steps']} steps of a tiny model takes more than {SECONDS} s. Refuse "
-                "such values with microgpt_lab.between"
+                f"{what}: a run of {SMALL['steps']} steps of a tiny model takes more than {SECONDS} s. "
+                "Refuse such values with microgpt_lab.between"
             ) from None
         except UserError as error:
             assert len(str(error).splitlines()) == 1, f"{what}: the error must be one line, not: {error}"
