@@ -226,6 +226,7 @@ def endless(*, documents: int = 10):
     return [str(i) for i in range(documents)]
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timer of CPU time")
 def test_a_number_that_takes_forever_is_told_to_be_refused(monkeypatch):
     monkeypatch.setattr(options, "SECONDS", 1)
     with pytest.raises(
