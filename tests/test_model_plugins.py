@@ -66,6 +66,7 @@ def mlps():
     return [Bilinear]
 '''
 SHORT = ("steps=2", "eval_docs=2", "samples=1", "embed=8", "backend=numpy", "callback=[jsonl]")
+SHORT += ("train_docs=100",)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Each line of stdin is a job: arguments, folder, environment, files for the output, and whether the environment
 names plugins of its own. The answer is the exit status. As in the process of a sweep, what runs share is
 computed once: the first-party plugins, the default data set and the description of the environment. What a
-report imports, which takes longer than the report, is imported before the first one.
+report imports, which takes longer than the report, is imported before the first command that compares runs.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ if __name__ == "__main__":
     gc.freeze()  # so that no collection copies the pages that a command shares with this process
     for line in sys.stdin:
         job = json.loads(line)
-        if "report" in job["arguments"]:
+        if any(word.startswith(("report", "tune", "until=")) for word in job["arguments"]):
             import_for_report()
         pid = os.fork()
         if not pid:
