@@ -14,8 +14,8 @@ composed_mode = Hydra.get_mode
 def mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
     """Return `hydra.mode`. None if nothing sets it, so that -m decides.
 
-    Hydra composes the whole configuration to read it, which takes a third of the time of a short run. But only
-    an override, a recipe or a file of the user's own can set it.
+    Hydra composes the whole configuration to read it, which takes a third of the time of a short run. But
+    only an override, a recipe or a file of the user's own can set it.
     """
     keys = [override.lstrip("+~").partition("=")[0].partition("@")[0] for override in overrides]
     if not (home() / "conf").is_dir() and not any(map(can_set_mode, keys)):
