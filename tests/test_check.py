@@ -159,6 +159,7 @@ def test_plugins_are_found_in_files_folders_packages_and_projects(tmp_path, monk
     (package / "parts.py").write_text(
         "from .helper import twice\n" + PLUGIN.replace("def twice", "def other")
     )
+    (package / "unrelated.py").write_text("1 / 0")  # it offers no part, so nothing imports it
     (package / "helper.py").write_text("def twice(x):\n    '''2 x.'''\n    return x * 2.0\n")
     assert names_at(package) == names_at(package / "parts.py") == ["twice"]
     folder.mkdir()
@@ -180,6 +181,10 @@ def test_a_part_is_tried_among_the_labs_own_and_those_of_its_module():
             assert "foreign" not in names and {"gelu", "root"} <= set(names)
         assert "foreign" in registry().names("activation")
     assert "root" not in registry().names("activation")
+    taken = types.ModuleType("taken")
+    exec(PLUGIN.replace("twice", "gelu"), vars(taken))
+    with only(taken):
+        assert registry().get("activation", "gelu").first_party
 
 
 def test_three_lines_make_a_test_of_each_part_and_check(tmp_path):
