@@ -71,7 +71,7 @@ def wild(shape, gpt, rng, *, std: float = 0.1):
 
 
 def shared(logits, targets):
-    """Cross-entropy, minus its mean over the document."""
+    """Cross-entropy, plus half of its sum over the document."""
     nats = cross_entropy(logits, targets)
     return nats + 0.5 * sum(nats.T).T
 

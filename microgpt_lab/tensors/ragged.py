@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,18 +55,16 @@ def masks(batches: Sequence[Batch], dtype: Any, threads: int) -> list[np.ndarray
     found = [np.zeros(1, dtype), np.zeros(1, dtype)]
     for i, dropout in enumerate(batches[0].dropouts):
         dropouts = [batch.dropouts[i] for batch in batches]
-        ends = [*accumulate(sum(mask_sizes(dropout, batch)) for dropout, batch in zip(dropouts, batches))]
-        found[bool(dropout.heads)] = out = np.empty(ends[-1], dtype)
-        jobs = dropouts, batches, np.split(out, ends[:-1])
-        if threads > 1 and ends[-1] > WORTH:
+        if threads > 1 and len(batches) * sum(mask_sizes(dropout, batches[0])) > WORTH:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(write_masks, *jobs))
+                kept = list(pool.map(masks_of_step, dropouts, batches))
         else:
-            list(map(write_masks, *jobs))
+            kept = list(map(masks_of_step, dropouts, batches))
+        found[bool(dropout.heads)] = np.multiply(np.concatenate(kept), dropout.scale, dtype=dtype)
     return found
 
 
-def write_masks(dropout: Dropout, batch: Batch, out: np.ndarray) -> None:
-    """Write the masks of a step to `out`."""
-    kept = np.concatenate([x.reshape(dropout.sites, -1) for x in draw_masks(dropout, batch)], axis=1)
-    np.multiply(kept, dropout.scale, out=out.reshape(kept.shape), dtype=out.dtype)
+def masks_of_step(dropout: Dropout, batch: Batch) -> np.ndarray:
+    """Return the masks of a step in one row, site by site, as booleans."""
+    documents = [x.reshape(dropout.sites, -1) for x in draw_masks(dropout, batch)]
+    return (np.concatenate(documents, axis=1) if documents[1:] else documents[0]).reshape(-1)
