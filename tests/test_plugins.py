@@ -66,6 +66,10 @@ def test_a_package_with_hooks_is_one_plugin_and_one_without_is_a_folder(lab, fol
     (folder / "others" / "__init__.py").touch()
     (folder / "others" / "swosh.py").write_text(SWISH.replace("swish", "swosh"))
     (folder / "others" / "_private.py").write_text("1 / 0")
+    (folder / "published" / "tests").mkdir(parents=True)
+    (folder / "published" / "pyproject.toml").touch()  # to be installed, so nothing imports its files
+    for file in ("published.py", "tests/test_published.py"):
+        (folder / "published" / file).write_text("1 / 0")
     listed = lab("plugins", "activation", env={"MICROGPT_LAB_PLUGINS": str(folder)}, check=0)
     assert "activation=swish" in listed.stdout and "activation=swosh" in listed.stdout
     assert not listed.stderr and "skipped" not in listed.stdout and "clash" not in listed.stdout

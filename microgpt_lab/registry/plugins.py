@@ -144,9 +144,11 @@ def mount(package: str, folder: Path) -> None:
 def plugin_paths(folder: Path) -> Iterator[Path]:
     """Yield the plugins of a folder, relative to it and without suffix: each file without leading underscore.
 
-    A package whose `__init__.py` implements hooks is one plugin, together with its other files.
+    A package whose `__init__.py` implements hooks is one plugin, together with its other files. What has a
+    `pyproject.toml` is to be installed, and is left out with its tests.
     """
-    files = sorted(folder.rglob("*.py"))
+    projects = {file.parent for file in folder.rglob("*/pyproject.toml")}
+    files = [file for file in sorted(folder.rglob("*.py")) if projects.isdisjoint(file.parents)]
     inits = (file for file in files if file.name == "__init__.py")
     packages = {file.parent for file in inits if "hookimpl" in file.read_text("utf-8", "replace")}
     paths = [*packages, *(file.with_suffix("") for file in files if packages.isdisjoint(file.parents))]
