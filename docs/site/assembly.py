@@ -10,6 +10,7 @@ import ast
 import json
 import os
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 from links import is_local, rewrite
@@ -30,7 +31,7 @@ class Site:
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
         self.files: dict[str, Path] = {}
-        self.places: dict[Path, str] = {ROOT / "README.md": "index.md", ROOT / "CHANGELOG.md": "changes.md"}
+        self.places: dict[Path, str] = {ROOT / "README.md": "index.md"}
         self.waiting: deque[tuple[str, Path, str]] = deque()  # path, folder of its links, text
 
     def show(self, source: Path, path: str) -> None:
@@ -51,10 +52,10 @@ class Site:
         """Rewrite the links of all pages, and show what they lead to."""
         while self.waiting:
             path, folder, text = self.waiting.popleft()
-            self.pages[path] = rewrite(text, lambda link: self.target(link, path, folder))
+            self.pages[path] = rewrite(text, partial(self.target, path, folder))
 
-    def target(self, link: str, path: str, folder: Path) -> str:
-        """Return a link of the page at `path` as it must be on the site."""
+    def target(self, path: str, folder: Path, link: str) -> str:
+        """Return a link of the page at `path`, which is relative to a folder, as it must be on the site."""
         if link.startswith(SITE):
             return os.path.relpath(link.removeprefix(SITE), Path(path).parent)
         if not is_local(link):

@@ -25,12 +25,14 @@ def assembled() -> tuple[Site, list[Any]]:
         site.show(page, page.name)
     for name in ("index.md", "visits.md"):
         site.show(DOCS / "site" / name, name)
+    site.show(ROOT / "CONTRIBUTING.md", "contributing.md")
     site.show(ROOT / "CHANGELOG.md", "changes.md")
-    generated = {"<front>": ["index.md"], "<visits>": ["visits.md"], "<changes>": ["changes.md"]}
+    generated = {f"<{name}>": [f"{name}.md"] for name in ("index", "visits", "contributing", "changes")}
     generated |= {"<answers>": add_answers(site), "<parts>": ["parts/index.md"], "<kinds>": add_parts(site)}
     generated["<reference>"] = add_reference(site)
     site.finish()
-    return site, navigation(generated, {path: title(text) for path, text in site.pages.items()})
+    titles = {path: title(text) for path, text in site.pages.items()}
+    return site, navigation(generated, titles | {"index.md": "Home"})
 
 
 def add_answers(site: Site) -> list[str]:

@@ -70,7 +70,7 @@ def methods(value: Any) -> Iterator[tuple[str, Any]]:
 def signature(name: str, value: Any) -> str:
     """Return a call with the parameters and their types, in several lines if it is long."""
     if inspect.isclass(value) and issubclass(value, Exception):
-        return f"class {name}({value.__base__.__name__})"
+        return f"{name}(message)"
     found = inspect.signature(value)
     shown = [parameter for name, parameter in found.parameters.items() if name != "self"]
     line = plain(f"{name}{found.replace(parameters=shown)}")
@@ -108,15 +108,16 @@ def keys() -> str:
     blocks = ["# Keys", "Write `key=value`. The options of parts are on [their pages](plugins)."]
     seen: set[str] = set()  # of two owners with the same key, the first describes it
     for heading, owner in OWNERS.items():
-        rows = [row(*name.split("=", 1), sentence) for name, sentence in options(owner, seen)]
+        rows = [row(name, sentence) for name, sentence in options(owner, seen)]
         seen |= options_of(owner).keys()
         blocks.append("\n".join([f"## Keys of {heading}\n", "| key | default | |", "|---|---|---|", *rows]))
     flags = [f"| `{name}` | {escaped(sentence)} |" for name, sentence in FLAGS.items()]
     return "\n\n".join([*blocks, "\n".join(["## Flags\n", "| write | |", "|---|---|", *flags])]) + "\n"
 
 
-def row(key: str, default: str, sentence: str) -> str:
-    """Return the row of a key."""
+def row(setting: str, sentence: str) -> str:
+    """Return the row of a key=default with its sentence."""
+    key, _, default = setting.partition("=")
     return f"| `{key}` | {f'`{default}`' if default else 'empty'} | {escaped(sentence)} |"
 
 

@@ -64,9 +64,9 @@ def page(kind: str, parts: list[Part], recipes: Mapping[tuple[str, str], list[Pa
 def section(part: Part, recipes: list[Path]) -> str:
     """Return what there is to know of a part: its formula, its options, its source, its recipes."""
     docstring, sentences = inspect.getdoc(part.make) or "", option_descriptions(part.make)
-    default = "This is the default." if is_default(part) else ""
+    default = " This is the default." if is_default(part) else ""
     rest = markdown(docstring.partition("\n")[2], frozenset(part.options))
-    blocks = [f"## {part.name}", first_line(docstring), default, rest, options(part, sentences)]
+    blocks = [f"## {part.name}", first_line(docstring) + default, rest, options(part, sentences)]
     source = Path(inspect.getsourcefile(inspect.unwrap(part.make)) or "").relative_to(ROOT).as_posix()
     blocks.append(f"Source: [`{source}`]({source})")
     if recipes:

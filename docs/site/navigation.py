@@ -8,14 +8,24 @@ from typing import Any
 
 # The pages of docs/ by section. A name in <> stands for pages that are generated.
 SECTIONS = {
-    "Start": ("<front>", "start", "<visits>"),
+    "Start": ("<index>", "start", "<visits>"),
     "Tutorial": ("reports", "inspect", "authors"),
-    "How to": ("data", "configuration", "sweeps", "runs", "diagnostics", "inside", "export", "python", "systems"),
+    "How to": (
+        "data",
+        "configuration",
+        "sweeps",
+        "runs",
+        "diagnostics",
+        "inside",
+        "export",
+        "python",
+        "systems",
+    ),
     "Parts": ("<parts>", "model", "text", "<kinds>"),
-    "Internals": ("architecture", "backends", "compiled", "reliability"),
+    "Internals": ("architecture", "backends", "compiled", "reliability", "<contributing>"),
     "Reference": ("<reference>", "plugins", "<changes>"),
     "Answers": ("<answers>",),
-}  # fmt: skip
+}
 
 
 def navigation(generated: Mapping[str, Iterable[str]], titles: Mapping[str, str]) -> list[Any]:

@@ -1,6 +1,6 @@
 """What a visitor can open without an installation: a finished run, a report, and the page of `inspect`.
 
-Each is what the lab writes for its users. The report is made again from the figures of a recipe's report.json.
+Each is what the lab writes for its users. The report is made again from the figures of a recipe.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from pathlib import Path
 from assembly import ROOT
 
 RECIPE = ROOT / "experiments" / "activations"
-STYLE = "body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }"
+HEAD = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>A finished run</title>
+<style>body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: auto; padding: 1rem }</style>
+"""
 
 
 def run(page: Path) -> None:
@@ -24,11 +30,7 @@ def run(page: Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shown = train(backend="auto", callback=["jsonl"], folder="runs/default")._repr_html_()
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    head += (
-        f'<meta name="color-scheme" content="light dark"><title>A finished run</title><style>{STYLE}</style>'
-    )
-    page.write_text(f"{head}<h1>A finished run</h1>{shown}</html>\n", encoding="utf-8")
+    page.write_text(f"{HEAD}<h1>A finished run</h1>{shown}</html>\n", encoding="utf-8")
 
 
 def inspected(page: Path) -> None:
