@@ -97,6 +97,7 @@ def test_a_part_names_the_recipes_that_choose_it():
 def test_every_public_name_key_and_hook_is_in_the_reference(site):
     text = site[0].pages["reference/python.md"]
     assert all(f"\n## {name}\n" in text for name in microgpt_lab.__all__ if name not in ("hookimpl", "ops"))
+    assert "```python\nAt.rotate(x: Array) -> Array\n```" in text
     assert "train(\n    *overrides: str,\n    folder: str | os.PathLike[str] | None = None," in text
     hooks = site[0].pages["reference/hooks.md"]
     assert all(f"\n### {name}\n" in hooks for name in ("activations", "step_finished"))

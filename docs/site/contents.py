@@ -15,6 +15,8 @@ from microgpt_lab.registry.hookspecs import KINDS, hook_of
 
 DOCS, EXPERIMENTS, PLUGINS = ROOT / "docs", ROOT / "experiments", ROOT / "plugins"
 FIRST = "which-parts-matter"  # of the answers
+ABOUT = """Each answer comes from a recipe: `experiment=NAME` runs it again, and the page of its question has all
+figures. [How recipes work](../docs/sweeps.md#recipes)."""
 ROW = re.compile(r"^\| \[`(.+?)`\]\(.+?\) \| (.+?) \| (.+?) \|$", re.M)  # name, question, answer
 
 
@@ -40,7 +42,7 @@ def add_answers(site: Site) -> list[str]:
     table = (EXPERIMENTS / "README.md").read_text(encoding="utf-8")
     rows = sorted(ROW.findall(table), key=lambda row: row[0] != FIRST)
     site.places[EXPERIMENTS / "README.md"] = "answers/index.md"
-    blocks = ["# Answers", table.rpartition("|\n\n")[2].partition("\n\n")[0]]
+    blocks = ["# Answers", ABOUT]
     paths = ["answers/index.md"]
     for name, question, answer in rows:
         paths.append(f"answers/{name}/index.md")

@@ -88,7 +88,8 @@ def signature(name: str, value: Any) -> str:
 
 def plain(text: str) -> str:
     """Return a signature without the quotes of types that are written as texts."""
-    return re.sub(r"(: |-> )(?:ForwardRef\()?'([^']*)'\)?", r"\1\2", text)
+    text = re.sub(r"ForwardRef\(('[^']*')\)", r"\1", text)
+    return re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
 
 
 def hooks() -> str:
