@@ -3,6 +3,7 @@
 import nox
 
 nox.options.sessions = ["tests", "lint", "types"]
+nox.options.reuse_venv = "yes"
 
 
 @nox.session

@@ -38,13 +38,24 @@ def paths(navigation):
     ]
 
 
-def test_every_link_leads_to_a_page_or_a_file(site):
+def headings(text):
+    """The anchors of a page, as Markdown makes them from headings."""
+    for heading in re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S), flags=re.M):
+        words = re.sub(r"[^\w\s-]", "", re.sub(r"\]\(.*?\)", "", heading), flags=re.ASCII)
+        yield re.sub(r"[-\s]+", "-", words.strip().lower())
+
+
+def test_every_link_leads_to_a_page_and_a_heading_of_it_or_to_a_file(site):
     pages, files = site[0].pages, {*site[0].files, *(f"visits/{name}" for name in PAGES)}
+    anchors = {path: set(headings(text)) for path, text in pages.items()}
     assert len(pages) > 200
     for path, text in pages.items():
-        for link in filter(is_local, links(text)):
-            target = os.path.normpath(Path(path).parent / link.partition("#")[0])
-            assert target in pages or target in files, f"{link} in {path}"
+        for link in links(text):
+            name, _, anchor = link.partition("#")
+            target = os.path.normpath(Path(path).parent / name) if name else path
+            if is_local(name or "."):
+                assert target in pages or target in files, f"{link} in {path}"
+                assert not anchor or anchor in anchors[target], f"{link} in {path}"
 
 
 def test_every_page_is_in_the_navigation_once(site):

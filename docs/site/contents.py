@@ -15,8 +15,8 @@ from microgpt_lab.registry.hookspecs import KINDS, hook_of
 
 DOCS, EXPERIMENTS, PLUGINS = ROOT / "docs", ROOT / "experiments", ROOT / "plugins"
 FIRST = "which-parts-matter"  # of the answers
-ABOUT = """Each answer comes from a recipe: `experiment=NAME` runs it again, and the page of its question has all
-figures. [How recipes work](../docs/sweeps.md#recipes)."""
+ABOUT = """Each answer comes from a recipe: `experiment=NAME` runs it again, and the page of its question
+has all figures. [How recipes work](../docs/sweeps.md#recipes)."""
 ROW = re.compile(r"^\| \[`(.+?)`\]\(.+?\) \| (.+?) \| (.+?) \|$", re.M)  # name, question, answer
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from assembly import ROOT
 
 RECIPE = ROOT / "experiments" / "activations"
+SIZES = {"params": "parameters", "FLOPs/token": "flops_per_token", "s/run": "seconds"}
 HEAD = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -50,8 +51,8 @@ def report(page: Path) -> None:
 
     stored = json.loads((RECIPE / "report.json").read_text(encoding="utf-8"))
     runs = [
-        {**row["setting"], "seed": seed, "status": "ok", stored["metric"]: figure}
-        for row in stored["rows"]
+        {**row["setting"], **size, "seed": seed, "status": "ok", stored["metric"]: figure}
+        for row, size in zip(stored["rows"], sizes(), strict=True)
         for seed, figure in enumerate(row["figures"])
     ]
     frame = pandas.DataFrame(runs, index=pandas.Index([f"run {i}" for i in range(len(runs))], name="run"))
@@ -65,6 +66,16 @@ def report(page: Path) -> None:
         shutil.copyfile(sweep / "report.html", page)
     if [row.verdict for row in analysis.rows] != [row["verdict"] for row in stored["rows"]]:
         raise ValueError(f"the report of {RECIPE.name} has other verdicts than its report.json")
+
+
+def sizes() -> list[dict[str, float]]:
+    """Return parameters, FLOPs and seconds of each setting of the recipe, from its report.md."""
+    lines = (RECIPE / "report.md").read_text(encoding="utf-8").splitlines()
+    head, _, *rows = (line.strip("| ").split(" | ") for line in lines if line.startswith("|"))
+    return [
+        {SIZES[name]: float(cell.replace(",", "")) for name, cell in zip(head, row) if name in SIZES}
+        for row in rows
+    ]
 
 
 # What writes the files of the folder visits/ of the site.
