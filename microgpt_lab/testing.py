@@ -26,10 +26,10 @@ from microgpt_lab.checks.invariants import (
     assert_finite,
     assert_length_free,
     assert_padding_is_ignored,
-    small_gpt,
 )
 from microgpt_lab.checks.options import check_options
 from microgpt_lab.checks.parts import Check, check, check_variant, checks_of, parts_of
+from microgpt_lab.checks.small import small_gpt
 from microgpt_lab.checks.targets import plugins_in
 from microgpt_lab.checks.training import assert_same_losses, losses, small_trainer
 from microgpt_lab.registry.plugins import only
@@ -89,3 +89,6 @@ def tests_of(module: Any) -> Callable[..., None]:
                 raise
 
     return test
+
+
+tests_of.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  its name looks like a test's

@@ -169,7 +169,11 @@ def test_a_hydra_application_can_train(tmp_path):
     (tmp_path / "config.yaml").write_text("optimizer: ours\nname: ${suffix:x}\n")
     OmegaConf.register_new_resolver("suffix", lambda x: f"{x} of the application", replace=True)
     argv, environment = list(sys.argv), dict(os.environ)
-    ConfigStore.instance().store("adam", {"lr": "ours"}, "optimizer")
+    store, before = ConfigStore.instance(), ConfigStore.instance().repo
+    store.repo = {
+        name: before[name] for name in ("hydra", "_dummy_empty_config_.yaml")
+    }  # as in a fresh process
+    store.store("adam", {"lr": "ours"}, "optimizer")
     try:
         with initialize_config_dir(str(tmp_path), version_base="1.3"):
             application = GlobalHydra.instance().hydra
@@ -177,11 +181,12 @@ def test_a_hydra_application_can_train(tmp_path):
             assert GlobalHydra.instance().hydra is application
             cfg = hydra_compose("config", ["+optimizer@chosen=adam"])
             assert cfg.chosen.lr == "ours" and cfg.name == "x of the application"
-        assert not [name for name in ("position", "tokenizer") if name in ConfigStore.instance().repo]
+        assert store is ConfigStore.instance() and "tokenizer" not in store.repo
     finally:
         OmegaConf.clear_resolver("suffix")
-        del ConfigStore.instance().repo["optimizer"]
-    assert sys.argv == argv and dict(os.environ) == environment
+        store.repo = before
+    changed = {name for name in os.environ if os.environ[name] != environment.get(name)}
+    assert sys.argv == argv and changed <= {"CRC32C_SW_MODE", "KMP_DUPLICATE_LIB_OK"}  # of imported packages
 
 
 def test_a_thread_can_train_and_signals_stay_as_they_are():

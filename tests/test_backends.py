@@ -15,7 +15,8 @@ from microgpt_lab.core.backend import Batch, Dropout
 from microgpt_lab.core.reading import lines
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
-from microgpt_lab.tensors.padding import draw_masks, padded
+from microgpt_lab.tensors.masks import draw_masks
+from microgpt_lab.tensors.padding import padded
 from microgpt_lab.tensors.shapes import ShapeTensor
 from microgpt_lab.testing import (
     OPERATIONS,
@@ -239,9 +240,11 @@ def test_padded_lengths_are_at_most_the_block_size(name):
 
 
 def test_numpy_and_python_draw_the_same_dropout_masks():
-    batch = Batch([[0] * 4, [0] * 8], 16, mean=True)
-    for dropout in Dropout("any key", 0.3, sites=3, width=5), Dropout("other", 0.3, sites=2, heads=2):
-        for kept, matrices in zip(draw_masks(dropout, batch), dropout.masks([3, 7]), strict=True):
+    """Keys of several lengths, and more numbers than the generator makes at a time (312)."""
+    batch = Batch([[0] * 4, [0] * 17], 16, mean=True)
+    of_tokens = [Dropout("any key"[:length], 0.3, sites=3, width=7) for length in range(1, 8)]
+    for dropout in *of_tokens, Dropout("other", 0.3, sites=2, heads=2):
+        for kept, matrices in zip(draw_masks(dropout, batch), dropout.masks([3, 16]), strict=True):
             for mask, rows in zip(kept * dropout.scale, matrices, strict=True):
                 length = len(rows)
                 heads = mask.swapaxes(0, 1).reshape(length, -1) if mask.ndim == 3 else mask
@@ -254,10 +257,10 @@ def test_stopping_within_a_call_gives_the_weights_of_that_step(name):
         def should_stop(self, step):
             return step == 13
 
-    trainer = small_trainer(backend(name), 40)
+    trainer = small_trainer(backend(name), 40, block_size=2)  # JAX compiles it for one length
     trainer.watch, trainer.steps_per_second = Watchers([Stops()]), 40
     trainer.train()
-    expected = small_trainer(backend(name), 40)
+    expected = small_trainer(backend(name), 40, block_size=2)
     expected.advance(13)
     assert trainer.step == 13
     assert trainer.weights["wte"].tolist() == expected.weights["wte"].tolist()
@@ -268,7 +271,7 @@ def test_steps_before_a_divergence_are_kept(name):
     def factor(step, steps):
         return 1.0 if step < 5 else 1e200
 
-    trainer = small_trainer(backend(name), 40, scheduler=factor)
+    trainer = small_trainer(backend(name), 40, scheduler=factor, block_size=2)
     assert len(trainer.advance(20)) == 5  # the squares of the weights after the sixth step are not finite
     assert np.isfinite(trainer.weights["wte"].tolist()).all() and trainer.step == 5
     with pytest.raises(FloatingPointError, match="step 6"):

@@ -63,7 +63,7 @@ SHARDED = """
 import json, jax
 from microgpt_lab import part
 from microgpt_lab.testing import losses, small_trainer
-trainer = small_trainer(part("backend", "jax"), 10, batch_size=5, dropout=0.2)
+trainer = small_trainer(part("backend", "jax"), 10, batch_size=5, dropout=0.2, block_size=2)
 print(json.dumps([jax.device_count(), losses(trainer)]))
 """
 
@@ -77,7 +77,7 @@ def test_jax_splits_a_batch_among_its_devices():
     )
     devices, found = json.loads(done.stdout)
     assert devices == 4
-    expected = losses(small_trainer(backend("python"), 10, batch_size=5, dropout=0.2))
+    expected = losses(small_trainer(backend("python"), 10, batch_size=5, dropout=0.2, block_size=2))
     assert found == pytest.approx(expected, rel=0, abs=1e-9)
 
 

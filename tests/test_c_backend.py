@@ -15,12 +15,14 @@ from microgpt_lab.commands.multirun.dry import estimate
 from microgpt_lab.core.reading import lines
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import registry
+from microgpt_lab.tensors import ragged
 from microgpt_lab.testing import losses, small_trainer
 
 MAPS = Path("/proc/self/maps")
 NAMES = registry().names
 MODULES = {
-    name: importlib.import_module(f"microgpt_lab_plugins.backends.c.{name}") for name in ("build", "scan")
+    name: importlib.import_module(f"microgpt_lab_plugins.backends.c.{name}")
+    for name in ("build", "plan", "scan")
 }
 
 
@@ -146,14 +148,19 @@ def test_1000_losses_are_those_published(karpathy_names):
 
 
 def test_bits_do_not_depend_on_threads_or_runs_or_what_lay_in_memory(monkeypatch):
-    """Each document or two have a lane of their own. The second run in a thread count begins with NaN."""
-    monkeypatch.setattr(MODULES["scan"], "WORTH", 1)
+    """Each document or two have a lane of their own, as has the update of each of Muon's matrices.
+
+    The second run in a thread count begins with NaN.
+    """
+    for module in MODULES["plan"], MODULES["scan"], ragged:
+        monkeypatch.setattr(module, "WORTH", 1)
     chosen = {
         "layers": 2,
         "batch_size": 11,
         "dropout": 0.2,
         "grad_clip": 0.1,
         "attention": ("multihead", {"dropout": 0.2}),
+        "optimizer": ("muon",),
     }
     found = []
     for threads in ("1", "2", "3", "8", "1"):
@@ -163,6 +170,7 @@ def test_bits_do_not_depend_on_threads_or_runs_or_what_lay_in_memory(monkeypatch
             run.advance(steps)
             poison(run.train_scan.compiled)
         found.append(state(run.carry))
+    assert "UPDATES = 12" in run.train_scan.compiled.program.text
     assert all(each == found[0] for each in found)
     alone = trainer("numpy", 12, **chosen)
     losses(alone)

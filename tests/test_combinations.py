@@ -254,7 +254,7 @@ def test_random_combinations_are_equal_on_jax():
 
 
 def test_random_combinations_are_equal_on_c():
-    assert_equal("c", range(30, 34))
+    assert_equal("c", range(30, 32))
 
 
 @pytest.mark.slow

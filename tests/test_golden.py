@@ -54,7 +54,7 @@ def silu(x):
 
 SETTINGS = {
     "another seed": {"seed": 7, "embed": 8},
-    "wide and deep": {"layers": 2, "embed": 20, "heads": 2, "seed": 1},
+    "wide and deep": {"layers": 2, "embed": 12, "heads": 2, "seed": 1},
     "one head, short block": {"heads": 1, "embed": 8, "block_size": 4, "seed": 3},
     "many heads": {"heads": 8, "embed": 8, "layers": 3, "seed": 5},
     "square relu": {"activation": "relu2", "embed": 8, "seed": 2},
@@ -96,8 +96,8 @@ def test_an_independent_copy_of_the_243_lines_gives_their_losses(karpathy_names)
         activation=lambda x: x.relu() ** 2,
         schedule=lambda t: 0.5 * (1 + math.cos(math.pi * t)),
     )
-    losses = [reference.train_step() for _ in range(8)]
-    assert losses == pytest.approx(edition_243()[:8], rel=0, abs=1e-13)
+    losses = [reference.train_step() for _ in range(4)]
+    assert losses == pytest.approx(edition_243()[:4], rel=0, abs=1e-13)
 
 
 def test_the_expected_losses_of_the_243_lines_equal_the_golden_file():

@@ -16,6 +16,7 @@ from microgpt_lab.tensors.shapes import flops_per_token, weight_shapes
 
 VOCABULARY = 27  # of us_names
 SHORT = ("steps=2", "samples=0", "eval_docs=2", "backend=numpy", "callback=[console,jsonl,checkpoint]")
+SHORT += ("train_docs=100",)
 BLOCKS = sorted(name for kind, name in registry().parts if kind == "block")
 MIXED = [
     ("multihead", {}),

@@ -10,7 +10,7 @@ from microgpt_lab.core.backend import Dropout
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
-from microgpt_lab.testing import CHECKS, check, check_variant
+from microgpt_lab.testing import check, check_variant
 
 # The first four need a file or a network, jax is in test_backends.py, and others are compared with python.
 TESTED_ELSEWHERE = {"text", "karpathy_names", "tiny_shakespeare", "huggingface", "jax", "python"}
@@ -56,10 +56,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("kind", "name", "options"), VARIANTS, ids=str)
 def test_parts_with_options_pass_their_check(kind, name, options):
-    if kind in MODEL_KINDS:
-        check_variant(registry().get(kind, name), **options)
-    else:
-        CHECKS[kind](part(kind, name, **options))
+    check_variant(registry().get(kind, name), **options)
 
 
 def tiny_trainer(watch=None, backend="python", **parts):

@@ -28,7 +28,7 @@ def swish(x, *, beta: float = 1.0):
 def activations():
     return [swish]
 '''
-SHORT = ("steps=2", "eval_docs=2", "samples=1", "embed=4")
+SHORT = ("steps=2", "eval_docs=2", "train_docs=100", "samples=1", "embed=4")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from runpy import run_path
 import pytest
 from broken_parts import broken_part
 
-from microgpt_lab.checks.invariants import BLOCK_SIZE, random_weights
+from microgpt_lab.checks.small import BLOCK_SIZE, random_weights
 from microgpt_lab.core.sampler import Continuation, Greedy, Multinomial
 from microgpt_lab.testing import check, small_gpt
 

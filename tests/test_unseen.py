@@ -9,9 +9,10 @@ from microgpt_lab import GPT, Corpus, Trainer, UserError, part
 from microgpt_lab.checks.options import short_run
 from microgpt_lab.core.documents import SPLITS
 from microgpt_lab.core.pieces import END
+from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.folder import Summary
-from microgpt_lab.testing import check_dataset
+from microgpt_lab.testing import check_variant
 
 TASKS = [name for kind, name in registry().parts if kind == "dataset"]
 TASKS = [name for name in TASKS if hasattr(registry().get("dataset", name).make, "answer_after")]
@@ -74,15 +75,17 @@ def test_a_task_whose_answers_would_be_truncated_is_refused(tmp_path):
 
 def test_a_task_may_not_repeat_a_question_but_names_may_repeat():
     def names():
+        """Names."""
         return ["anna", "bob", "anna"]
 
     def task():
+        """Sums."""
         return ["1+1=2", "1+2=3", "1+1=2"]
 
-    check_dataset(names)
+    check_variant(Part("dataset", "names", names, "tests"))
     task.answer_after = "="
     with pytest.raises(AssertionError, match=r"'1\+1' occurs 2 times"):
-        check_dataset(task)
+        check_variant(Part("dataset", "task", task, "tests"))
 
 
 WORDS = ["abc", "abcdefgh", "abcdefghijklm", "ab", "a", "xyz", "abcd"] * 6

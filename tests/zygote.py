@@ -2,10 +2,14 @@
 
 Each line of stdin is a job: arguments, folder, environment, files for the output, and whether the environment
 names plugins of its own. The answer is the exit status. As in the process of a sweep, what runs share is
-computed once: the first-party plugins, the default data set and the description of the environment.
+computed once: the first-party plugins, the default data set and the description of the environment. What a
+report imports, which takes longer than the report, is imported before the first command that compares runs.
 """
 
+import contextlib
+import functools
 import gc
+import importlib
 import json
 import os
 import signal
@@ -17,6 +21,17 @@ from microgpt_lab.commands import main
 from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import find
 from microgpt_lab.sweeps.prepare import import_packages, prepare_shared
+
+OF_REPORT = ("analysis", "export", "figures.style", "pages", "powerlaw")
+OF_REPORT = ("pandas", "jinja2", "matplotlib.pyplot", *(f"microgpt_lab.report.{name}" for name in OF_REPORT))
+
+
+@functools.cache
+def import_for_report():
+    with contextlib.suppress(ModuleNotFoundError):  # the report says which extra is missing
+        for name in OF_REPORT:
+            importlib.import_module(name)
+    gc.freeze()
 
 
 def run_in_child(job):
@@ -60,6 +75,8 @@ if __name__ == "__main__":
     gc.freeze()  # so that no collection copies the pages that a command shares with this process
     for line in sys.stdin:
         job = json.loads(line)
+        if any(word.startswith(("report", "tune", "until=")) for word in job["arguments"]):
+            import_for_report()
         pid = os.fork()
         if not pid:
             run_in_child(job)

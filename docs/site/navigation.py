@@ -19,6 +19,7 @@ SECTIONS = {
         "inside",
         "export",
         "python",
+        "checking",
         "systems",
     ),
     "Parts": ("<parts>", "model", "text", "<kinds>"),

@@ -60,7 +60,7 @@ def read_errors(process: subprocess.Popen[str], refusals: list[str]) -> None:
     for line in process.stderr:
         if line.startswith(ERROR):
             refusals.append(line.removeprefix(ERROR).rstrip("\n"))
-        else:
+        elif not line.startswith("interrupted; "):  # how to go on at the command line
             sys.stderr.write(line)
 
 

@@ -21,6 +21,8 @@ class Progress:
         self.ended, self.jobs, self.left, self.job = 0, 0, "", ""
         self.lines: list[str] = []  # that a bar does not replace
         self.handle: Any = None
+        if in_notebook:
+            self.draw()
 
     def __call__(self, line: str) -> None:
         if not self.in_notebook:
@@ -31,7 +33,7 @@ class Progress:
             self.job = line
         if not match or line.startswith("✗"):
             self.lines = [*self.lines[1 - MOST_LINES :], line]
-        if self.handle is None or self.ended == self.jobs or not match or time.monotonic() >= self.next:
+        if self.ended == self.jobs or not match or time.monotonic() >= self.next:
             self.draw()
 
     def draw(self) -> None:
@@ -47,6 +49,6 @@ class Progress:
     def html(self) -> str:
         """The bar, how many jobs have ended, the last one, and other lines."""
         bar = f'<progress value="{self.ended}" max="{self.jobs}"></progress>' if self.jobs else ""
-        counts = f"{bar} {self.ended} of {self.jobs} jobs {safe(self.left)}" if self.jobs else ""
+        counts = f"{bar} {self.ended} of {self.jobs} jobs {safe(self.left)}" if self.jobs else "starting jobs"
         lines = "\n".join(map(safe, [*self.lines, *([self.job] if self.ended < self.jobs else [])]))
         return f'<div>{counts}</div><pre style="overflow-x: auto">{lines}</pre>'

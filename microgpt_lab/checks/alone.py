@@ -8,7 +8,8 @@ from random import Random
 from typing import Any, cast
 
 from microgpt_lab.checks.gradients import assert_gradients, noise, tensor
-from microgpt_lab.checks.invariants import length_free, small_gpt
+from microgpt_lab.checks.invariants import length_free
+from microgpt_lab.checks.small import count, small_gpt
 from microgpt_lab.core.autograd import Value
 from microgpt_lab.core.interface import ROLES, Position, Shape
 from microgpt_lab.core.places import Places
@@ -35,14 +36,18 @@ def assert_elementwise(f: Callable[[Any], Any]) -> None:
     """Check equal results for a number alone and in a tensor, with and without gradients."""
     on_floats, on_values = f(tensor([POINTS])).data, f(tensor([POINTS]).tracked()).data
     for x, y, value in zip(POINTS, on_floats, on_values):
-        assert value.data == y, f"the result for {x} is {value.data} with Values but {y} with floats"
+        assert repr(value.data) == repr(y), (
+            f"the result for {x} is {value.data} with Values but {y} with floats"
+        )
         try:
             single = f(Value(x)).data
         except AttributeError as error:
             raise AssertionError(
                 f"it fails for a single Value: an activation must be elementwise: {error}"
             ) from error
-        assert single == y, f"the result for a single Value({x}) is {single}, but in a tensor it is {y}"
+        assert repr(single) == repr(y), (
+            f"the result for a single Value({x}) is {single}, but in a tensor it is {y}"
+        )
 
 
 def assert_finite_activation(f: Callable[[Any], Any]) -> None:
@@ -125,7 +130,7 @@ def assert_finite_weighting(weighting: Callable[[Any], Any]) -> None:
         for size in ("0", "100", "-100", "noise * 100"):
             scores = noise(tokens, tokens)
             x = (scores * 100.0 if "noise" in size else scores * 0.0 + float(size)).tracked()
-            y, where = weighting(x.causal()), f"where scores are {size}, of {tokens} tokens"
+            y, where = weighting(x.causal()), f"where scores are {size}, of {count(tokens)}"
             assert all(math.isfinite(w.data) for w in y.data), f"not finite: a weight, {where}"
             y.backward()
             assert all(math.isfinite(s.grad) for s in x.data), f"not finite: a gradient, {where}"
@@ -139,7 +144,7 @@ def assert_hides(weighting: Callable[[Any], Any]) -> None:
             for s, weight in zip(masked.data, weighting(masked).data, strict=True):
                 assert s > -math.inf or weight == 0, (
                     f"leaks: a token that is not visible (-inf) has weight {weight}, "
-                    f"in a document of {tokens} tokens"
+                    f"in a document of {count(tokens)}"
                 )
 
 
@@ -244,8 +249,8 @@ ALONE: dict[str, dict[str, Callable[[Any], None]]] = {
     "position": {"has an effect": assert_has_effect, "shapes": assert_position_shapes},
     "weighting": {
         "shapes": assert_weighting_shape,
-        "hides the future": assert_hides,
         "finite": assert_finite_weighting,
+        "hides the future": assert_hides,
         "gradients": assert_weighting_gradients,
     },
     "init": {"shapes": assert_drawn_shape, "repeatable": assert_drawn_from_rng},

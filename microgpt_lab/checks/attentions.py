@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from microgpt_lab.checks.cases import Case
-from microgpt_lab.checks.invariants import IDS, assert_cached, assert_causal, random_weights, small_gpt
+from microgpt_lab.checks.invariants import assert_cached, assert_causal
+from microgpt_lab.checks.small import IDS, random_weights, small_gpt
 from microgpt_lab.registry.plugins import part
 
 # Kind and name of a part that an attention may forget, one that does less, and how to use it.

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from microgpt_lab.checks.cases import Untried
 from microgpt_lab.checks.options import installed, short_run
+from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import EVENTS
 from microgpt_lab.registry.parts import Part
 
@@ -79,7 +81,7 @@ def instance(part: Part, folder: Path, steps: int) -> Any:
 
     class Kept(part.make):  # pyright: ignore[reportGeneralTypeIssues]
         @functools.wraps(part.make.__init__)
-        def __init__(self, **options: Any):
+        def __init__(self, **options):
             super().__init__(**options)
             built.append(self)
 
@@ -99,10 +101,14 @@ def watched(part: Part | None) -> tuple[str, list[float], dict[str, Any]]:
 
 
 def run(part: Part | None, folder: Path, steps: int = STEPS) -> dict[str, Any]:
+    """Train a tiny model with a callback. Untried if that refuses the run: it may need another callback."""
     if part is None:
         return short_run(folder, steps=steps, callback=OTHERS)
     with installed(part):
-        return short_run(folder, steps=steps, callback=OTHERS | {part.name: {"name": part.name}})
+        try:
+            return short_run(folder, steps=steps, callback=OTHERS | {part.name: {"name": part.name}})
+        except UserError as error:
+            raise Untried(f"it refuses a run with its defaults: {error}") from None
 
 
 CALLBACK: dict[str, Callable[[Part], None]] = {

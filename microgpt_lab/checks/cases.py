@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from microgpt_lab.checks.invariants import small_gpt
+from microgpt_lab.checks.small import small_gpt
 from microgpt_lab.core.model import GPT
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
@@ -54,11 +54,23 @@ class Case:
         """A small GPT with this part."""
         return small_gpt(**{self.part.kind: self.built})
 
+    def check(self, functions: Iterable[Callable[[Case], None]]) -> None:
+        """Check this case. Broken if a function raises."""
+        for function in functions:
+            with self.naming():
+                try:
+                    function(self)
+                except (UserError, ValueError):
+                    if not self.may_refuse or self.part.kind in MODEL_KINDS:
+                        raise
+
     @contextlib.contextmanager
     def naming(self) -> Iterator[None]:
         """Turn an error of any type into Broken, with the line of the part's own code that raised it."""
         try:
             yield
+        except Untried:
+            raise
         except Exception as error:
             reason = described(self.part, error)
             since = "" if self.part.since in reason else self.part.since
@@ -103,8 +115,7 @@ class Cases:
 
     def check_first(self, function: Callable[[Case], None]) -> None:
         """Check what does not depend on options."""
-        with self.required[0].naming():
-            function(self.required[0])
+        self.required[0].check([function])
 
     def check_building(self) -> None:
         """Check that it is built, and that a small model takes it."""
@@ -131,13 +142,7 @@ class Cases:
     def check_each(self, functions: Iterable[Callable[[Case], None]]) -> None:
         """Check each case. Broken at the first that fails."""
         for case in self.all:
-            for function in functions:
-                with case.naming():
-                    try:
-                        function(case)
-                    except (UserError, ValueError):
-                        if not case.may_refuse or self.part.kind in MODEL_KINDS:
-                            raise
+            case.check(functions)
 
 
 def accepted(case: Case) -> bool:

@@ -76,7 +76,7 @@ OPTIMIZER: dict[str, Callable[[Any], None]] = {
 
 def assert_factors(scheduler: Callable[[int, int], float]) -> None:
     """Check that the factors are from 0 to 1, and not all 0, for runs of 1 to 1,000 steps."""
-    for steps in (1, 2, 10, 1000):
+    for steps in (1, 2, 3, 4, 10, 1000):
         factors = [scheduler(step, steps) for step in range(steps)]
         for step, factor in enumerate(factors):
             assert 0 <= factor <= 1 + 1e-12, (

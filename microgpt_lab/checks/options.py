@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from microgpt_lab.errors import UserError
@@ -19,6 +22,7 @@ from microgpt_lab.run.execute import execute
 from microgpt_lab.run.record import Run
 from microgpt_lab.run.signals import Terminated
 
+SECONDS = 5  # of CPU time, which a short run may take
 NUMBERS = (-1, 0, 1, 2, 10**9, math.nan)
 SMALL: dict[str, Any] = {"embed": 2, "heads": 1, "block_size": 16, "train_docs": 20, "samples": 1, "steps": 3}
 SMALL |= {"eval_docs": 2, "eval_every": 1, "dataset": {"name": "reverse", "documents": 50}}
@@ -51,6 +55,10 @@ def check_options(part: Part, **others: Any) -> None:
                 check_run(**chosen(**{name: value}))
 
 
+class TookTooLong(BaseException):
+    """A run takes too long: with a data set of 1e9 documents, say. It is no error that a part may catch."""
+
+
 @contextlib.contextmanager
 def installed(part: Part) -> Iterator[None]:
     """Add a part to the registry for a while, in place of a part of the same name."""
@@ -71,25 +79,63 @@ def check_run(**chosen: Any) -> bool:
     AssertionError unless the run ends with finite results, is reported as diverged, or is refused in one line
     before it writes anything.
     """
+    what = in_words(chosen)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "run")
         try:
-            summary = short_run(folder, **chosen)
+            with limited():
+                summary = short_run(folder, **chosen)
+        except TookTooLong:
+            raise AssertionError(
+                f"{what}: a run of {SMALL['steps']} steps of a tiny model takes more than {SECONDS} s. "
+                "Refuse such values with microgpt_lab.between"
+            ) from None
         except UserError as error:
-            assert len(str(error).splitlines()) == 1, f"{chosen}: the error must be one line, not: {error}"
-            assert not folder.exists(), f"{chosen}: the run was refused after it had written a folder"
+            assert len(str(error).splitlines()) == 1, f"{what}: the error must be one line, not: {error}"
+            assert not folder.exists(), f"{what}: the run was refused after it had written a folder"
             return False
         except Exception as error:
-            message = f"{chosen}: the run raised {type(error).__name__}: {error}"
+            message = f"{what}: the run raised {type(error).__name__}: {error}"
             raise AssertionError(
                 f"{message}. Refuse such values with microgpt_lab.at_least or between"
             ) from error
         status, numbers = summary["status"], {k: x for k, x in summary.items() if isinstance(x, float)}
-        assert status in ("ok", "diverged"), f"{chosen}: the run ended with status {status}"
-        assert all(map(math.isfinite, numbers.values())), f"{chosen}: a result is not finite: {numbers}"
+        assert status in ("ok", "diverged"), f"{what}: the run ended with status {status}"
+        assert all(map(math.isfinite, numbers.values())), f"{what}: a result is not finite: {numbers}"
         log = (folder / "log.txt").read_text(encoding="utf-8")
-        assert "and is disabled" not in log, f"{chosen}: a callback raised an error: {log}"
+        assert "and is disabled" not in log, f"{what}: a callback raised an error: {log}"
     return True
+
+
+def in_words(chosen: dict[str, Any]) -> str:
+    """Write the options of a run as on the command line; 'its defaults' if there are none."""
+    words = []
+    for key, value in chosen.items():
+        named = {} if not isinstance(value, dict) else value if key == "callback" else {"": value}
+        for name, options in named.items():
+            prefix = f"{key}.{name}." if name else f"{key}."
+            words += [f"{prefix}{option}={x}" for option, x in options.items() if option != "name"]
+        words += [] if named else [f"{key}={value}"]
+    return " ".join(words) or "its defaults"
+
+
+@contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """Raise TookTooLong after some seconds of CPU time, where the system and the thread allow it."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, raise_too_long)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def raise_too_long(number: int, frame: FrameType | None) -> None:
+    raise TookTooLong
 
 
 def short_run(folder: Path, **chosen: Any) -> dict[str, Any]:

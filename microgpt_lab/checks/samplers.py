@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from microgpt_lab.checks.gradients import noise
-from microgpt_lab.checks.invariants import BLOCK_SIZE, VOCAB_SIZE, random_weights, small_gpt
+from microgpt_lab.checks.small import BLOCK_SIZE, VOCAB_SIZE, random_weights, small_gpt
 from microgpt_lab.core.sampler import Continuation
 
 STOP, LENGTH, TEXTS = VOCAB_SIZE - 1, 6, 300

@@ -157,6 +157,8 @@ def print_outcomes(console: Console, outcomes: Outcomes) -> None:
         if check.name.removeprefix(SAME) in without:
             continue
         table.add_row(f"  {escape(check.name)}", f"[{COLORS[outcome]}]{outcome}[/]")
+        if isinstance(error, Untried):
+            table.add_row("", f"[dim]{escape(printable(str(error)))}[/]")
         if isinstance(error, Broken):
             reason = f"{error.setting and f'with {error.setting}: '}{error.reason}"
             shown = f"as '{said[reason]}'" if reason in said else printable(reason)

@@ -107,12 +107,12 @@ def sections(shown: Replay, measured: Health, compared: Against | None) -> Itera
     """Yield the views with their titles."""
     if compared:
         yield "Against the other run, the largest difference first", compared
-    explained = attribution(shown)
+    explained, removed = attribution(shown), ablations(shown)
     yield "What it expected", expected(shown)
     yield "What it would have expected after each part (logit lens)", lens(shown, explained)
     yield "Why: the sum that a logit is, for the largest surprise", explained
-    yield "Attention: where each head looked", heads(shown, explained)
-    yield "Without a part", ablations(shown)
+    yield "Attention: where each head looked", heads(shown, explained, removed)
+    yield "Without a part", removed
     yield "Health", measured
 
 

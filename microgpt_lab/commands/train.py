@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from microgpt_lab.commands import COMMANDS
-from microgpt_lab.commands.multirun import batches, dry, prepare
+from microgpt_lab.commands.multirun import batches, dry, mode, prepare
 from microgpt_lab.commands.multirun.launcher import register_plugins
 from microgpt_lab.errors import STORAGE_ERRNOS, StorageError, UserError
 from microgpt_lab.options import config, mistakes
@@ -79,6 +79,7 @@ def main(arguments: list[str]) -> int:
     arguments = written_out(arguments)
     register()
     register_plugins()
+    mode.compose_once()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let Hydra raise its errors instead of printing them
     sys.argv = ["microgpt_lab", *arguments]
     prepare.Prepare.sweep = None

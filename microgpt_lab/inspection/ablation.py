@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,23 @@ import numpy as np
 from rich.console import Group
 from rich.text import Text
 
-from microgpt_lab.inspection.rendering import View, Views, add, signed, titled
+from microgpt_lab.inspection.rendering import (
+    MORE,
+    MOST_ROWS,
+    Fitted,
+    View,
+    Views,
+    add,
+    foremost,
+    signed,
+    titled,
+)
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.inspection.reruns import Change, log_softmax, logits
 from microgpt_lab.inspection.terms import array
 
 NOTE = "Nats per token more than with everything. Each is removed by itself: it adds 0, and the rest goes on."
+WIDTH = 6  # columns of a change
 NO_VECTOR = "No position is a vector that could be removed."
 
 
@@ -42,11 +54,25 @@ class Ablation(View):
 
     @staticmethod
     def together(ablations: Views[Ablation]) -> Any:
-        made = titled("", "without", "loss", "change", *ablations[0].came)
-        for each in ablations:
-            add(made, each.name, f"{each.loss:.3f}", signed(each.change, 3), *map(signed, each.changes))
-        has_positions = any(each.kind == "position" for each in ablations)
-        return Group(made, Text(NOTE if has_positions else f"{NOTE} {NO_VECTOR}", "dim"))
+        return Fitted(lambda width: Group(*shown(ablations, width)))
+
+
+def shown(ablations: Sequence[Ablation], width: int) -> Iterator[Any]:
+    """Yield a table of the parts, and of the predictions, that change most, and what it leaves out."""
+    rows = foremost(ablations, lambda each: abs(each.change), MOST_ROWS)
+    names, came = max(len(each.name) for each in rows), ablations[0].came
+    room = max(0, (width - names - len("  0.000 +0.000")) // (max(WIDTH, *map(len, came)) + 1))
+    columns = foremost(range(len(came)), lambda t: max(abs(each.changes[t]) for each in rows), room)
+    made = titled("", "without", "loss", "change", *(came[t] for t in columns))
+    for each in rows:
+        changes = (signed(each.changes[t]) for t in columns)
+        add(made, each.name, f"{each.loss:.3f}", signed(each.change, 3), *changes)
+    yield made
+    counts = (len(rows), len(ablations), "rows"), (len(columns), len(came), "predictions")
+    left_out = [f"{some} of {all} {what}" for some, all, what in counts if some < all]
+    notes = [f"Shown are {', '.join(left_out)}, where the loss changes most: {MORE}."] if left_out else []
+    has_positions = any(each.kind == "position" for each in ablations)
+    yield Text("\n".join([*notes, NOTE if has_positions else f"{NOTE} {NO_VECTOR}"]), "dim")
 
 
 def ablations(replay: Replay) -> Views[Ablation]:

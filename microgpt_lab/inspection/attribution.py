@@ -16,7 +16,7 @@ from rich.console import Group
 from rich.text import Text
 
 from microgpt_lab.inspection.direct import carry
-from microgpt_lab.inspection.rendering import View, add, signed, titled
+from microgpt_lab.inspection.rendering import MORE, MOST_ROWS, View, add, foremost, signed, titled
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.terms import Term, added, names_of_held, starts
 
@@ -78,9 +78,16 @@ class Attribution(View):
         titles = [f"{self.labels[c]} ({row[c]:.1%})" for c in tokens]
         made = titled("", f"after “{before}”", *titles, "from each token")
         made.columns[-1].justify = "left"
-        for name, entries in self.by_name().items():
-            sums = [sum(entry.logits[t][c] for entry in entries) for c in tokens]
-            add(made, name, *map(signed, sums), self.sources(t, came, entries))
+        named = self.by_name()
+        sums = {
+            name: [sum(e.logits[t][c] for e in entries) for c in tokens] for name, entries in named.items()
+        }
+        most = len(named) if len(named) <= MOST_ROWS else MOST_ROWS - 1
+        rows = foremost([*named], lambda name: max(map(abs, sums[name])), most)
+        for name in rows:
+            add(made, name, *map(signed, sums[name]), self.sources(t, came, named[name]))
+        if rest := [sums[name] for name in named if name not in rows]:
+            add(made, f"{len(rest)} smaller ones", *(signed(sum(x)) for x in zip(*rest)), MORE)
         add(made, "logit, less the mean", *(signed(self.logits[t][c]) for c in tokens), style="bold")
         return Group(made, Text(self.note, "dim"))
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Group
 from rich.text import Text
 
 from microgpt_lab.core import floats
 from microgpt_lab.inspection.attribution import Attribution, attribution
-from microgpt_lab.inspection.rendering import View, Views, add, bar, titled
+from microgpt_lab.inspection.rendering import MORE, Fitted, View, Views, add, bar, titled
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.reruns import Change, log_softmax, logits
 
@@ -97,16 +98,37 @@ class Lens(View):
     note: str
 
     def __rich__(self) -> Any:
-        made = titled("", "after", "came", *self.places)
+        return Fitted(self.table)
+
+    def table(self, width: int) -> Any:
+        """Return a table of as many places as fit: the first, the last, and some between them."""
+        before = [
+            "".join(self.labels[i] for i in self.read[: t + 1])[-WIDEST:] for t in range(len(self.read))
+        ]
+        cells = [
+            [self.cell(rows[t], came) for t, came in enumerate(self.came)] for rows in self.probabilities
+        ]
+        widths = [
+            max(len(place), *(cell.cell_len for cell in column)) + 1
+            for place, column in zip(self.places, cells, strict=True)
+        ]
+        room, last = width - max(map(cell_len, ["after", *before])) - len(" came "), len(self.places) - 1
+        for count in range(len(self.places), 1, -1):
+            columns = [round(last * k / (count - 1)) for k in range(count)]
+            if sum(widths[k] for k in columns) <= room:
+                break
+        made = titled("", "after", "came", *(self.places[k] for k in columns))
         for t, came in enumerate(self.came):
-            cells = []
-            for rows in self.probabilities:
-                best = rows[t].index(max(rows[t]))
-                guess = Text(f"{self.labels[best]} {rows[t][best]:.0%}", "green" if best == came else "")
-                cells.append(guess.append(f" ({rows[t][came]:.0%})", "dim"))
-            before = "".join(self.labels[i] for i in self.read[: t + 1])[-WIDEST:]
-            add(made, Text(before, "dim"), Text(self.labels[came], "bold"), *cells)
-        return Group(made, Text(self.note, "dim"))
+            row = (cells[k][t] for k in columns)
+            add(made, Text(before[t], "dim"), Text(self.labels[came], "bold"), *row)
+        left_out = f"Shown are {len(columns)} of {last + 1} places: {MORE}.\n" if len(columns) <= last else ""
+        return Group(made, Text(f"{left_out}{self.note}", "dim"))
+
+    def cell(self, probabilities: list[float], came: int) -> Text:
+        """Return the likeliest token with its probability, and in brackets that of the token that came."""
+        best = probabilities.index(max(probabilities))
+        guess = Text(f"{self.labels[best]} {probabilities[best]:.0%}", "green" if best == came else "")
+        return guess.append(f" ({probabilities[came]:.0%})", "dim")
 
 
 def lens(replay: Replay, explained: Attribution | None = None) -> Lens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from microgpt_lab.inspection.ablation import NOTE, Ablation
@@ -9,13 +10,14 @@ from microgpt_lab.inspection.against import Against
 from microgpt_lab.inspection.embeddings import Plane
 from microgpt_lab.inspection.expected import Prediction
 from microgpt_lab.inspection.health import QUANTITIES, Health
+from microgpt_lab.inspection.rendering import foremost
 
 Figure = dict[str, Any]
 MOST_CURVES = 14  # of a picture
 MOST_ROWS = 60  # of a table of parts
 CURVES = {
     "updates": "log₁₀ of update to weight",
-    "gradients": "Gradients (rms)",
+    "gradients": "log₁₀ of gradients (rms)",
     "weights": "Weights (rms)",
     **{f"activations/{kind}": f"{text[0].upper()}{text[1:]}" for kind, text in QUANTITIES.items()},
     "loss": "Loss",
@@ -61,11 +63,14 @@ def of_kind(kind: str, health: Health) -> dict[str, list[tuple[int, float]]]:
 
 
 def training_curves(title: str, kind: str, health: Health) -> Figure:
-    curves = of_kind(kind, health)
+    curves = [*of_kind(kind, health).items()]
     note = "In training, by step."
-    if len(curves) > MOST_CURVES:
-        note = f"{note} The first {MOST_CURVES} of {len(curves)}."
-    series = [{"name": name, "points": curve} for name, curve in list(curves.items())[:MOST_CURVES]]
+    if (count := len(curves)) > MOST_CURVES:
+        note = f"{note} {MOST_CURVES} of {count}, from the first to the last layer."
+        curves = [curves[round(i * (count - 1) / (MOST_CURVES - 1))] for i in range(MOST_CURVES)]
+    if kind == "gradients":  # those of a deep model may differ by many orders of magnitude
+        curves = [(name, [(step, math.log10(y)) for step, y in curve if y > 0]) for name, curve in curves]
+    series = [{"name": name, "points": curve} for name, curve in curves if curve]
     return {"title": title, "note": note, "series": series}
 
 
@@ -81,11 +86,14 @@ def embedding_maps(planes: list[Plane]) -> list[Figure]:
 
 
 def ablation_table(removed: list[Ablation]) -> Figure:
+    shown = foremost(removed, lambda each: abs(each.change), MOST_ROWS)
     rows = [
         [each.name, each.loss, {"change": each.change}, *({"change": x} for x in each.changes)]
-        for each in removed
+        for each in shown
     ]
-    return table("Without a part", ["without", "loss", "change", *removed[0].came], rows, NOTE)
+    left_out = f"The {len(shown)} of {len(removed)} where the loss changes most. "
+    note = left_out + NOTE if len(shown) < len(removed) else NOTE
+    return table("Without a part", ["without", "loss", "change", *removed[0].came], rows, note)
 
 
 def against_table(found: Against, first: str, second: str) -> Figure:

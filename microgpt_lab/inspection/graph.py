@@ -90,7 +90,7 @@ def graph(replay: Replay) -> dict[str, Any]:
         entry = {
             "names": own,
             "shape": tensor.shape,
-            "axes": [kind for kind, _ in names.axes(own[0])] if own else [],
+            "axes": names.kinds[id(tensor)],
             "values": packed_range(list(map(sent.place, tensor.data))),
             "op": origin.op if origin else "",
             "path": origin.path if origin else "",

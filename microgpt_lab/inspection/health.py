@@ -74,11 +74,10 @@ class Health(View):
     notes: list[str]
 
     def __rich__(self) -> Any:
-        weights = titled(
-            "Weights", "matrix", "shape", "rms", "rms of gradient", "log10(update/weights)", "in training"
-        )
+        title = "Weights and gradients (rms), updates (log10)"
+        weights = titled(title, "matrix", "shape", "weights", "gradient", "update", "in training")
         for each in self.matrices:
-            size = " × ".join(map(str, each.shape))
+            size = "×".join(map(str, each.shape))
             figures = number(each.weights), number(each.gradients), number(each.updates, 3)
             add(weights, each.name, size, *figures, self.curve(f"updates/{each.name}"))
         inside = self.activations_by_layer()
@@ -106,11 +105,14 @@ class Health(View):
         return table
 
     def cell(self, figures: list[Activation]) -> str:
-        numbers = " ".join(number(each.value, 3) for each in figures)
-        if len(figures) != 1:
-            return numbers
+        if not figures:
+            return ""
+        if len(figures) > 1:
+            known = [each.value for each in figures if each.value is not None]
+            few = known if len(known) <= 4 else (min(known), max(known))
+            return (" " if few is known else " to ").join(f"{x:.2f}" for x in few) or number(None)
         (each,) = figures
-        curve = self.curve(f"activations/{each.quantity}/{each.place}", 12)
+        numbers, curve = number(each.value, 3), self.curve(f"activations/{each.quantity}/{each.place}", 8)
         return f"{numbers:<7} {curve}" if curve else numbers
 
     def curve(self, name: str, width: int = 24) -> str:

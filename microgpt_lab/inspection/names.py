@@ -17,11 +17,12 @@ from microgpt_lab.errors import UserError, nearest, printable
 from microgpt_lab.inspection.recording import Origin
 from microgpt_lab.inspection.replay import Replay
 from microgpt_lab.tensors.shapes import LENGTH, TokensRead, on_shapes
-from microgpt_lab.tensors.tensor import Tensor
+from microgpt_lab.tensors.tensor import Product, Tensor
 
 FORM = re.compile(r"([\w.]+)(?:\[(.*)\]|:(.*))?", re.DOTALL)
 INDEX = re.compile(r"""'[^']+'|"[^"]+"|[^:,]+""")
 UNNAMED = re.compile(r"t\d+")
+REORDERED = ("reshape", "take", "by_distance")  # operations whose rows are not those of their operand
 TOKENS = ("token", "vocabulary")  # axes along which an index may be a token
 
 
@@ -126,18 +127,39 @@ class Names:
         """Return what each axis of a tensor stands for."""
         if name in self._axes:
             return self._axes[name]
-        replay, shape, symbols = self.replay, self.tensors[name].shape, self.shapes.get(name, ())
-        vocabulary = {("wte", 0), (replay.model.output_matrix, 0), ("logits", len(shape) - 1)}
-        axes = self._axes[name] = []
-        for axis, size in enumerate(shape):
+        tensor, replay = self.tensors[name], self.replay
+        labels = {"token": [replay.labels[i] for i in replay.ids], "vocabulary": list(replay.labels)}
+        kinds = zip(self.kinds[id(tensor)], tensor.shape, strict=True)
+        axes = [Axis(kind, labels.get(kind) or list(map(str, range(size)))) for kind, size in kinds]
+        return self._axes.setdefault(name, axes)
+
+    @cached_property
+    def kinds(self) -> dict[int, list[str]]:
+        """What each axis of a tensor stands for, by the tensor's id.
+
+        An axis of a tensor without a name stands for what it does in those that it was computed from.
+        """
+        origins = self.replay.origins
+        kinds = {
+            id(x): self.own_kinds(name) for name, x in self.tensors.items() if not UNNAMED.fullmatch(name)
+        }
+        for x in self.replay.tensors:  # each after those that it was computed from
+            if id(x) not in kinds:
+                op = origins[id(x)].op if id(x) in origins else ""
+                kinds[id(x)] = inherited(x, op, kinds)
+        return kinds
+
+    def own_kinds(self, name: str) -> list[str]:
+        """What each axis of a tensor with a name stands for."""
+        shape, symbols = self.tensors[name].shape, self.shapes.get(name, ())
+        vocabulary = {("wte", 0), (self.replay.model.output_matrix, 0), ("logits", len(shape) - 1)}
+        kinds = ["head" if len(shape) == 3 and axis == 0 else "" for axis in range(len(shape))]
+        for axis in range(len(shape)):
             if len(symbols) == len(shape) and symbols[axis] is LENGTH:
-                axes.append(Axis("token", [replay.labels[i] for i in replay.ids]))
+                kinds[axis] = "token"
             elif (name, axis) in vocabulary:
-                axes.append(Axis("vocabulary", list(replay.labels)))
-            else:
-                kind = "head" if len(shape) == 3 and axis == 0 else ""
-                axes.append(Axis(kind, list(map(str, range(size)))))
-        return axes
+                kinds[axis] = "vocabulary"
+        return kinds
 
     def format(self, name: str, flat: int) -> str:
         """Return the name of the number at this place of a tensor's data: wte:e:3."""
@@ -150,6 +172,21 @@ class Names:
     def of(self, value: object, most: int = 10) -> list[str]:
         """Return the names of a Value, ten at most. The first is that of the tensor that is named first."""
         return [self.format(*place) for place in self.places.get(id(value), [])[:most]]
+
+
+def inherited(tensor: Tensor, op: str, kinds: dict[int, list[str]]) -> list[str]:
+    """Return what the axes of a tensor stand for, if those of its parents are known: rows, and columns."""
+    *lead, height, width = tensor.shape
+    parents = [(p.shape, kinds[id(p)]) for p in tensor.parents if id(p) in kinds]
+    row = column = ""
+    if op == ".T" and parents:
+        *_, column, row = parents[0][1]
+    elif op not in REORDERED:
+        left = parents[:1] if isinstance(tensor, Product) else parents
+        row = next((kind[-2] for shape, kind in left if shape[-2] == height and kind[-2]), "")
+        same = parents[1:] if isinstance(tensor, Product) else [p for p in parents if p[0] == tensor.shape]
+        column = next((kind[-1] for shape, kind in same if shape[-1] == width and kind[-1]), "")
+    return ["head" if len(lead) == 1 else ""] * len(lead) + [row, column]
 
 
 def symbolic_shapes(replay: Replay) -> dict[str, tuple]:

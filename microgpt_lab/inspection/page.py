@@ -7,7 +7,6 @@ The facts are computed here and by the views. The scripts of the page compute gr
 from __future__ import annotations
 
 import ast
-import json
 import math
 from importlib import resources
 from typing import Any
@@ -17,20 +16,19 @@ from microgpt_lab.inspection.ablation import Ablation, ablations
 from microgpt_lab.inspection.against import Against
 from microgpt_lab.inspection.attention import heads
 from microgpt_lab.inspection.attribution import Attribution, attribution
+from microgpt_lab.inspection.budget import Facts, dumps, fitted
 from microgpt_lab.inspection.embeddings import embeddings
 from microgpt_lab.inspection.expected import Lens, Prediction, expected, lens
 from microgpt_lab.inspection.figures import ablation_table, against_table, embedding_maps, health_figures
 from microgpt_lab.inspection.graph import graph
 from microgpt_lab.inspection.health import Health
+from microgpt_lab.inspection.rendering import Views
 from microgpt_lab.inspection.replay import Replay, Rows
 from microgpt_lab.inspection.source import GENERAL, PACKAGE
 
 SCRIPTS = ("backward", "draw", "expected", "attention", "why", "code", "value", "figures", "main")
 MOST_CANDIDATES = 27  # tokens of the vocabulary for which sums are shown, with the one that came
-MOST_SUMS = 40_000  # numbers in the sums by source: fewer candidates are shown in larger models
 DIGITS = 5  # significant digits of numbers that are shown; those of the graph have all
-
-Facts = dict[str, Any]
 
 
 def page(replay: Replay, run: str, health: Health, against: Against | None = None, other: str = "") -> str:
@@ -43,7 +41,7 @@ def page(replay: Replay, run: str, health: Health, against: Against | None = Non
         "against": rounded([against_table(against, printable(run), printable(other))]) if against else None,
     }
     sent["texts"] |= {"health-note": "\n".join(health.notes)}
-    return filled(sent)
+    return filled(fitted(sent))
 
 
 def filled(facts: Facts) -> str:
@@ -51,7 +49,7 @@ def filled(facts: Facts) -> str:
     folder = resources.files("microgpt_lab.inspection") / "page"
     texts = {name: (folder / name).read_text("utf-8") for name in ("index.html", "style.css")}
     scripts = "\n".join((folder / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
-    data = json.dumps(facts, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    data = dumps(facts).replace("<", "\\u003c")
     page = texts["index.html"].replace("/*STYLE*/", texts["style.css"]).replace("/*SCRIPTS*/", scripts)
     return page.replace("/*FACTS*/", data)
 
@@ -82,7 +80,7 @@ def facts(replay: Replay, run: str) -> Facts:
             "predictions": [vars(each) | {"context": context(each)} for each in found],
             "lens": lens_facts(early),
             "attention": attention,
-            "why": why_facts(replay, explained),
+            "why": why_facts(explained),
             "embeddings": embedding_maps(embeddings(replay)),
             "ablation": [ablation_table(removed)] if removed else None,
         }
@@ -109,10 +107,9 @@ def lens_facts(found: Lens) -> Facts:
     return {"places": places}
 
 
-def attention_facts(replay: Replay, explained: Attribution, removed: list[Ablation]) -> Facts:
-    without = {(each.layer, each.index): each.change for each in removed if each.kind == "head"}
+def attention_facts(replay: Replay, explained: Attribution, removed: Views[Ablation]) -> Facts:
     found, notes = [], []
-    for head in heads(replay, explained):
+    for head in heads(replay, explained, removed):
         notes.append(head.note)
         entry = {
             "name": f"head {head.head}"
@@ -121,7 +118,7 @@ def attention_facts(replay: Replay, explained: Attribution, removed: list[Ablati
             "layer": head.layer,
             "pattern": triangle(head.pattern),
             "adds": triangle(head.adds),
-            "without": without.get((head.layer, head.head)),
+            "without": head.without,
         }
         found.append(entry)
     added = [abs(x) for head in found for row in head["adds"] or () for x in row if x is not None]
@@ -139,18 +136,12 @@ def triangle(rows: Rows | None) -> list[list[float | None]] | None:
     return [[x if s <= t else None for s, x in enumerate(row)] for t, row in enumerate(rows)]
 
 
-def number_of_candidates(replay: Replay) -> int:
-    sources = replay.model.layers * replay.model.heads * len(replay) ** 2 / 2
-    most = max(6, min(MOST_CANDIDATES, int(MOST_SUMS / sources)))
-    return min(most + 1, len(replay.labels))
-
-
-def why_facts(replay: Replay, explained: Attribution) -> list[Facts]:
+def why_facts(explained: Attribution) -> list[Facts]:
     """For each prediction, the sums of the likeliest tokens and of the one that came."""
     named, found = explained.by_name(), []
     for t, (p, came) in enumerate(zip(explained.probabilities, explained.came, strict=True)):
         order = sorted(range(len(p)), key=lambda c: -explained.logits[t][c])
-        chosen = order[: number_of_candidates(replay)]
+        chosen = order[: MOST_CANDIDATES + 1]
         if came not in chosen:
             chosen[-1] = came
         found.append(

@@ -1,13 +1,17 @@
-"""Show what rich renders in a notebook: the same text and colours as in a terminal. Tables and bars."""
+"""Show what rich renders in a notebook: the same text and colours as in a terminal. Tables and bars.
+
+Of a large model, a terminal shows what matters most and counts the rest; a view holds all of it.
+"""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +20,8 @@ PRE = (
 )
 SHADES, EIGHTHS = " ░▒▓█", " ▏▎▍▌▋▊▉"
 LEAST = 0.02, 0.25, 0.5, 0.75  # the least weight that each shade stands for
+MOST_ROWS = 24  # of a table of the model's parts
+MORE = "--html shows more"  # how to see what is left out
 T = TypeVar("T")
 
 
@@ -34,6 +40,22 @@ class Views(list[T]):
 
     def _repr_html_(self) -> str:
         return to_html(self)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What depends on the width: `make(columns)` returns it."""
+
+    make: Callable[[int], Any]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.make(options.max_width)
+
+
+def foremost(items: Sequence[T], size: Callable[[T], float], most: int) -> list[T]:
+    """Return the `most` items of the largest sizes, in the order in which they stand."""
+    order = sorted(range(len(items)), key=lambda i: -size(items[i]))
+    return [items[i] for i in sorted(order[:most])]
 
 
 def to_html(renderable: Any, width: int = 120) -> str:
@@ -93,6 +115,8 @@ def bar(share: float, width: int = 10) -> Text:
     return Text("█" * (eighths // 8) + EIGHTHS[eighths % 8].strip(), "red")
 
 
-def shade(weight: float) -> Text:
-    """Return two characters that are the darker the larger a weight from 0 to 1, red if it is negative."""
-    return Text(SHADES[sum(abs(weight) >= least for least in LEAST)] * 2, "green" if weight >= 0 else "red")
+def shade(weight: float, cell: int = 2) -> Text:
+    """Return characters that are the darker the larger a weight from 0 to 1, red if it is negative."""
+    return Text(
+        SHADES[sum(abs(weight) >= least for least in LEAST)] * cell, "green" if weight >= 0 else "red"
+    )

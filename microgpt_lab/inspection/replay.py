@@ -22,7 +22,7 @@ from microgpt_lab.core.model import GPT
 from microgpt_lab.core.see import seen, unseen
 from microgpt_lab.errors import UserError, printable
 from microgpt_lab.inspection.recording import Recording
-from microgpt_lab.registry.folders import DEMO
+from microgpt_lab.registry.folders import DEMO, is_demo
 from microgpt_lab.run.trained import Trained, load_trained
 from microgpt_lab.tensors.shapes import on_shapes, size_of
 from microgpt_lab.tensors.tensor import Tensor
@@ -102,12 +102,6 @@ class Replay:
         holders = {id(x) for x in self._sorted if value in x.data}
         return [x for x in self._sorted if not x.is_view and any(id(p) in holders for p in x.parents)]
 
-    def gradients_of(self, prediction: int) -> dict[str, list[float]]:
-        """The gradient of what one prediction adds to the loss, by weight. They add up to the gradient."""
-        with self._gradients_kept():
-            self._backward(prediction)
-            return {name: [value.grad for value in w.data] for name, w in self.weights.items()}
-
     def gradients_by_prediction(self, values: Sequence[Value]) -> Rows:
         """The gradients of what each prediction adds to the loss, by these Values: a row for each Value."""
         columns = []
@@ -166,7 +160,7 @@ def replay(run: Trained | Path | str, text: str) -> Replay:
 
 def loaded(folder: Path, warn: Callable[[str], None] = warnings.warn, *, best: bool = False) -> Trained:
     """Load a run on NumPy, so that a run of another backend needs neither a compiler nor JAX."""
-    folder = DEMO if str(folder) == DEMO.name and not folder.exists() else folder
+    folder = DEMO if is_demo(str(folder)) else folder
     return load_trained(folder, warn, best=best, overrides=["backend=numpy"])
 
 

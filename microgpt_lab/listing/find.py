@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from microgpt_lab.errors import UserError, nearest, printable
-from microgpt_lab.registry.folders import DEMO
+from microgpt_lab.registry.folders import DEMO, is_demo
 from microgpt_lab.run.checkpoint import CURRENT, PREVIOUS
 from microgpt_lab.sweeps.folder import JOBS_FOLDER, run_folders
 
@@ -28,7 +28,7 @@ def find_run(name: str, *, with_checkpoint: bool = False, demo: bool = False) ->
     `last` is the run below ./runs, in a sweep or not, that started or resumed last; `with_checkpoint`, the
     last of those that have a checkpoint. With `demo`, "demo" is the run that comes with the lab.
     """
-    if demo and name == DEMO.name and not exists(name):
+    if demo and is_demo(name):
         return DEMO
     if exists(name):
         if (Path(name) / JOBS_FOLDER).is_dir() and (job := next(run_folders(Path(name)), None)):

@@ -36,6 +36,7 @@ NODES: dict[Any, Callable[..., ValueNode]] = {
 LAUNCHERS = "hydra_plugins.microgpt_lab"  # Hydra accepts launchers and sweepers only from such a package
 REFUSED = tuple(f"hydra.{word}" if word == "callbacks" else word for word in untrusted.CODE if word != "()")
 FOLDER_RESOLVERS = re.compile(r"\$\{(now|hydra):[^${}]*\}")  # allowed, because names of folders need them
+filled: dict[str, Any] = {}  # the ConfigStore that has the parts, and these
 TYPE_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 
@@ -45,8 +46,10 @@ def node(option: Option, default: Any) -> ValueNode:
 
 
 def store_options() -> None:
-    """Fill Hydra's ConfigStore with the options of a run and a group for each kind of part."""
-    cs = ConfigStore.instance()
+    """Fill Hydra's ConfigStore with the options of a run and a group for each kind of part, if it is not."""
+    cs, parts = ConfigStore.instance(), list(registry().parts.values())
+    if (cs, parts) == (filled.get("store"), filled.get("parts")):
+        return
     # Hydra copies the whole store for each lookup. Sharing it instead is faster and safe, because Hydra also
     # copies each entry that it takes out.
     cs.__deepcopy__ = lambda memo: cs  # type: ignore
@@ -62,7 +65,7 @@ def store_options() -> None:
         node=DictConfig({"model": StringNode(DEFAULT)} | {k: node(o, o.default) for k, o in top.items()}),
         provider="microgpt_lab",
     )
-    for part in registry().parts.values():
+    for part in parts:
         package = f"callback.{part.name}" if part.kind == "callback" else None
         values = {k: o.default for k, o in part.options.items()}
         # An option with the name of a top-level key, such as block_size, defaults to the value of that key.
@@ -78,6 +81,7 @@ def store_options() -> None:
             package=package,
             provider=part.provider,
         )
+    filled.update(store=cs, parts=parts)
 
 
 def chosen(*callbacks: str, _root_: DictConfig) -> bool:

@@ -24,6 +24,11 @@ def home() -> Path:
     return Path(os.environ.get("MICROGPT_LAB_HOME") or "~/.microgpt_lab").expanduser()
 
 
+def is_demo(name: str) -> bool:
+    """Whether a name stands for the finished run of the package: "demo", where nothing else is called so."""
+    return name == DEMO.name and not Path(name).exists()
+
+
 def plugin_folders() -> Iterator[tuple[str, Path]]:
     """Yield the folders of plugins, the lab's own first, each with the package that its files belong to."""
     yield FIRST_PARTY, (CHECKOUT / "plugins" if CHECKOUT else PACKAGE.parent / "microgpt_lab_plugins")

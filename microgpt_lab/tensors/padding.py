@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import accumulate
-from random import Random
 from typing import NamedTuple
 
 import numpy as np
 
-from microgpt_lab.core.backend import Batch, Dropout
+from microgpt_lab.core.backend import Batch
+from microgpt_lab.tensors.masks import draw_masks
 
 
 class Padded(NamedTuple):
@@ -57,22 +55,6 @@ def padded(batches: list[Batch], dtype: str, *, height: int = 0, length: int = 0
 def longest(batch: Batch) -> int:
     """The number of tokens in the longest document of a batch."""
     return max(len(ids) for ids, _ in batch.pairs)
-
-
-def draw_masks(dropout: Dropout, batch: Batch) -> Iterator[np.ndarray]:
-    """Yield what `Dropout.masks` yields, as booleans, attention weights as (heads, T, T).
-
-    `Random.random` makes a number of 53 bits from 27 and 26 bits of two words of its generator.
-    """
-    lengths = [len(ids) for ids, _ in batch.pairs]
-    sizes = [dropout.sites * T * (dropout.heads * T or dropout.width) for T in lengths]
-    words = np.frombuffer(Random(dropout.key).randbytes(8 * sum(sizes)), "<u4").astype(np.int64)
-    kept = ((words[0::2] >> 5 << 26) + (words[1::2] >> 6)) * 2.0**-53 < 1 - dropout.rate
-    for T, end, size in zip(lengths, accumulate(sizes), sizes, strict=True):
-        if dropout.heads:
-            yield kept[end - size : end].reshape(dropout.sites, T, dropout.heads, T).swapaxes(1, 2)
-        else:
-            yield kept[end - size : end].reshape(dropout.sites, T, dropout.width)
 
 
 def mask_scales(batch: Batch) -> list[float]:

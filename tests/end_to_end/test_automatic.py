@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from microgpt_lab import UserError, part
-from microgpt_lab.options.compose import compose
+from microgpt_lab.options.compose import compose, register
 from microgpt_lab.options.config import converted_config
 from microgpt_lab.registry.folders import CONF
 from microgpt_lab.registry.parts import Part
@@ -45,7 +45,9 @@ def test_auto_is_c_with_a_compiler_and_numpy_without_one(monkeypatch):
 
 def test_a_sweep_finds_out_once_what_auto_is(monkeypatch):
     """Workers compose with the ConfigStore that Hydra's launchers give them, and may have no compiler."""
-    assert compose(["backend=auto"])["backend"]["name"] == "c"
+    register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        assert hydra.compose("config", ["backend=auto"]).backend.name == "c"
     monkeypatch.setenv("PATH", "")
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         assert hydra.compose("config", ["backend=auto", "layers=2"]).backend.name == "c"

@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 
-SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
+SHORT = ("steps=4", "eval_docs=3", "train_docs=100", "samples=2", "embed=8", "eval_every=2")
 
 
 def only(folder):
@@ -30,7 +30,7 @@ def finished(lab_in, tmp_path_factory):
 
 def test_a_run_writes_all_its_files_into_its_folder(finished):
     run, _ = finished
-    assert run.name.endswith("_steps=4,eval_docs=3,samples=2,embed=8,eval_every=2,activation=gelu,layers=2")
+    assert run.name.endswith(f"_{','.join(SHORT)},activation=gelu,layers=2")
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out.tfevents")}
     assert names == {
         "config.yaml", "overrides.yaml", "environment.json", "metrics.jsonl",

@@ -183,7 +183,7 @@ def test_a_missing_module_is_named_with_its_install_command(tmp_path, arguments,
     assert done.stderr == f"error: {message.format(root=ROOT)}\n" and done.returncode == 2
 
 
-SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
+SHORT = ("steps=4", "eval_docs=3", "train_docs=100", "samples=2", "embed=8", "eval_every=2", "backend=numpy")
 
 
 def test_the_end_of_a_run_explains_its_numbers_and_prints_next_commands(lab, tmp_path):

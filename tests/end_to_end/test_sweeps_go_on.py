@@ -156,14 +156,14 @@ def test_a_job_that_begins_after_its_sweep_was_killed_does_not_run(tmp_path):
     [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
 )
 def test_a_sweep_ended_by_a_signal_resumes(lab, tmp_path, number, status):
-    grid = ("seed=range(2)", "steps=3000", "eval_every=0")
+    grid = ("seed=range(2)", "steps=700", "eval_every=0", "callback=[jsonl,console,checkpoint]")
     command = [sys.executable, "-P", "-m", "microgpt_lab", *keep_last((*SWEEP, *grid))]
     env = os.environ | {"MICROGPT_LAB_HOME": str(tmp_path / "home")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True, stderr=subprocess.PIPE, text=True
     )
     while not any(path.stat().st_size for path in tmp_path.glob("sweep/*/metrics.jsonl")):
-        time.sleep(0.05)  # from its first step on, a run answers signals
+        time.sleep(0.01)  # from its first step on, a run answers signals
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as a terminal does
     else:
@@ -171,7 +171,7 @@ def test_a_sweep_ended_by_a_signal_resumes(lab, tmp_path, number, status):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == status and "Traceback" not in errors
     found = summaries(tmp_path / "sweep").values()
-    assert {job["status"] for job in found} == {"interrupted"} and all(job["steps"] < 3000 for job in found)
+    assert {job["status"] for job in found} == {"interrupted"} and all(job["steps"] < 700 for job in found)
     lab(*SWEEP, *grid, check=0)
     lab(*SWEEP, *grid, "hydra.sweep.dir=whole", check=0)
     assert results(tmp_path / "sweep") == results(tmp_path / "whole")

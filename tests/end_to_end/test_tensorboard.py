@@ -21,7 +21,7 @@ from microgpt_lab.run.watchers import Watchers
 registry()
 experts = import_module("microgpt_lab_plugins.callbacks.tensorboard.experts")
 
-SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
+SHORT = ("steps=4", "eval_docs=3", "train_docs=100", "samples=2", "embed=8", "eval_every=2")
 
 
 @pytest.fixture

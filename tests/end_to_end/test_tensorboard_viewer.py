@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-SHORT = ("steps=4", "eval_docs=3", "samples=2", "embed=8", "eval_every=2")
+SHORT = ("steps=4", "eval_docs=3", "train_docs=100", "samples=2", "embed=8", "eval_every=2")
 
 
 def get(port, path):

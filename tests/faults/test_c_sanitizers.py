@@ -83,14 +83,14 @@ from microgpt_lab.registry.plugins import registry
 from microgpt_lab.testing import small_trainer
 registry()
 c = "microgpt_lab_plugins.backends.c"
-build, scan = (importlib.import_module(f"{c}.{name}") for name in ("build", "scan"))
+build, plan, scan = (importlib.import_module(f"{c}.{name}") for name in ("build", "plan", "scan"))
 build.FLAGS = (*(x for x in build.FLAGS if x != "-O2"), "-O0", "-g", "-fno-sanitize-recover=all")
 build.FLAGS += tuple(sys.argv[3:])
 chosen = {"batch_size": 11} | eval(sys.argv[1])
 chosen = {key: part(key, x[0], **x[1]) if isinstance(x, tuple) else x for key, x in chosen.items()}
 trainer = small_trainer(part("backend", "c", precision=sys.argv[2]), 64, **chosen)
 for worth in (scan.WORTH, 1):
-    scan.WORTH = worth
+    plan.WORTH = scan.WORTH = worth
     trainer.train_scan.compiled = trainer.loss_scan.compiled = None
     trainer.advance(8)
     for documents in (["anna", "florence", "d"] * 5, ["carolline" * 8, "bo"]):

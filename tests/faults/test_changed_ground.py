@@ -10,6 +10,7 @@ import yaml
 from microgpt_lab.run import checkpoint
 
 OPTIONS = ("steps=12", "embed=8", "eval_docs=3", "samples=1", "eval_every=6", "callback.checkpoint.every=5")
+OPTIONS += ("train_docs=100",)
 OPTIONS += ("backend=numpy", "hydra.run.dir=run")
 PART = '''
 from microgpt_lab import hookimpl

@@ -12,6 +12,7 @@ from needs import needs
 from microgpt_lab.run import checkpoint
 
 OPTIONS = ("steps=12", "eval_docs=20", "eval_every=6", "samples=3", "dropout=0.1", "embed=64")
+OPTIONS += ("train_docs=100",)
 OPTIONS += ("callback=[jsonl,samples,checkpoint]", "batch_size=32", "block_size=32")
 
 

@@ -21,10 +21,13 @@ def test_the_page_shows_what_inspect_prints(command, shown, capsys):
 
 
 def test_the_python_of_the_page_runs():
-    (source,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.S)
     names = {}
-    exec(source, names)
+    for source in re.findall(r"```python\n(.*?)```", PAGE, flags=re.S):
+        exec(source, names)
     assert f"{100 * names['expected'](names['emma'])[2].probability:.1f} %" in PAGE
+    assert f"It is {names['change']['layer0 head 1']:.3f}." in PAGE
+    (before, (after,)) = names["expected"](names["emma"])[2].nats, names["nats"].tolist()[2]
+    assert f"costs {after:.2f} nats\nin place of {before:.2f}:" in PAGE
 
 
 def test_the_page_shows_enough():

@@ -98,6 +98,6 @@ def test_a_replay_with_too_many_numbers_has_no_gradients_and_no_graph(monkeypatc
     assert large.notes == [
         f"no gradients: this model and text have about {large.values:,} numbers, more than 1,000"
     ]
-    for look in (graph, lambda replay: replay.gradients_of(0)):
+    for look in (graph, lambda replay: replay.gradients_by_prediction([])):
         with pytest.raises(UserError, match="no gradients: "):
             look(large)

@@ -51,11 +51,11 @@ def test_the_gradient_is_the_sum_over_uses_and_predictions(model):
 def test_gradients_of_predictions_add_up_and_looking_at_them_changes_nothing(model):
     replay = read(model)
     before = {name: [x.grad for x in w.data] for name, w in replay.weights.items()}
-    each = [replay.gradients_of(prediction) for prediction in range(len(replay))]
-    for name, whole in before.items():
-        assert [x.grad for x in replay.weights[name].data] == whole
-        for parts in zip(whole, *(gradients[name] for gradients in each), strict=True):
-            assert math.fsum(parts[1:]) == pytest.approx(parts[0], rel=0, abs=1e-12)
+    for name, w in replay.weights.items():
+        each = replay.gradients_by_prediction(w.data)
+        assert [x.grad for x in w.data] == before[name]
+        for whole, parts in zip(before[name], each, strict=True):
+            assert len(parts) == len(replay) and math.fsum(parts) == pytest.approx(whole, rel=0, abs=1e-12)
 
 
 def test_what_a_number_was_made_from_is_called_by_names_that_find_it():

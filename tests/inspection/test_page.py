@@ -6,8 +6,11 @@ import shutil
 import subprocess
 from importlib import resources
 
+import numpy as np
 import pytest
 from replays import LETTERS, page_of, untrained
+
+from microgpt_lab.inspection import budget
 
 FOLDER = resources.files("microgpt_lab.inspection") / "page"
 SCRIPTS = sorted(file.name for file in FOLDER.iterdir() if file.name.endswith(".js"))
@@ -54,9 +57,12 @@ def test_gradients_of_the_page_equal_those_of_python(name, tmp_path):
     assert found["whole"].keys() == expected.keys()
     for name, gradients in expected.items():
         assert found["whole"][name] == pytest.approx(gradients, rel=1e-12, abs=1e-15)
-    for t, by_prediction in enumerate(found["each"]):
-        for name, gradients in replay.gradients_of(t).items():
-            assert by_prediction[name] == pytest.approx(gradients, rel=1e-12, abs=1e-15)
+    for name, w in replay.weights.items():
+        shares = [each[name] for each in found["each"]]
+        by_value = [list(row) for row in zip(*shares, strict=True)]
+        assert by_value == pytest.approx(
+            np.array(replay.gradients_by_prediction(w.data)), rel=1e-12, abs=1e-15
+        )
     assert max(map(abs, found["ledgers"])) < 1e-15
 
 
@@ -116,6 +122,45 @@ def test_sixteen_tokens_of_the_default_size_fit_into_1_5_megabytes():
     html, replay = page_of(untrained(), "christopherjame")
     assert len(replay) == 16
     assert len(html.encode()) < 1_500_000
+
+
+@pytest.mark.slow
+def test_eight_layers_fit_too_with_fewer_sums():
+    html, _ = page_of(untrained(layers=8), "christoph")
+    facts = facts_in(html)
+    assert len(html.encode()) < 1_500_000
+    assert facts["code"]["graph"] and len(facts["attention"]["heads"]) == 32
+    assert facts["texts"]["notes"] == (
+        f"Why shows {len(facts['why'][0]['candidates'])} tokens instead of 27: "
+        "a shorter --text leaves room for more."
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (1.0, []),
+        (0.95, ["Why shows"]),
+        (0.2, ["The code and its numbers are left out"]),
+        (0.1, ["The code", "Why shows"]),
+        (0.07, ["The code", "Why shows 6 tokens", r"Attention shows the patterns of \d of 6 heads"]),
+    ],
+)
+def test_a_page_leaves_out_no_more_than_it_must(monkeypatch, share, said):
+    whole = facts_in(page_of(untrained(layers=3, heads=2), "emma")[0])
+    monkeypatch.setattr(budget, "BUDGET", int(share * budget.size(whole)))
+    less = budget.fitted(whole)
+    assert budget.size(less) <= budget.BUDGET
+    lines = less["texts"]["notes"].splitlines()
+    assert len(lines) == len(said) and all(map(re.match, said, lines))
+    for at, before in zip(less["why"], whole["why"], strict=True):  # the likeliest stay, and what came
+        kept = [before["candidates"].index(each) for each in at["candidates"]]
+        assert kept[:-1] == [*range(len(kept) - 1)] and kept[at["came"]] == before["came"]
+        assert at["logits"] == [before["logits"][k] for k in kept]
+        assert at["parts"][0]["adds"] == [before["parts"][0]["adds"][k] for k in kept]
+    changes = [abs(head["without"]) for head in whole["attention"]["heads"]]
+    kept = [abs(head["without"]) for head in less["attention"]["heads"]]
+    assert sorted(kept, reverse=True) == sorted(changes, reverse=True)[: len(kept)]
 
 
 def test_a_large_model_shows_less_and_says_so():

@@ -4,6 +4,8 @@ import pytest
 from browser import Browser
 from replays import page_of, untrained
 
+from microgpt_lab.inspection import budget
+
 pytestmark = pytest.mark.slow
 SECTIONS = ("against", "expected", "attention", "why", "code", "health", "embeddings", "ablation")
 
@@ -131,6 +133,18 @@ def test_the_lines_of_a_print_are_whole(page):
     hidden = page.run("getComputedStyle(document.querySelector('nav')).display")
     page.send("Emulation.setEmulatedMedia", media="")
     assert (cut, hidden) == (0, "none")
+
+
+def test_a_page_without_code_has_no_empty_boxes(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "BUDGET", 100_000)
+    html, _ = page_of(untrained(embed=8, heads=2, layers=2), "emma")
+    (tmp_path / "less.html").write_text(html, encoding="utf-8")
+    browser.errors.clear()
+    browser.open(tmp_path / "less.html")
+    assert browser.errors == []
+    assert "The code and its numbers are left out" in browser.text("#notes")
+    assert browser.text("#section-code").count("\n") == 0
+    assert browser.run("document.querySelector('#code').offsetHeight") == 0
 
 
 @pytest.mark.parametrize("text", ["</script><b>&", "🙂é\u202e", "x" * 10_000], ids=["html", "emoji", "long"])

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import numpy as np
 import pytest
 
 from microgpt_lab import GPT, Corpus, UserError, part
@@ -102,7 +103,7 @@ def test_a_text_with_too_many_numbers_has_no_gradients(monkeypatch):
     assert explain(large, "wte:a:0").note == f"{note}."
     assert tensor(large, "wte").values == NAMES.weights["wte"].tolist()
     with pytest.raises(UserError, match="no gradients: "):
-        large.gradients_of(0)
+        large.gradients_by_prediction([])
     with pytest.raises(UserError, match="wte has no gradients: "):
         tensor(large, "wte", gradients=True)
 
@@ -130,10 +131,10 @@ def test_gradients_by_name_and_probabilities_equal_pytorch():
     each = [torch.autograd.grad(x / len(found), list(w.values()), retain_graph=True) for x in losses]
     assert found.losses.tolist() == pytest.approx(losses.detach()[:, None].numpy(), rel=1e-12)
     assert found.probabilities == pytest.approx(z.softmax(-1).detach().numpy(), rel=1e-12)
-    for i, gradients in enumerate(each):
-        alone = found.gradients_of(i)
-        for name, gradient in zip(w, gradients, strict=True):
-            assert alone[name] == pytest.approx(gradient.flatten().numpy(), abs=1e-14, rel=1e-11)
+    for name, gradients in zip(w, zip(*each), strict=True):
+        alone = torch.stack([gradient.flatten() for gradient in gradients], 1).numpy()
+        rows = found.gradients_by_prediction(found.weights[name].data)
+        assert np.array(rows) == pytest.approx(alone, abs=1e-14, rel=1e-11)
     for name, parts in zip(w, zip(*each), strict=True):
         shown = tensor(found, name, gradients=True).values
         assert shown == pytest.approx(sum(parts).numpy(), abs=1e-14, rel=1e-11)

@@ -35,5 +35,6 @@ static double train(int64_t step) {
   before(&batch, &memory);
   documents(&batch, &memory);
   after(&batch, &memory);
+  finish(&batch, &memory);
   return results[1];
 }

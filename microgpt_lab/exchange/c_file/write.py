@@ -164,7 +164,7 @@ def renamed(loops: str, stages: str) -> tuple[str, str]:
     """Return loops and stages of the logits under names of their own. Nothing comes after their documents."""
     own = re.findall(r"^(?:NOINLINE|static) void (\w+)\(", loops + stages, re.MULTILINE)
     pattern = re.compile(rf"\b({'|'.join(own)})\(")
-    before, documents, _ = re.split(r"^// .*\n(?=static void)", stages, flags=re.MULTILINE)[1:]
+    before, documents, *_ = re.split(r"^// .*\n(?=static void)", stages, flags=re.MULTILINE)[1:]
     stages = (
         f"// What depends on the weights alone.\n{before}// The forward pass, up to the logits.\n{documents}"
     )

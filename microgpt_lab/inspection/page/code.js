@@ -76,7 +76,7 @@ function tensorGrid(tensor, numbers, first, top) {
     pick: (r, c) => {
       Object.assign(view, { trail: [], value: value(r, c) });
       showTensor();
-      byId("value").scrollIntoView({ block: "nearest" });
+      document.querySelectorAll("#grids .mark,#value").forEach((x) => x.scrollIntoView({ block: "nearest" }));
     },
   });
 }

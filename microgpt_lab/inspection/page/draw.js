@@ -32,8 +32,7 @@ const minus = (text) => text.replace("-", "−");
 function num(x, decimals = 3) {
   if (x === null || x === undefined) return "";
   if (!Number.isFinite(x)) return minus(String(x).replace("Infinity", "∞"));
-  const size = Math.abs(x);
-  const digits = decimals > 4 ? 4 : 1;
+  const size = Math.abs(x), digits = decimals > 4 ? 4 : 1;
   return minus(x === 0 ? "0" : size >= 1e-3 && size < 1e5 ? x.toFixed(decimals) : x.toExponential(digits));
 }
 

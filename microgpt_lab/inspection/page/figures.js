@@ -23,22 +23,23 @@ function curves(sent) {
   const [width, height, left, right, bottom] = [600, 260, 44, 160, 24], { series } = sent;
   const points = series.flatMap((one) => one.points), last = Math.max(...points.map((p) => p[0]));
   const low = Math.min(...points.map((p) => p[1])), span = Math.max(...points.map((p) => p[1])) - low || 1;
-  const decimals = Math.max(0, 1 - Math.floor(Math.log10(span)));
+  const unit = 10 ** Math.floor(Math.log10(span / 5)), size = [1, 2, 5, 10].find((k) => k * unit * 5 >= span);
+  const first = Math.ceil(low / unit / size), decimals = Math.max(0, -Math.floor(Math.log10(unit * size)));
   const x = (step) => left + (step / (last || 1)) * (width - left - right);
   const y = (value) => height - bottom - 6 - ((value - low) / span) * (height - bottom - 16);
-  const axis = [0, 0.25, 0.5, 0.75, 1].map((share) => low + share * span).map((value) => [
+  const ticks = [0, 1, 2, 3, 4, 5].map((i) => (first + i) * unit * size + 0);
+  const axis = ticks.filter((value) => value <= low + span).map((value) => [
     make("line", { x1: left, x2: width - right, y1: y(value), y2: y(value) }),
     make("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, minus(value.toFixed(decimals)))]);
   const steps = [0, 0.5, 1].map((share) => Math.round(last * share)).map((step) =>
     make("text", { class: "middle", x: x(step), y: height - 4 }, step));
   const ends = series.map((one, k) => ({ ...one, colour: colour(k), y: y(one.points.at(-1)[1]) + 4 }));
-  ends.sort((a, b) => a.y - b.y);
-  ends.forEach((end, i) => { if (i) end.y = Math.max(end.y, ends[i - 1].y + 14); });
-  const over = Math.max(0, ends.at(-1).y - (height - bottom));
+  ends.sort((a, b) => a.y - b.y).forEach((end, i) => { if (i) end.y = Math.max(end.y, ends[i - 1].y + 14); });
+  ends.forEach((end, i) => { end.y = Math.min(end.y, height - bottom - 14 * (ends.length - 1 - i)); });
   const lines = ends.map((end) => [
     make("polyline", { "--colour": end.colour, tip: () => end.name,
       points: end.points.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" ") }),
-    make("text", { x: width - right + 8, y: end.y - over, "--colour": end.colour }, end.name)]);
+    make("text", { x: width - right + 8, y: end.y, "--colour": end.colour }, end.name)]);
   return figure(sent, svg(sent.title, width, height, axis, steps, lines));
 }
 

@@ -1,7 +1,7 @@
 // What is selected, the keys, and the theme.
 
 const FACTS = JSON.parse(byId("facts").textContent);
-const view = { t: 0, candidate: 0, layer: 0, tensor: null, value: null, trail: [], gradients: false };
+const view = { layer: FACTS.attention.heads[0]?.layer, value: null, trail: [], gradients: false };
 
 /** Select a prediction, and one of the tokens that may come next: 0 is the likeliest. */
 function select(t, candidate = FACTS.why[t].came) {

@@ -3,7 +3,7 @@
 - carry: weights and the optimizer's state, before and after the step
 - sums: gradients and losses, summed over documents; each lane of documents has its own
 - mem: other results of documents; a place is used again when nothing reads it any more
-- keep: what is computed before or after the documents, and tables
+- keep: what is computed before or after the documents, and tables; updates share no place
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from microgpt_lab.tensors.graph import Node
 from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
-from .plan import DOCUMENTS, REDUCTIONS, SUMS, Unit
+from .plan import BEFORE, DOCUMENTS, REDUCTIONS, SUMS, Unit
 
 
 class Place(NamedTuple):
@@ -134,22 +134,22 @@ class Memory:
 
     def place_others(self, kept: set[int]) -> None:
         """Find places for all other results. `kept`: the serials of those that are needed at the end."""
-        free: dict[Place, list[Place]] = defaultdict(list)
+        free: dict[tuple[str, Place, int], list[Place]] = defaultdict(list)
         ending: dict[int, list[Node]] = defaultdict(list)
         for i, unit in enumerate(self.units):
             for node in unit.outs:
                 if node.serial in self.home:
                     continue
                 size = size_of(node)
-                if unit.stage != DOCUMENTS:
-                    self.put(node, "keep")
-                elif node.op in SUMS or not node.of_docs:
+                area = "keep" if unit.stage != DOCUMENTS else "mem"
+                if unit.stage == DOCUMENTS and (node.op in SUMS or not node.of_docs):
                     self.put(node, "sums")
-                elif free[size]:
-                    self.home[node.serial] = free[size].pop()
+                elif free[area, size, unit.update]:
+                    self.home[node.serial] = free[area, size, unit.update].pop()
                 else:
-                    self.put(node, "mem")
-                if self.home[node.serial].area == "mem" and node.serial not in kept:
+                    self.put(node, area)
+                if self.home[node.serial].area != "sums" and unit.stage != BEFORE and node.serial not in kept:
                     ending[self.last_reader.get(node.serial, i)].append(node)
             for node in ending[i]:
-                free[size_of(node)].append(self.home[node.serial])
+                home = self.home[node.serial]
+                free[home.area, size_of(node), self.unit[node.serial].update].append(home)

@@ -2,12 +2,15 @@
 
 A step has three stages: before its documents (what depends on weights alone), its documents, and after them
 (what depends on sums over all documents). A stage is a list of units: kernels, such as matrix products, and
-loops over rows, each with as many operations on these rows as can share it.
+loops over rows, each with as many operations on these rows as can share it. After the documents, threads can
+share the updates of matrices, which do not depend on each other.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from microgpt_lab.tensors.graph import Node, Untraceable, is_number
@@ -22,6 +25,7 @@ ELSEWHERE = ("take", "pad")  # they read other numbers than those of their own r
 # Operations to which a number that is broadcast must be given as often as it is repeated.
 COUNTING = (*KERNELS, *SUMS, *REDUCTIONS, *WHOLE_ROWS, *ELSEWHERE)
 LONGEST_ROW = 8192  # numbers of a row that a loop may keep on the stack
+WORTH = 2_000_000  # multiply-adds after the documents from which on threads share the updates
 LONGEST_LOOP = 48  # operations in a loop, so that the compiler can keep them in registers
 
 
@@ -29,11 +33,13 @@ class Unit:
     """A loop over rows, or a kernel, which has a single node and no `rows`.
 
     rows: the number of rows of a matrix, or ("tokens", heads). band: that of its scores, if it has any.
+    update: the number of the update that it belongs to, from 1 on. 0: of none.
     """
 
     def __init__(self, stage: int, rows: Any, back: bool):
         self.stage, self.rows, self.back = stage, rows, back
         self.band: int | None = None
+        self.update = 0
         self.nodes: list[Node] = []
         self.outs: list[Node] = []  # what others read
         self.known: set[int] = set()  # the serials of its nodes and their operands
@@ -151,3 +157,43 @@ def fused(nodes: list[Node], stage: int) -> list[Unit]:
         units[index].add(node)
         unit_of[node.serial] = index
     return units
+
+
+def set_updates(units: list[Unit], outputs: Sequence[tuple[Any, Any]]) -> int:
+    """Number the updates, parts of the last stage that do not depend on each other, and put them at the end.
+
+    A unit belongs to the update that reads its results, and to none if several do. An update without a matrix
+    product is not worth while. Return how many there are.
+    """
+    after = [unit for unit in units if unit.stage == AFTER]
+    if sum(products(unit) for unit in after) < WORTH:
+        return 0
+    place = {node.serial: i for i, unit in enumerate(after) for node in unit.nodes}
+    readers: dict[int, set[int]] = defaultdict(set)  # of each node
+    for i, unit in enumerate(after):
+        for node in unit.nodes:
+            for a in node.args:
+                readers[a.node.serial].add(i)
+    later: dict[int, set[int]] = defaultdict(set)  # the units that each unit must not come after
+    for serial, i in place.items():
+        later[i] |= readers[serial] - {i}
+    for leaf, y in outputs:  # the result may be written over the leaf
+        for i in readers[leaf.node.serial]:
+            later[i] |= {place.get(y.node.serial, i)} - {i}
+    last: dict[int, int | None] = {}  # the last unit of the update of each unit
+    for i in reversed(range(len(after))):
+        ends = {last.get(j) for j in later[i]} or {i}
+        last[i] = ends.pop() if len(ends) == 1 else None
+    worth = {end for i, unit in enumerate(after) if (end := last[i]) is not None and products(unit)}
+    numbers = {end: number for number, end in enumerate(sorted(worth), start=1)}
+    for i, unit in enumerate(after):
+        end = last[i]
+        unit.update = numbers.get(end, 0) if end is not None else 0
+    units.sort(key=lambda unit: (unit.stage, unit.update))
+    return len(numbers)
+
+
+def products(unit: Unit) -> int:
+    """Return the multiply-adds of a unit that is a matrix product of weights."""
+    node = unit.nodes[0]
+    return prod((*node.shape, node.args[0].shape[-1])) if node.op == "matmul" else 0

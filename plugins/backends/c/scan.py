@@ -42,7 +42,7 @@ class Compiled:
     """A traced function, its library, and the memory in which it works."""
 
     def __init__(self, f: Callable, carry: Any, inputs: Sequence[Any], dtype: str, show: Sequence[str] = ()):
-        self.program, self.dtype = trace(f, carry, inputs, show), np.dtype(dtype)
+        self.program, self.dtype = trace(f, carry, inputs, show, share=True), np.dtype(dtype)
         real = "double" if dtype == "float64" else "float"
         self.library = load(f"typedef {real} real;\n{self.program.text}")
         self.library.steps.restype = None
@@ -59,7 +59,7 @@ class Compiled:
 
     def __call__(self, carry: Any, inputs: Sequence[Any], results: np.ndarray) -> np.ndarray:
         """Run a step for each of the inputs. Return all numbers of the last carry, one after the other."""
-        given = ragged([batch for batch, *_ in inputs], self.dtype)
+        given = ragged([batch for batch, *_ in inputs], self.dtype, threads())
         leaves = [x.data.reshape(-1) for x in leaves_of(carry)]
         parts = 1 if self.program.shown else inputs[0][0].parts
         arrays = given._asdict() | {

@@ -15,7 +15,7 @@ from microgpt_lab.tensors.shapes import DOCS, LENGTH
 
 from .loops import Loop, indented
 from .memory import Memory, Place
-from .plan import AFTER, BEFORE, DOCUMENTS, Unit, needed, units_of
+from .plan import AFTER, BEFORE, DOCUMENTS, Unit, needed, set_updates, units_of
 from .products import Kernels
 
 STAGES = {
@@ -23,13 +23,17 @@ STAGES = {
     DOCUMENTS: ("documents", "Documents: forward, then backward. Gradients and losses are sums over them."),
     AFTER: ("after", "What depends on sums over all documents: the new weights."),
 }
+UPDATE = "A part of it that depends on no other."
+TABLE = "static void (*const updates[])(const Batch *, const Memory *)"
+FINISH = "What could not be written over the old carry, and the results."
 
 
 class Program:
     """The C text of a step, and the memory that it needs.
 
     leaves: what it is given. outputs: pairs of a leaf of the carry and its new value. results: numbers that
-    it returns for each batch. shown: tensors that stay in memory, to be looked at (see `Scan.look`).
+    it returns for each batch. shown: tensors that stay in memory, to be looked at (see `Scan.look`). share:
+    whether threads may share the updates of weights.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Program:
         outputs: Sequence[tuple[Any, Any]],
         results: Sequence[Any],
         shown: Sequence[Any],
+        share: bool,
     ):
         graph.set_sections()
         self.graph, self.results, self.shown = graph, results, shown
@@ -46,6 +51,7 @@ class Program:
         nodes = needed(wanted)
         set_bands(nodes, wanted)
         self.units = units_of(nodes, wanted)
+        updates = set_updates(self.units, outputs) if share else 0
         self.leaves = [*leaves, *graph.tables.values()]
         self.memory = Memory(self.leaves, outputs, self.units, {x.node.serial for x in wanted})
         self.sums = self.memory.ends["sums"].fixed + 8  # lanes share no line of the cache
@@ -57,9 +63,14 @@ class Program:
         self.counts: dict[str, int] = {}
         self.functions: dict[str, str] = {}  # loops by name
         self.names: dict[str, str] = {}  # by text: the same loop of another layer is the same function
-        self.bodies, self.kernels = [self.body(stage) for stage in STAGES], header("kernels.h")
-        loops = self.functions.values()
-        self.text = "\n".join([self.sizes(), self.kernels, *loops, *self.bodies, header("steps.h")])
+        numbers = range(1, updates + 1)
+        self.bodies = [self.body(stage, *STAGES[stage]) for stage in STAGES]
+        self.bodies += [self.body(AFTER, f"own_update_{i}", UPDATE, i) for i in numbers]
+        self.bodies.append(self.body(None, "finish", FINISH))
+        table = ", ".join([*(f"own_update_{i}" for i in numbers), "0"])
+        table = f"enum {{ UPDATES = {updates} }};\n" + wrapped(f"{TABLE} = {{{table}}};") + "\n"
+        loops, self.kernels = self.functions.values(), header("kernels.h")
+        self.text = "\n".join([self.sizes(), self.kernels, *loops, *self.bodies, table, header("steps.h")])
 
     def sizes(self) -> str:
         """Return the constants that kernels.h and steps.h use."""
@@ -122,19 +133,19 @@ class Program:
 
     # Text.
 
-    def body(self, stage: int) -> str:
-        """Write the function of a stage, with a heading for each layer and part."""
+    def body(self, stage: int | None, name: str, why: str, update: int = 0) -> str:
+        """Write a function, of a stage say, with a heading for each layer and part."""
         self.declared: set[str] = set()
         self.lines: list[str] = []
         heading = ""
         for unit in self.units:
-            if unit.stage == stage:
+            if unit.stage == stage and unit.update == update:
                 section = re.sub(r"\W+", " ", unit.nodes[0].section or "loss") + ", backward" * unit.back
                 if section != heading and stage == DOCUMENTS:
                     self.lines += ["", f"// ---- {section} ----"]
                 heading = section
                 self.add(unit)
-        if stage == AFTER:
+        if stage is None:
             self.lines += self.finish()
         text = "\n".join(map(wrapped, self.lines))
         names = [f"{area} = m->{area}" for area in ("carry", "keep", "sums", "mem") if mentions(text, area)]
@@ -142,7 +153,6 @@ class Program:
         start += [f"const int64_t {n} = batch->{n};" for n in ("N", "SQ") if mentions(text, n)]
         body = "\n".join([*start, text])
         body = "".join(f"(void){name};\n" for name in ("batch", "m") if not mentions(body, name)) + body
-        name, why = STAGES[stage]
         head = f"// {why}\nstatic void {name}(const Batch *batch, const Memory *m) {{\n"
         return f"{head}{indented(body, 2)}}}\n"
 

@@ -1,6 +1,6 @@
 // Many steps in one call. A batch's documents are shared out among lanes: as many as its size says, whatever
 // the number of threads. Threads take lane after lane, and sums are added up in the order of the lanes, so that
-// no bit depends on the threads.
+// no bit depends on the threads. Then they take update after update.
 enum { MOST_LANES = 8, MOST_THREADS = 8 };
 
 typedef struct {
@@ -21,13 +21,18 @@ typedef struct {
 typedef struct {
   Batch batches[MOST_LANES];
   Memory memories[MOST_LANES];
-  int64_t lanes;
-  atomic_long next, left, round, stop;  // next: lanes that nobody has taken, never read with `lanes`
+  Batch step;
+  Memory whole;
+  int64_t lanes, helpers;
+  int updating;
+  pthread_t threads[MOST_THREADS];
+  atomic_long next, left, round, stop;  // next: tasks that nobody has taken, never read with `lanes`
 } Work;
 
-static void take_lanes(Work *w) {
-  for (long l; (l = atomic_fetch_sub(&w->next, 1) - 1) >= 0;) {
-    documents(&w->batches[l], &w->memories[l]);
+static void take_tasks(Work *w) {
+  for (long i; (i = atomic_fetch_sub(&w->next, 1) - 1) >= 0;) {
+    if (w->updating) updates[i](&w->step, &w->whole);
+    else documents(&w->batches[i], &w->memories[i]);
     atomic_fetch_sub(&w->left, 1);
   }
 }
@@ -39,7 +44,7 @@ static void *helper(void *work) {
       if (atomic_load(&w->stop)) return 0;
       if (i > 2000) sched_yield();
     }
-    take_lanes(w);
+    take_tasks(w);
   }
 }
 
@@ -72,26 +77,23 @@ static void set_lanes(Work *w, const Call *call, Batch step, int64_t first, int6
   }
 }
 
-// Compute the lanes, with helping threads if there is more than one.
-static void run_lanes(Work *w, pthread_t *threads, int64_t *helpers, int64_t most_threads) {
-  if (w->lanes == 1) {
-    documents(&w->batches[0], &w->memories[0]);
-    return;
+// Compute lanes or updates, with helping threads if there is more than one.
+static void share(Work *w, int64_t tasks, int updating, int64_t most_threads) {
+  w->updating = updating;
+  atomic_store(&w->left, (long)tasks);
+  atomic_store(&w->next, (long)tasks);
+  if (tasks > 1) {
+    atomic_fetch_add(&w->round, 1);
+    while (w->helpers < least(most_threads, MOST_THREADS) - 1 &&
+           !pthread_create(&w->threads[w->helpers], 0, helper, w)) w->helpers++;
   }
-  atomic_store(&w->left, (long)w->lanes);
-  atomic_store(&w->next, (long)w->lanes);
-  atomic_fetch_add(&w->round, 1);
-  while (*helpers < least(most_threads, MOST_THREADS) - 1 && !pthread_create(&threads[*helpers], 0, helper, w))
-    ++*helpers;
-  take_lanes(w);
+  take_tasks(w);
   for (long i = 0; atomic_load(&w->left); i++) if (i > 2000) sched_yield();
 }
 
 void steps(const Call *given) {
   Call call = *given;
   Work work = {.lanes = 0}, *w = &work;
-  pthread_t threads[MOST_THREADS];
-  int64_t helpers = 0;
   for (int64_t s = 0; s < call.count; s++) {
     int64_t docs = call.docs[s], N = 0, SQ = 0;
     for (int64_t d = 0; d < docs; d++) N += call.lengths[d], SQ += (int64_t)call.lengths[d] * call.lengths[d];
@@ -103,7 +105,7 @@ void steps(const Call *given) {
       int64_t first = end, slot = p > 0;  // later parts are added to the sums of the first
       end = docs * (p + 1) / parts;
       set_lanes(w, &call, step, first, end, slot);
-      run_lanes(w, threads, &helpers, call.threads);
+      share(w, w->lanes, 0, call.threads);
       for (int64_t l = 1; l < w->lanes + slot; l++)
         for (int64_t i = 0; i < SUMS; i++) call.sums[i] += call.sums[l * SUMS + i];
       for (int64_t l = 0; l < w->lanes; l++) {
@@ -113,10 +115,13 @@ void steps(const Call *given) {
       }
     }
     after(&step, &whole);
+    w->step = step, w->whole = whole;
+    if (UPDATES) share(w, UPDATES, 1, call.threads);
+    finish(&step, &whole);
     call.lengths += docs, call.ids += N, call.targets += N, call.weights += N;
     call.numbers += NUMBERS, call.results += RESULTS;
     call.masks += N * MASKS * MASK_WIDTH, call.score_masks += SQ * SCORE_MASKS * SCORE_MASK_WIDTH;
   }
   atomic_store(&work.stop, 1);
-  for (int64_t i = 0; i < helpers; i++) pthread_join(threads[i], 0);
+  for (int64_t i = 0; i < w->helpers; i++) pthread_join(w->threads[i], 0);
 }

@@ -18,7 +18,9 @@ from microgpt_lab.tensors.trees import leaves_of, mapped, matched
 from .source import Program
 
 
-def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = ()) -> Program:
+def trace(
+    f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = (), share: bool = False
+) -> Program:
     """Return the program of `f(carry, blocks, *numbers)` for a carry and inputs of these shapes.
 
     show: names of tensors to return instead of f's results (see `Scan.look`). UserError if a part computes
@@ -30,7 +32,7 @@ def trace(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str] = 
         if not one or not other or repr((one.op, one.attr)) != repr((other.op, other.attr)):
             name, place = (one or other).where
             raise UserError(f"backend=c cannot compile {name} ({place}): it differs from call to call")
-    return Program(graph, *traced)
+    return Program(graph, *traced, share=share)
 
 
 def write(f: Callable, carry: Any, inputs: Sequence[Any], show: Sequence[str]) -> tuple[Any, ...]:
