@@ -122,6 +122,8 @@ MISTAKES = {
     "activation": "'activation' is no part, file, folder or module; it is a kind of part: write "
     "activation=NAME",
     "activation=gleu": "activation=gleu is unknown; did you mean 'gelu'?",
+    "actviation=gelu": "'actviation=gelu' is no part, file, folder or module: 'actviation' is not a kind of "
+    "part; did you mean 'activation'?",
     "tanhh.py": "'tanhh.py' is no part, file, folder or module",
     "sigmoid": "there are 2 parts called 'sigmoid': write activation=sigmoid or weighting=sigmoid",
     "json": "json defines no part: it needs a function such as activations() or norms() with @hookimpl",
