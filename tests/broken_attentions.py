@@ -37,15 +37,6 @@ class RotatesLate(Multihead):
         return wo((softmax(scores.causal()) @ v).merge_heads())
 
 
-class RemembersTwice(Multihead):
-    """Asks for keys and values of previous tokens one after the other."""
-
-    def __call__(self, x, at, wq, wk, wv, wo):
-        q, k, v = (w(x).split_heads(at.gpt.heads) for w in (wq, wk, wv))
-        (k,), (v,) = at.remember(k), at.remember(v)
-        return wo((softmax((q @ k.T).causal()) @ v).merge_heads())
-
-
 class Ignores(Multihead):
     """Declares a weight that it does not use."""
 

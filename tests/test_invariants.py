@@ -9,13 +9,16 @@ import pytest
 from broken_parts import BROKEN, broken_part
 from broken_readers import READERS
 
-from microgpt_lab import GPT, Position, part
+from microgpt_lab import GPT, Heads, Position, part
+from microgpt_lab.checks.invariants import assert_right_gradients
 from microgpt_lab.core.model import Multihead
+from microgpt_lab.ops import convolve
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.tensors.shapes import DOCS, LENGTH, ShapeTensor, TokensRead, flops_per_token
 from microgpt_lab.testing import (
     INVARIANTS,
     OPERATIONS,
+    assert_cached,
     assert_length_free,
     assert_padding_is_ignored,
     check,
@@ -149,3 +152,24 @@ def test_validation_is_cross_entropy_whatever_the_loss(name):
     )
     documents = plain.corpus.train[:8]
     assert chosen.evaluate(documents) == plain.evaluate(documents)
+
+
+class SumOfSums(Heads):
+    """A sum over all tokens so far, in which each counts with a sum over all tokens before it."""
+
+    def tables(self, gpt):
+        return {"ones": [[1.0]] * gpt.block_size}
+
+    def __call__(self, x, at, wq, wk, wv, wo, ones):
+        (keys,) = at.remember(wk(x))
+        values, sums = at.remember(wv(x), convolve(keys, ones, at.places))
+        return wo(wq(x) * convolve(sums * values, ones, at.places))
+
+
+def test_a_part_may_remember_what_it_computes_of_what_it_remembers():
+    assert_cached(small_gpt(attention=SumOfSums()))
+
+
+def test_right_gradients_of_a_steep_function_are_right():
+    attention = part("attention", "multihead", qk_norm=True, qk_gain=True, kv_heads=2, head_dim=2)
+    assert_right_gradients(small_gpt(attention=attention, norm=part("norm", "layernorm"), layers=2, embed=24))

@@ -23,13 +23,19 @@ class Cache:
         return cache
 
     def extend(self, owner: str, *states: Array) -> list[Array]:
-        """Append what `owner` remembers of new tokens, (…, T, D) each, and return it for all tokens."""
+        """Append what `owner` remembers of new tokens, (…, T, D) each, and return it for all tokens.
+
+        It may do so several times for the same tokens, in the same order each time.
+        """
+        kept = self.states.get(owner, [])
+        start = sum(
+            state.shape[-1] == self.length for state in kept
+        )  # those of earlier calls for these tokens
+        end = start + len(states)
         new = [state.T for state in states]
-        if owner in self.states:
-            if self.states[owner][0].shape[-1] == self.length:
-                raise ValueError("at.remember is called twice: call it once, with all states")
-            new = [old.concat(x) for old, x in zip(self.states[owner], new, strict=True)]
-        self.states[owner] = new
+        if kept[start:]:
+            new = [old.concat(x) for old, x in zip(kept[start:end], new, strict=True)]
+        self.states[owner] = [*kept[:start], *new, *kept[end:]]
         return [state.T for state in new]
 
     def places(self, tokens: int) -> Places:
