@@ -109,7 +109,7 @@ def test_a_package_is_shown_with_the_commands_that_come_next(tmp_path, monkeypat
         shown
         == """\
 my dir/
-  swish_beta.py             the activation: change the formula and the docstring
+  swish_beta.py             the activation: change the code and the docstring
   CITATION.cff
   LICENSE
   README.md

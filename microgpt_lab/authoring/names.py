@@ -57,13 +57,15 @@ def check_free(kind: str, name: str) -> None:
         raise UserError(f"{kind}={name} {whose}: choose another name")
 
 
-def check_module(name: str) -> None:
+def check_module(kind: str, name: str) -> None:
     """Raise UserError if a package cannot have a module of this name, because another module has it."""
     if name in sys.stdlib_module_names:
         raise UserError(f"'{name}' is a module of Python's standard library: choose another name")
     spec = importlib.util.find_spec(name)
     if spec and spec.origin:  # none if it is only a folder
-        raise UserError(f"the module '{name}' exists, {spec.origin}: choose another name")
+        raise UserError(
+            f"the module '{name}' exists, {spec.origin}: choose another name, such as '{name}_{kind}'"
+        )
 
 
 def did_you_mean(name: str) -> str:

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if file := plugin_file(args.kind, args.name, Path(args.folder or "").resolve()):
         write_file(args.kind, args.name, file)
     else:
-        check_module(args.name)
+        check_module(args.kind, args.name)
         write_package(args.kind, args.name, Path(args.folder or args.name))
     return 0
 
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 def write_file(kind: str, name: str, file: Path) -> None:
     """Write a part into a folder of plugins."""
     write(file, {"": part_source(kind, name)})
-    print(printable(f"{file}  the {kind}: change the formula and the docstring"))
+    print(printable(f"{file}  the {kind}: change the code and the docstring"))
     print_next(kind, name)
 
 
@@ -54,7 +54,7 @@ def write_package(kind: str, name: str, folder: Path) -> None:
     files = package(kind, name, author_of(name, target.parent), __version__)
     write(target, files)
     said = {
-        f"{name}.py": f"the {kind}: change the formula and the docstring",
+        f"{name}.py": f"the {kind}: change the code and the docstring",
         f"tests/test_{name}.py": "its test",
     }
     width = max(map(len, said))

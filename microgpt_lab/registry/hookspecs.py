@@ -238,7 +238,7 @@ def callbacks() -> list[Callable]:
 
     A callback is a class with methods named like the hooks below. If it has a state that a resumed run
     needs, it also has `state_dict()`, which returns a dictionary of JSON types, and
-    `load_state_dict(state)`.
+    `load_state_dict(state)`, which is called after `run_started` and before the next step.
 
     >>> from microgpt_lab import hookimpl
     >>> class Worst:

@@ -25,7 +25,8 @@ class MyPart:
     def should_stop(self):
         return self.reached
 
-    # What a resumed run needs, in types of JSON. Remove both if it needs nothing.
+    # What a resumed run needs, in types of JSON: loaded after run_started, before the next step.
+    # Remove both if it needs nothing.
     def state_dict(self):
         return {"reached": self.reached}
 
