@@ -115,6 +115,9 @@ MISTAKES = {
     "--cfg is a flag of the command line": lambda: train("--cfg", "job"),
     "3 is no override": lambda: train(3),
     "optimizer is a dictionary": lambda: train(optimizer={"lr": 1}),
+    "callback is a dictionary": lambda: train(callback={"watch": {"every": 5}}),
+    "callback=3 is unknown": lambda: train(callback=3),
+    "folder is empty": lambda: train(folder=""),
     "embed=16 must be divisible by heads=3": lambda: train(heads=3),
     "seed has no values": lambda: sweep(seed=[]),
     "did you mean 'layers'": lambda: sweep(layres=[1, 2]),
@@ -163,6 +166,8 @@ def test_lists_and_ranges_are_the_values_of_a_sweep():
     written = as_arguments((), given | {"watch": ["wq[2,5]"]}, several=True)
     assert written[:2] == ["activation=relu,gelu", "seed=range(2,4,1)"]
     assert written[2:] == ["layers=0,1", "norm=glob(*)", "watch=[wq[2,5]]"]
+    once = {"seed": (2 * i for i in range(3)), "steps": np.array(5)}
+    assert as_arguments((), once, several=True) == ["seed=0,2,4", "steps=5"]
 
 
 def test_a_hydra_application_can_train(tmp_path):

@@ -5,16 +5,18 @@ import re
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import broken_kinds
 import pytest
 
-from microgpt_lab import UserError
+from microgpt_lab import UserError, at_least
 from microgpt_lab.checks import options
 from microgpt_lab.checks.options import installed
 from microgpt_lab.checks.targets import plugins_at
 from microgpt_lab.commands import check as command
+from microgpt_lab.ops import sigmoid
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import only, registry
@@ -125,12 +127,17 @@ MISTAKES = {
     "empty": "empty defines no part: it needs a function such as activations() or norms() with @hookimpl",
     "raises.py": "raises.py cannot be imported: ZeroDivisionError: division by zero (raises.py:2)",
     "misnamed.py": "misnamed.py: unknown hook 'activation' …",
+    "broken": "… cannot be read: 'str' object has no attribute 'get'",
+    "x" * 300: "'xxx…' is no part, file, folder or module …",
+    "": "'' is no part, file, folder or module …",
 }
 
 
 @pytest.mark.parametrize("target", MISTAKES)
 def test_a_target_that_cannot_be_checked_is_a_line(target, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "pyproject.toml").write_text('project = "x"\n')
     (tmp_path / "raises.py").write_text("\n1 / 0\n")
     (tmp_path / "misnamed.py").write_text(PLUGIN.replace("activations", "activation"))
     monkeypatch.chdir(tmp_path)
@@ -152,6 +159,7 @@ def test_plugins_are_found_in_files_folders_packages_and_projects(tmp_path, monk
     (package / "parts.py").write_text(
         "from .helper import twice\n" + PLUGIN.replace("def twice", "def other")
     )
+    (package / "unrelated.py").write_text("1 / 0")  # it offers no part, so nothing imports it
     (package / "helper.py").write_text("def twice(x):\n    '''2 x.'''\n    return x * 2.0\n")
     assert names_at(package) == names_at(package / "parts.py") == ["twice"]
     folder.mkdir()
@@ -173,6 +181,10 @@ def test_a_part_is_tried_among_the_labs_own_and_those_of_its_module():
             assert "foreign" not in names and {"gelu", "root"} <= set(names)
         assert "foreign" in registry().names("activation")
     assert "root" not in registry().names("activation")
+    taken = types.ModuleType("taken")
+    exec(PLUGIN.replace("twice", "gelu"), vars(taken))
+    with only(taken):
+        assert registry().get("activation", "gelu").first_party
 
 
 def test_three_lines_make_a_test_of_each_part_and_check(tmp_path):
@@ -219,6 +231,29 @@ def test_a_name_of_the_labs_own_is_refused():
         AssertionError, match=r"^activation=gelu: the lab itself has a part of this name: name"
     ):
         check(Part("activation", "gelu", gelu, "tests"))
+
+
+def steep(x, *, power: float = 2.0):
+    """x sigmoid(power x)."""
+    at_least(1, power=power)
+    return x * sigmoid(x * power)
+
+
+def test_a_function_may_refuse_an_option_when_it_is_called():
+    for each in checks_of(Part("activation", "steep", steep, "tests")):
+        if each.name in ("shapes", "length-free", "cached = whole", "same losses on numpy"):
+            each.run()
+
+
+def test_the_line_of_an_error_is_one_of_the_part_not_of_the_lab_beside_it():
+    """A part in the folder of a checkout, or of installed packages, has the lab below the same folder."""
+    beside = Path(__file__).parents[1] / "README.md"  # a file that exists, and needs no import
+    module = types.ModuleType("leaky")
+    exec(compile(LEAKY, str(beside), "exec"), vars(module))
+    (part,) = parts_of(module)
+    said = error_of(part, "element by element")
+    assert said.startswith("activation=leaky: the result for a single Value(-1.0) is -0.1, but"), said
+    assert error_of(part, "alone = in a batch").endswith(" (README.md:6)")
 
 
 def endless(*, documents: int = 10):

@@ -4,10 +4,12 @@ import doctest
 import importlib
 import inspect
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from microgpt_lab.commands import plugins as listing
 from microgpt_lab.core import autograd, reprs, see
 from microgpt_lab.options import keys
 from microgpt_lab.registry import hookspecs, plugins
@@ -174,6 +176,28 @@ def test_every_hook_has_an_example_that_runs():
         runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
         runner.run(test)
         assert not runner.failures, name
+
+
+def test_what_a_plugin_says_of_itself_is_shown_as_text(monkeypatch, capsys):
+    """Neither the characters that control a terminal nor the markup of the library that prints act."""
+
+    def odd(x, *, beta: str = "\x1b[2J[red]"):
+        """\x1b[2J[bold]x.
+
+        beta: \x1b[31m[blue]of x.
+        """
+        return x
+
+    with plugins.only():
+        shown = Part("activation", "odd", odd, "tests", sys.modules[__name__])
+        monkeypatch.setitem(plugins.registry().parts, ("activation", "odd"), shown)
+        plugins.registry().skipped["bad"] = plugins.why_skipped(ValueError("\x1b[2J[red]no"))
+        for words in (["odd"], ["activation"], []):
+            listing.main(words)
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "ValueError: \\x1b[2J[red]no" in printed
+    assert printed.count("\\x1b[2J[bold]x.") == 3 and "activation.beta=\\x1b[2J[red]" in printed
+    assert printed.count("\\x1b[31m[blue]of x.") == 2
 
 
 @pytest.mark.parametrize("module", [autograd, plugins, reprs, see])

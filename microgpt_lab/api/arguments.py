@@ -38,21 +38,22 @@ def as_arguments(
 
 def setting(key: str, value: Any, several: bool) -> str:
     """Return a keyword argument as an override."""
-    if key in LISTS and not isinstance(value, str):
-        return f"{key}=[{','.join(map(str, value))}]"
-    if isinstance(value, range):
-        values = f"range({value.start},{value.stop},{value.step})"
-    elif isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
-        return f"{key}={text(key, value)}"
-    elif isinstance(value, Mapping):
+    value = value.item() if getattr(value, "ndim", None) == 0 else value  # of NumPy
+    if isinstance(value, Mapping):
         raise UserError(f"{key} is a dictionary: write '{key}=NAME', and its options as '{key}.OPTION=VALUE'")
-    else:
-        values = ",".join(text(key, each) for each in value)
+    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
+        return f"{key}={text(key, value)}"
+    if key in LISTS:
+        return f"{key}=[{','.join(map(str, value))}]"
     if not several:
         raise UserError(f"{key} has several values: write one, or call sweep, which trains each")
-    if not len(list(value)):
+    if isinstance(value, range):
+        values = [f"range({value.start},{value.stop},{value.step})"] if value else []
+    else:
+        values = [text(key, each) for each in value]
+    if not values:
         raise UserError(f"{key} has no values")
-    return f"{key}={values}"
+    return f"{key}={','.join(values)}"
 
 
 def text(key: str, value: Any) -> str:
@@ -76,4 +77,6 @@ def quoted(value: str) -> str:
 
 def folder_setting(key: str, folder: str | os.PathLike[str] | None) -> list[str]:
     """Return the override that names the folder of a run or sweep; none for None."""
+    if folder is not None and not os.fspath(folder):
+        raise UserError("folder is empty: name one, or leave it out")
     return [] if folder is None else [f"{key}={quoted(os.fspath(folder))}"]

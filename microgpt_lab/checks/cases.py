@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from microgpt_lab.checks.small import small_gpt
+from microgpt_lab.checks.small import IDS, gradients, small_gpt
 from microgpt_lab.core.model import GPT
-from microgpt_lab.errors import UserError
+from microgpt_lab.errors import OutOfRange, UserError
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.parts import Part
 
@@ -94,11 +95,20 @@ def described(part: Part, error: BaseException) -> str:
 def places_in(part: Part, error: BaseException | None) -> list[str]:
     """Return the lines that an error went through, as 'swish.py:12', or '' for code of others."""
     try:
-        folder = Path(inspect.getsourcefile(inspect.unwrap(part.make)) or "").resolve().parent
-    except (TypeError, OSError):
+        source = inspect.getsourcefile(inspect.unwrap(part.make))
+    except TypeError:
+        source = None
+    if not source:
         return []
+    folder = Path(source).resolve().parent
+    # A file's folder may contain anything: the lab's checkout, an environment, installed packages.
+    is_package = (folder / "__init__.py").is_file()
+
+    def is_own(file: Path) -> bool:
+        return folder in file.parents if is_package else file.parent == folder
+
     return [
-        f"{Path(frame.filename).name}:{frame.lineno}" if folder in Path(frame.filename).parents else ""
+        f"{Path(frame.filename).name}:{frame.lineno}" if is_own(Path(frame.filename)) else ""
         for frame in traceback.extract_tb(error.__traceback__ if error else None)
     ]
 
@@ -146,7 +156,7 @@ class Cases:
 
 
 def accepted(case: Case) -> bool:
-    """Whether a part takes these options, as far as building it tells."""
+    """Whether a part takes these options. A function refuses them when it is called."""
     try:
         built = case.built  # noqa: F841
         if case.part.kind in MODEL_KINDS:
@@ -154,6 +164,14 @@ def accepted(case: Case) -> bool:
     except (UserError, ValueError):
         return False
     except Exception:  # which is said by the checks
+        return True
+    try:
+        if case.part.kind in MODEL_KINDS:
+            case.model.initial_weights(Random(0))
+            gradients(case.model, tuple(IDS))  # which the checks need, too
+    except OutOfRange:
+        return False
+    except Exception:
         return True
     return True
 

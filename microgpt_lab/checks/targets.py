@@ -15,7 +15,7 @@ from typing import Any
 
 from microgpt_lab.errors import UserError
 from microgpt_lab.registry.parts import unavailable
-from microgpt_lab.registry.plugins import plugins_of, source
+from microgpt_lab.registry.plugins import mount, plugins_of, source
 from microgpt_lab.registry.versions import advice
 
 MOUNT = "microgpt_lab_checked"  # the package that files of a plugin folder belong to
@@ -55,11 +55,10 @@ def plugins_at(path: Path) -> list[ModuleType]:
     if top != module or (path / "__init__.py").is_file():
         name = ".".join(module.relative_to(top.parent).parts).removesuffix(".__init__")
         return plugins_in(imported(name, top.parent))
-    found = plugins_of(MOUNT, path if path.is_dir() else path.parent)
-    wanted = f"{MOUNT}.{module.name}"
     if path.is_file():
-        next(found, None)  # mounts the folder
-        return [explained(path.name, wanted)]
+        mount(MOUNT, path.parent)
+        return [explained(path.name, f"{MOUNT}.{module.name}")]
+    found = plugins_of(MOUNT, path)
     return [explained(each.name.removeprefix(f"{MOUNT}."), each.module) for each in found]
 
 
@@ -68,11 +67,11 @@ def entry_points(path: Path) -> list[str] | None:
     try:
         project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8"))
         offered = project.get("project", {}).get("entry-points", {}).get("microgpt_lab", {})
+        return [str(value).partition(":")[0].strip() for value in offered.values()] or None
     except OSError:
         return None
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:  # no TOML, or another type where a table belongs
         raise UserError(f"{path / 'pyproject.toml'} cannot be read: {error}") from None
-    return [str(value).partition(":")[0].strip() for value in offered.values()] or None
 
 
 def imported(name: str, *folders: Path) -> ModuleType:

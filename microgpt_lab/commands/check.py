@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -74,10 +75,10 @@ def parts_named(target: str) -> tuple[list[Part], contextlib.AbstractContextMana
     if equals and kind in KINDS:
         return [registry().get(kind, name)], contextlib.nullcontext()
     path = Path(target)
-    is_path = path.name != target or path.suffix == ".py" or path == Path()
+    is_path = path.name != target or path.suffix == ".py"
     if not is_path and (installed := installed_parts(target)):
         return installed, contextlib.nullcontext()
-    if path.exists():
+    if os.path.exists(target):  # noqa: PTH110  False for what no file can be called
         plugins = plugins_at(path)
     elif not is_path and importable(target):
         plugins = plugins_in(imported(target, Path.cwd()))
@@ -116,9 +117,8 @@ def hint(target: str, is_path: bool) -> str:
         return ""
     if target in KINDS:
         return f"; it is a kind of part: write {target}=NAME"
-    for plugin, why in registry().skipped.items():
-        if plugin.rpartition(".")[2] == target:
-            return f"; plugin {plugin} was skipped: {why}"
+    if why := registry().skipped_as(target):
+        return f"; {why}"
     near = nearest(target.rpartition("=")[2], [name for _, name in registry().choices])
     return f"; did you mean '{near}'?" if near else f" ({PROGRAM} plugins lists the parts)"
 
@@ -164,9 +164,7 @@ def print_outcomes(console: Console, outcomes: Outcomes) -> None:
             shown = f"as '{said[reason]}'" if reason in said else printable(reason)
             said.setdefault(reason, check.name)
             table.add_row("", escape(shown))
-    console.print(
-        f"[bold]{part.kind}={escape(part.name)}[/]  {escape(printable(part.summary))}", soft_wrap=True
-    )
+    console.print(f"[bold]{part.kind}={escape(part.name)}[/]  {escape(part.summary)}", soft_wrap=True)
     print_table(console, table)
     if without:
         reasons = ", ".join(f"{name} ({why})" for name, why in without.items())

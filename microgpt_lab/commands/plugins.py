@@ -58,9 +58,8 @@ def named(word: str) -> list[Part]:
     choices = registry().choices
     kinds = [kind] if kind else [k for k in KINDS if (k, name) in choices]
     if not kinds:
-        for plugin, why in registry().skipped.items():
-            if plugin.rpartition(".")[2] == name:
-                raise UserError(f"plugin {plugin} was skipped: {why}")
+        if why := registry().skipped_as(name):
+            raise UserError(why)
         known = {*KINDS, *(name for _, name in choices)}
         near = suggest(name, known)
         raise UserError(
@@ -81,7 +80,7 @@ def table_of(rows: Iterator[tuple[str, str]]) -> Table:
 def heading(part: Part) -> tuple[str, str]:
     """Return a part with its sentence."""
     mark = " [dim](default)[/]" if is_default(part) else ""
-    return f"[cyan]{part.kind}={part.name}[/]{mark}", escape(part.summary)
+    return f"[cyan]{part.kind}={escape(part.name)}[/]{mark}", escape(part.summary)
 
 
 def in_short(part: Part) -> Iterator[tuple[str, str]]:
@@ -139,4 +138,5 @@ def option_rows(part: Part) -> Iterator[tuple[str, str]]:
     sentences = option_descriptions(part.make)
     prefix = f"callback.{part.name}" if part.kind == "callback" else part.kind
     for name, option in part.options.items():
-        yield f"  {prefix}.{name}={format_default(option.default)}", escape(sentences.get(name, ""))
+        shown = f"  {prefix}.{name}={format_default(option.default)}"
+        yield escape(shown), escape(sentences.get(name, ""))

@@ -15,6 +15,7 @@ from microgpt_lab.core.data import Corpus
 from microgpt_lab.core.model import GPT
 from microgpt_lab.core.start import start_from
 from microgpt_lab.core.trainer import Trainer
+from microgpt_lab.errors import printable
 from microgpt_lab.options.budget import Budget
 from microgpt_lab.options.presets import presets
 from microgpt_lab.registry.folders import CONF, EXPERIMENTS, home
@@ -57,7 +58,7 @@ def option_descriptions(make: Callable[..., Any]) -> dict[str, str]:
     options, descriptions = options_of(make), {}
     for owner in reversed(inspect.getmro(make)) if inspect.isclass(make) else (make,):
         descriptions |= described(options, inspect.cleandoc(owner.__doc__ or ""))
-    return descriptions
+    return {name: printable(sentence) for name, sentence in descriptions.items()}
 
 
 def described(options: Mapping[str, Option], docstring: str) -> dict[str, str]:
@@ -83,7 +84,8 @@ def format_value(value: Any) -> str:
 
 def format_default(value: Any) -> str:
     """Return a default as a list of options shows it: a long fraction has four digits."""
-    return f"{value:.4g}" if isinstance(value, float) and len(str(value)) > 8 else format_value(value)
+    short = isinstance(value, float) and len(str(value)) > 8
+    return f"{value:.4g}" if short else printable(format_value(value))
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from importlib.metadata import Distribution
 from typing import Any
 
 from microgpt_lab.core.reprs import call_repr
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.registry.extras import install_module
 from microgpt_lab.registry.folders import FIRST_PARTY
 from microgpt_lab.registry.versions import since, stated
@@ -74,8 +74,8 @@ class Part:
 
     @property
     def summary(self) -> str:
-        """The first line of the docstring."""
-        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+        """The first line of the docstring, to be shown."""
+        return printable((inspect.getdoc(self.make) or "").partition("\n")[0])
 
     @property
     def options(self) -> Mapping[str, Option]:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from microgpt_lab.core.reprs import call_repr
-from microgpt_lab.errors import UserError, suggest
+from microgpt_lab.errors import UserError, printable, suggest
 from microgpt_lab.registry import hookspecs
 from microgpt_lab.registry.automatic import AUTO, fastest
 from microgpt_lab.registry.folders import FIRST_PARTY, plugin_folders, warn_if_unsafe
@@ -77,9 +77,8 @@ class Registry:
             return self.parts[kind, name]
         if (kind, name.lower()) in self.parts:
             raise UserError(f"{kind}={name} is unknown; did you mean '{name.lower()}'?")
-        for plugin, why in self.skipped.items():
-            if plugin.rpartition(".")[2] == name:
-                raise UserError(f"{kind}={name}: plugin {plugin} was skipped: {why}")
+        if why := self.skipped_as(name):
+            raise UserError(f"{kind}={name}: {why}")
         if any(plugin.rpartition(".")[2] == name for plugin in self.without_parts):
             raise UserError(
                 f"{kind}={name} is unknown: its file needs a function {hook_of(kind)}() with @hookimpl"
@@ -88,6 +87,11 @@ class Registry:
             raise UserError(f"{kind}={name} is unknown: {advice}")
         names = [name for k, name in self.choices if k == kind]
         raise UserError(f"{kind}={name} is unknown{suggest(name, names, PART_OF.get(kind))}")
+
+    def skipped_as(self, name: str) -> str:
+        """Say why a plugin whose last name this is was skipped; '' if none was."""
+        found = ((plugin, why) for plugin, why in self.skipped.items() if plugin.rpartition(".")[2] == name)
+        return next((f"plugin {plugin} was skipped: {why}" for plugin, why in found), "")
 
     def add(self, part: Part) -> None:
         """Add a part, or remember the clash if its name is taken."""
@@ -124,12 +128,17 @@ def plugins_of(package: str, folder: Path) -> Iterator[Found]:
     if not folder.is_dir():
         yield Found(str(folder), functools.partial(missing, folder), "")
         return
-    mount = types.ModuleType(package)
-    mount.__path__ = [str(folder)]
-    sys.modules[package] = mount  # so that files are importable by name, in every process
+    mount(package, folder)
     for path in plugin_paths(folder):
         name = ".".join((package, *path.parts))
         yield Found(name, functools.partial(importlib.import_module, name), name)
+
+
+def mount(package: str, folder: Path) -> None:
+    """Let the files of a folder be importable as modules of this package, by name, in every process."""
+    module = types.ModuleType(package)
+    module.__path__ = [str(folder)]
+    sys.modules[package] = module
 
 
 def plugin_paths(folder: Path) -> Iterator[Path]:
@@ -209,7 +218,7 @@ def why_skipped(error: BaseException) -> str:
     """Say in a line why a plugin cannot be used."""
     if isinstance(error, ModuleNotFoundError):
         return unavailable(error)
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return printable(" ".join(f"{type(error).__name__}: {error}".split())[:300])
 
 
 def source(module: str) -> str:
