@@ -7,12 +7,13 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Literal
 
 import broken_kinds
 import pytest
 
 from microgpt_lab import UserError, at_least
-from microgpt_lab.checks import options
+from microgpt_lab.checks import cases, options
 from microgpt_lab.checks.options import installed
 from microgpt_lab.checks.targets import plugins_at
 from microgpt_lab.commands import check as command
@@ -121,6 +122,8 @@ MISTAKES = {
     "activation": "'activation' is no part, file, folder or module; it is a kind of part: write "
     "activation=NAME",
     "activation=gleu": "activation=gleu is unknown; did you mean 'gelu'?",
+    "actviation=gelu": "'actviation=gelu' is no part, file, folder or module: 'actviation' is not a kind of "
+    "part; did you mean 'activation'?",
     "tanhh.py": "'tanhh.py' is no part, file, folder or module",
     "sigmoid": "there are 2 parts called 'sigmoid': write activation=sigmoid or weighting=sigmoid",
     "json": "json defines no part: it needs a function such as activations() or norms() with @hookimpl",
@@ -231,6 +234,23 @@ def test_a_name_of_the_labs_own_is_refused():
         AssertionError, match=r"^activation=gelu: the lab itself has a part of this name: name"
     ):
         check(Part("activation", "gelu", gelu, "tests"))
+
+
+def test_options_are_tried_one_by_one_and_all_flags_together():
+    def some(
+        *,
+        bias: bool = False,
+        gain: bool = True,
+        width: int = 2,
+        rate: float = 0.1,
+        form: Literal["u", "v"] = "u",
+        word: str = "",
+    ):
+        """Options of each type."""
+
+    one_by_one = [{"bias": True}, {"gain": False}, {"width": 1}, {"width": 3}, {"rate": 0.5}, {"form": "v"}]
+    part = Part("mlp", "some", some, "tests")
+    assert list(cases.variants(part)) == [*one_by_one, {"bias": True, "gain": False}]
 
 
 def steep(x, *, power: float = 2.0):

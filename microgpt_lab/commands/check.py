@@ -20,7 +20,7 @@ from microgpt_lab.checks.cases import Broken, Untried
 from microgpt_lab.checks.parts import SAME, Check, checks_of, parts_of
 from microgpt_lab.checks.targets import imported, plugins_at, plugins_in
 from microgpt_lab.commands import PROGRAM, Parser
-from microgpt_lab.errors import UserError, nearest, printable
+from microgpt_lab.errors import UserError, nearest, printable, suggest
 from microgpt_lab.registry.hookspecs import KINDS, hook_of
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import only, registry
@@ -119,7 +119,10 @@ def hint(target: str, is_path: bool) -> str:
         return f"; it is a kind of part: write {target}=NAME"
     if why := registry().skipped_as(target):
         return f"; {why}"
-    near = nearest(target.rpartition("=")[2], [name for _, name in registry().choices])
+    kind, equals, _ = target.partition("=")
+    if equals:
+        return f": '{kind}' is not a kind of part{suggest(kind, KINDS)}"
+    near = nearest(target, [name for _, name in registry().choices])
     return f"; did you mean '{near}'?" if near else f" ({PROGRAM} plugins lists the parts)"
 
 

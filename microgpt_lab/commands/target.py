@@ -19,7 +19,7 @@ def new(target: Path, is_folder: bool) -> Iterator[Path]:
         if is_folder:
             part.mkdir()
         yield part
-        for path in (*part.iterdir(), part) if is_folder else (part,):
+        for path in (*part.rglob("*"), part) if is_folder else (part,):
             sync(path)
         part.replace(target)
         sync(target.parent)

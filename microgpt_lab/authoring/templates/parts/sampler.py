@@ -32,7 +32,8 @@ class MyPart:
         deviation = (fsum((x - mean) ** 2 for x in logits) / len(logits)) ** 0.5
         lowest = largest - self.n * deviation
         kept = [exp(x - largest) if x >= lowest else 0.0 for x in logits]
-        return [p / fsum(kept) for p in kept]
+        total = fsum(kept)
+        return [p / total for p in kept]
 
 
 @hookimpl
