@@ -49,7 +49,7 @@ def overview(parts: Mapping[str, list[Part]]) -> str:
         + " |"
         for kind in KINDS
     ]
-    head = "# All parts\n\nWrite `kind=name` on the command line. The first of each kind is the default.\n"
+    head = "# All parts\n\nWrite `kind=name` on the command line. Default parts come first.\n"
     return "\n".join([head, "| kind | write | parts |", "|---|---|---|", *rows]) + "\n"
 
 
