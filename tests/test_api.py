@@ -86,6 +86,9 @@ def test_evaluate_and_inspect_and_resume(run):
     )
     assert repr(emma).startswith("Inspection('emma', ") and "wte" in str(emma.tensor("wte").name)
     assert "logit lens" in emma._repr_html_() and "\x1b" not in emma._repr_html_()
+    for view in (emma.expected, emma.lens, emma.attribution, emma.heads, emma.ablations, emma.health):
+        lines = repr(view).splitlines()  # at a prompt: what a terminal shows, not thousands of numbers
+        assert 4 < len(lines) < 100 and max(map(len, lines)) <= 80 and "\x1b" not in repr(view)
     again = train(folder="again", **SHORT)
     longer = again.resume(steps=15)
     assert longer.folder == again.folder and list(longer.metrics.index) == list(range(1, 16))

@@ -30,7 +30,7 @@ WIDTH = 6  # columns of a change
 NO_VECTOR = "No position is a vector that could be removed."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ablation(View):
     """The loss of a text with a piece of the model removed.
 

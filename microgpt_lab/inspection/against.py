@@ -32,7 +32,7 @@ class Difference:
     second: list[Prediction]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Against(View):
     """Two models on the same text.
 

@@ -22,7 +22,7 @@ MOST, MOST_LINES = 8, 80  # patterns, and lines of them, side by side as far as 
 SUM = 1e-9  # how far from 1 the weights of a token may sum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Head(View):
     """An attention head.
 

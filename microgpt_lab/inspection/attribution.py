@@ -40,7 +40,7 @@ class Entry:
     logits: Rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attribution(View):
     """The logits of each prediction as a sum of entries.
 

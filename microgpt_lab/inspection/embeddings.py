@@ -16,7 +16,7 @@ from microgpt_lab.inspection.terms import array
 HEIGHT, WIDTH = 20, 72  # of a picture, in characters
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plane(View):
     """The rows of a matrix as points in the plane of their first two principal components (Pearson, 1901).
 

@@ -22,7 +22,7 @@ WIDEST = 20  # characters of the context in a table
 EQUAL = 1e-9  # largest difference between logits that counts as rounding
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction(View):
     """What a model expected after some tokens.
 
@@ -74,7 +74,7 @@ def expected(replay: Replay) -> Views[Prediction]:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lens(View):
     """Predictions at each depth: as if everything after a place added 0 to the residual stream.
 

@@ -55,7 +55,7 @@ class Activation:
     value: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Health(View):
     """The health of a model.
 

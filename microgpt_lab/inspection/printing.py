@@ -24,7 +24,7 @@ from microgpt_lab.inspection.source import made_by
 MOST = 64  # rows of a matrix, and columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Numbers(View):
     """The numbers of a tensor, or their gradients.
 

@@ -26,7 +26,10 @@ T = TypeVar("T")
 
 
 class View:
-    """Base class of views: dataclasses of plain numbers with a method `__rich__`."""
+    """Base class of views: dataclasses of plain numbers with a method `__rich__`, which is their repr, too."""
+
+    def __repr__(self) -> str:
+        return to_text(self)
 
     def _repr_html_(self) -> str:
         return to_html(self)
@@ -37,6 +40,9 @@ class Views(list[T]):
 
     def __rich__(self) -> Any:
         return type(self[0]).together(self) if self else ""  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return to_text(self)
 
     def _repr_html_(self) -> str:
         return to_html(self)
@@ -60,10 +66,21 @@ def foremost(items: Sequence[T], size: Callable[[T], float], most: int) -> list[
 
 def to_html(renderable: Any, width: int = 120) -> str:
     """Return what a terminal of `width` columns would show, as HTML."""
+    return recorded(renderable, width).export_html(inline_styles=True, code_format=PRE)
+
+
+def to_text(renderable: Any, width: int = 80) -> str:
+    """Return what a terminal of `width` columns would show, as plain text."""
+    lines = recorded(renderable, width).export_text().splitlines()
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
+
+
+def recorded(renderable: Any, width: int) -> Console:
+    """Return a console that has printed something into its memory only."""
     sink = io.StringIO()  # not Jupyter, which would display it, too
     console = Console(record=True, file=sink, width=width, highlight=False, emoji=False, force_jupyter=False)
     console.print(renderable)
-    return console.export_html(inline_styles=True, code_format=PRE)
+    return console
 
 
 def number(x: float | None, digits: int = 4) -> str:

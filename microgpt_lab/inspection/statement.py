@@ -51,7 +51,7 @@ class Use(Number):
         return sum(self.by_prediction)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger(View):
     """How a number was made, and where its gradient comes from.
 
