@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class View:
-    """Base class of views: dataclasses of plain numbers with a method `__rich__`, which is their repr, too."""
+    """Base class of views: dataclasses of plain numbers with a method `__rich__`. It is their repr, too."""
 
     def __repr__(self) -> str:
         return to_text(self)
