@@ -3,6 +3,7 @@
 import math
 import time
 from html import escape
+from typing import Any
 
 from microgpt_lab import printable
 from microgpt_lab.run.curve import LossCurve
@@ -24,7 +25,7 @@ class NotebookView:
         self.started, self.first_step = time.monotonic(), trainer.step
         self.warnings = list(warnings(run.config, trainer.corpus))
         first = self.picture(f"{trainer.parameters:,} parameters")
-        self.handle = display(first, raw=True, display_id=True)
+        self.handle: Any = display(first, raw=True, display_id=True)
         self.next = 0.0
 
     def step_finished(self, step, metrics):
