@@ -1,4 +1,4 @@
-"""What people repeat: `nox -s tests`, `lint`, `types`, `docs` or `build`. Without -s, the first three."""
+"""Run tools: `nox -s tests`, `lint`, `types`, `docs` or `build`. Without -s, the first three."""
 
 import nox
 

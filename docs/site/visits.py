@@ -1,4 +1,4 @@
-"""What a visitor can open without an installation: a finished run, a report, and the page of `inspect`.
+"""Pages to open without an installation: a finished run, a report, and the page of `inspect`.
 
 Each is what the lab writes for its users. The report is made again from the figures of a recipe.
 """

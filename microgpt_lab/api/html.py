@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: its losses, its curve and samples, as HTML."""
+"""Show a run in a notebook: its losses, its curve and samples, as HTML."""
 
 from __future__ import annotations
 

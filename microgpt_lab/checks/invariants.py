@@ -1,4 +1,4 @@
-"""What must hold for every part of a GPT, checked in a small GPT whose weights are all random.
+"""Check what must hold for every part of a GPT, in a small GPT whose weights are all random.
 
 Each function takes a model. It raises AssertionError with what is broken, and in which document.
 """

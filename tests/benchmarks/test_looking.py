@@ -1,4 +1,4 @@
-"""What looking inside costs: names of `see` in a training step, diagnostics and pictures at an evaluation.
+"""Measure the cost of looking inside: names of `see` in a step, diagnostics and pictures at an evaluation.
 
 python -m pytest tests/benchmarks/test_looking.py --benchmark-only -n 0 -s
 """
