@@ -73,4 +73,6 @@ def stop(process: subprocess.Popen[str]) -> None:
         process.wait(GRACE)
         return
     process.terminate()
+    for _ in process.stdout or ():  # a full pipe would stop it from ending
+        pass
     process.wait()
