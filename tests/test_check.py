@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import types
 from pathlib import Path
 from typing import Literal
 
