@@ -1,5 +1,6 @@
 """The tutorial's commands run as written, and give its figures."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -77,4 +78,6 @@ def test_a_changed_model_becomes_a_file_that_prints_its_losses(lab, tmp_path):
     printed = subprocess.run(
         [sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert "200" in printed.stdout
+    (metrics,) = tmp_path.glob("runs/*/metrics.jsonl")
+    last = json.loads(metrics.read_text().splitlines()[-1])
+    assert f"| loss {last['loss/train']}\n" in printed.stdout
