@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def start_counter(sweep: Path, jobs: int, ended: int = 0) -> None:
     """Tell all processes of a sweep its number of jobs and its start time; `ended` jobs count already."""
     counter = sweep / JOBS_FOLDER / COUNTER
     counter.parent.mkdir(parents=True, exist_ok=True)
-    part = counter.with_suffix(".part")
+    part = counter.with_suffix(f".{secrets.token_hex(4)}.part")  # another sweep may start in this folder, too
     part.write_text(f"{jobs} {int(time.time())}\n{REUSED * ended}", encoding="utf-8")
     part.replace(counter)
 
