@@ -11,6 +11,7 @@ SECTIONS = {
     "Start": ("<index>", "start", "<visits>"),
     "Tutorial": ("from-microgpt", "ablation", "reports", "inspect", "authors"),
     "How to": (
+        "how-to",
         "data",
         "configuration",
         "sweeps",
@@ -21,6 +22,8 @@ SECTIONS = {
         "python",
         "checking",
         "systems",
+        "teaching",
+        "worksheet",
     ),
     "Parts": ("<parts>", "model", "text", "<kinds>"),
     "Internals": ("architecture", "backends", "compiled", "reliability", "<contributing>"),
