@@ -39,7 +39,11 @@ COMBINATIONS = {
     "optimizer.decay=linear logit_softcap=15",
 }
 STEPS = 4
-QUICK = ("default", "dropout", "stream")  # the others need 15 s of CPU
+MARKS = {
+    "default": (),
+    "dropout": pytest.mark.thorough,
+    "stream": pytest.mark.thorough,
+}  # the others are slow
 
 
 @cache
@@ -69,7 +73,7 @@ def printed(output):
 @pytest.mark.parametrize(
     "overrides",
     [
-        pytest.param(overrides, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        pytest.param(overrides, id=name, marks=MARKS.get(name, pytest.mark.slow))
         for name, overrides in COMBINATIONS.items()
     ],
 )
@@ -183,6 +187,7 @@ def optimizers():
 """
 
 
+@pytest.mark.thorough
 def test_parts_of_others_are_in_the_file_and_its_losses_are_those_on_disk(lab, tmp_path):
     """Their functions may be called like those of the lab, and errors that they expect stay."""
     (tmp_path / "mine").mkdir()

@@ -49,6 +49,7 @@ def test_the_first_command_installs_what_the_tour_needs():
     assert not [words for words in LAB for word in words if set(re.split(r"\W+", word)) & left]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("words", TRAINING, ids=" ".join)
 def test_each_training_line_can_be_composed(lab, checkout, words):
     if "-m" in words:
