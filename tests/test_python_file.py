@@ -101,13 +101,13 @@ def test_every_part_computes_in_a_file_as_in_the_lab(kind, tmp_path):
             assert of_file == pytest.approx(losses, rel=0, abs=1e-12), name
 
 
-def test_the_readme_shows_what_is_written():
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("## One file")[2]
+def test_the_page_shows_what_is_written():
+    page = (CHECKOUT / "docs" / "export.md").read_text(encoding="utf-8").partition("one file of Python\n")[2]
     text, *_ = exported()
-    shown = readme.partition("```python\n")[2].partition("\n```")[0].split("\n\n\n")
+    shown = page.partition("```python\n")[2].partition("\n```")[0].split("\n\n\n")
     assert len(shown) == 4 and all(f"\n\n\n{each}\n\n\n" in text for each in shown)
     lines = [line for line in text.partition("DOCUMENTS =")[0].splitlines() if line]
-    assert len(lines) == pytest.approx(int(re.search(r"about (\d+) lines", readme)[1]), abs=30)
+    assert len(lines) == pytest.approx(int(re.search(r"about (\d+) lines", page)[1]), abs=30)
 
 
 OWN = """

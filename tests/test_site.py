@@ -123,14 +123,6 @@ def test_docstrings_become_lists_and_examples():
     assert prose.markdown(text, frozenset("x")) == "A \\* B.\n\n- `y`: another.\n\n```pycon\n>>> f(1)\n2\n```"
 
 
-def test_the_first_ten_minutes_are_commands_of_the_readme():
-    readme, start = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/start.md"))
-    commands = [line for block in re.findall(r"```sh\n(.*?)```", start, re.S) for line in block.splitlines()]
-    tour = [line.partition("  #")[0].strip() for line in readme.splitlines()]
-    assert len(commands) > 5 and set(commands) <= set(tour)
-    assert re.search(r"```\n( val loss.*?)```", start, re.S)[1] in readme
-
-
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path, capfd):
     if not importlib.util.find_spec("zensical"):
