@@ -28,9 +28,11 @@ def curves(heading: str, parts: Sequence[Part], recipes: Recipes) -> str:
         return ""
     unit, seeds, means = results(kind, default)
     folder = RECIPE.relative_to(ROOT).as_posix()
-    alt = f"{heading}: the validation loss falls over the steps, {ends(means, default)} {unit}"
-    text = f"The default run with each of them, the mean of {seeds} seeds ([recipe]({folder})). Each has its "
-    text += "own default options and learning rate, so that this is no fair comparison"
+    alt = f"{heading}: the validation loss over the steps, in {unit}. At the end, {ends(means, default)}"
+    text = (
+        f"The default run with each of them, the mean of {seeds} seeds ([recipe]({folder})). Options and "
+        "learning rates are the defaults, so that this is no fair comparison"
+    )
     if found := tuned(kind, recipes):
         name = title((found / "README.md").read_text(encoding="utf-8"))
         text += f": for one, see [{name}]({found.relative_to(ROOT).as_posix()})"
@@ -57,13 +59,11 @@ def part_of(change: str, kind: str) -> str:
 def ends(means: Mapping[str, float], default: str) -> str:
     """Return which parts have the lowest and the highest loss at the end, and what the default one has."""
     lowest, highest = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-    said = [
-        f"lowest at the end with {lowest} ({means[lowest]:.3f})",
-        f"highest with {highest} ({means[highest]:.3f})",
-    ]
-    if default not in (lowest, highest):
-        said.insert(1, f"{means[default]:.3f} with {default}, the default")
-    return ", ".join(said)
+    low, high = (f"{name}, the default," if name == default else name for name in (lowest, highest))
+    text = f"{low} is lowest ({means[lowest]:.3f}) and {high} highest ({means[highest]:.3f})"
+    return (
+        text if default in (lowest, highest) else f"{text}; {default}, the default, has {means[default]:.3f}"
+    )
 
 
 def tuned(kind: str, recipes: Recipes) -> Path | None:
