@@ -9,7 +9,7 @@ from typing import Any
 # The pages of docs/ by section. A name in <> stands for pages that are generated.
 SECTIONS = {
     "Start": ("<index>", "start", "<visits>"),
-    "Tutorial": ("reports", "inspect", "authors"),
+    "Tutorial": ("from-microgpt", "ablation", "reports", "inspect", "authors"),
     "How to": (
         "data",
         "configuration",
