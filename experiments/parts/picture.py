@@ -5,6 +5,7 @@ python experiments/parts/picture.py runs/parts runs/parts-tokenizer
 
 import sys
 from collections import defaultdict
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 
@@ -53,9 +54,9 @@ def draw(of_parts, default, unit):
     low, high = limits(of_parts, default)
     axes.set_ylim(low, high)
     heights = spread([(end - low) / (high - low) for end in ends], LINE / (figure.get_figheight() - 0.65))
-    looks = [(color, dash) for dash in DASHES for color in COLORS]
+    looks = cycle((color, dash) for dash in DASHES for color in COLORS)
     for (name, points), end, height in zip(of_parts.items(), ends, heights):
-        color, dash = (INK, "-") if name == default else looks.pop(0)
+        color, dash = (INK, "-") if name == default else next(looks)
         look = {"color": color, "linestyle": dash, "linewidth": 2 if name == default else 1.5}
         axes.plot([*points], [*points.values()], **look)
         beside = {"transform": axes.transAxes, "clip_on": False}
