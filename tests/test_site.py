@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 import microgpt_lab
+from microgpt_lab.options.keys import is_default
+from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
 
 sys.path.append(str(Path(__file__).parents[1] / "docs" / "site"))
 
 import assembly
+import curves
 import kinds
 import prose
 from contents import assembled
@@ -21,6 +24,10 @@ from links import is_local, links, rewrite
 from visits import PAGES
 
 ROOT = Path(__file__).parents[1]
+KINDS_WITH_CURVES = sorted(
+    {"position", "attention", "weighting", "mlp", "block", "activation", "norm", "init", "loss"}
+    | {"optimizer", "scheduler", "tokenizer"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +56,7 @@ def test_every_link_leads_to_a_page_and_a_heading_of_it_or_to_a_file(site):
     pages, files = site[0].pages, {*site[0].files, *(f"visits/{name}" for name in PAGES)}
     anchors = {path: set(headings(text)) for path, text in pages.items()}
     assert len(pages) > 200
+    assert not [path for path in pages if path.startswith(".") or "/." in path], "hidden pages are not built"
     for path, text in pages.items():
         for link in links(text):
             name, _, anchor = link.partition("#")
@@ -103,6 +111,40 @@ def test_a_part_names_the_recipes_that_choose_it():
     assert {"activations", "which-parts-matter", "microgpt-243"} <= found["activation", "relu2"]
     assert "shakespeare" in found["position", "rope"]  # through model=llama
     assert found["dataset", "reverse"] == {"reversing"}
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_CURVES)
+def test_the_page_of_a_kind_shows_its_curves_and_says_where_they_end(site, kind):
+    page = site[0].pages[f"parts/{kinds.hook_of(kind)}.md"]
+    (alt,) = re.findall(rf"!\[([^\]]*)\]\(\.\./answers/parts/{kind}\.svg\)", page)
+    assert page.index(alt) < page.index("\n## "), "the curves are above the parts"
+    drawn = (ROOT / "experiments" / "parts" / f"{kind}.svg").read_text(encoding="utf-8")
+    ends = dict(re.findall(r">(\w+) (\d\.\d{3})</text>", drawn))
+    (default,) = {part.name for part in kinds.own_parts()[kind] if is_default(part)}
+    said = alt.partition("At the end, ")[2].replace(", the default,", "")
+    lowest, least, highest, most = re.match(
+        r"(\w+) is lowest \((.*?)\) and (\w+) highest \((.*?)\)", said
+    ).groups()
+    assert ends[lowest] == least == min(ends.values()) and ends[highest] == most == max(ends.values()), alt
+    assert default in (lowest, highest) or said.endswith(f"; {default} has {ends[default]}"), alt
+
+
+def test_kinds_that_change_no_loss_have_no_curves(site):
+    for kind in {*KINDS} - {*KINDS_WITH_CURVES}:
+        assert "![" not in site[0].pages[f"parts/{kinds.hook_of(kind)}.md"], kind
+
+
+def test_a_recipe_with_rates_that_are_tuned_stands_beside_the_curves():
+    recipes = kinds.recipes_by_part()
+    found = {kind: curves.tuned(kind, recipes).name for kind in ("activation", "init", "loss", "tokenizer")}
+    assert [*found.values()] == ["activations", "inits", "which-parts-matter", "tokenizers"]
+    assert curves.tuned("sampler", recipes) is None
+
+
+def test_the_alt_text_of_a_picture_says_what_it_shows(site):
+    for path, text in site[0].pages.items():
+        for alt in re.findall(r"!\[([^\]]*)\]", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)):
+            assert len(alt.split()) >= 5 or Path(path).name.startswith("report"), f"{alt!r} in {path}"
 
 
 def test_every_public_name_key_and_hook_is_in_the_reference(site):
