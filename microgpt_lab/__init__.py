@@ -1,4 +1,8 @@
-"""Train small GPTs from scratch, swap one piece at a time, and measure whether the change helps."""
+"""Train small GPTs from scratch, swap one piece at a time, and measure whether the change helps.
+
+hookimpl: the decorator of a function that implements a hook.
+ops: functions of tensors, for parts.
+"""
 
 from typing import TYPE_CHECKING, Any
 
