@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from microgpt_lab.api.sweep import sweep
     from microgpt_lab.api.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "GPT",
     "At",
