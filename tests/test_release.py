@@ -32,5 +32,14 @@ def test_the_packages_in_examples_are_for_this_version():
         assert __version__ in lab.specifier, file
 
 
+def test_ci_runs_on_the_versions_of_python_that_the_metadata_names():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert project["requires-python"] == f">={named[0]}"
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    for job in ("linux", "systems"):
+        assert jobs[job]["strategy"]["matrix"]["python"] == named
+
+
 def test_a_run_records_the_version_of_the_code_not_of_an_older_installation():
     assert environment()["packages"]["microgpt-lab"] == __version__
