@@ -70,11 +70,8 @@ class Site:
 
 
 def place(source: Path) -> str:
-    """Return the path on the site of a file or folder of the repository that has no place of its own.
-
-    It has no hidden folders, such as .github, which Zensical leaves out.
-    """
-    path = "/".join(part.lstrip(".") for part in source.relative_to(ROOT).parts)
+    """Return the path on the site of a file or folder of the repository that has no place of its own."""
+    path = source.relative_to(ROOT).as_posix().lstrip(".")  # Zensical leaves out hidden folders
     if source.is_dir():
         return f"source/{path}/index.md"
     if source.suffix in PICTURES or source.suffix == ".md":
