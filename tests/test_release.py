@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
+import microgpt_lab
 from microgpt_lab import __version__
 from microgpt_lab.run.environment import environment
 
@@ -41,5 +42,7 @@ def test_ci_runs_on_the_versions_of_python_that_the_metadata_names():
         assert jobs[job]["strategy"]["matrix"]["python"] == named
 
 
-def test_a_run_records_the_version_of_the_code_not_of_an_older_installation():
+def test_a_run_records_the_version_of_the_code_not_of_an_older_installation(monkeypatch):
     assert environment()["packages"]["microgpt-lab"] == __version__
+    monkeypatch.setattr(microgpt_lab, "__version__", "9.9.9")
+    assert environment.__wrapped__()["packages"]["microgpt-lab"] == "9.9.9"
