@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import microgpt_lab
+from microgpt_lab import backends, ops, testing
 from microgpt_lab.options.keys import is_default
 from microgpt_lab.registry.hookspecs import KINDS
 from microgpt_lab.registry.plugins import registry
@@ -149,12 +150,40 @@ def test_the_alt_text_of_a_picture_says_what_it_shows(site):
 
 def test_every_public_name_key_and_hook_is_in_the_reference(site):
     text = site[0].pages["reference/python.md"]
-    assert all(f"\n## {name}\n" in text for name in microgpt_lab.__all__ if name not in ("hookimpl", "ops"))
+    for module, name in (
+        (microgpt_lab, "python"),
+        (backends, "backends"),
+        (ops, "ops"),
+        (testing, "testing"),
+    ):
+        page = site[0].pages[f"reference/{name}.md"]
+        assert all(re.search(rf"\n## {each}\n\n.", page) for each in module.__all__), name
+    assert "\n## hookimpl\n\nThe decorator of a function that implements a hook.\n" in text
+    assert "\n\nIts keys: `weights`, `length-free`, " in site[0].pages["reference/testing.md"]
     assert "```python\nAt.rotate(x: Array) -> Array\n```" in text
     assert "train(\n    *overrides: str,\n    folder: str | os.PathLike[str] | None = None," in text
     hooks = site[0].pages["reference/hooks.md"]
     assert all(f"\n### {name}\n" in hooks for name in ("activations", "step_finished"))
     assert "| `layers` | `1` | number of transformer blocks. |" in site[0].pages["reference/keys.md"]
+
+
+def test_the_reference_has_what_the_page_on_python_shows_of_a_run_and_a_sweep(site):
+    """The attributes and methods with what they return, and what each is for."""
+    text = site[0].pages["reference/results.md"]
+    assert "```python\nRun.loss: float | None\n```\n\nThe last validation loss" in text
+    assert "```python\nSweep.report(**options: Any) -> Report\n```\n\nCompare" in text
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    used = [
+        f"{kind}.{name}"
+        for var, kind in (("run", "Run"), ("found", "Sweep"))
+        for name in re.findall(rf"\b{var}\.(\w+)", page)
+    ]
+    assert {"Run.weights", "Run.inspect", "Sweep.runs", "Sweep.report"} <= set(used)
+    for each in set(used) - {"Run.folder", "Sweep.folder"}:
+        assert re.search(rf"\n### {each}\n\n```python\n{each}[:(]", text), each
+    views = site[0].pages["reference/views.md"]
+    assert "```python\nInspection.heads: Views[Head]\n```\n\nWhere each attention head looked." in views
+    assert "\n- `probability, nats`: of that token" in views
 
 
 def test_docstrings_become_lists_and_examples():

@@ -1,6 +1,5 @@
 """A page in headless Chromium, controlled over a pipe (the DevTools protocol), without further packages."""
 
-import fcntl
 import itertools
 import json
 import os
@@ -19,6 +18,7 @@ class Browser:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         if not program:
             pytest.skip("needs Chromium")
+        fcntl = pytest.importorskip("fcntl", reason="needs file descriptors of POSIX")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         flags += [f"--user-data-dir={folder}", "--remote-debugging-pipe", "--window-size=1280,720"]
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
