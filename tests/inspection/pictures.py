@@ -1,7 +1,8 @@
-"""`python tests/inspection/pictures.py`: draw the pictures of the runs that go wrong in docs/inspect.md.
+"""`python tests/inspection/pictures.py`: draw the pictures of docs/inspect.md, each in light and dark.
 
-It trains the runs of that page, opens their pages in Chromium, and puts a curve of each below the same one of
-a run that trains well. The colours of both modes become variables of one SVG.
+The first is the beginning of the page of the run `demo`. For the others it trains the runs that go wrong,
+opens their pages in Chromium, and puts a curve of each below the same one of a run that trains well. The
+colours of both modes become variables of one SVG.
 """
 
 import html
@@ -25,6 +26,7 @@ PICTURES = {  # name: the curve; what is changed in the run that trains well, an
 CARD = """
 [...document.querySelectorAll("#health .card")].filter((x) => x.querySelector("h3").innerText === %s)
   .map((x) => [x.querySelector("svg").innerHTML, x.querySelector(".note").innerText])[0]"""
+DEMO_WIDTH, DEMO_HEIGHT = 1265, 858  # of the picture of the page, without the scroll bar
 WIDTH, HEIGHT, HEAD = 600, 260, 52  # of a curve in the page, and of the lines above it
 LOOK = {"ink": ("#1d1c1a", "#e9e7e2"), "soft": ("#5d5a55", "#aaa7a0"), "line": ("#e5e1d9", "#3b434b")}
 STYLE = """text { fill: var(--soft); font: 13px system-ui, sans-serif; }
@@ -42,6 +44,29 @@ def page(folder: Path, changed: tuple[str, ...]) -> Path:
         subprocess.run([*lab, *RUN, *changed, f"hydra.run.dir={name}"], check=True, cwd=folder)
         subprocess.run([*lab, "inspect", name, "--html", f"{name}.html"], check=True, cwd=folder)
     return folder / f"{name}.html"
+
+
+def demo(browser: Browser, folder: Path) -> str:
+    """Return an SVG with the beginning of the page of `demo` in both modes, as two images."""
+    lab, size = [sys.executable, "-m", "microgpt_lab"], f'width="{DEMO_WIDTH}" height="{DEMO_HEIGHT}"'
+    subprocess.run([*lab, "inspect", "demo", "--text", "emma", "--html", "demo.html"], check=True, cwd=folder)
+    browser.send(
+        "Emulation.setDeviceMetricsOverride",
+        width=1280,
+        height=DEMO_HEIGHT,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    browser.open(folder / "demo.html")
+    images = []
+    for mode in ("light", "dark"):
+        browser.dark(mode == "dark")
+        clip = {"x": 0, "y": 0, "width": DEMO_WIDTH, "height": DEMO_HEIGHT, "scale": 1}
+        shot = browser.send("Page.captureScreenshot", format="webp", quality=85, clip=clip)["data"]
+        images.append(f'<image class="{mode}" {size} href="data:image/webp;base64,{shot}"/>')
+    modes = ".dark { display: none }\n@media (prefers-color-scheme: dark) { .dark { display: inline } }"
+    shown = "\n".join(images)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>\n{modes}\n</style>\n{shown}\n</svg>\n'
 
 
 def draw(browser: Browser, folder: Path, name: str) -> str:
@@ -81,6 +106,7 @@ def style(colors: dict[str, tuple[str, str]]) -> str:
 if __name__ == "__main__":
     with TemporaryDirectory() as folder, TemporaryDirectory() as profile:
         browser = Browser(profile)
+        (IMAGES / "inspect.svg").write_text(demo(browser, Path(folder)), encoding="utf-8")
         for name in PICTURES:
             (IMAGES / f"inspect-{name}.svg").write_text(draw(browser, Path(folder), name), encoding="utf-8")
         browser.close()
