@@ -66,7 +66,8 @@ def demo(browser: Browser, folder: Path) -> str:
         images.append(f'<image class="{mode}" {size} href="data:image/webp;base64,{shot}"/>')
     modes = ".dark { display: none }\n@media (prefers-color-scheme: dark) { .dark { display: inline } }"
     shown = "\n".join(images)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<style>\n{modes}\n</style>\n{shown}\n</svg>\n'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {DEMO_WIDTH} {DEMO_HEIGHT}" {size}>'
+    return f"{head}\n<style>\n{modes}\n</style>\n{shown}\n</svg>\n"
 
 
 def draw(browser: Browser, folder: Path, name: str) -> str:
