@@ -1,4 +1,8 @@
-"""Train small GPTs from scratch, swap one piece at a time, and measure whether the change helps."""
+"""Train small GPTs from scratch, swap one piece at a time, and measure whether the change helps.
+
+hookimpl: the decorator of a function that implements a hook.
+ops: functions of tensors, for parts.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from microgpt_lab.api.sweep import sweep
     from microgpt_lab.api.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "GPT",
     "At",

@@ -1,13 +1,15 @@
 """Test helpers for plugin authors: `tests_of` makes pytest's tests of all parts of a module.
 
-from microgpt_lab.testing import tests_of
-import my_package
-
-test_parts = tests_of(my_package)
+>>> from microgpt_lab.testing import tests_of  # doctest: +SKIP
+>>> import my_package  # doctest: +SKIP
+>>> test_parts = tests_of(my_package)  # doctest: +SKIP
 
 Each check of each part is a test. `check(part)` makes all of them at once. What they try, and how a part says
 that it needs other sizes or options, is in docs/checking.md: `check_model`, `check_variants` and
 `without_gradient`.
+
+INVARIANTS: what must hold for a model of any parts, by name; each function takes a model.
+OPERATIONS: expressions of the array protocol, by name; each function takes two matrices (3, 4).
 """
 
 from __future__ import annotations

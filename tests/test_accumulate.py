@@ -25,7 +25,7 @@ def difference(a, b):
     return max(np.abs(np.subtract(a[name].tolist(), b[name].tolist())).max() for name in a)
 
 
-@pytest.mark.parametrize("backend", ["python", "numpy", "jax", "c"])
+@pytest.mark.parametrize("backend", ["python", "numpy", "c", pytest.param("jax", marks=pytest.mark.thorough)])
 def test_accumulated_steps_equal_those_of_the_larger_batch(backend):
     """Documents, dropout masks and the weight of each token are the same; only the order of sums differs."""
     whole, parts = trainer(backend, 12), trainer(backend, 4, accumulate=3)
@@ -55,6 +55,7 @@ def test_the_python_backend_has_the_graph_of_one_document_in_memory():
     assert peak(24) < 1.5 * peak(1)
 
 
+@pytest.mark.thorough
 def test_large_batches_of_many_lengths_are_compiled_once(monkeypatch):
     """Fewer of them are given to a compiled call at once, which changes no bit."""
     pytest.importorskip("jax", reason="needs microgpt-lab[jax]")
@@ -69,6 +70,7 @@ def test_large_batches_of_many_lengths_are_compiled_once(monkeypatch):
     assert steps == (2,)
 
 
+@pytest.mark.thorough
 def test_a_compiled_step_has_one_part_in_memory():
     def peak(batch_size, accumulate):
         run = small_trainer(

@@ -232,6 +232,7 @@ print("usable")
 """
 
 
+@pytest.mark.thorough
 def test_ctrl_c_leaves_a_usable_run_and_sweep(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED], cwd=tmp_path, capture_output=True, text=True, timeout=120

@@ -31,6 +31,7 @@ BACKENDS = [name for name in registry().names("backend") if name != "python"]
 # Compiling takes JAX seconds, so what one of its other tests would find too is slow. Parts and settings on C
 # are in test_c_backend.py, several in a model.
 JAX_SLOW = [pytest.param(name, marks=[pytest.mark.slow] * (name == "jax")) for name in BACKENDS]
+THOROUGH = [pytest.param(name, marks=[pytest.mark.thorough] * (name == "jax")) for name in BACKENDS]
 COMPILED = ("jax", "c")
 SWAPPED = [
     (p.kind, p.name) for p in registry().parts.values() if p.kind in ("activation", "norm", "optimizer")
@@ -44,7 +45,7 @@ def backend(name, **options):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", THOROUGH)
 def test_operations_and_their_gradients_equal_the_reference(name, operation):
     assert_same_gradients(backend(name), OPERATIONS[operation], operation)
 

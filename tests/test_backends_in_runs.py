@@ -68,6 +68,7 @@ print(json.dumps([jax.device_count(), losses(trainer)]))
 """
 
 
+@pytest.mark.thorough
 def test_jax_splits_a_batch_among_its_devices():
     pytest.importorskip("jax")
     flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=4"

@@ -206,6 +206,7 @@ def compare(seeds):
     return counts
 
 
+@pytest.mark.thorough
 def test_random_programs_are_equal_on_c():
     needs("c")
     assert compare(range(8))["compared"] >= 8

@@ -85,6 +85,7 @@ class Odder:
         return fc2(y) * (visible((x.split_heads(2) @ x.split_heads(2).T).causal(2)).merge_heads()[1:] * 0.3)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "chosen", [{"heads": 2}, {"heads": 1, "embed": 4, "mlp": part("mlp", "mlp")}], ids=["both", "a head"]
 )

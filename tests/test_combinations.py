@@ -248,11 +248,13 @@ def test_random_combinations_are_equal_on_numpy(batch):
     assert_equal("numpy", range(batch * 10, batch * 10 + 10))
 
 
+@pytest.mark.thorough
 def test_random_combinations_are_equal_on_jax():
     """One that compiles fast, with a window, value residuals and weights that sum to no 1."""
     assert_equal("jax", [21])
 
 
+@pytest.mark.thorough
 def test_random_combinations_are_equal_on_c():
     assert_equal("c", range(30, 32))
 

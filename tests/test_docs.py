@@ -69,7 +69,12 @@ def test_the_examples_of_parts_are_complete():
         assert (ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8") in page
 
 
-SESSIONS = {"from-microgpt": 35, "python": 42, "inside": 15, "text": 10}  # pages, with their smallest number of examples
+SESSIONS = {
+    "from-microgpt": 35,
+    "python": 42,
+    "inside": 15,
+    "text": 10,
+}  # pages, with their smallest number of examples
 
 
 @pytest.mark.parametrize("name", SESSIONS)

@@ -60,9 +60,16 @@ SETTINGS = {
     "square relu": {"activation": "relu2", "embed": 8, "seed": 2},
     "silu": {"activation": "silu", "embed": 8, "seed": 4},
 }
+QUICK = ("another seed", "square relu")
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(settings, id=name, marks=[pytest.mark.thorough] * (name not in QUICK))
+        for name, settings in SETTINGS.items()
+    ],
+)
 def test_losses_equal_an_independent_copy_of_the_algorithm(settings):
     documents = lines(US_NAMES)[:500]
     activations = {"relu2": lambda x: x.relu() ** 2, "silu": silu, "relu": Node.relu}

@@ -50,6 +50,7 @@ def test_the_loss_and_the_gradients_of_a_step_are_those_at_the_optimizers_point(
     assert run.evaluate(run.corpus.train[:3]) != pytest.approx(uniform, rel=1e-3), "evaluated at its weights"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("elementwise", [True, False])
 @pytest.mark.parametrize("backend", ["numpy", "c", "jax"])
 def test_schedule_free_training_is_the_same_on_every_backend(backend, elementwise, monkeypatch):

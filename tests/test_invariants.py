@@ -29,6 +29,7 @@ from microgpt_lab.testing import (
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "make", "message"), BROKEN, ids=[make.__name__ for _, make, _ in BROKEN])
 def test_a_broken_part_is_told_what_it_breaks(kind, make, message):
     with pytest.raises(AssertionError) as caught:

@@ -14,6 +14,7 @@ from microgpt_lab.tensors import compiled
 from microgpt_lab.testing import losses, small_trainer
 
 jax = pytest.importorskip("jax")
+pytestmark = pytest.mark.thorough
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 

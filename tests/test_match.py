@@ -45,6 +45,7 @@ def cost(config, ratio=None):
     return sum(w.shape[0] * w.shape[1] for w in weight_shapes(model).values())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("match", ["parameters", "flops"])
 @pytest.mark.parametrize("attention", MIXED, ids=lambda attention: " ".join(map(str, attention)))
 @pytest.mark.parametrize("mlp", ["mlp", "glu", "moe"])
@@ -131,6 +132,7 @@ def test_matching_a_run_that_is_matched_changes_nothing(config):
     assert matched(glu) == glu
 
 
+@pytest.mark.thorough
 def test_a_sweep_compares_settings_of_equal_cost_and_is_repeated_for_free(lab, tmp_path):
     sweep = "-m", *SHORT, "match=parameters", "mlp=glu,mlp", "seed=0,1", "hydra.sweep.dir=sweep"
     done = lab(*sweep, check=0)

@@ -2,7 +2,6 @@
 
 import datetime
 import os
-import resource
 import subprocess
 import sys
 import tomllib
@@ -161,6 +160,7 @@ def test_in_the_labs_checkout_a_part_has_the_folder_of_its_kind(tmp_path, monkey
 
 
 def test_a_disk_without_room_is_left_as_it_was(tmp_path, monkeypatch, capsys):
+    resource = pytest.importorskip("resource", reason="needs limits of POSIX")
     monkeypatch.chdir(tmp_path)
     largest, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # less than the licence has

@@ -15,6 +15,7 @@ SOURCES = ["".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "co
 OUTPUTS = [output for cell in CELLS for output in cell.get("outputs", ())]
 
 
+@pytest.mark.thorough
 def test_the_quick_start_runs(tmp_path, monkeypatch):
     """With fewer steps, outside of a notebook."""
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from microgpt_lab import GPT, Corpus, Trainer, UserError, hookimpl, part
 from microgpt_lab.core.backend import Dropout
+from microgpt_lab.options.keys import is_default
 from microgpt_lab.registry.hookspecs import MODEL_KINDS
 from microgpt_lab.registry.plugins import registry
 from microgpt_lab.run.watchers import Watchers
@@ -17,16 +18,14 @@ TESTED_ELSEWHERE = {"text", "karpathy_names", "tiny_shakespeare", "huggingface",
 PARTS = [p for p in registry().parts.values() if p.name not in TESTED_ELSEWHERE]
 
 
-# Checking c compiles forty programs, and test_backends.py and test_c_*.py compare the same and more.
-@pytest.mark.parametrize(
-    "each",
-    [
-        pytest.param(
-            p, id=f"{p.kind}={p.name}", marks=[pytest.mark.slow] * (p.kind == "backend" and p.name == "c")
-        )
-        for p in PARTS
-    ],
-)
+def marks(part):
+    """Checking c compiles forty programs, and test_backends.py and test_c_*.py compare the same and more."""
+    if (part.kind, part.name) == ("backend", "c"):
+        return pytest.mark.slow
+    return () if is_default(part) else pytest.mark.thorough
+
+
+@pytest.mark.parametrize("each", [pytest.param(p, id=f"{p.kind}={p.name}", marks=marks(p)) for p in PARTS])
 def test_every_part_passes_its_check(each):
     check(each)
 

@@ -39,7 +39,11 @@ COMBINATIONS = {
     "optimizer.decay=linear logit_softcap=15",
 }
 STEPS = 4
-QUICK = ("default", "dropout", "stream")  # the others need 15 s of CPU
+MARKS = {
+    "default": (),
+    "dropout": pytest.mark.thorough,
+    "stream": pytest.mark.thorough,
+}  # the others are slow
 
 
 @cache
@@ -69,7 +73,7 @@ def printed(output):
 @pytest.mark.parametrize(
     "overrides",
     [
-        pytest.param(overrides, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        pytest.param(overrides, id=name, marks=MARKS.get(name, pytest.mark.slow))
         for name, overrides in COMBINATIONS.items()
     ],
 )
@@ -97,13 +101,13 @@ def test_every_part_computes_in_a_file_as_in_the_lab(kind, tmp_path):
             assert of_file == pytest.approx(losses, rel=0, abs=1e-12), name
 
 
-def test_the_readme_shows_what_is_written():
-    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("## One file")[2]
+def test_the_page_shows_what_is_written():
+    page = (CHECKOUT / "docs" / "export.md").read_text(encoding="utf-8").partition("one file of Python\n")[2]
     text, *_ = exported()
-    shown = readme.partition("```python\n")[2].partition("\n```")[0].split("\n\n\n")
+    shown = page.partition("```python\n")[2].partition("\n```")[0].split("\n\n\n")
     assert len(shown) == 4 and all(f"\n\n\n{each}\n\n\n" in text for each in shown)
     lines = [line for line in text.partition("DOCUMENTS =")[0].splitlines() if line]
-    assert len(lines) == pytest.approx(int(re.search(r"about (\d+) lines", readme)[1]), abs=30)
+    assert len(lines) == pytest.approx(int(re.search(r"about (\d+) lines", page)[1]), abs=30)
 
 
 OWN = """
@@ -183,6 +187,7 @@ def optimizers():
 """
 
 
+@pytest.mark.thorough
 def test_parts_of_others_are_in_the_file_and_its_losses_are_those_on_disk(lab, tmp_path):
     """Their functions may be called like those of the lab, and errors that they expect stay."""
     (tmp_path / "mine").mkdir()

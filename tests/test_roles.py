@@ -93,6 +93,7 @@ def test_adamws_rows_give_the_weights_that_its_steps_on_each_matrix_give(options
     assert numbers(runs[0]) == numbers(runs[1])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "backend"), [("adamw", "numpy"), ("muon", "numpy"), ("adamw", "jax")])
 def test_losses_by_role_are_the_same_on_every_backend(name, backend):
     if backend == "jax":

@@ -71,7 +71,7 @@ class Site:
 
 def place(source: Path) -> str:
     """Return the path on the site of a file or folder of the repository that has no place of its own."""
-    path = source.relative_to(ROOT).as_posix()
+    path = source.relative_to(ROOT).as_posix().lstrip(".")  # Zensical leaves out hidden folders
     if source.is_dir():
         return f"source/{path}/index.md"
     if source.suffix in PICTURES or source.suffix == ".md":

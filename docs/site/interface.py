@@ -7,29 +7,55 @@ import inspect
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from prose import escaped, first_line, markdown
+from prose import escaped, facts, first_line, markdown
 
 import microgpt_lab
-from microgpt_lab import commands, ops, testing
+from microgpt_lab import backends, commands, ops, testing
+from microgpt_lab.api.inspection import Inspection
+from microgpt_lab.api.report import Report
+from microgpt_lab.api.run import Run
+from microgpt_lab.api.sweep import Sweep
 from microgpt_lab.commands import COMMANDS, PROGRAM
 from microgpt_lab.commands.help import FLAGS, options
+from microgpt_lab.core.ratio import Ratio
+from microgpt_lab.inspection.ablation import Ablation
+from microgpt_lab.inspection.attention import Head
+from microgpt_lab.inspection.attribution import Attribution, Entry
+from microgpt_lab.inspection.expected import Lens, Prediction
+from microgpt_lab.inspection.health import Activation, Health, Matrix
+from microgpt_lab.inspection.names import Axis
+from microgpt_lab.inspection.printing import Numbers
+from microgpt_lab.inspection.replay import Replay
+from microgpt_lab.inspection.statement import Ledger, Number, Parent, Use
 from microgpt_lab.options.keys import OWNERS
 from microgpt_lab.registry import hookspecs
 from microgpt_lab.registry.hookspecs import EVENTS, KINDS, hook_of
 from microgpt_lab.registry.parts import options_of
+from microgpt_lab.run.evaluate import Evaluation
 
 WIDTH = 88  # characters of a line of code
+RETURNED = """`train` and `load_run` return a `Run`, and `sweep` a `Sweep`. The others are what their methods
+return. [Use it from Python](docs/python.md) shows them at work."""
+VIEWS = """`run.inspect(text)` returns an `Inspection`. Its views are dataclasses of plain numbers, which a
+notebook shows as tables. [See inside](docs/inspect.md) explains them."""
+VIEW_CLASSES = (Prediction, Lens, Attribution, Entry, Head, Ablation, Health, Matrix, Activation, Numbers)
+VIEW_CLASSES = (Inspection, *VIEW_CLASSES, Axis, Ledger, Number, Parent, Use, Replay)
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """Yield the path and the text of each page of reference, in their order."""
     yield "reference/python.md", module_page("Names in `microgpt_lab`", microgpt_lab)
+    classes = Run, Evaluation, Ratio, Sweep, Report
+    yield "reference/results.md", page("What `train` and `sweep` return", RETURNED, classes)
+    yield "reference/views.md", page("What `inspect` returns", VIEWS, VIEW_CLASSES)
     yield "reference/ops.md", module_page("Functions in `microgpt_lab.ops`", ops)
+    yield "reference/backends.md", module_page("For backends: `microgpt_lab.backends`", backends)
     yield "reference/testing.md", module_page("Test helpers in `microgpt_lab.testing`", testing)
     yield "reference/hooks.md", hooks()
     yield "reference/keys.md", keys()
@@ -37,21 +63,48 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def module_page(heading: str, module: ModuleType) -> str:
-    """Return the page of a module: each public name with its signature and its docstring."""
-    blocks = [f"# {heading}", markdown(inspect.getdoc(module) or "")]
+    """Return the page of a module: each public name with its signature and its docstring.
+
+    The docstring of the module says what its constants are.
+    """
+    about = inspect.getdoc(module) or ""
+    others = {name: text for name, text in facts(about).items() if name in module.__all__}
+    blocks = [f"# {heading}", markdown(about, frozenset(others))]
     for name in sorted(module.__all__, key=str.lower):
         value = getattr(module, name)
-        if not callable(value) or not value.__module__.startswith("microgpt_lab"):
-            continue  # a constant, a module, or pluggy's marker
-        blocks += entry("##", name, value)
-        blocks += [block for each in methods(value) for block in entry("###", *each)]
+        blocks += constant(name, value, others[name]) if name in others else entries(name, value)
+    return joined(blocks)
+
+
+def page(heading: str, about: str, classes: Iterable[type]) -> str:
+    """Return the page of classes."""
+    blocks = [block for each in classes for block in entries(each.__name__, each)]
+    return joined([f"# {heading}", about, *blocks])
+
+
+def joined(blocks: Iterable[str]) -> str:
+    """Return the text of a page."""
     return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def constant(name: str, value: Any, about: str) -> list[str]:
+    """Return the heading of a constant, what it is, and the keys of a dictionary."""
+    keys = ", ".join(f"`{key}`" for key in value) if isinstance(value, dict) else ""
+    return [f"## {name}", escaped(about[0].upper() + about[1:]), keys and f"Its keys: {keys}."]
+
+
+def entries(name: str, value: Any) -> list[str]:
+    """Return what is shown of a function or class, with its methods and properties."""
+    return [*entry("##", name, value), *(block for each in methods(value) for block in entry("###", *each))]
 
 
 def entry(level: str, name: str, value: Any) -> list[str]:
     """Return the heading, the signature and the docstring of a name."""
-    code = "" if isinstance(value, property) else f"```python\n{signature(name, value)}\n```"
-    return [f"{level} {name}", code, markdown(inspect.getdoc(value) or "")]
+    return [
+        f"{level} {name}",
+        f"```python\n{signature(name, value)}\n```",
+        markdown(inspect.getdoc(value) or ""),
+    ]
 
 
 def methods(value: Any) -> Iterator[tuple[str, Any]]:
@@ -62,16 +115,24 @@ def methods(value: Any) -> Iterator[tuple[str, Any]]:
     for name in dict.fromkeys(name for base in own for name in vars(base)):
         found = inspect.getattr_static(value, name)
         found = getattr(found, "__func__", found)  # of class methods and static methods
-        documented = isinstance(found, property) or inspect.isfunction(found)
+        documented = isinstance(found, property | cached_property) or inspect.isfunction(found)
         if documented and not name.startswith("_") and inspect.getdoc(found):
             yield f"{value.__name__}.{name}", found
 
 
 def signature(name: str, value: Any) -> str:
-    """Return a call with the parameters and their types, in several lines if it is long."""
+    """Return a call with the parameters and their types, in several lines if it is long.
+
+    Of a property, return its type.
+    """
+    if isinstance(value, property | cached_property):
+        getter = value.fget if isinstance(value, property) else value.func
+        return plain(f"{name}: {inspect.formatannotation(inspect.signature(getter).return_annotation)}")
     if inspect.isclass(value) and issubclass(value, Exception):
         return f"{name}(message)"
     found = inspect.signature(value)
+    if inspect.isclass(value):  # that of a dataclass returns None
+        found = found.replace(return_annotation=found.empty)
     shown = [parameter for name, parameter in found.parameters.items() if name != "self"]
     line = plain(f"{name}{found.replace(parameters=shown)}")
     if len(line) <= WIDTH:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from assembly import ROOT
+from curves import curves
 from links import title
 from prose import escaped, first_line, markdown
 
@@ -58,7 +59,9 @@ def page(kind: str, parts: list[Part], recipes: Mapping[tuple[str, str], list[Pa
     about = inspect.getdoc(getattr(hookspecs, hook_of(kind))) or ""
     paragraphs = re.split(r"\n\s*\n", about.partition("\n>>>")[0])[1:]
     head = f"# {name_of(kind)}\n\nThe key `{kind}` chooses one.\n\n" + markdown("\n\n".join(paragraphs))
-    return "\n\n".join([head, *(section(part, recipes.get((kind, part.name), [])) for part in parts)]) + "\n"
+    picture = curves(name_of(kind), parts, recipes)
+    sections = (section(part, recipes.get((kind, part.name), [])) for part in parts)
+    return "\n\n".join(filter(None, [head, picture, *sections])) + "\n"
 
 
 def section(part: Part, recipes: list[Path]) -> str:

@@ -30,6 +30,12 @@ def markdown(docstring: str, left_out: frozenset[str] = frozenset()) -> str:
     )
 
 
+def facts(docstring: str) -> dict[str, str]:
+    """Return the sentences of a docstring about names, by name."""
+    found = map(FACT.fullmatch, docstring.splitlines())
+    return {name: each[2] for each in found if each for name in each[1].split(", ")}
+
+
 def block(text: str, left_out: frozenset[str]) -> str:
     """Return a paragraph, an example, or a list of names with their sentences as Markdown."""
     lines = text.splitlines()

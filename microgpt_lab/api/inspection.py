@@ -14,23 +14,25 @@ from rich.text import Text
 from microgpt_lab.commands.inspect import sections, short
 from microgpt_lab.core.reprs import line
 from microgpt_lab.errors import UserError, printable
-from microgpt_lab.inspection.ablation import ablations
-from microgpt_lab.inspection.attention import heads
-from microgpt_lab.inspection.attribution import attribution
-from microgpt_lab.inspection.expected import expected, lens
-from microgpt_lab.inspection.health import health
+from microgpt_lab.inspection.ablation import Ablation, ablations
+from microgpt_lab.inspection.attention import Head, heads
+from microgpt_lab.inspection.attribution import Attribution, attribution
+from microgpt_lab.inspection.expected import Lens, Prediction, expected, lens
+from microgpt_lab.inspection.health import Health, health
 from microgpt_lab.inspection.ledger import explain
 from microgpt_lab.inspection.page import page
-from microgpt_lab.inspection.printing import tensor
-from microgpt_lab.inspection.rendering import View
+from microgpt_lab.inspection.printing import Numbers, tensor
+from microgpt_lab.inspection.rendering import View, Views
 from microgpt_lab.inspection.replay import replay
+from microgpt_lab.inspection.statement import Ledger
 from microgpt_lab.run.trained import Trained
 
 
 class Inspection(View):
     """A replay of a text, and its views, each computed when it is asked for.
 
-    text: what the model reads. replay: every number of the forward and the backward pass.
+    text: what the model reads.
+    replay: every number of the forward and the backward pass.
     """
 
     def __init__(self, folder: Path, trained: Trained, text: str):
@@ -38,40 +40,40 @@ class Inspection(View):
         self.replay = replay(trained, text)
 
     @cached_property
-    def expected(self) -> Any:
+    def expected(self) -> Views[Prediction]:
         """What the model expected at each token: its probabilities, and the loss of what came."""
         return expected(self.replay)
 
     @cached_property
-    def lens(self) -> Any:
+    def lens(self) -> Lens:
         """What it would have expected after each part (the logit lens)."""
         return lens(self.replay, self.attribution)
 
     @cached_property
-    def attribution(self) -> Any:
+    def attribution(self) -> Attribution:
         """What each part adds to the logits."""
         return attribution(self.replay)
 
     @cached_property
-    def heads(self) -> Any:
+    def heads(self) -> Views[Head]:
         """Where each attention head looked."""
         return heads(self.replay, self.attribution)
 
     @cached_property
-    def ablations(self) -> Any:
+    def ablations(self) -> Views[Ablation]:
         """The loss without a head, an attention or an MLP."""
         return ablations(self.replay)
 
     @cached_property
-    def health(self) -> Any:
+    def health(self) -> Health:
         """Gradients, updates and dead units, of one more step of the run."""
         return health(self.replay, self.folder)
 
-    def tensor(self, name: str, *, gradients: bool = False) -> Any:
+    def tensor(self, name: str, *, gradients: bool = False) -> Numbers:
         """Return the numbers of a tensor, or their gradients: "layer0.mlp.post"."""
         return tensor(self.replay, name, gradients=gradients)
 
-    def explain(self, number: str) -> Any:
+    def explain(self, number: str) -> Ledger:
         """Show how a number was made, and where its gradient comes from: "layer0.attention.wq:2:5"."""
         return explain(self.replay, number)
 

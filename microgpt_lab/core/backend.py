@@ -57,11 +57,12 @@ class Dropout(NamedTuple):
 class Batch:
     """Inputs and targets of pieces of documents. A piece has at most `block_size` + 1 tokens.
 
-    `loss_weight` multiplies the loss of each token: 1 / `tokens` for the mean over all tokens, 1 for the sum.
-    In each piece, the first predictions do not count, as many as `context` says.
-    `block_size` and `height` are the maximum length and number of documents of all such batches in a run
-    (height 0: the number in this batch). A backend that pads to them rounds all batches in the same way.
-    A backend may compute `parts` equal parts of the documents one after the other: see `Backend.accumulate`.
+    `pairs` are the inputs and the targets of each piece, as lists of whole numbers. `tokens` is how many
+    targets count. `loss_weight` multiplies the loss of each token: 1 / `tokens` for the mean over all tokens,
+    1 for the sum. In each piece, the first predictions do not count, as many as `context` says. `block_size`
+    and `height` are the maximum length and number of documents of all such batches in a run (height 0: the
+    number in this batch). A backend that pads to them rounds all batches in the same way. A backend may
+    compute `parts` equal parts of the documents one after the other: see `Backend.accumulate`.
     """
 
     def __init__(

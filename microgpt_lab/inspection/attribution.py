@@ -44,7 +44,8 @@ class Entry:
 class Attribution(View):
     """The logits of each prediction as a sum of entries.
 
-    labels: of the tokens of the vocabulary. read, came: the tokens that were read, and that came next.
+    labels: of the tokens of the vocabulary.
+    read, came: the tokens that were read, and that came next.
     logits: the model's, (T, vocab_size), less the mean over the vocabulary. They are the sum of the entries.
     difference: the largest between a logit and its sum: rounding.
     held: names of the norms, and of a cap of the logits, that are not linear: their scale is held fixed.

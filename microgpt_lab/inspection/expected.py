@@ -26,7 +26,8 @@ EQUAL = 1e-9  # largest difference between logits that counts as rounding
 class Prediction(View):
     """What a model expected after some tokens.
 
-    context: labels of the tokens that it had read. came: the label of the token that came next.
+    context: labels of the tokens that it had read.
+    came: the label of the token that came next.
     probability, nats: of that token, and -log of it.
     rank: 1 if it was the likeliest.
     likeliest: labels and probabilities of the five likeliest tokens.
@@ -81,6 +82,8 @@ class Lens(View):
     It is the output matrix, applied to the residual stream there (nostalgebraist, 2020), after the norms that
     follow, if any.
 
+    labels: of the tokens of the vocabulary.
+    read, came: the tokens that were read, and that came next.
     places: "embedding", then attention and MLP of each layer.
     probabilities: (places, T, vocab_size). The last are the model's own.
     exact: whether the logits of each place are the sum of what was added up to there, as in `attribution`.

@@ -34,9 +34,10 @@ UPDATES = "log10(update / weights): how much a step changes a matrix, −2 is 1 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A weight matrix. weights, gradients: root mean squares. updates: log10(rms of a step / rms of weights).
+    """A weight matrix. None is not known, or not defined.
 
-    None is not known, or not defined.
+    weights, gradients: root mean squares.
+    updates: log10(rms of a step / rms of weights).
     """
 
     name: str
@@ -48,7 +49,11 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Activation:
-    """A figure of the activations: see QUANTITIES. place: layer0.mlp, or layer0.attention.head0."""
+    """A figure of the activations.
+
+    quantity: "rms", "dead", "saturated" or "entropy": see QUANTITIES.
+    place: "layer0.mlp", or "layer0.attention.head0".
+    """
 
     quantity: str
     place: str

@@ -28,7 +28,8 @@ MOST = 64  # rows of a matrix, and columns
 class Numbers(View):
     """The numbers of a tensor, or their gradients.
 
-    name, shape: of the tensor; axes: what each of its axes stands for, with a label for each index.
+    name, shape: of the tensor.
+    axes: what each of its axes stands for, with a label for each index.
     values: rows along the last axis, (…, C) as N rows of C.
     of_gradients: whether the values are gradients.
     op, made_by: the operation that made it, and the source line. A weight has none.

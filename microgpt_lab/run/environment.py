@@ -21,7 +21,7 @@ from microgpt_lab.registry.origins import origin
 from microgpt_lab.registry.parts import Part
 from microgpt_lab.registry.plugins import registry
 
-PACKAGES = ("microgpt-lab", "numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
+PACKAGES = ("numpy", "jax", "hydra-core", "omegaconf", "pluggy", "tensorboardX")
 
 
 @functools.cache
@@ -31,7 +31,9 @@ def environment() -> Mapping[str, Any]:
     The answer is cached for this process, because its runs use what it has loaded even if files change
     later. The hashes below are cached for the same reason.
     """
-    versions = {}
+    from microgpt_lab import __version__  # of the code that runs; metadata may be of an older installation
+
+    versions: dict[str, str | None] = {"microgpt-lab": __version__}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)

@@ -15,7 +15,7 @@ def test_rooms_import_only_what_the_arrows_lead_to():
             continue
         for other in others:
             target = room(other)
-            version = source == "commands" and target == ""
+            version = source in ("commands", "run") and target == ""
             leaf = source in LEAVES.get(target, ())
             assert target == source or version or leaf or target in reachable(source), (
                 f"{module} imports {other}"
@@ -50,6 +50,7 @@ def test_only_options_and_commands_import_hydra_and_nothing_instantiates():
 
 def test_plugins_use_the_public_api_and_no_other_plugin():
     public = (
+        "backends",
         "ops",
         "terminal",
         "core",
@@ -65,6 +66,17 @@ def test_plugins_use_the_public_api_and_no_other_plugin():
             if name.startswith(("microgpt_lab", "plugins")):
                 exported = name.removeprefix("microgpt_lab.") in microgpt_lab.__all__
                 assert name == "microgpt_lab" or exported or name.startswith(public), (path, name)
+
+
+def test_packages_in_examples_use_only_what_is_public():
+    """docs/plugins.md lists what that is."""
+    modules = {f"microgpt_lab.{name}" for name in PUBLIC}
+    public = {"microgpt_lab", *(f"microgpt_lab.{name}" for name in microgpt_lab.__all__), *modules}
+    files = list((ROOT / "examples").rglob("*.py"))
+    assert len(files) > 8
+    for path in files:
+        for name in (name for name in imported(path) if name.startswith("microgpt_lab")):
+            assert name in public or name.rpartition(".")[0] in modules, (path, name)
 
 
 def test_the_listing_shows_the_rooms():

@@ -50,6 +50,7 @@ def test_changes_that_cannot_be_are_refused(changes, expected):
         with_changes([["seed=1"]], changes)
 
 
+@pytest.mark.thorough
 def test_a_report_compares_changes(lab, tmp_path):
     pytest.importorskip("pandas", reason="needs microgpt-lab[report]")
     given = "hydra.sweeper.changes=[none,'activation=gelu','mlp=glu activation=silu']"

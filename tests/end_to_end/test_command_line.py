@@ -124,6 +124,7 @@ def test_an_unexpected_error_is_a_traceback_with_status_failed(lab, tmp_path):
     assert json.loads((only(tmp_path / "runs") / "summary.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not shutil.which("script"), reason="needs the program `script` for a terminal")
 def test_no_color_is_respected_on_a_terminal(lab):
     command = ("script", "-qec", f"'{sys.executable}' -P -m microgpt_lab {' '.join(SHORT)}", "/dev/null")
@@ -238,6 +239,7 @@ def test_plugins_lists_every_part(lab):
     assert "optimizer=muon" in shown and "activation" not in shown
 
 
+@pytest.mark.thorough
 def test_bench_compares_the_backends(lab):
     small = ("embed=8", "batch_size=2", "mlp.ratio=2", "steps=5", "--turns", "2", "--seconds", "0.05")
     output = lab("bench", *small, check=0).stdout

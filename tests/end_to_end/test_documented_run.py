@@ -1,4 +1,4 @@
-"""The output of the default run that README and docs show is what the run prints, writes and exports."""
+"""The output of the default run that pages show is what the run prints, writes and exports."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+START = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
 EXPORT = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 
 
@@ -18,7 +18,7 @@ def lines(page, pattern):
 def test_the_default_run_gives_the_documented_figures(lab, tmp_path):
     """On numpy, which is faster and follows python to 1e-9."""
     printed = lab("backend=numpy", "hydra.run.dir=run", check=0).stdout
-    assert re.search(r"^```\n( val loss.*?)^```", README, flags=re.M | re.S)[1] in printed
+    assert re.search(r"^```\n( val loss.*?)^```", START, flags=re.M | re.S)[1] in printed
     points = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     losses = {p["step"]: p["loss/train"] for p in map(json.loads, points) if "loss/train" in p}
     for step, loss in re.findall(r"^ +step (\d+) loss ([\d.]+)$", EXPORT, flags=re.M):

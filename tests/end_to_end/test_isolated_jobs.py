@@ -103,6 +103,7 @@ def sweeps(lab_in, tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_jobs_do_not_affect_each_other_in_any_order_or_process(sweeps):
     forks, workers = (
         {activation_of(name): summary for name, summary in summaries(sweeps / backend).items()}

@@ -14,6 +14,7 @@ from microgpt_lab.run import checkpoint
 MODULES = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "launcher",
     ["joblib", "submitit_local", *(pytest.param(name, marks=pytest.mark.slow) for name in ("basic", "ray"))],
@@ -35,6 +36,7 @@ def configurations(sweep):
     return {file.read_text() for file in sweep.glob("*/config.yaml")}
 
 
+@pytest.mark.thorough
 def test_a_job_gives_the_same_result_as_the_same_run_alone(lab, tmp_path):
     """This holds for any seed, whether or not an earlier job has prepared the setting."""
     grid = ("steps=30", "eval_every=7", "dropout=0.1", "seed=range(3)", "optimizer=muon,adam")

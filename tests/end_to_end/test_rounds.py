@@ -28,6 +28,7 @@ def seeds(folder, *words):
     return sorted(int(re.search(r"seed=(\d+)", name)[1]) for name in names)
 
 
+@pytest.mark.thorough
 def test_tune_compares_each_setting_at_its_best_value_on_other_seeds(lab, tmp_path):
     done = lab(*TUNE, check=0)
     first, *lines, last = done.stdout.splitlines()
@@ -93,6 +94,7 @@ def test_a_recipe_may_tune(lab, tmp_path):
     assert "8 to run" in done.stdout and not (tmp_path / "runs").exists()
 
 
+@pytest.mark.thorough
 def test_until_adds_seeds_until_every_interval_is_narrow(lab, tmp_path):
     done = lab(*UNTIL, "until=9", check=0)
     first, *_, outcome, last = done.stdout.splitlines()

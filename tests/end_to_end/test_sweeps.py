@@ -189,7 +189,7 @@ def test_a_users_recipe_is_listed_swept_and_checked(lab, tmp_path):
     assert "✗" in lab("experiments", "check", "mine", check=1).stdout
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", sorted(path.parent.name for path in ROOT.glob("experiments/*/expected.json"))
 )
@@ -212,6 +212,7 @@ def test_nested_folders_of_a_job_are_refused(lab, tmp_path):
     assert "a/0 is a path: write the name of one folder" in done.stderr and "2 refused" in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_setting_too_large_to_prepare_fails_in_its_own_process(lab, tmp_path):
     """This holds for each job of the setting, also after other jobs of it have failed."""
     large = ("batch_size=20000", "block_size=32", "embed=4", "samples=0", "eval_every=0", "steps=2")

@@ -151,6 +151,7 @@ def test_a_job_that_begins_after_its_sweep_was_killed_does_not_run(tmp_path):
     assert (tmp_path / "status").read_text() == str(INTERRUPTED) and not (tmp_path / "sweep" / "job").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],

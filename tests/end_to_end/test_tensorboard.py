@@ -130,6 +130,7 @@ def trained(config, folder, figures=(), **options):
     return trainer
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("steps", "apart"),
     [(1001, 5), *(pytest.param(steps, 4, marks=pytest.mark.slow) for steps in (998, 1000))],

@@ -1,4 +1,4 @@
-"""The tour in README runs as written, after README's first command."""
+"""The tours in README and in docs/start.md run as written, after README's first command."""
 
 import re
 import shlex
@@ -13,10 +13,11 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
-FIRST, *_ = BLOCKS[0].splitlines()
-TOUR = [line for block in BLOCKS[2:] if "export" not in block for line in block.splitlines()]
+README, START = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/start.md"))
+(FIRST, _, *README_TOUR), (_, *START_TOUR) = (
+    re.findall(r"```sh\n(.*?)```", p, flags=re.S) for p in (README, START)
+)
+TOUR = "".join([*README_TOUR, *START_TOUR]).splitlines()
 LAB = [shlex.split(line, comments=True)[3:] for line in TOUR if line.startswith("python -m microgpt_lab ")]
 TRAINING = [words for words in LAB if words[0] not in COMMANDS and "--help" not in words]
 
@@ -28,7 +29,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def test_the_readme_contains_the_tour():
+def test_the_pages_contain_the_tour():
     assert len(LAB) > 10 and len(TRAINING) > 5
     others = [line for line in TOUR if not line.startswith("python -m microgpt_lab ")]
     assert others == ["tensorboard --logdir runs"]
@@ -49,6 +50,7 @@ def test_the_first_command_installs_what_the_tour_needs():
     assert not [words for words in LAB for word in words if set(re.split(r"\W+", word)) & left]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("words", TRAINING, ids=" ".join)
 def test_each_training_line_can_be_composed(lab, checkout, words):
     if "-m" in words:

@@ -60,7 +60,7 @@ def test_a_graph_of_the_published_algorithm_has_the_stated_number_of_values():
     assert f">>> round(loss.item(), 6)\n{loss.data:.6f}\n" in page
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_first_ablation_gives_its_figures(lab):
     page = PAGES["ablation"]
     shown = "".join(lab(*words, exactly=True, check=0).stdout for words in commands("ablation"))
@@ -70,7 +70,7 @@ def test_the_first_ablation_gives_its_figures(lab):
     assert f"is worse by {tuned[1]}" in " ".join(page.split())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_changed_model_becomes_a_file_that_prints_its_losses(lab, tmp_path):
     *_, training, export = commands("from-microgpt")
     for words in (training, export):

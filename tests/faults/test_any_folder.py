@@ -122,6 +122,7 @@ def check_any_value(sweep, capsys, data):
 SEVERAL = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
+@pytest.mark.thorough
 @settings(max_examples=50, **SEVERAL)
 @given(data=st.data())
 def test_any_value_at_any_place_has_a_defined_result(sweep, capsys, data):

@@ -126,6 +126,7 @@ def killed_runs(tmp_path_factory):
     return killed
 
 
+@pytest.mark.thorough
 def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed_runs):
     found = []
     for folder in killed_runs:

@@ -116,6 +116,7 @@ def every_part_on_both_backends():
             yield pytest.param(what, "numpy", marks=[pytest.mark.slow] * slow)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("what", "backend"), list(every_part_on_both_backends()))
 def test_a_broken_part_stops_the_run_with_its_name(lab, tmp_path, plugin, what, backend):
     kind, text, message = PARTS[what]

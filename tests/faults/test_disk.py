@@ -28,6 +28,7 @@ def run_with_mounts(script, folder):
     return done
 
 
+@pytest.mark.thorough
 def test_a_run_on_a_full_disk_ends_and_can_be_resumed(lab, tmp_path):
     script = f"""
 mount -o remount,size=200k disk
@@ -50,6 +51,7 @@ cp disk/run/checkpoint.bin resumed.bin
     assert checkpoint.read(tmp_path / "kept", pytest.fail).numbers == whole.numbers
 
 
+@pytest.mark.thorough
 def test_a_sweep_on_a_full_disk_ends_and_can_be_resumed(tmp_path):
     script = f"""
 mount -o remount,size=400k disk
@@ -77,6 +79,7 @@ mount -o remount,ro disk
     assert done.stderr.count("Read-only file system") == 2
 
 
+@pytest.mark.thorough
 def test_a_run_beyond_the_file_size_limit_ends_and_can_be_resumed(lab, tmp_path):
     done = lab(command=["bash", "-c", f"ulimit -f 40; {LAB} {LONGER} hydra.run.dir=run"], check=1)
     assert "File too large" in done.stderr and "Traceback" not in done.stderr

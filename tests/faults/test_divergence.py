@@ -20,6 +20,7 @@ def trainer(backend, optimizer="sgd", norm="none", activation="relu", **options)
     return Trainer(model, corpus, *parts, steps=40)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -103,6 +103,7 @@ sys.exit(status)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "arguments", [[*SHORT], ["resume", "run"], ["sample", "run"], ["plugins"]], ids=lambda a: a[0]
 )

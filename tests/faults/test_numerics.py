@@ -12,6 +12,7 @@ from microgpt_lab.core.autograd import Value
 from microgpt_lab.registry.plugins import registry
 
 BACKENDS = ["python", "numpy", "jax", pytest.param("c", marks=pytest.mark.slow)]
+THOROUGH = ["python", "numpy", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("jax", "c"))]
 MOST = 1.7976931348623157e308
 EXTREMES = [
     0.0,
@@ -138,7 +139,7 @@ def test_powers_are_never_complex(x, n):
     assert type(value.data) is float
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", THOROUGH)
 @pytest.mark.parametrize(
     ("documents", "options"),
     [

@@ -119,6 +119,7 @@ OFTEN = (
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "interruption",
     [pytest.param(name, marks=[pytest.mark.slow] * (name not in OFTEN)) for name in INTERRUPTIONS],

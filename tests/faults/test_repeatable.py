@@ -32,6 +32,7 @@ def outcome(run):
     return saved.numbers, losses, (run / "samples.txt").read_text()
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test loaded it: the child only execs
 @pytest.mark.parametrize("backend", ["python", "numpy", "c", pytest.param("jax", marks=pytest.mark.slow)])
 def test_the_same_command_gives_the_same_bits(tmp_path, backend):

@@ -131,6 +131,7 @@ KILLED = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("backend", "options", "kills"), KILLED)
 def test_a_run_killed_at_random_moments_ends_the_same(tmp_path, backend, options, kills):
     needs(backend)

@@ -54,6 +54,7 @@ def session(tmp_path_factory):
     return folder, done
 
 
+@pytest.mark.thorough
 def test_every_command_succeeds_without_fork_posix_signals_or_open_folders(session):
     folder, done = session
     assert done.returncode == 0, done.stderr

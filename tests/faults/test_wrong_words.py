@@ -51,6 +51,7 @@ def every_mistake():
         yield pytest.param(wrong, id=wrong["command"], marks=[pytest.mark.slow] * bool(slow))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", list(every_mistake()))
 def test_a_mistake_prints_one_line_and_writes_nothing(lab, tmp_path, wrong):
     for name, text in wrong.get("files", {}).items():

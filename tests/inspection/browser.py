@@ -1,7 +1,5 @@
 """A page in headless Chromium, controlled over a pipe (the DevTools protocol), without further packages."""
 
-import base64
-import fcntl
 import itertools
 import json
 import os
@@ -20,6 +18,7 @@ class Browser:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         if not program:
             pytest.skip("needs Chromium")
+        fcntl = pytest.importorskip("fcntl", reason="needs file descriptors of POSIX")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         flags += [f"--user-data-dir={folder}", "--remote-debugging-pipe", "--window-size=1280,720"]
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
@@ -95,17 +94,6 @@ class Browser:
     def dark(self, is_dark):
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
-
-    def picture(self, file, whole=False):
-        """Save what is visible, or the whole page, as a PNG."""
-        data = self.send("Page.captureScreenshot", captureBeyondViewport=whole, **self.clip(whole))["data"]
-        file.write_bytes(base64.b64decode(data))
-
-    def clip(self, whole):
-        if not whole:
-            return {}
-        size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def close(self):
         self.process.kill()

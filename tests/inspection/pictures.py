@@ -1,9 +1,11 @@
-"""`python tests/inspection/pictures.py`: draw the pictures of the runs that go wrong in docs/inspect.md.
+"""`python tests/inspection/pictures.py`: draw the pictures of docs/inspect.md, each in light and dark.
 
-It trains the runs of that page, opens their pages in Chromium, and saves a curve of each below the same curve
-of a run that trains well.
+The first is the beginning of the page of the run `demo`. For the others it trains the runs that go wrong,
+opens their pages in Chromium, and puts a curve of each below the same one of a run that trains well. The
+colours of both modes become variables of one SVG.
 """
 
+import html
 import json
 import re
 import subprocess
@@ -12,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from browser import Browser
-from PIL import Image
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 RUN = "backend=c", "batch_size=32", "steps=600", "eval_every=50", "callback=[checkpoint,diagnostics]"
@@ -24,9 +25,16 @@ PICTURES = {  # name: the curve; what is changed in the run that trains well, an
 }
 CARD = """
 [...document.querySelectorAll("#health .card")].filter((x) => x.querySelector("h3").innerText === %s)
-  .map((x) => { x.querySelector("h3").innerText = %s; return x.outerHTML; })[0]"""
-SHOW = "document.body.innerHTML = '<main style=\"padding: 12px\"><div class=cards></div></main>'; "
-SHOW += "document.querySelector('.cards').innerHTML = %s"
+  .map((x) => [x.querySelector("svg").innerHTML, x.querySelector(".note").innerText])[0]"""
+DEMO_WIDTH, DEMO_HEIGHT = 1265, 858  # of the picture of the page, without the scroll bar
+WIDTH, HEIGHT, HEAD = 600, 260, 52  # of a curve in the page, and of the lines above it
+LOOK = {"ink": ("#1d1c1a", "#e9e7e2"), "soft": ("#5d5a55", "#aaa7a0"), "line": ("#e5e1d9", "#3b434b")}
+STYLE = """text { fill: var(--soft); font: 13px system-ui, sans-serif; }
+text[style] { fill: var(--colour); }
+.heading { fill: var(--ink); font-size: 15px; font-weight: 600; }
+.middle { text-anchor: middle; }
+line { stroke: var(--line); }
+polyline { fill: none; stroke: var(--colour); stroke-width: 1.7; }"""
 
 
 def page(folder: Path, changed: tuple[str, ...]) -> Path:
@@ -38,25 +46,68 @@ def page(folder: Path, changed: tuple[str, ...]) -> Path:
     return folder / f"{name}.html"
 
 
-def draw(browser: Browser, folder: Path, name: str) -> None:
+def demo(browser: Browser, folder: Path) -> str:
+    """Return an SVG with the beginning of the page of `demo` in both modes, as two images."""
+    lab, size = [sys.executable, "-m", "microgpt_lab"], f'width="{DEMO_WIDTH}" height="{DEMO_HEIGHT}"'
+    subprocess.run([*lab, "inspect", "demo", "--text", "emma", "--html", "demo.html"], check=True, cwd=folder)
+    browser.send(
+        "Emulation.setDeviceMetricsOverride",
+        width=1280,
+        height=DEMO_HEIGHT,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    browser.open(folder / "demo.html")
+    images = []
+    for mode in ("light", "dark"):
+        browser.dark(mode == "dark")
+        clip = {"x": 0, "y": 0, "width": DEMO_WIDTH, "height": DEMO_HEIGHT, "scale": 1}
+        shot = browser.send("Page.captureScreenshot", format="webp", quality=85, clip=clip)["data"]
+        images.append(f'<image class="{mode}" {size} href="data:image/webp;base64,{shot}"/>')
+    modes = ".dark { display: none }\n@media (prefers-color-scheme: dark) { .dark { display: inline } }"
+    shown = "\n".join(images)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {DEMO_WIDTH} {DEMO_HEIGHT}" {size}>'
+    return f"{head}\n<style>\n{modes}\n</style>\n{shown}\n</svg>\n"
+
+
+def draw(browser: Browser, folder: Path, name: str) -> str:
+    """Return an SVG with the curve of two runs, one below the other."""
     title, *runs = PICTURES[name]
-    cards = []
-    for changed in runs:
+    panels = []
+    for place, changed in enumerate(runs):
         browser.open(page(folder, changed))
-        heading = f"{title}: {changed[0] if changed else 'the default'}"
-        cards.append(browser.run(CARD % (json.dumps(title), json.dumps(heading))))
-    browser.run(SHOW % json.dumps("".join(cards)))
-    file = IMAGES / f"inspect-{name}.png"
-    browser.picture(file, whole=True)
-    Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(file, optimize=True)
+        lines, note = browser.run(CARD % json.dumps(title))
+        heading = html.escape(f"{title}: {changed[0] if changed else 'the default'}")
+        top = place * (HEAD + HEIGHT + 16)
+        panels += [
+            f'<text class="heading" x="4" y="{top + 18}">{heading}</text>',
+            f'<text x="4" y="{top + 38}">{html.escape(note)}</text>',
+            f'<g transform="translate(0 {top + HEAD})">{lines}</g>',
+        ]
+    panels, colors = with_variables("\n".join(panels))
+    size = f'viewBox="0 0 {WIDTH} {2 * (HEAD + HEIGHT) + 16}" width="{WIDTH}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{style(LOOK | colors)}\n{panels}\n</svg>\n'
+
+
+def with_variables(svg: str) -> tuple[str, dict[str, tuple[str, str]]]:
+    """Replace each light-dark(…), which not all viewers know, by a variable. Return these too."""
+    found = dict.fromkeys(re.findall(r"light-dark\((.+?\)), (.+?\))\)", svg))
+    names = {colors: f"c{i}" for i, colors in enumerate(found)}
+    for colors, name in names.items():
+        svg = svg.replace(f"light-dark({', '.join(colors)})", f"var(--{name})")
+    return svg, {name: colors for colors, name in names.items()}
+
+
+def style(colors: dict[str, tuple[str, str]]) -> str:
+    light, dark = ("; ".join(f"--{name}: {both[mode]}" for name, both in colors.items()) for mode in (0, 1))
+    modes = f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    return f"<style>\n{modes}\n{STYLE}\n</style>"
 
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder, TemporaryDirectory() as profile:
         browser = Browser(profile)
-        browser.send("Emulation.setScrollbarsHidden", hidden=True)
-        size = {"width": 640, "height": 400, "deviceScaleFactor": 1.5}
-        browser.send("Emulation.setDeviceMetricsOverride", **size, mobile=False)
+        (IMAGES / "inspect.svg").write_text(demo(browser, Path(folder)), encoding="utf-8")
         for name in PICTURES:
-            draw(browser, Path(folder), name)
+            (IMAGES / f"inspect-{name}.svg").write_text(draw(browser, Path(folder), name), encoding="utf-8")
         browser.close()

@@ -21,6 +21,7 @@ sys.exit(main(inspect))
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", ["c", pytest.param("jax", marks=pytest.mark.slow)])
 def test_neither_a_compiler_nor_jax_is_needed(tmp_path, backend):
     needs(backend)

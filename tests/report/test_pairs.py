@@ -96,6 +96,7 @@ def test_a_report_has_every_pair_once(tmp_path):
     assert "(report-pairs.svg)" in (tmp_path / "report.md").read_text()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("means", "seeds", "message"),
     [

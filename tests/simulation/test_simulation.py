@@ -39,6 +39,7 @@ def test_the_committed_figures_are_within_their_bounds():
     assert_bounds(COMMITTED)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cell", [pytest.param(EQUAL[7], marks=pytest.mark.slow), UNEQUAL[2]], ids=str)
 def test_the_code_reproduces_the_committed_figures(cell):
     assert dict([simulate(cell)]) == {str(cell): pytest.approx(COMMITTED[str(cell)], abs=0.3)}

@@ -2,8 +2,7 @@ import os
 from typing import Literal
 
 from microgpt_lab import Backend, hookimpl
-from microgpt_lab.core.backend import Block
-from microgpt_lab.tensors.padding import mask_scales, padded
+from microgpt_lab.backends import Block, mask_scales, padded
 
 
 class TorchBackend(Backend):

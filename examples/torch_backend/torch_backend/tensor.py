@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 from torch.nn.functional import embedding
 
-from microgpt_lab.core.reprs import preview
+from microgpt_lab.backends import preview
 
 FUNCTIONS = {
     "exp": torch.exp,

@@ -19,7 +19,8 @@ class MyPart(Backend):
         (row if row.shape == (1, 1) else row[:1]).backward()
         return row.detach(), {name: gradient(leaf) for name, leaf in leaves.items()}
 
-    # To be faster: blocks(batch) makes tensors of a batch, scan(f) a function of steps.
+    # To be faster: blocks(batch) makes tensors of a batch, with `padded` and `Block` of
+    # microgpt_lab.backends, and scan(f) a function of steps.
 
 
 def gradient(leaf):
