@@ -81,7 +81,7 @@ def test_each_question_has_predictions_and_an_answer():
     parts = re.split(r"^## \d\. ", PAGES["worksheet"], flags=re.M)[1:]
     assert len(parts) == 8
     for part in parts:
-        assert part.count("☐") >= 3 and "\n**Look**" in part and "\n**Explain**" in part
+        assert part.count("\n- [ ] ") >= 3 and "\n**Look**" in part and "\n**Explain**" in part
     answers = PAGES["teaching"].partition("\n## Answers\n")[2]
     assert re.findall(r"^(\d)\. \*\*", answers, flags=re.M) == list("12345678")
     assert {question for question, *_ in ANSWERS} == set(range(1, 8))
@@ -129,6 +129,8 @@ def test_the_worksheet_gives_the_figures_of_the_answers(lab, tmp_path):
         assert low <= min(losses) and max(losses) <= high, setting
     right = swept[7].groupby("position")["exact_match"]
     assert right.max()["none"] == 0 and right.min()["learned"] > 0.9
+    wins = swept[4].pivot(index="seed", columns="layers", values="loss/val")
+    assert wins.loc[4, 2] < wins.loc[4, 1] and wins.loc[2, 1] < wins.loc[2, 2]
     assert swept[4].loc[swept[4]["layers"] == 2, "loss/val"].std() > 0.005
     claims = [each.stdout for each in done if "compared with" in each.stdout]
     assert [text.count("worse than") > 0 for text in claims] == [True, False, True, True, True, True]
