@@ -68,6 +68,15 @@ def test_the_other_commands_name_existing_flags(command, capsys):
     assert all(re.search(rf"{flag}\b", shown) for flag in flags), flags
 
 
+@pytest.mark.thorough
+def test_the_lines_for_a_notebook_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (lines,) = re.findall(r"```python\n(.*?)```", PAGES["how-to"], flags=re.S)
+    short = 'steps=3, eval_docs=2, samples=0, callback=["jsonl", "checkpoint"], backend="numpy"'
+    exec(lines.replace('steps=200, backend="auto"', short), names := {})
+    assert names["run"].status == "ok" and len(names["run"].metrics) == 3
+
+
 def test_the_worksheet_needs_no_particular_shell():
     """PowerShell splits words at commas, the Command Prompt does not know single quotes."""
     lines = [line for line in PAGES["worksheet"].splitlines() if line.startswith(START)]
@@ -96,6 +105,7 @@ def test_an_untrained_model_has_the_loss_of_the_answers(tmp_path):
     )
 
 
+@pytest.mark.thorough
 def test_names_that_a_run_does_not_reach_do_not_change_it(tmp_path):
     short = {"steps": 20, "eval_docs": 20, "backend": "numpy", "callback": ["jsonl"], "samples": 0}
     losses = [train(**short, train_docs=n, folder=tmp_path / str(n)).loss for n in (0, 20, 10)]
