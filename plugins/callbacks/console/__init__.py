@@ -147,8 +147,8 @@ class Console:
             unit = " bits per character" if self.run.objective == "bits_per_char/val" else ""
             val = f"val [bold]{summary[self.run.objective]:.4f}[/]{unit}"
         width = f"  {chosen_width(self.run.config)}" if self.run.config["match"] != "none" else ""
-        name = escaped(f"{self.run.progress} {self.run.name}{width}")
-        line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
+        name = escaped(f"{self.run.name}{width}")
+        line = f"{mark} {escaped(self.run.progress)} {val}  {summary['seconds']:.1f}s  {name}"
         words = " ".join(summary.get("samples", [])[:3]).split()
         samples = escaped(shorten(" ".join(words), SAMPLES))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
