@@ -104,8 +104,8 @@ SETTINGS = {
 def every_setting_on_every_backend():
     for name in BACKENDS:
         for setting in SETTINGS:
-            slow = name in COMPILED and setting != "dropout in a batch"
-            yield pytest.param(setting, name, marks=[pytest.mark.slow] * slow)
+            mark = pytest.mark.thorough if setting == "dropout in a batch" else pytest.mark.slow
+            yield pytest.param(setting, name, marks=[mark] * (name in COMPILED))
 
 
 @pytest.mark.parametrize(("setting", "name"), list(every_setting_on_every_backend()))

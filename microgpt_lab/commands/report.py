@@ -98,7 +98,7 @@ def show(analysis: Analysis, frame: pandas.DataFrame, sweep: Path) -> None:
     console.print(f"[bold]{escape(facts['title'])}[/]  {escape(facts['counts'])}", soft_wrap=True)
     print_table(console, table(facts, console.width))
     for note in facts["notes"]:
-        console.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
+        console.print(f"[dim]{escape(note)}[/]", soft_wrap=not console.is_terminal)
     for line in facts["without_result"]:
         console.print(f"[red]without a result[/] {escape(line)}", soft_wrap=True)
 

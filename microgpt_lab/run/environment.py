@@ -48,13 +48,13 @@ def environment() -> Mapping[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Return the commit that is checked out here, and whether files differ from it. None without git."""
+    """Return the commit that is checked out here, and whether its files have changed. None without git."""
     try:
         commit, changes = [
             subprocess.run(
                 ["git", "-C", folder, *args], capture_output=True, check=True, timeout=10
             ).stdout.decode("utf-8", "replace")
-            for args in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+            for args in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         ]
     except (OSError, subprocess.SubprocessError):
         return {"git_commit": None, "git_dirty": None}

@@ -51,10 +51,13 @@ def test_the_header_says_about_how_long_a_run_takes(lab):
 
 
 def test_a_run_says_what_it_minimizes_if_it_is_more_than_the_cross_entropy(lab):
-    lines = lab(*SHORT, "steps=2", "mlp=moe", "loss=label_smoothing", check=0).stdout.splitlines()
+    lines = lab(
+        *SHORT, "steps=2", "mlp=moe", "loss=label_smoothing", "samples=0", check=0
+    ).stdout.splitlines()
     minimized = "cross-entropy + penalty + balance"
     assert f"  loss   {minimized} in training, cross-entropy alone in validation" in lines
     assert any(line.startswith(f"training loss ({minimized}) 3.") for line in lines)
+    assert not any("sample  nll" in line for line in lines), "a table of no samples"
 
 
 def test_a_pipe_is_told_once_how_long_the_training_will_take(tmp_path, monkeypatch, capsys):

@@ -124,6 +124,7 @@ def activation_of(name):
     return re.search("activation=([a-z]+)", name)[1]
 
 
+@pytest.mark.thorough
 def test_the_log_of_a_job_lists_what_it_left_behind_in_a_worker(sweeps):
     logs = {activation_of(file.parent.name): file.read_text() for file in sweeps.glob("threaded/*/log.txt")}
     assert "left behind" not in logs["relu"]

@@ -162,7 +162,7 @@ def test_jobs_and_searches_that_choose_a_tokenizer_are_judged_in_bits_per_charac
     for chosen, unit in (("tokenizer=char", " bits per character"), ("layers=2", "")):
         shown = lab("-m", chosen, "seed=1", *quick, check=0).stdout
         (line,) = (line for line in shown.splitlines() if line.startswith("✓"))
-        assert re.search(rf"  val \d\.\d{{4}}{unit}  \d", line)
+        assert re.search(rf" val \d\.\d{{4}}{unit}  \d", line)
     for name, override, objective in (
         ("bpe", "tokenizer=bpe", "bits_per_char/val"),
         ("bpe", "tokenizer.vocab_size=100", "bits_per_char/val"),

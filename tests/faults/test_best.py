@@ -136,6 +136,7 @@ def test_after_a_kill_the_best_checkpoint_is_not_later_than_the_last(killed_runs
     assert {(3, None), (3, 3), (6, 3), (6, 6), (18, 6), (18, 18), (24, 18)} <= set(found)
 
 
+@pytest.mark.thorough
 def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed_runs, finished_run, tmp_path):
     for folder in killed_runs[2:]:  # the first two folders are not complete yet
         run = shutil.copytree(folder, tmp_path / folder.name)
@@ -143,6 +144,7 @@ def test_a_run_killed_before_any_rename_ends_with_the_same_result(killed_runs, f
         assert outcome(run) == outcome(finished_run)
 
 
+@pytest.mark.thorough
 def test_resumed_with_changes_the_best_checkpoint_matches_the_metrics(killed_runs, tmp_path):
     steps = set()
     for folder in killed_runs[4::2]:
@@ -159,6 +161,7 @@ def test_a_diverged_run_keeps_its_best_checkpoint(run):
     assert best_step(run) >= 18 and summary_of(run)["status"] == "ok"
 
 
+@pytest.mark.thorough
 def test_resuming_from_an_older_checkpoint_drops_a_later_best_checkpoint(killed_runs, finished_run, tmp_path):
     last = next(folder for folder in killed_runs if (best := read_best(folder)) and best.facts["step"] == 18)
     run = shutil.copytree(last, tmp_path / "run")
@@ -235,6 +238,7 @@ def test_resume_best_goes_back_to_the_best_checkpoint(run, finished_run):
     best_step(run)
 
 
+@pytest.mark.thorough
 def test_resume_leaves_no_later_checkpoint(run, killed_runs):
     """Otherwise a kill right after `resume` could bring back the dropped steps."""
 

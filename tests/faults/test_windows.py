@@ -64,6 +64,7 @@ def test_every_command_succeeds_without_fork_posix_signals_or_open_folders(sessi
     assert json.loads((folder / "runs/one/summary.json").read_text())["steps"] == 7
 
 
+@pytest.mark.thorough
 def test_characters_that_a_pipe_lacks_are_question_marks(session):
     _, done = session
     assert "? [3/3]" in done.stdout, "the check mark of a job is not in cp1252"

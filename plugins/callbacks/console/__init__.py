@@ -147,8 +147,8 @@ class Console:
             unit = " bits per character" if self.run.objective == "bits_per_char/val" else ""
             val = f"val [bold]{summary[self.run.objective]:.4f}[/]{unit}"
         width = f"  {chosen_width(self.run.config)}" if self.run.config["match"] != "none" else ""
-        name = escaped(f"{self.run.progress} {self.run.name}{width}")
-        line = f"{mark} {name}  {val}  {summary['seconds']:.1f}s"
+        name = escaped(f"{self.run.name}{width}")
+        line = f"{mark} {escaped(self.run.progress)} {val}  {summary['seconds']:.1f}s  {name}"
         words = " ".join(summary.get("samples", [])[:3]).split()
         samples = escaped(shorten(" ".join(words), SAMPLES))
         line += f"  [yellow]{sparkline(self.losses)}[/]  [dim]{samples}[/]"
@@ -160,13 +160,29 @@ class Console:
             self.terminal.print(line, soft_wrap=True)
 
     def result(self, summary):
-        from rich.columns import Columns
         from rich.table import Table
 
         table = Table(box=None, show_header=False, title="result", title_justify="left")
         for name, value in result_rows(summary, self.losses, self.trainer):
             table.add_row(f"[dim]{name}[/]", value)
-        samples, how = summary["samples"], drawn(self.run)
+        if summary["samples"]:
+            self.with_samples(table, summary["samples"])
+        else:
+            self.terminal.print(table)
+        if self.losses:
+            curve = sparkline(self.losses)
+            first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
+            self.terminal.print(
+                f"[dim]training loss{terms(self.trainer)}[/] {first} [yellow]{curve}[/] {last}"
+            )
+        for name, command in self.next_commands(summary["seconds"]):
+            self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
+
+    def with_samples(self, table, samples):
+        """Print the table of the result, the samples beside or below it, and how they were drawn."""
+        from rich.columns import Columns
+
+        how = drawn(self.run)
         if are_text(self.trainer.corpus, samples):
             self.terminal.print(table, "[italic]samples[/]", sep="\n")
             for line in sample_texts(samples):
@@ -177,16 +193,7 @@ class Console:
             beside = Columns([table, documents], padding=(0, 4))
             self.terminal.print(*([beside] if self.live else [table, documents]))
             how += "; nll: negative log-likelihood in nats per token"
-        if samples:
-            self.terminal.print(f"[dim]{how}[/]", soft_wrap=not self.live)
-        if self.losses:
-            curve = sparkline(self.losses)
-            first, last = f"{self.losses[0]:.2f}", f"{mean(self.losses[-50:]):.2f}"
-            self.terminal.print(
-                f"[dim]training loss{terms(self.trainer)}[/] {first} [yellow]{curve}[/] {last}"
-            )
-        for name, command in self.next_commands(summary["seconds"]):
-            self.terminal.print(f"[dim]{name:<8}[/] {escaped(command)}", soft_wrap=True)
+        self.terminal.print(f"[dim]{how}[/]", soft_wrap=not self.live)
 
     def next_commands(self, seconds):
         """The folder of the run, the commands that use it, and a faster one if it took long."""
