@@ -171,6 +171,7 @@ class SwappingState:
         return w - (g + state["a"] * 0.5) * lr, {"b": (state["a"], None), "a": state["b"][0] + g}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", JAX_SLOW)
 @pytest.mark.parametrize("optimizer", [HeavyBall, SwappingState])
 def test_optimizer_states_may_be_old_weights_or_swap_places(name, optimizer):
@@ -252,6 +253,7 @@ def test_numpy_and_python_draw_the_same_dropout_masks():
                 assert heads.tolist() == rows
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BACKENDS)
 def test_stopping_within_a_call_gives_the_weights_of_that_step(name):
     class Stops:

@@ -45,6 +45,7 @@ def every_unfit_part_on_every_backend():
             yield pytest.param(activation, name, marks=[pytest.mark.slow] * slow)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("activation", "name"), list(every_unfit_part_on_every_backend()))
 def test_parts_that_cannot_run_on_a_backend_are_refused_in_one_line(lab, tmp_path, name, activation):
     backend(name)

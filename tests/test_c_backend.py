@@ -85,6 +85,7 @@ MODELS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("chosen", MODELS, ids=range(len(MODELS)))
 def test_models_of_all_parts_train_as_on_numpy(chosen):
     assert_equal_to("numpy", **chosen)
@@ -128,6 +129,7 @@ class EveryOptimizer:
         return f(*arguments, role=role) if wants else f(*arguments)
 
 
+@pytest.mark.thorough
 def test_all_activations_and_optimizers_are_those_of_numpy():
     assert_equal_to("numpy", mlp=EveryActivation(), optimizer=EveryOptimizer(), batch_size=3)
 
@@ -147,6 +149,7 @@ def test_1000_losses_are_those_published(karpathy_names):
     assert found == pytest.approx(list(map(float, golden)), rel=0, abs=1e-12)
 
 
+@pytest.mark.thorough
 def test_bits_do_not_depend_on_threads_or_runs_or_what_lay_in_memory(monkeypatch):
     """Each document or two have a lane of their own, as has the update of each of Muon's matrices.
 

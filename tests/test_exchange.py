@@ -162,6 +162,7 @@ def test_the_parts_decide_which_model_of_transformers_a_run_is(words):
     assert architecture_of(compose(words.split())).name == FITS[words]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("words", NEAREST)
 def test_what_transformers_cannot_express_is_named_in_one_line(words):
     misfits, name, has = NEAREST[words]

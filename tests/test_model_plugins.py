@@ -126,6 +126,7 @@ def test_what_is_wrong_with_them_is_said_with_the_option_that_shows_it(module):
         check(leaky)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_the_example_of_each_hook_is_a_part_that_passes_its_check(kind):
     module = types.ModuleType("example")

@@ -41,7 +41,8 @@ def module_of(kind, name):
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in KINDS]
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow if kind in SLOW else pytest.mark.thorough) for kind in KINDS],
 )
 def test_a_new_part_passes_its_checks(kind):
     (part,) = parts_of(module_of(kind, "of_mine"))

@@ -54,6 +54,7 @@ def executed(sources, folder, **settings):
 SHORT = "steps=40, eval_every=10, eval_docs=4, samples=1, embed=8, heads=2, backend='numpy'"
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Jupyter's packages
 def test_a_notebook_shows_a_curve_and_a_mistake_as_a_line(tmp_path):
     sources = [f"from microgpt_lab import train\nrun = train({SHORT})", "run", "train('activation=gleu')"]

@@ -44,6 +44,7 @@ def preset(name):
     return compose([f"model={name}"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BY_HAND)
 def test_a_preset_equals_the_same_parts_chosen_one_by_one(name):
     assert preset(name) == compose(BY_HAND[name].split()) | {"model": name}
@@ -75,6 +76,7 @@ ABLATIONS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_an_option_of_a_preset_holds_for_the_parts_that_have_it(ablation):
     name = ablation.partition(" ")[0].removeprefix("model=")

@@ -206,6 +206,7 @@ def test_parts_of_others_are_in_the_file_and_its_losses_are_those_on_disk(lab, t
     assert "loud" not in "".join(lines) and not any("import numpy" in line for line in lines)
 
 
+@pytest.mark.thorough
 def test_what_a_file_cannot_repeat_is_refused_in_one_line(lab, tmp_path):
     quick = ("steps=0", "samples=0", "backend=numpy")
     lab(*quick, "hydra.run.dir=numpy", "init=orthogonal", check=0)

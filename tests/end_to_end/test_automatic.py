@@ -77,6 +77,7 @@ def test_a_wrong_cc_is_an_error_of_those_alone_who_need_a_compiler(monkeypatch):
         compose(["backend=auto"])
 
 
+@pytest.mark.thorough
 def test_a_sweep_identifies_its_jobs_by_the_backend_that_was_taken(lab, tmp_path):
     done = lab("-m", *SHORT, "backend=auto,c,python", "hydra.sweep.dir=swept", check=0)
     assert "backend=c  already finished" in done.stdout

@@ -64,6 +64,7 @@ def test_a_report_compares_changes(lab, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.thorough
 def test_two_changes_that_make_the_same_setting_are_refused(lab, tmp_path):
     given = "hydra.sweeper.changes=[none,'layers=1','layers=2']"
     refused = lab(*SWEEP, given, check=2).stderr

@@ -54,6 +54,7 @@ def test_it_prints_the_losses_of_the_summary_with_their_errors(lab, run):
     assert not (run / "test_looks.json").exists()
 
 
+@pytest.mark.thorough
 def test_other_keys_evaluate_more_documents_on_another_backend(lab, run):
     done = lab("evaluate", "eval_docs=0", check=0)
     assert "1,000 of 1,000 validation documents" in done.stdout

@@ -163,6 +163,7 @@ def environment_without(tmp_path, *modules):
     return {"PYTHONPATH": f"{hidden}:{ROOT}"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "module", "message"),
     [

@@ -129,6 +129,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "text", "damaged"), STRANGE)
 def test_a_malformed_run_is_a_row(lab, tmp_path, config, name, text, damaged):
     runs = tmp_path / "runs"

@@ -48,6 +48,7 @@ def test_prune_shows_what_it_would_remove_and_removes_only_that(lab, home):
     assert lab("runs", "prune", "--older", "9d", check=0).stdout == "nothing to remove\n"
 
 
+@pytest.mark.thorough
 def test_a_sweep_runs_a_removed_job_again(lab, tmp_path):
     sweep = ("-m", "seed=1,2", "steps=0", "samples=0", "eval_docs=1", "backend=numpy", "callback=[jsonl]")
     sweep += ("hydra.sweep.dir=runs/swept",)

@@ -168,6 +168,7 @@ def test_mistakes_in_report_arguments_are_a_one_line_error(tmp_path, monkeypatch
     assert line.startswith("error: ") and answer in line
 
 
+@pytest.mark.thorough
 def test_a_users_recipe_is_listed_swept_and_checked(lab, tmp_path):
     folder = tmp_path / "home" / "experiments" / "mine"
     folder.mkdir(parents=True)

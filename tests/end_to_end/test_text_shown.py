@@ -157,6 +157,7 @@ def test_sample_prints_texts_of_any_length_with_a_line_between_them(lab):
     assert two == f"{one}\n{one}" and len(one) > 2 * 40
 
 
+@pytest.mark.thorough
 def test_jobs_and_searches_that_choose_a_tokenizer_are_judged_in_bits_per_character(lab, tmp_path):
     quick = (*SMALL, "steps=2", "train_docs=50", "callback=[console]", "hydra.sweep.dir=sweep")
     for chosen, unit in (("tokenizer=char", " bits per character"), ("layers=2", "")):

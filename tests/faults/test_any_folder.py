@@ -177,6 +177,7 @@ CONTENTS |= st.sampled_from(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=50, **SEVERAL)
 @given(data=st.data())
 def test_any_content_has_a_defined_result(sweep, capsys, data):

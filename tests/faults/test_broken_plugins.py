@@ -135,6 +135,7 @@ MOMENTS = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", ["raise RuntimeError('no')", "raise SystemExit(1)"])
 def test_callbacks_that_raise_are_turned_off_and_the_run_is_the_same(lab, tmp_path, plugin, wrong):
     """One run has a callback that raises at each moment."""
@@ -188,6 +189,7 @@ def test_a_plugin_that_is_slow_to_import_is_named(lab, plugin):
     assert "warning: plugin microgpt_lab_user1.mine took 3." in lab(*SHORT, env=env, check=0).stderr
 
 
+@pytest.mark.thorough
 def test_plugins_that_other_users_can_write_are_named_once(lab, tmp_path):
     folder = tmp_path / "parts"
     (folder / "inner").mkdir(parents=True)

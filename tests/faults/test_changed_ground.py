@@ -76,6 +76,7 @@ CHANGES = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_changed_input_is_refused_and_shown(stopped, tmp_path, what):
     run, resume = stopped
@@ -160,6 +161,7 @@ INVALID_FACTS = [
 ]
 
 
+@pytest.mark.thorough
 def test_invalid_facts_in_a_checkpoint_are_an_error(stopped):
     run, resume = stopped
     facts, numbers = checkpoint.decode((run / checkpoint.CURRENT).read_bytes())

@@ -64,6 +64,7 @@ mount -o remount,size=32m disk
     assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_read_only_folder_is_a_one_line_error(lab, tmp_path):
     lab(*OPTIONS.split(), "steps=20", "hydra.run.dir=run", check=0)
     (tmp_path / "run" / "summary.json").unlink()
@@ -102,6 +103,7 @@ def step_finished(step):
 """
 
 
+@pytest.mark.thorough
 def test_a_run_with_too_many_open_files_ends_and_can_be_resumed(lab, tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "leak.py").write_text(LEAK)

@@ -138,6 +138,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.thorough
 def test_resume_of_damaged_files_has_no_traceback(lab, tmp_path):
     lab("-m", *SHORT, "seed=0,1", "hydra.sweep.dir=sweep", check=0)
     run = next((tmp_path / "sweep").glob("*seed=1*"))

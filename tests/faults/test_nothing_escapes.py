@@ -80,6 +80,7 @@ def test_printable_text_is_printable(text):
     assert printable("emma été 名") == "emma été 名"
 
 
+@pytest.mark.thorough
 def test_a_run_writes_no_environment_variable(lab, tmp_path):
     value = "canary-5d41402abc4b"
     lab(*SHORT, env={"SECRET_TOKEN": value, "AWS_SECRET_ACCESS_KEY": value, "HOSTNAME": value}, check=0)

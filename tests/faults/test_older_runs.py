@@ -136,6 +136,7 @@ def test_a_checkpoint_from_before_tokenizers_is_sampled_and_resumed(tmp_path, ca
     assert read_summary(tmp_path / "run")["samples"] == samples
 
 
+@pytest.mark.thorough
 def test_a_run_whose_precision_was_called_dtype_is_listed_reported_and_resumed(lab, tmp_path, capsys):
     sizes = ["steps=4", "train_docs=50", "eval_docs=5", "samples=1", "callback=[jsonl,checkpoint]"]
     lab("-m", *sizes, "backend=numpy", "backend.precision=float64,float32", "hydra.sweep.dir=swept", check=0)

@@ -77,6 +77,7 @@ def undisturbed_runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_the_last_step_of_a_run_is_a_point_however_it_ends(undisturbed_runs):
     assert steps(undisturbed_runs / "whole", "loss/train") == [7, 14, 21, 28, 35, 42, 49, 56, 59]
     assert steps(undisturbed_runs / "whole", "loss/val") == [9, 18, 27, 36, 45, 54, 59]

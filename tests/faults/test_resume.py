@@ -196,6 +196,7 @@ def test_force_continues_a_run_that_stopped_early(lab, tmp_path):
     assert len(rows.read_text().splitlines()) == 70
 
 
+@pytest.mark.thorough
 def test_force_accepts_an_option_that_changes_the_optimizer_state(lab, tmp_path):
     lab(*SMALL, "optimizer=sgd", "backend=numpy", "hydra.run.dir=run", check=0)
     for momentum in ("0.9", "0.0"):

@@ -54,6 +54,7 @@ def test_a_mistake_is_one_line(run, arguments, error):
     assert error in line
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", ["</script>emma", "em\x1b[31mma", "🙂emma\n", "e" * 10_000, ""])
 def test_any_text_is_read(run, tmp_path, text):
     status, out, err = run("inspect", "demo", "--text", text, "--html", "page.html")
