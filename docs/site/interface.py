@@ -44,8 +44,10 @@ RETURNED = """`train` and `load_run` return a `Run`, and `sweep` a `Sweep`. The 
 return. [Use it from Python](docs/python.md) shows them at work."""
 VIEWS = """`run.inspect(text)` returns an `Inspection`. Its views are dataclasses of plain numbers, which a
 notebook shows as tables. [See inside](docs/inspect.md) explains them."""
-VIEW_CLASSES = (Prediction, Lens, Attribution, Entry, Head, Ablation, Health, Matrix, Activation, Numbers)
-VIEW_CLASSES = (Inspection, *VIEW_CLASSES, Axis, Ledger, Number, Parent, Use, Replay)
+VIEW_CLASSES = (
+    *(Inspection, Prediction, Lens, Attribution, Entry, Head, Ablation, Health, Matrix, Activation),
+    *(Numbers, Axis, Ledger, Number, Parent, Use, Replay),
+)
 
 
 def pages() -> Iterator[tuple[str, str]]:

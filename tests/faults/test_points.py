@@ -89,7 +89,7 @@ def test_the_last_step_of_a_run_is_a_point_however_it_ends(undisturbed_runs):
     assert steps(undisturbed_runs / "diverges", "loss/val") == [3]
 
 
-KILL, STOP = signal.SIGKILL, signal.SIGINT
+KILL, STOP = getattr(signal, "SIGKILL", signal.SIGTERM), signal.SIGINT  # Windows has no SIGKILL
 INTERRUPTIONS = {
     "killed before its first checkpoint": ("whole", SignalAt("step_finished", 4, KILL)),
     "killed beyond a point that no checkpoint has": ("whole", SignalAt("step_finished", 23, KILL)),

@@ -1,4 +1,4 @@
-"""Logits as sums: exact for every part, equal to plain NumPy, and honest about what is held."""
+"""Logits as sums: exact for every part, equal to plain NumPy, and with a list of what is held."""
 
 import dataclasses
 import json
