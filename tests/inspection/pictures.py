@@ -26,7 +26,16 @@ PICTURES = {  # name: the curve; what is changed in the run that trains well, an
 CARD = """
 [...document.querySelectorAll("#health .card")].filter((x) => x.querySelector("h3").innerText === %s)
   .map((x) => [x.querySelector("svg").innerHTML, x.querySelector(".note").innerText])[0]"""
-DEMO_WIDTH, DEMO_HEIGHT = 1265, 858  # of the picture of the page, without the scroll bar
+DEMO_WIDTH = 1280  # of the picture of the page
+SECTIONS = """
+(() => {
+  const body = document.createElement("body"), main = body.appendChild(document.createElement("main"));
+  const shown = ["#section-expected", "#section-attention"].map((name) => document.querySelector(name));
+  main.append(...shown.map((section) => section.cloneNode(true)));
+  const bottom = shown[1].getBoundingClientRect().bottom - shown[0].getBoundingClientRect().top;
+  const xhtml = new XMLSerializer().serializeToString(body), style = document.querySelector("style");
+  return [new XMLSerializer().serializeToString(style), xhtml, Math.ceil(bottom) + 90];
+})()"""
 WIDTH, HEIGHT, HEAD = 600, 260, 52  # of a curve in the page, and of the lines above it
 LOOK = {"ink": ("#1d1c1a", "#e9e7e2"), "soft": ("#5d5a55", "#aaa7a0"), "line": ("#e5e1d9", "#3b434b")}
 STYLE = """text { fill: var(--soft); font: 13px system-ui, sans-serif; }
@@ -47,27 +56,14 @@ def page(folder: Path, changed: tuple[str, ...]) -> Path:
 
 
 def demo(browser: Browser, folder: Path) -> str:
-    """Return an SVG with the beginning of the page of `demo` in both modes, as two images."""
-    lab, size = [sys.executable, "-m", "microgpt_lab"], f'width="{DEMO_WIDTH}" height="{DEMO_HEIGHT}"'
-    subprocess.run([*lab, "inspect", "demo", "--text", "emma", "--html", "demo.html"], check=True, cwd=folder)
-    browser.send(
-        "Emulation.setDeviceMetricsOverride",
-        width=1280,
-        height=DEMO_HEIGHT,
-        deviceScaleFactor=1,
-        mobile=False,
-    )
+    """Return an SVG with the first sections of the page of `demo`: the page itself, whose colours have modes."""
+    lab = [sys.executable, "-m", "microgpt_lab", "inspect", "demo", "--text", "emma"]
+    subprocess.run([*lab, "--html", "demo.html"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
     browser.open(folder / "demo.html")
-    images = []
-    for mode in ("light", "dark"):
-        browser.dark(mode == "dark")
-        clip = {"x": 0, "y": 0, "width": DEMO_WIDTH, "height": DEMO_HEIGHT, "scale": 1}
-        shot = browser.send("Page.captureScreenshot", format="webp", quality=85, clip=clip)["data"]
-        images.append(f'<image class="{mode}" {size} href="data:image/webp;base64,{shot}"/>')
-    modes = ".dark { display: none }\n@media (prefers-color-scheme: dark) { .dark { display: inline } }"
-    shown = "\n".join(images)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {DEMO_WIDTH} {DEMO_HEIGHT}" {size}>'
-    return f"{head}\n<style>\n{modes}\n</style>\n{shown}\n</svg>\n"
+    style, sections, height = browser.run(SECTIONS)
+    size = f'width="{DEMO_WIDTH}" height="{height}"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {DEMO_WIDTH} {height}" {size}>'
+    return f"{svg}\n<foreignObject {size}>\n{style}\n{sections}\n</foreignObject>\n</svg>\n"
 
 
 def draw(browser: Browser, folder: Path, name: str) -> str:
