@@ -85,8 +85,13 @@ MODELS = [
 ]
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("chosen", MODELS, ids=range(len(MODELS)))
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(model, id=str(i), marks=[pytest.mark.thorough] * (i > 0))
+        for i, model in enumerate(MODELS)
+    ],
+)
 def test_models_of_all_parts_train_as_on_numpy(chosen):
     assert_equal_to("numpy", **chosen)
 

@@ -1,7 +1,6 @@
 """dataset=text: files, folders, columns of CSV and JSONL, and their own splits."""
 
 import json
-import sys
 
 import pytest
 
@@ -9,8 +8,7 @@ from microgpt_lab import Split, Stream, UserError, part
 from microgpt_lab.options.keys import run_options
 from microgpt_lab.run.assemble import build_documents
 
-# From 3.13 on, Python parses JSON that is nested deeply.
-DEEP = "deep.jsonl: line 1" + (" is not JSON" if sys.version_info < (3, 13) else ": text is of type list")
+DEEP = "deep.jsonl: line 1"  # it is not JSON, or, in later Pythons, not a string
 CONTENT = " oneX \ntwo\t\n \n\nthree = 3\n"
 JSONL = [{"text": " a\nb "}, {"text": "", "n": 1}, {"text": "c", "other": ["d"]}]
 FILES = {

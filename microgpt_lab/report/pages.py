@@ -144,14 +144,14 @@ def damaged(frame: pandas.DataFrame) -> list[str]:
 
 
 def describe_environment(environment: dict[str, Any]) -> str:
-    """The commit, versions and platform of runs, in one line."""
+    """The commit, versions and system of runs, in one line."""
     packages = environment.get("packages") or {}
     commit = str(environment.get("git_commit") or "none")[:10]
     facts = [
         f"commit {commit}" + (" (dirty)" if environment.get("git_dirty") else ""),
         f"Python {str(environment.get('python', '?')).partition(' ')[0]}",
         *(f"{name} {version}" for name, version in packages.items() if version),
-        str(environment.get("platform", "?")),
+        str(environment.get("platform", "?")).partition("-")[0],
     ]
     return ", ".join(facts) + (f", {environment['cores']} cores" if "cores" in environment else "")
 

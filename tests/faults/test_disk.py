@@ -28,7 +28,6 @@ def run_with_mounts(script, folder):
     return done
 
 
-@pytest.mark.thorough
 def test_a_run_on_a_full_disk_ends_and_can_be_resumed(lab, tmp_path):
     script = f"""
 mount -o remount,size=200k disk

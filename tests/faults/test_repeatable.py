@@ -32,9 +32,16 @@ def outcome(run):
     return saved.numbers, losses, (run / "samples.txt").read_text()
 
 
-@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test loaded it: the child only execs
-@pytest.mark.parametrize("backend", ["python", "numpy", "c", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("python", marks=pytest.mark.thorough),
+        pytest.param("c", marks=pytest.mark.thorough),
+        pytest.param("jax", marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_command_gives_the_same_bits(tmp_path, backend):
     needs(backend)
     (tmp_path / "elsewhere").mkdir()

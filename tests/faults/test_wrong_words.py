@@ -52,12 +52,12 @@ def test_a_mistake_in_a_configuration_is_a_one_line_error(wrong):
 
 def every_mistake():
     """From its error on, every refused configuration takes the same way: most are slow here."""
-    for wrong in WRONG:
+    for i, wrong in enumerate(WRONG):
         slow = wrong in COMPOSED and COMPOSED.index(wrong) % 8
-        yield pytest.param(wrong, id=wrong["command"], marks=[pytest.mark.slow] * bool(slow))
+        mark = pytest.mark.slow if slow else pytest.mark.thorough
+        yield pytest.param(wrong, id=wrong["command"], marks=[mark] * bool(slow or i % 8))
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("wrong", list(every_mistake()))
 def test_a_mistake_prints_one_line_and_writes_nothing(lab, tmp_path, wrong):
     for name, text in wrong.get("files", {}).items():

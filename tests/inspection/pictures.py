@@ -56,7 +56,7 @@ def page(folder: Path, changed: tuple[str, ...]) -> Path:
 
 
 def demo(browser: Browser, folder: Path) -> str:
-    """Return an SVG with the first sections of the page of `demo`: the page itself, whose colours have modes."""
+    """Return an SVG of the first sections of the page of `demo`, as text in the colours of both modes."""
     lab = [sys.executable, "-m", "microgpt_lab", "inspect", "demo", "--text", "emma"]
     subprocess.run([*lab, "--html", "demo.html"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
     browser.open(folder / "demo.html")
