@@ -1,6 +1,7 @@
 """The documentation site has every page, its links lead somewhere, and it is built without a warning."""
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -192,6 +193,15 @@ def test_docstrings_become_lists_and_examples():
         "A \\* B.\n\n- `x`: one\n  of two.\n- `y`: another.\n\n```pycon\n>>> f(1)\n2\n```"
     )
     assert prose.markdown(text, frozenset("x")) == "A \\* B.\n\n- `y`: another.\n\n```pycon\n>>> f(1)\n2\n```"
+
+
+def test_the_run_to_open_is_that_of_its_recipe(tmp_path):
+    """Its loss is the figure of the first seed in the recipe's report, on whichever backend."""
+    PAGES["run.html"](tmp_path / "run.html")
+    shown = (tmp_path / "run.html").read_text(encoding="utf-8")
+    report = json.loads((ROOT / "experiments" / "parts" / "report.json").read_text(encoding="utf-8"))
+    (default,) = (row for row in report["rows"] if row["setting"] == {"change": "none"})
+    assert f">{default['figures'][0]:.4f}</td>" in shown and "<polyline" in shown
 
 
 @pytest.mark.slow

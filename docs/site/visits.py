@@ -1,6 +1,7 @@
 """Pages to open without an installation: a finished run, a report, and the page of `inspect`.
 
-Each is what the lab writes for its users. The report is made again from the figures of a recipe.
+Each is what the lab writes for its users. The run is one of a recipe, trained again, and the report is made
+again from the figures of a recipe.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ HEAD = """<!doctype html>
 
 
 def run(page: Path) -> None:
-    """Write what a notebook shows of a run: the default model, trained."""
+    """Write what a notebook shows of a run: the first run of the recipe `parts`, with samples."""
     from microgpt_lab import train
 
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        shown = train(backend="auto", callback=["jsonl"], folder="runs/default")._repr_html_()
+        recipe = "experiment=parts", "hydra.mode=RUN"
+        trained = train(*recipe, seed=0, samples=20, callback=["jsonl"], folder="runs/parts")
+        shown = trained._repr_html_()  # which reads the folder
     page.write_text(f"{HEAD}<h1>A finished run</h1>{shown}</html>\n", encoding="utf-8")
 
 
