@@ -27,7 +27,7 @@ def commands(page):
 
 def rows(text):
     """The rows of reports in a text: setting, mean, deviation, seeds, parameters and claim."""
-    row = r"^\d  (\S+) +(\d\.\d+)  (\d\.\d+) +(\d+) +([\d,]+) .*?  ((?:the|worse|indistinguishable) .*)$"
+    row = r"^\d  (\S+) +(\d\.\d+)  (\d\.\d+) +(\d+) +([\d,]+)(?: .*?)?  ((?:the|worse|indistinguishable) .*)$"
     return re.findall(row, text, flags=re.M)
 
 
