@@ -212,6 +212,8 @@ import os, signal, threading, time
 from pathlib import Path
 from microgpt_lab import load_run, sweep, train
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+
 def interrupt(pattern):
     def wait():
         while not any(file.stat().st_size for file in Path().glob(pattern)):
