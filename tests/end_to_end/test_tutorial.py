@@ -15,7 +15,10 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import part
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {name: (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("from-microgpt", "ablation")}
+PAGES = {
+    name: (DOCS / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("from-microgpt", "ablation", "inspect")
+}
 
 
 def commands(page):
@@ -81,3 +84,13 @@ def test_a_changed_model_becomes_a_file_that_prints_its_losses(lab, tmp_path):
     (metrics,) = tmp_path.glob("runs/*/metrics.jsonl")
     last = json.loads(metrics.read_text().splitlines()[-1])
     assert f"| loss {last['loss/train']}\n" in printed.stdout
+
+
+@pytest.mark.thorough
+def test_the_runs_that_go_wrong_end_with_their_losses(lab):
+    (training,) = (words for words in commands("inspect") if words[0] not in COMMANDS)
+    stated = re.findall(r"^\| [^|]+ \| (?:`([^`]+)`)? *\| (\d\.\d\d) \|", PAGES["inspect"], flags=re.M)
+    assert len(stated) == 4
+    for changes, loss in stated:
+        done = lab(*training, *changes.split(), exactly=True, check=0)
+        assert f"{float(re.search(r'val loss +([0-9.]+)', done.stdout)[1]):.2f}" == loss, changes
