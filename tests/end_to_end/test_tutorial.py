@@ -15,10 +15,8 @@ from microgpt_lab.options.compose import compose
 from microgpt_lab.registry.plugins import part
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = {
-    name: (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("from-microgpt", "ablation", "inspect")
-}
+NAMES = "from-microgpt", "ablation", "inspect", "authors"
+PAGES = {name: (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in NAMES}
 
 
 def commands(page):
@@ -30,11 +28,11 @@ def commands(page):
 
 def rows(text):
     """The rows of reports in a text: setting, mean, deviation, seeds, parameters and claim."""
-    row = r"^\d  (\S+) +(\d\.\d+)  (\d\.\d+) +(\d+) +([\d,]+)(?: .*?)?  ((?:the|worse|indistinguishable) .*)$"
+    row = r"^\d  (\S+) +(\d\.\d+)  (\d\.\d+) +(\d+) +([\d,]+)(?: .*?)?  ([a-z].*)$"
     return re.findall(row, text, flags=re.M)
 
 
-TRAINING = [words for page in PAGES for words in commands(page) if words[0] not in COMMANDS]
+TRAINING = [words for page in NAMES[:3] for words in commands(page) if words[0] not in COMMANDS]
 
 
 def test_the_commands_of_training_can_be_composed():
@@ -94,3 +92,18 @@ def test_the_runs_that_go_wrong_end_with_their_losses(lab):
     for changes, loss in stated:
         done = lab(*training, *changes.split(), exactly=True, check=0)
         assert f"{float(re.search(r'val loss +([0-9.]+)', done.stdout)[1]):.2f}" == loss, changes
+
+
+@pytest.mark.thorough
+def test_the_part_of_the_page_for_authors_gives_its_figures(lab, tmp_path):
+    page = PAGES["authors"]
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    (source,) = (block for block in blocks if "@hookimpl" in block and "swish2" in block)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "swish2.py").write_text(source, encoding="utf-8")
+    env = {"MICROGPT_LAB_PLUGINS": str(tmp_path / "parts")}
+    sweep, report = (words for words in commands("authors") if any("runs/swish2" in word for word in words))
+    lab("check", "activation=swish2", env=env, check=0)
+    lab(*sweep, env=env, exactly=True, check=0)
+    shown = lab(*report, env=env, exactly=True, check=0).stdout
+    assert len(rows(page)) == 3 and rows(page) == rows(shown)
