@@ -10,12 +10,10 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Thread
 
 ERROR, GRACE = "error: ", 0.5  # seconds that a command has to end by itself after a Ctrl-C that it got too
-TURN = 0.1  # seconds of a wait: a Ctrl-C that comes just before a wait is only noticed after it
 
 
 def run_command(arguments: list[str], show: Callable[[str], None] | None) -> tuple[int, str]:
@@ -38,35 +36,22 @@ def run_command(arguments: list[str], show: Callable[[str], None] | None) -> tup
         errors="replace",
     )
     refusals: list[str] = []
-    lines: SimpleQueue[str] = SimpleQueue()
-    readers = [
-        Thread(target=read_errors, args=(process, refusals), daemon=True),
-        Thread(target=read, args=(process, lines), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
+    reader = threading.Thread(target=read_errors, args=(process, refusals), daemon=True)
+    reader.start()
     try:
-        while process.poll() is None or readers[1].is_alive() or not lines.empty():
-            with contextlib.suppress(Empty):
-                line = lines.get(timeout=TURN)
-                if show:
-                    show(line)
+        for line in process.stdout or ():
+            if show:
+                show(line.rstrip("\n"))
+        status = process.wait()
     except BaseException:
         stop(process)
         raise
     finally:
-        for reader in readers:
-            reader.join()
+        reader.join()
         for pipe in (process.stdout, process.stderr):
             if pipe:
                 pipe.close()
-    return process.returncode, refusals[-1] if refusals else ""
-
-
-def read(process: subprocess.Popen[str], lines: SimpleQueue[str]) -> None:
-    """Read what a command prints, also while it is being stopped, because a full pipe would hold it up."""
-    for line in process.stdout or ():
-        lines.put(line.rstrip("\n"))
+    return status, refusals[-1] if refusals else ""
 
 
 def read_errors(process: subprocess.Popen[str], refusals: list[str]) -> None:
@@ -88,4 +73,6 @@ def stop(process: subprocess.Popen[str]) -> None:
         process.wait(GRACE)
         return
     process.terminate()
+    for _ in process.stdout or ():  # a full pipe would stop it from ending
+        pass
     process.wait()

@@ -14,7 +14,6 @@ from microgpt_lab.run.signals import held
 from microgpt_lab.sweeps.job import Job, start_fork
 from microgpt_lab.sweeps.workers import Worker
 
-TURN = 1.0  # seconds of a wait: a signal that comes just before a wait is only noticed after it
 # macOS has `fork`, but its own libraries do not survive it.
 PLATFORM_FORKS = hasattr(os, "fork") and sys.platform != "darwin"
 
@@ -71,10 +70,7 @@ class Pool:
         The status is minus the signal's number if a signal killed the process. The list has at least one
         job, unless none ends within `seconds`.
         """
-        ended = connection.wait(list(self.running), TURN if seconds is None else seconds)
-        while not ended and seconds is None:
-            ended = connection.wait(list(self.running), TURN)
-        return [self.remove_ended(handle) for handle in ended]
+        return [self.remove_ended(handle) for handle in connection.wait(list(self.running), seconds)]
 
     def remove_ended(self, handle: Any) -> tuple[Job, int, int]:
         process, job, index = self.running.pop(handle)
