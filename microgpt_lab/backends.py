@@ -1,4 +1,4 @@
-"""What a backend is made of beside `microgpt_lab.Backend`: batches, blocks, padding, memory, and reprs.
+"""Names for authors of backends: batches of documents, their padding, estimates of memory, and reprs.
 
 They are defined in `microgpt_lab.core.backend`, `microgpt_lab.core.reprs` and `microgpt_lab.tensors.padding`.
 """
