@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -263,3 +264,18 @@ def test_another_version_of_a_part_is_a_change_but_an_unrecorded_one_is_not():
     }
     assert changes(inputs_of(one), inputs_of(relicensed)) == []
     assert json.loads(json.dumps(inputs_of({"parts": {"activation": 3}})))["parts"] == {"activation": 3}
+
+
+def test_a_commit_is_dirty_if_its_files_have_changed_not_if_there_are_new_ones(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "code.py").touch()
+    git("init")
+    git("add", "code.py")
+    git("commit", "-m", "first")
+    (tmp_path / "emma.html").touch()
+    assert environment.git_state(tmp_path)["git_dirty"] is False
+    (tmp_path / "code.py").write_text("changed")
+    assert environment.git_state(tmp_path)["git_dirty"] is True

@@ -37,7 +37,10 @@ def plugin(tmp_path, text):
 def test_a_sweep_has_a_line_and_a_folder_per_job(lab, tmp_path):
     done = lab(*SWEEP, "activation=relu,gelu", "seed=range(2)", check=0)
     *lines, last = done.stdout.splitlines()
-    assert [re.match(r"✓ \[(\d/4)", line)[1] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    ended = [
+        re.match(r"✓ \[(\d/4)[^]]*\] val \d\.\d{4}  ", line) for line in lines
+    ]  # the loss before the name
+    assert [match[1] for match in ended] == ["1/4", "2/4", "3/4", "4/4"]
     assert all("left]" in line for line in lines[:3])
     assert last == "4 ok in sweep"
     assert {found["status"] for found in summaries(tmp_path / "sweep").values()} == {"ok"}
